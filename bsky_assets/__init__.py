@@ -1,0 +1,1 @@
+"""A data platform for the public conversation on Bluesky: from the wire to a traceable label."""

@@ -1,0 +1,153 @@
+"""How a row model states everything that is known of a table.
+
+A contract is a pydantic model whose fields carry a description and, where a column is
+derived, what it is made from (`From`). Its Arrow schema, version, DuckDB view, Dagster table
+schema and column lineage all come from it and from nowhere else.
+What does not belong here: any particular table.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from functools import cache
+from inspect import get_annotations
+from types import NoneType, UnionType
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+from pydantic.fields import FieldInfo
+
+_SCALARS: dict[type, pa.DataType] = {
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+    bool: pa.bool_(),
+    bytes: pa.binary(),
+    date: pa.date32(),
+    datetime: pa.timestamp("us", tz="UTC"),
+}
+
+
+@dataclass(frozen=True)
+class From:
+    """What a column is made from: `asset.column` names, dotted into structs."""
+
+    columns: tuple[str, ...]
+
+    def __init__(self, *columns: str) -> None:
+        """Take the columns one by one."""
+        object.__setattr__(self, "columns", columns)
+
+
+class Struct(BaseModel):
+    """A nested record: the type of a struct column."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Row(Struct):
+    """A row of one asset. Subclasses name the asset and say what one row is."""
+
+    asset: ClassVar[str]
+    key: ClassVar[tuple[str, ...]]
+    """Columns (dotted into structs) that are unique together within a sync day."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column, or a field in a struct column, of a contract."""
+
+    name: str
+    """Dotted from the top-level column."""
+    type: pa.DataType
+    nullable: bool
+    description: str
+    sources: tuple[str, ...]
+
+
+@cache
+def arrow_schema(row: type[Row]) -> pa.Schema:
+    """The Arrow schema of a contract; struct fields keep their order of declaration."""
+    return pa.schema(_arrow_fields(row))
+
+
+def arrow_type(annotation: Any) -> tuple[pa.DataType, bool]:
+    """The Arrow type of a Python annotation, and whether it admits null.
+
+    Raises:
+        TypeError: the annotation has no Arrow counterpart in a contract.
+    """
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return arrow_type(arguments[0])
+    if origin in (Union, UnionType):
+        (inner,) = (part for part in arguments if part is not NoneType)
+        return arrow_type(inner)[0], True
+    if origin is Literal:
+        return arrow_type(type(arguments[0]))
+    if origin in (list, tuple):
+        item, nullable = arrow_type(arguments[0])
+        return pa.list_(pa.field("element", item, nullable)), False
+    if isinstance(annotation, type):
+        if issubclass(annotation, Struct):
+            return pa.struct(_arrow_fields(annotation)), False
+        if annotation in _SCALARS:
+            return _SCALARS[annotation], False
+    raise TypeError(f"no Arrow type for {annotation!r}")
+
+
+def _arrow_fields(model: type[Struct]) -> list[pa.Field]:
+    return [
+        pa.field(name, *arrow_type(info.annotation)) for name, info in model.model_fields.items()
+    ]
+
+
+def columns(row: type[Row]) -> Iterator[Column]:
+    """Every column of a contract, structs before their fields, in order.
+
+    A contract that extends another takes over its columns as they are: such a column is made
+    from the one of the same name.
+    """
+    for column in _walk(row, prefix=""):
+        origin = _declaring(row, column.name.partition(".")[0])
+        if origin is not row:
+            column = replace(column, sources=(f"{origin.asset}.{column.name}",))
+        yield column
+
+
+def _declaring(row: type[Row], name: str) -> type[Row]:
+    return next(
+        model
+        for model in row.__mro__
+        if issubclass(model, Row) and name in get_annotations(model)
+    )
+
+
+def _walk(model: type[Struct], prefix: str) -> Iterator[Column]:
+    for name, info in model.model_fields.items():
+        kind, nullable = arrow_type(info.annotation)
+        yield Column(prefix + name, kind, nullable, info.description or "", _sources(info))
+        if nested := _nested(info.annotation):
+            yield from _walk(nested, f"{prefix}{name}.")
+
+
+def _sources(info: FieldInfo) -> tuple[str, ...]:
+    return tuple(
+        source for mark in info.metadata if isinstance(mark, From) for source in mark.columns
+    )
+
+
+def _nested(annotation: Any) -> type[Struct] | None:
+    if isinstance(annotation, type):
+        return annotation if issubclass(annotation, Struct) else None
+    return next((found for part in get_args(annotation) if (found := _nested(part))), None)
+
+
+@cache
+def contract_version(row: type[Row]) -> str:
+    """Twelve hex digits that change when a column's name, order, type or nullability does."""
+    layout = [(column.name, str(column.type), column.nullable) for column in columns(row)]
+    return hashlib.sha256(json.dumps(layout).encode()).hexdigest()[:12]

@@ -1,0 +1,116 @@
+"""What arrives: posts, feed items, deletions, labels, and what could not be read."""
+
+from datetime import datetime
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from bsky_assets.contracts.base import Row, Struct
+from bsky_assets.contracts.records import (
+    AppliedLabel,
+    Author,
+    PostMetadata,
+    PostRecord,
+)
+
+
+class EarlierVersion(Struct):
+    """A version of a post that its author has since replaced."""
+
+    cid: str = Field(description="CID of that version.")
+    rev: str = Field(description="Revision of the repository that held it.")
+    text: str = Field(description="Its text.")
+
+
+class RawFirehosePost(Row):
+    """A post created on the network."""
+
+    asset: ClassVar[str] = "raw_firehose_posts"
+    key: ClassVar[tuple[str, ...]] = ("uri",)
+
+    uri: str = Field(description="AT URI of the post.")
+    cid: str = Field(description="CID of the record, checked against its bytes.")
+    author: str = Field(description="DID of the author.")
+    record: PostRecord = Field(description="The record.")
+    metadata: PostMetadata = Field(description="How we came by it.")
+    relay: str = Field(description="Host that sent it.")
+    seq: int = Field(description="Its number in that host's stream.")
+    rev: str = Field(description="Revision of the repository (a TID).")
+    commit_time: datetime | None = Field(description="The relay's time of the commit.")
+    received_at: datetime = Field(description="When we received it.")
+    earlier_versions: list[EarlierVersion] | None = Field(
+        description="Versions of the same day that the author replaced, oldest first."
+    )
+
+
+class RawFeedPost(Row):
+    """An item seen in a feed."""
+
+    asset: ClassVar[str] = "raw_feed_posts"
+    key: ClassVar[tuple[str, ...]] = ("metadata.source_feed", "uri")
+
+    uri: str = Field(description="AT URI of the post.")
+    cid: str = Field(description="CID of the record.")
+    author: Author = Field(description="The author.")
+    record: PostRecord = Field(description="The record.")
+    metadata: PostMetadata = Field(description="How we came by it.")
+    indexed_at: datetime = Field(description="When the AppView indexed it.")
+    like_count: int | None = Field(description="Likes when the feed showed it.")
+    reply_count: int | None = Field(description="Replies when the feed showed it.")
+    repost_count: int | None = Field(description="Reposts when the feed showed it.")
+    quote_count: int | None = Field(description="Quotes when the feed showed it.")
+    post_labels: list[AppliedLabel] = Field(description="Labels on the post.")
+    author_labels: list[AppliedLabel] = Field(description="Labels on the author's account.")
+    position: int = Field(description="Its first place in the feed, from 0.")
+    received_at: datetime = Field(description="When we received it.")
+
+
+class RawPostDeletion(Row):
+    """A post deleted, or an account whose status changed."""
+
+    asset: ClassVar[str] = "raw_post_deletions"
+    key: ClassVar[tuple[str, ...]] = ("relay", "seq", "did", "uri")
+
+    kind: Literal["post", "account"] = Field(description="What this is about.")
+    uri: str | None = Field(description="AT URI of the deleted post; null for an account.")
+    did: str = Field(description="DID of the author or account.")
+    status: str = Field(
+        description="deleted, takendown, suspended, deactivated, desynchronized, throttled, "
+        "or active (an account that came back)."
+    )
+    relay: str = Field(description="Host that sent it.")
+    seq: int = Field(description="Its number in that host's stream.")
+    received_at: datetime = Field(description="When we received it.")
+
+
+class RawModerationLabel(Row):
+    """A moderation label applied or taken back, by a labeler or by the account itself."""
+
+    asset: ClassVar[str] = "raw_moderation_labels"
+    key: ClassVar[tuple[str, ...]] = ("src", "uri", "val", "cts", "neg")
+
+    src: str = Field(description="DID of who made it; the subject's own for a self-label.")
+    uri: str = Field(description="AT URI of the record, or DID of the account, that it is on.")
+    cid: str | None = Field(description="CID of the version it is on, where it names one.")
+    val: str = Field(description="The label's value.")
+    neg: bool = Field(description="Whether it takes an earlier one back.")
+    cts: datetime = Field(description="When it was made.")
+    exp: datetime | None = Field(description="When it ceases to apply.")
+    origin: str = Field(description="Host that sent it.")
+    seq: int | None = Field(description="Its number in that host's stream, if it came by one.")
+    received_at: datetime = Field(description="When we received it.")
+
+
+class Quarantined(Row):
+    """Something that arrived and could not be read, kept as it came."""
+
+    asset: ClassVar[str] = "quarantine"
+    key: ClassVar[tuple[str, ...]] = ("source", "origin", "position", "reason", "content")
+
+    source: str = Field(description="The asset that it would have gone into.")
+    origin: str = Field(description="Host or file that it came from.")
+    position: str = Field(description="Where in that: a sequence number, or page and item.")
+    reason: str = Field(description="Short code of what is wrong.")
+    detail: str = Field(description="What is wrong, in a sentence, without the content.")
+    content: bytes = Field(description="The bytes as they came.")
+    received_at: datetime = Field(description="When we received it.")

@@ -1,0 +1,98 @@
+"""The structs that rows share: a post's record, its embed, its author, its labels.
+
+Source: lexicons app.bsky.feed.post, app.bsky.embed.*, app.bsky.richtext.facet,
+app.bsky.actor.defs and com.atproto.label.defs.
+"""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from bsky_assets.contracts.base import Struct
+
+
+class Embed(Struct):
+    """What a post carries besides its text. A record with media has parts of both."""
+
+    kind: str = Field(description="The embed's $type, e.g. app.bsky.embed.images.")
+    link_uri: str | None = Field(description="Address of the link card.")
+    link_title: str | None = Field(description="Title of the link card.")
+    link_description: str | None = Field(description="Description of the link card.")
+    alt_texts: list[str] = Field(description="Alt texts of images or video, in order.")
+    quoted_uri: str | None = Field(description="AT URI of the quoted record.")
+    quoted_cid: str | None = Field(description="CID of the quoted record.")
+
+
+class Facet(Struct):
+    """One feature of a rich-text facet: a mention, a link or a tag, and where it stands."""
+
+    byte_start: int = Field(description="First byte in the UTF-8 text.")
+    byte_end: int = Field(description="First byte after it.")
+    kind: str = Field(description="The feature's $type, e.g. app.bsky.richtext.facet#tag.")
+    value: str | None = Field(description="The mentioned DID, the link's URI or the tag.")
+
+
+class Entity(Struct):
+    """A deprecated text annotation, as early clients wrote it."""
+
+    start: int = Field(description="First character.")
+    end: int = Field(description="First character after it.")
+    kind: str = Field(description="mention or link.")
+    value: str = Field(description="The DID or URI.")
+
+
+class PostRecord(Struct):
+    """An app.bsky.feed.post record. Lists are null where the author gave none."""
+
+    created_at: str = Field(description="When the author's client says it was written, verbatim.")
+    text: str = Field(description="The text, verbatim; may be empty.")
+    embed: Embed | None = Field(description="What it carries besides text.")
+    entities: list[Entity] | None = Field(description="Deprecated annotations.")
+    facets: list[Facet] | None = Field(description="Mentions, links and tags, one a feature.")
+    labels: list[str] | None = Field(description="Self-labels that the author put on it.")
+    langs: list[str] | None = Field(description="Languages that the client says it is in.")
+    reply_parent: str | None = Field(description="AT URI of the post it answers.")
+    reply_root: str | None = Field(description="AT URI of the first post of the thread.")
+    tags: list[str] | None = Field(description="Hashtags outside the text.")
+    py_type: Literal["app.bsky.feed.post"] = Field(description="The record's $type.")
+    unknown_fields: str | None = Field(
+        description="Fields that this contract does not know, as a JSON object."
+    )
+
+
+class PostMetadata(Struct):
+    """How and when we came by a post."""
+
+    synctimestamp: str = Field(description="When we received it, UTC, YYYY-MM-DD-HH:MM:SS.")
+    source_feed: str = Field(description="'firehose', or the feed's name in the settings.")
+    url: str | None = Field(description="Its page on bsky.app; null for the firehose.")
+
+
+class Author(Struct):
+    """An author. For the firehose only the DID is known."""
+
+    did: str = Field(description="The account's DID.")
+    handle: str | None = Field(description="Its handle.")
+    display_name: str | None = Field(description="Its display name.")
+    avatar: str | None = Field(description="Address of its picture.")
+
+
+class AppliedLabel(Struct):
+    """A moderation label as an AppView shows it on a post or an account."""
+
+    src: str = Field(description="DID of who applied it; the author's own for a self-label.")
+    uri: str = Field(description="AT URI of the record, or DID of the account, that it is on.")
+    val: str = Field(description="The label's value.")
+    neg: bool = Field(description="Whether this takes the label back.")
+    cts: datetime | None = Field(description="When it was made.")
+    exp: datetime | None = Field(description="When it ceases to apply.")
+
+
+class Metrics(Struct):
+    """How often a post was liked, answered, reposted and quoted when the feed showed it."""
+
+    like_count: int | None = Field(description="Likes.")
+    reply_count: int | None = Field(description="Replies.")
+    repost_count: int | None = Field(description="Reposts.")
+    quote_count: int | None = Field(description="Quotes.")

@@ -1,0 +1,160 @@
+"""Every environment variable of the platform, in one typed place.
+
+What belongs here: names, defaults, parsing and validation. What does not: anything that
+acts on a setting. A variable of the environment wins over the same line in `.env`.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from bsky_assets.errors import UserError
+
+CATCH_UP_FEED = "at://did:plc:tenurhgjptubkk5zf5qhi3og/app.bsky.feed.generator/catch-up"
+
+
+class InvalidSettings(UserError):
+    """A variable has a value that cannot be used; the message names it and says what fits."""
+
+
+def _url(*schemes: str) -> AfterValidator:
+    def check(url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in schemes or not parts.hostname:
+            raise ValueError(f"expected a URL beginning with {' or '.join(schemes)}://")
+        return url.rstrip("/")
+
+    return AfterValidator(check)
+
+
+WebSocketUrl = Annotated[str, _url("ws", "wss")]
+HttpUrl = Annotated[str, _url("http", "https")]
+CommaSeparated = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """What is in force, from the environment and `.env`; read it through `get_settings`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BSKY_", env_file=".env", extra="ignore", frozen=True
+    )
+
+    data_dir: Path = Field(
+        Path("data/live"), description="Lake, segments, catalogue and Dagster's own storage."
+    )
+    relay_url: WebSocketUrl = Field(
+        "wss://bsky.network", description="Host of com.atproto.sync.subscribeRepos."
+    )
+    jetstream_url: WebSocketUrl | None = Field(
+        None, description="Set: read the firehose from this Jetstream instead of the relay."
+    )
+    appview_url: HttpUrl = Field(
+        "https://public.api.bsky.app", description="Host of app.bsky.feed.getFeed."
+    )
+    labeler_url: HttpUrl = Field(
+        "https://mod.bsky.app", description="Host of subscribeLabels and queryLabels."
+    )
+    feeds: Annotated[dict[str, str], NoDecode] = Field(
+        {"today": CATCH_UP_FEED},
+        validate_default=True,
+        description="Feeds to read, as comma-separated name=at-uri.",
+    )
+    handle: str | None = Field(None, description="Account of the session for feeds that need one.")
+    app_password: SecretStr | None = Field(None, description="App password of that account.")
+    sync_timezone: str = Field(
+        "America/Chicago", description="Timezone of sync days and schedules."
+    )
+    sync_max_posts: int = Field(150_000, ge=1, description="Posts after which a sync stops.")
+    sync_max_events: int = Field(750_000, ge=1, description="Events after which a sync stops.")
+    sync_max_seconds: float = Field(14_400, gt=0, description="Seconds after which a sync stops.")
+    llm_base_url: HttpUrl = Field(
+        "http://localhost:11434/v1", description="OpenAI-compatible endpoint."
+    )
+    llm_api_key: SecretStr = Field(SecretStr("not-needed"), description="Key of that endpoint.")
+    llm_models: CommaSeparated = Field(
+        ("llama3.1:8b",),
+        description="Comma-separated; the first is the label of record, others are compared.",
+    )
+    llm_concurrency: int = Field(
+        16, ge=1, description="Ceiling of requests in flight; adapts below it."
+    )
+    llm_batch_size: int = Field(10, ge=1, le=50, description="Posts a request.")
+
+    @field_validator("llm_models", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        models = tuple(part.strip() for part in value.split(",") if part.strip())
+        if not models:
+            raise ValueError("expected at least one model name")
+        return models
+
+    @field_validator("feeds", mode="before")
+    @classmethod
+    def _parse_feeds(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        feeds: dict[str, str] = {}
+        for part in filter(None, (part.strip() for part in value.split(","))):
+            name, separator, uri = part.partition("=")
+            if not separator or not name.strip() or not uri.strip().startswith("at://"):
+                raise ValueError(f"expected name=at://…, got {part!r}")
+            if name.strip() in feeds:
+                raise ValueError(f"the name {name.strip()!r} stands twice")
+            feeds[name.strip()] = uri.strip()
+        return feeds
+
+    @field_validator("sync_timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except Exception as error:
+            raise ValueError(
+                f"no timezone named {value!r}; expected one like America/Chicago"
+            ) from error
+        return value
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @property
+    def timezone(self) -> ZoneInfo:
+        """The timezone of sync days."""
+        return ZoneInfo(self.sync_timezone)
+
+    @property
+    def label_of_record(self) -> str:
+        """The model whose labels are the product; the others are compared with it."""
+        return self.llm_models[0]
+
+
+def variable_name(field: str) -> str:
+    """The environment variable of a field of `Settings`."""
+    return f"BSKY_{field.upper()}"
+
+
+@cache
+def get_settings() -> Settings:
+    """The settings in force, read once a process.
+
+    Raises:
+        InvalidSettings: a variable cannot be used; the message has a line for each.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise InvalidSettings(
+            "; ".join(
+                f"{variable_name(str(problem['loc'][0]))}: {problem['msg']}"
+                for problem in error.errors()
+            )
+        ) from None
