@@ -1,0 +1,1 @@
+"""Where rows rest: stream segments, immutable partitions, and a catalogue of views over them."""

@@ -1,0 +1,65 @@
+"""Putting a file in its place so that a kill at any moment leaves the old one or the new one."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import orjson
+
+from bsky_assets.errors import UserError
+
+
+class UnusableDataDirectory(UserError):
+    """The data directory cannot be written to."""
+
+
+def unique_id() -> str:
+    """A short name that no other writer has, even one that was left behind alive."""
+    return uuid4().hex[:16]
+
+
+@contextmanager
+def staged(target: Path) -> Iterator[Path]:
+    """A path beside `target` to write to; on success it is synced to disk and takes its place.
+
+    The name begins with a dot, so that no reader's pattern matches it. On an error it is removed.
+
+    Raises:
+        UnusableDataDirectory: the directory cannot be written to, or the disk is full.
+    """
+    temporary = target.with_name(f".{target.name}.{unique_id()}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        sync(temporary)
+        temporary.replace(target)
+        sync(target.parent)
+    except OSError as error:
+        raise unusable(target.parent, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Wait until the file or directory is on disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_json(target: Path, value: object) -> None:
+    """Put `value` as JSON at `target`, atomically."""
+    with staged(target) as path:
+        path.write_bytes(orjson.dumps(value, option=orjson.OPT_INDENT_2))
+
+
+def unusable(directory: Path, error: OSError) -> UnusableDataDirectory:
+    """The error that tells a person why nothing can be written into `directory`."""
+    return UnusableDataDirectory(
+        f"cannot write to {directory}: {error.strerror or error}; make room or make it writable, "
+        "or set BSKY_DATA_DIR to another folder"
+    )

@@ -1,0 +1,177 @@
+"""Partitions are whole or not there, and a reader keeps a stable picture."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bsky_assets.contracts import ALL, RawPostDeletion, arrow_schema
+from bsky_assets.storage import catalogue
+from bsky_assets.storage.files import UnusableDataDirectory
+from bsky_assets.storage.lake import ContractViolation, Lake, select_rows
+
+DAY = date(2026, 3, 8)
+
+
+def deletions(count: int) -> pa.Table:
+    instant = datetime(2026, 3, 8, 12, tzinfo=UTC)
+    return pa.Table.from_pylist(
+        [
+            {
+                "kind": "post",
+                "uri": f"at://did:plc:a/app.bsky.feed.post/{number}",
+                "did": "did:plc:a",
+                "status": "deleted",
+                "relay": "relay.test",
+                "seq": number,
+                "received_at": instant,
+            }
+            for number in range(count)
+        ],
+        schema=arrow_schema(RawPostDeletion),
+    )
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(tmp_path / "lake")
+
+
+def open_catalogue(lake: Lake) -> duckdb.DuckDBPyConnection:
+    path = lake.root.parent / catalogue.FILE_NAME
+    catalogue.rebuild(lake, path)
+    return duckdb.connect(str(path))
+
+
+@settings(max_examples=20, deadline=None)
+@given(counts=st.lists(st.integers(0, 300), min_size=1, max_size=4))
+def test_the_last_write_is_what_the_partition_holds(
+    tmp_path_factory: pytest.TempPathFactory, counts: list[int]
+) -> None:
+    lake = Lake(tmp_path_factory.mktemp("lake"))
+    for count in counts:
+        written = lake.write(RawPostDeletion, DAY, deletions(count), {"count": count})
+        assert (written.rows, written.details) == (count, {"count": count})
+    with duckdb.connect() as con:
+        stored = lake.relation(con, RawPostDeletion, [DAY]).order("seq").to_arrow_table()
+    assert stored.cast(arrow_schema(RawPostDeletion)).equals(deletions(counts[-1]))
+
+
+def test_every_view_has_its_columns_before_anything_is_stored(lake: Lake) -> None:
+    with open_catalogue(lake) as con:
+        for row in ALL:
+            relation = con.sql(f"SELECT * FROM {row.asset}")
+            assert relation.columns == ["sync_day", *arrow_schema(row).names]
+            assert relation.fetchall() == []
+
+
+def test_a_view_reads_the_same_types_empty_and_filled(lake: Lake) -> None:
+    with open_catalogue(lake) as con:
+        empty = [str(kind) for kind in con.sql("SELECT * FROM raw_post_deletions").types]
+    lake.write(RawPostDeletion, DAY, deletions(3))
+    with open_catalogue(lake) as con:
+        filled = con.sql("SELECT * FROM raw_post_deletions")
+        assert [str(kind) for kind in filled.types] == empty
+        assert con.sql("SELECT DISTINCT sync_day FROM raw_post_deletions").fetchall() == [(DAY,)]
+
+
+def test_a_reader_keeps_its_picture_while_the_partition_is_replaced(lake: Lake) -> None:
+    lake.write(RawPostDeletion, DAY, deletions(3))
+    with open_catalogue(lake) as reader:
+        lake.write(RawPostDeletion, DAY, deletions(5))
+        with open_catalogue(lake) as fresh:
+            assert reader.sql("SELECT count(*) FROM raw_post_deletions").fetchall() == [(3,)]
+            assert fresh.sql("SELECT count(*) FROM raw_post_deletions").fetchall() == [(5,)]
+
+
+def test_vacuum_removes_only_what_no_pointer_names(lake: Lake) -> None:
+    old = lake.write(RawPostDeletion, DAY, deletions(3))
+    new = lake.write(RawPostDeletion, DAY, deletions(5))
+    assert lake.vacuum() == 0
+    assert lake.vacuum(grace=timedelta(0)) == old.bytes
+    assert not old.path.exists()
+    assert new.path.exists()
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (
+            deletions(1).drop_columns("seq"),
+            "raw_post_deletions on 2026-03-08: column seq is missing",
+        ),
+        (
+            deletions(1).set_column(5, "seq", pa.array(["1"])),
+            "column seq should be int64, found string",
+        ),
+        (deletions(1).append_column("x", pa.array([1])), "no such column: x"),
+    ],
+)
+def test_rows_that_break_the_contract_change_nothing(
+    lake: Lake, broken: pa.Table, message: str
+) -> None:
+    kept = lake.write(RawPostDeletion, DAY, deletions(2))
+    with pytest.raises(ContractViolation, match=message):
+        lake.write(RawPostDeletion, DAY, broken)
+    with duckdb.connect() as con:
+        con.register("broken", broken)
+        with pytest.raises(ContractViolation, match=message):
+            lake.write_query(con, RawPostDeletion, DAY, "SELECT * FROM broken")
+    assert lake.current(RawPostDeletion, DAY) == kept
+    assert [path for path in kept.path.parent.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_failed_query_leaves_the_partition_as_it_was(lake: Lake) -> None:
+    kept = lake.write(RawPostDeletion, DAY, deletions(2))
+    source = select_rows(RawPostDeletion, [kept])
+    failing = f"SELECT * REPLACE (CAST(uri AS BIGINT) AS seq) FROM ({source})"
+    with duckdb.connect() as con, pytest.raises(duckdb.ConversionException):
+        lake.write_query(con, RawPostDeletion, DAY, failing)
+    assert lake.current(RawPostDeletion, DAY) == kept
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file modes")
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "lake").write_text("a file stands where the folder should be")
+    with pytest.raises(UnusableDataDirectory, match=r"cannot write to .*BSKY_DATA_DIR"):
+        Lake(tmp_path / "lake").write(RawPostDeletion, DAY, deletions(1))
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from bsky_assets.storage.lake import Lake
+from bsky_assets.contracts import RawPostDeletion
+from bsky_assets_tests.test_lake import DAY, deletions
+lake, rows = Lake(Path(sys.argv[1])), deletions(20_000)
+print("ready", flush=True)
+while True:
+    lake.write(RawPostDeletion, DAY, rows)
+"""
+
+
+def test_kill_at_any_moment_leaves_a_whole_partition(lake: Lake) -> None:
+    lake.write(RawPostDeletion, DAY, deletions(20_000))
+    for round_number in range(6):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(lake.root)],
+            stdout=subprocess.PIPE,
+            cwd=Path(__file__).parent.parent,
+        )
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"ready\n"
+        time.sleep(0.013 * (round_number + 1))
+        os.kill(writer.pid, signal.SIGKILL)
+        writer.wait()
+        writer.stdout.close()
+        with open_catalogue(lake) as con:
+            assert con.sql("SELECT count(*) FROM raw_post_deletions").fetchall() == [(20_000,)]
