@@ -39,7 +39,8 @@ def staged(target: Path) -> Iterator[Path]:
     except OSError as error:
         raise unusable(target.parent, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary.exists():
+            temporary.unlink()
 
 
 def sync(path: Path) -> None:
