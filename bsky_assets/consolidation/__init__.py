@@ -1,0 +1,1 @@
+"""From what each source brought to one record a post."""
