@@ -1,0 +1,27 @@
+"""The partitions of every asset: one a sync day, today's included.
+
+The sync day itself, with its rules, is in `sync_day`.
+"""
+
+from datetime import date
+
+from dagster import DailyPartitionsDefinition, TimeWindowPartitionMapping
+
+from bsky_assets.settings import get_settings
+from bsky_assets.sync_day import FIRST_DAY, LOOK_BACK_DAYS
+
+sync_days = DailyPartitionsDefinition(
+    start_date=FIRST_DAY.isoformat(),
+    timezone=get_settings().sync_timezone,
+    end_offset=1,
+)
+
+look_back = TimeWindowPartitionMapping(
+    start_offset=-LOOK_BACK_DAYS, end_offset=0, allow_nonexistent_upstream_partitions=True
+)
+"""A day and those before it in which a post may have come up already."""
+
+
+def day_of(partition_key: str) -> date:
+    """The sync day that a partition key names."""
+    return date.fromisoformat(partition_key)
