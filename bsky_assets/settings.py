@@ -16,6 +16,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from bsky_assets.errors import UserError
 
 CATCH_UP_FEED = "at://did:plc:tenurhgjptubkk5zf5qhi3og/app.bsky.feed.generator/catch-up"
+MODERATION_SERVICE = "did:plc:ar7c4by46qjdydhdevvrndac"
+"""Bluesky's own labeler."""
 
 
 class InvalidSettings(UserError):
@@ -72,6 +74,13 @@ class Settings(BaseSettings):
     sync_max_posts: int = Field(150_000, ge=1, description="Posts after which a sync stops.")
     sync_max_events: int = Field(750_000, ge=1, description="Events after which a sync stops.")
     sync_max_seconds: float = Field(14_400, gt=0, description="Seconds after which a sync stops.")
+    language_model: Path | None = Field(
+        None, description="A fastText language model, e.g. lid.176.bin; default: the built-in one."
+    )
+    trusted_labelers: CommaSeparated = Field(
+        (MODERATION_SERVICE,),
+        description="Comma-separated DIDs of the labelers whose labels stop posts.",
+    )
     llm_base_url: HttpUrl = Field(
         "http://localhost:11434/v1", description="OpenAI-compatible endpoint."
     )
@@ -85,15 +94,33 @@ class Settings(BaseSettings):
     )
     llm_batch_size: int = Field(10, ge=1, le=50, description="Posts a request.")
 
-    @field_validator("llm_models", mode="before")
+    @field_validator("llm_models", "trusted_labelers", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if not isinstance(value, str):
             return value
-        models = tuple(part.strip() for part in value.split(",") if part.strip())
-        if not models:
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("llm_models")
+    @classmethod
+    def _at_least_one(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
             raise ValueError("expected at least one model name")
-        return models
+        return value
+
+    @field_validator("trusted_labelers")
+    @classmethod
+    def _dids(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [did for did in value if not did.startswith("did:")]:
+            raise ValueError(f"expected DIDs like {MODERATION_SERVICE}, got {wrong[0]!r}")
+        return value
+
+    @field_validator("language_model")
+    @classmethod
+    def _existing_file(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.expanduser().is_file():
+            raise ValueError(f"there is no file {value}")
+        return value.expanduser().absolute() if value else None
 
     @field_validator("feeds", mode="before")
     @classmethod
