@@ -1,0 +1,197 @@
+"""Asking an XRPC host over HTTP, with patience: what is worth retrying, and how long to wait.
+
+Answers are parsed as JSON and nothing more, so that one odd value cannot cost a whole answer.
+What does not belong here: what any method's answer means.
+
+Source: https://atproto.com/specs/xrpc (errors, rate limits).
+"""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import httpx
+import orjson
+import stamina
+
+from bsky_assets.errors import UserError
+
+Params = Mapping[str, str | int | Sequence[str]]
+
+TIMEOUT = httpx.Timeout(30, connect=10)
+ATTEMPTS = 6
+LONGEST_WAIT = 330.0
+"""Seconds; rate limits are counted over windows of five minutes."""
+
+_SIGN_IN_CODES = {"AuthMissing", "AuthenticationRequired", "AuthRequired", "ExpiredToken"}
+
+
+class Unanswered(UserError):
+    """The host cannot be reached, or keeps answering with nothing that can be read."""
+
+
+class Refused(UserError):
+    """The host says no, and asking again would not help."""
+
+    def __init__(self, message: str, status: int, code: str) -> None:
+        """Keep the HTTP status and the XRPC error name beside the message."""
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+    @property
+    def needs_session(self) -> bool:
+        """Whether it was refused for want of a valid session."""
+        return self.status in (401, 403) or self.code in _SIGN_IN_CODES
+
+
+class _Passing(Exception):
+    """Something that may be over in a moment; `wait` is what the host asks for, in seconds."""
+
+    def __init__(self, what: str, wait: float | None = None) -> None:
+        super().__init__(what)
+        self.wait = wait
+
+
+class XrpcHost:
+    """One host and the headers that it is asked with; safe to use from several threads."""
+
+    def __init__(self, url: str, variable: str, headers: Mapping[str, str] | None = None) -> None:
+        """Ask `url`; `variable` is the setting that a person would change to ask another."""
+        self.url = url.rstrip("/")
+        self._variable = variable
+        self._client = httpx.Client(headers=headers, timeout=TIMEOUT, follow_redirects=True)
+
+    def __enter__(self) -> Self:
+        """Keep connections open."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close them."""
+        self._client.close()
+
+    @property
+    def name(self) -> str:
+        """Host and port, as rows name where they came from."""
+        return urlsplit(self.url).netloc
+
+    def query(self, method: str, params: Params, *, holding: str) -> dict[str, Any]:
+        """The JSON object, with a list `holding` in it, that the host answers `method` with.
+
+        Raises:
+            Refused: the host answers with a 4xx error.
+            Unanswered: after several attempts there is still no such object.
+        """
+        attempts = 0
+        try:
+            for attempt in stamina.retry_context(
+                on=_how_long_to_wait,
+                attempts=ATTEMPTS,
+                timeout=3 * LONGEST_WAIT,
+                wait_initial=0.2,
+                wait_jitter=0.2,
+            ):
+                attempts = attempt.num
+                with attempt:
+                    return self._ask(method, params, holding)
+        except _Passing as failure:
+            raise Unanswered(
+                f"{method} at {self.url}: {failure} (attempt {attempts}); "
+                f"try again later, or check {self._variable}"
+            ) from None
+        raise AssertionError("a retry context returns or raises")
+
+    def _ask(self, method: str, params: Params, holding: str) -> dict[str, Any]:
+        try:
+            response = self._client.get(f"{self.url}/xrpc/{method}", params=_repeated(params))
+        except httpx.TransportError as error:
+            raise _Passing(_one_line(str(error)) or type(error).__name__) from error
+        if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
+            raise _Passing("answers that there were too many requests", _requested_wait(response))
+        if response.is_server_error:
+            raise _Passing(_answer(response), _requested_wait(response))
+        if not response.is_success:
+            code, _ = _error(response)
+            raise Refused(f"{method} at {self.url} {_answer(response)}", response.status_code, code)
+        content = parse_json(response.content)
+        if not isinstance(content, dict) or not isinstance(content.get(holding), list):
+            raise _Passing(f"answers with something that is not JSON with a list `{holding}`")
+        return content
+
+
+def parse_json(content: bytes) -> Any:
+    """The value that `content` holds, or None where it holds no JSON.
+
+    Bytes that are not UTF-8 and escaped lone surrogates cost nothing but the strings they
+    stand in: those come out with surrogates in them, and do not encode.
+    """
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        try:
+            return json.loads(content.decode("utf-8", "surrogateescape"))
+        except (ValueError, RecursionError):
+            return None
+
+
+def as_bytes(value: Any) -> bytes:
+    """`value`, parsed by `parse_json`, as JSON again, bytes that are not UTF-8 included."""
+    try:
+        return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return json.dumps(value).encode()
+    except RecursionError:
+        return b"(nested too deeply to be kept)"
+
+
+def _repeated(params: Params) -> httpx.QueryParams:
+    return httpx.QueryParams(
+        [
+            (name, str(item))
+            for name, value in params.items()
+            for item in ([value] if isinstance(value, str | int) else value)
+        ]
+    )
+
+
+def _how_long_to_wait(error: Exception) -> bool | float:
+    if not isinstance(error, _Passing):
+        return False
+    if error.wait is None:
+        return True
+    return error.wait if error.wait <= LONGEST_WAIT else False
+
+
+def _requested_wait(response: httpx.Response) -> float | None:
+    """Seconds that the host asks for, in Retry-After or RateLimit-Reset."""
+    after = response.headers.get("retry-after", "")
+    reset = response.headers.get("ratelimit-reset", "")
+    if after.isdecimal():
+        return float(after)
+    if after:
+        try:
+            return max(parsedate_to_datetime(after).timestamp() - time.time(), 0.0)
+        except (ValueError, OverflowError):
+            pass
+    return max(float(reset) - time.time(), 0.0) if reset.isdecimal() else None
+
+
+def _error(response: httpx.Response) -> tuple[str, str]:
+    """The XRPC error name and message of an answer; empty where it has none."""
+    content = parse_json(response.content)
+    if not isinstance(content, dict):
+        return "", ""
+    return _one_line(str(content.get("error", ""))), _one_line(str(content.get("message", "")))
+
+
+def _answer(response: httpx.Response) -> str:
+    code, message = _error(response)
+    return f"answers {response.status_code}" + "".join(f" {part}" for part in (code, message))
+
+
+def _one_line(text: str) -> str:
+    printable = "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(printable.split())[:200]
