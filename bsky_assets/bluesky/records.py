@@ -1,0 +1,313 @@
+"""Reading a post's record, from the firehose or an AppView, into the columns of `PostRecord`.
+
+A record is hostile input: its author may put anything anywhere. What makes it a post must be
+right; whatever else has another shape than the lexicon's goes to `unknown_fields` as it came,
+and costs nothing but itself.
+What does not belong here: where a record was found, and whether its bytes are the right ones.
+
+Source: lexicons app.bsky.feed.post, app.bsky.embed.*, app.bsky.richtext.facet and
+com.atproto.label.defs#selfLabels.
+"""
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from libipld import encode_cid
+
+from bsky_assets.contracts.records import Embed, PostRecord
+
+POST = "app.bsky.feed.post"
+COLUMNS = tuple(PostRecord.model_fields)
+"""The columns that `post_values` gives the values of, in order."""
+
+_LARGEST = 2**63 - 1
+_REQUIRED = ("$type", "text", "createdAt")
+_KNOWN = frozenset((*_REQUIRED, "embed", "entities", "facets", "labels", "langs", "reply", "tags"))
+_CID_PREFIXES = (b"\x01\x71\x12\x20", b"\x01\x55\x12\x20")
+_CID_BYTES = 36
+
+JsonObject = Mapping[str, Any]
+
+
+class Unreadable(Exception):
+    """Something that goes into quarantine: `reason` is a short code, `detail` a sentence."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        """Say what is wrong, without the content."""
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+def read_post_record(record: JsonObject) -> dict[str, Any]:
+    """The `PostRecord` of a record that came as JSON.
+
+    Raises:
+        Unreadable: it is not a post.
+    """
+    values = post_values(record)
+    try:
+        orjson.dumps(values)
+    except TypeError:
+        raise Unreadable("bad_text", "the record has text that is not Unicode") from None
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def post_values(record: JsonObject) -> tuple[Any, ...]:
+    """The values of `COLUMNS` for a decoded record.
+
+    Raises:
+        Unreadable: it is not a post.
+    """
+    kind, text, created_at = record.get("$type"), record.get("text"), record.get("createdAt")
+    if kind != POST:
+        raise Unreadable("wrong_type", f"the record's $type is not {POST}")
+    if type(text) is not str:
+        raise Unreadable("bad_field", "the record's text is missing or not a string")
+    if type(created_at) is not str:
+        raise Unreadable("bad_field", "the record's createdAt is missing or not a string")
+
+    odd: dict[str, Any] = {}
+    known = len(_REQUIRED)
+    embed = entities = facets = labels = langs = parent = root = tags = None
+    if "langs" in record:
+        known += 1
+        langs = _strings(record, "langs", odd)
+    if "reply" in record:
+        known += 1
+        parent, root = _reply(record["reply"], odd)
+    if "embed" in record:
+        known += 1
+        embed = _embed(record["embed"], odd)
+    if "facets" in record:
+        known += 1
+        facets = _facets(record["facets"], odd)
+    if known != len(record):
+        entities = _entities(record["entities"], odd) if "entities" in record else None
+        labels = _self_labels(record["labels"], odd) if "labels" in record else None
+        tags = _strings(record, "tags", odd) if "tags" in record else None
+        odd.update((key, record[key]) for key in record.keys() - _KNOWN)
+    unknown = stable_json(odd) if odd else None
+    return (
+        created_at,
+        text,
+        embed,
+        entities,
+        facets,
+        labels,
+        langs,
+        parent,
+        root,
+        tags,
+        POST,
+        unknown,
+    )
+
+
+def self_labels(record: JsonObject) -> list[str] | None:
+    """The values of the labels that an author put on a record, if any can be read."""
+    return _self_labels(record.get("labels"), {})
+
+
+def stable_json(value: object) -> str:
+    """`value` as JSON with sorted keys; bytes and links as in DAG-JSON's `$bytes` and `$link`.
+
+    Decoded CBOR does not tell a link from bytes that look like one: 36 bytes that begin as a
+    CID's do are taken for a link.
+    """
+    try:
+        return orjson.dumps(value, default=_json_form, option=orjson.OPT_SORT_KEYS).decode()
+    except TypeError:
+        names = sorted(value) if isinstance(value, dict) else []
+        return orjson.dumps({"$unprintable": names}).decode()
+
+
+def _json_form(value: object) -> object:
+    if not isinstance(value, bytes):
+        raise TypeError(type(value).__name__)
+    if len(value) == _CID_BYTES and value.startswith(_CID_PREFIXES):
+        return {"$link": encode_cid(value)}
+    return {"$bytes": base64.b64encode(value).decode().rstrip("=")}
+
+
+def _strings(record: JsonObject, name: str, odd: dict[str, Any]) -> list[str] | None:
+    values = record[name]
+    if type(values) is list:
+        for value in values:
+            if type(value) is not str:
+                break
+        else:
+            return values
+    if values is not None:
+        odd[name] = values
+    return None
+
+
+def _reply(reply: Any, odd: dict[str, Any]) -> tuple[str | None, str | None]:
+    try:
+        parent, root = reply["parent"]["uri"], reply["root"]["uri"]
+        if type(parent) is str and type(root) is str:
+            return parent, root
+    except (TypeError, KeyError, IndexError):
+        pass
+    odd["reply"] = reply
+    return _uri(reply, "parent"), _uri(reply, "root")
+
+
+def _uri(reply: Any, end: str) -> str | None:
+    return _text(_object(_object(reply).get(end)).get("uri"))
+
+
+def _facets(facets: Any, odd: dict[str, Any]) -> list[dict[str, Any]] | None:
+    if facets is None:
+        return None
+    rows: list[dict[str, Any]] = []
+    try:
+        for facet in facets:
+            index = facet["index"]
+            start, end = index["byteStart"], index["byteEnd"]
+            if not (_is_place(start) and _is_place(end)):
+                raise TypeError
+            for feature in facet["features"]:
+                kind = feature["$type"]
+                value = feature.get(_FEATURE_VALUES.get(kind))
+                if type(kind) is not str:
+                    raise TypeError
+                if type(value) is not str:
+                    odd["facets"], value = facets, None
+                row = {"byte_start": start, "byte_end": end, "kind": kind, "value": value}
+                rows.append(row)
+    except (TypeError, KeyError, IndexError, AttributeError):
+        odd["facets"] = facets
+        return rows or None
+    return rows
+
+
+_FEATURE_VALUES = {
+    "app.bsky.richtext.facet#mention": "did",
+    "app.bsky.richtext.facet#link": "uri",
+    "app.bsky.richtext.facet#tag": "tag",
+}
+
+
+def _is_place(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= _LARGEST
+
+
+def _entities(entities: Any, odd: dict[str, Any]) -> list[dict[str, Any]] | None:
+    rows: list[dict[str, Any]] = []
+    try:
+        for entity in entities:
+            row = {
+                "start": entity["index"]["start"],
+                "end": entity["index"]["end"],
+                "kind": entity["type"],
+                "value": entity["value"],
+            }
+            if not (_is_place(row["start"]) and _is_place(row["end"])):
+                raise TypeError
+            if type(row["kind"]) is not str or type(row["value"]) is not str:
+                raise TypeError
+            rows.append(row)
+    except (TypeError, KeyError, IndexError):
+        if entities is not None:
+            odd["entities"] = entities
+        return rows or None
+    return rows
+
+
+def _self_labels(labels: Any, odd: dict[str, Any]) -> list[str] | None:
+    try:
+        values = [label["val"] for label in labels["values"]]
+        if all(type(value) is str for value in values):
+            return values
+    except (TypeError, KeyError, IndexError):
+        pass
+    if labels is not None:
+        odd["labels"] = labels
+    return None
+
+
+def _embed(embed: Any, odd: dict[str, Any]) -> dict[str, Any] | None:
+    if embed is None:
+        return None
+    kind = _text(_object(embed).get("$type"))
+    if kind is None:
+        odd["embed"] = embed
+        return None
+    row = {**_EMPTY_EMBED, "kind": kind, "alt_texts": []}
+    try:
+        _EMBED_READERS[kind](embed, row)
+        if _is_embed(row):
+            return row
+    except (TypeError, KeyError, IndexError, AttributeError):
+        pass
+    odd["embed"] = embed
+    texts = [text for text in row.pop("alt_texts") if type(text) is str]
+    return {name: _text(value) for name, value in row.items()} | {"alt_texts": texts}
+
+
+_EMPTY_EMBED: dict[str, Any] = dict.fromkeys(Embed.model_fields)
+
+
+def _is_embed(row: dict[str, Any]) -> bool:
+    for value in row.values():
+        if type(value) is list:
+            for text in value:
+                if type(text) is not str:
+                    return False
+        elif value is not None and type(value) is not str:
+            return False
+    return True
+
+
+def _images(embed: JsonObject, row: dict[str, Any]) -> None:
+    row["alt_texts"] = [image.get("alt", "") for image in embed["images"]]
+
+
+def _gallery(embed: JsonObject, row: dict[str, Any]) -> None:
+    row["alt_texts"] = [item.get("alt", "") for item in embed["items"]]
+
+
+def _video(embed: JsonObject, row: dict[str, Any]) -> None:
+    row["alt_texts"] = [embed["alt"]] if "alt" in embed else []
+
+
+def _external(embed: JsonObject, row: dict[str, Any]) -> None:
+    external = embed["external"]
+    row["link_uri"] = external["uri"]
+    row["link_title"] = external.get("title")
+    row["link_description"] = external.get("description")
+
+
+def _quote(embed: JsonObject, row: dict[str, Any]) -> None:
+    quoted = embed["record"]
+    row["quoted_uri"], row["quoted_cid"] = quoted["uri"], quoted["cid"]
+
+
+def _quote_with_media(embed: JsonObject, row: dict[str, Any]) -> None:
+    _quote(embed["record"], row)
+    media = embed["media"]
+    _MEDIA_READERS[media["$type"]](media, row)
+
+
+_MEDIA_READERS = {
+    "app.bsky.embed.images": _images,
+    "app.bsky.embed.gallery": _gallery,
+    "app.bsky.embed.video": _video,
+    "app.bsky.embed.external": _external,
+}
+_EMBED_READERS = _MEDIA_READERS | {
+    "app.bsky.embed.record": _quote,
+    "app.bsky.embed.recordWithMedia": _quote_with_media,
+}
+
+
+def _object(value: Any) -> JsonObject:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str | None:
+    return value if type(value) is str else None

@@ -1,0 +1,208 @@
+"""Rows gathered from a stream, column by column, until they become Arrow tables.
+
+Values are appended to plain lists and turned into columns in bulk, with the contracts' types
+stated: nothing is made for each row but the values themselves.
+What does not belong here: reading frames, and writing files.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from libipld import encode_cid
+
+from bsky_assets.bluesky.records import COLUMNS, Unreadable
+from bsky_assets.contracts import (
+    Quarantined,
+    RawFirehosePost,
+    RawModerationLabel,
+    RawPostDeletion,
+    Row,
+    arrow_schema,
+)
+
+SOURCE_FEED = "firehose"
+_INSTANT = pa.timestamp("us", tz="UTC")
+_SECOND = pa.timestamp("s", tz="UTC")
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Everything that a stretch of a stream brought, a table a contract."""
+
+    posts: pa.Table
+    deletions: pa.Table
+    labels: pa.Table
+    quarantined: pa.Table
+
+
+class Rows:
+    """Rows of one host on their way into columns. Instants are microseconds since the epoch."""
+
+    def __init__(self, host: str, source: str) -> None:
+        """Gather what `host` sends; what cannot be read is quarantined under the asset `source`."""
+        self.host = host
+        self.source = source
+        self._begin()
+
+    def _begin(self) -> None:
+        self._dids: list[str] = []
+        self._paths: list[str] = []
+        self._cids: list[bytes | str] = []
+        self._revs: list[str] = []
+        self._seqs: list[int] = []
+        self._times: list[Any] = []
+        self._received: list[int] = []
+        self._records: list[tuple[Any, ...]] = []
+        self.deletions: list[dict[str, Any]] = []
+        self.labels: list[dict[str, Any]] = []
+        self.quarantined: list[dict[str, Any]] = []
+
+    @property
+    def posts(self) -> int:
+        """How many posts are here."""
+        return len(self._records)
+
+    @property
+    def rows(self) -> int:
+        """How many rows of any kind are here."""
+        return self.posts + len(self.deletions) + len(self.labels) + len(self.quarantined)
+
+    def add_post(
+        self,
+        did: str,
+        path: str,
+        cid: bytes | str,
+        rev: str,
+        seq: int,
+        time: Any,
+        received: int,
+        record: tuple[Any, ...],
+    ) -> None:
+        """Take a post: `path` is collection/rkey, `record` the values of `records.COLUMNS`."""
+        self._dids.append(did)
+        self._paths.append(path)
+        self._cids.append(cid)
+        self._revs.append(rev)
+        self._seqs.append(seq)
+        self._times.append(time)
+        self._received.append(received)
+        self._records.append(record)
+
+    def add_deletion(
+        self, kind: str, did: str, path: str | None, status: str, seq: int, received: int
+    ) -> None:
+        """Take the deletion of the post at `path`, or (`path` is None) an account's status."""
+        self.deletions.append(
+            {
+                "kind": kind,
+                "uri": None if path is None else f"at://{did}/{path}",
+                "did": did,
+                "status": status,
+                "relay": self.host,
+                "seq": seq,
+                "received_at": received,
+            }
+        )
+
+    def add_label(self, label: Mapping[str, Any], seq: int, received: int) -> None:
+        """Take a label: the fields of `RawModerationLabel` but those on where it came from."""
+        self.labels.append(
+            {**label, "origin": self.host, "seq": seq, "received_at": received},
+        )
+
+    def quarantine(self, problem: Unreadable, content: bytes, position: str, received: int) -> None:
+        """Keep what could not be read, as it came."""
+        self.quarantined.append(
+            {
+                "source": self.source,
+                "origin": self.host,
+                "position": position,
+                "reason": problem.reason,
+                "detail": problem.detail,
+                "content": content,
+                "received_at": received,
+            }
+        )
+
+    def take(self) -> Tables:
+        """Everything gathered so far, as tables; begin anew."""
+        tables = Tables(
+            posts=self._post_table(),
+            deletions=_table(RawPostDeletion, self.deletions),
+            labels=_table(RawModerationLabel, self.labels),
+            quarantined=_table(Quarantined, self.quarantined),
+        )
+        self._begin()
+        return tables
+
+    def _post_table(self) -> pa.Table:
+        schema = arrow_schema(RawFirehosePost)
+        count = self.posts
+        if not count:
+            return schema.empty_table()
+        authors = pa.array(self._dids, pa.string())
+        received = pa.array(self._received, _INSTANT)
+        cids = [cid if isinstance(cid, str) else encode_cid(cid) for cid in self._cids]
+        columns = {
+            "uri": pc.binary_join_element_wise("at://", authors, "/", pa.array(self._paths), ""),
+            "cid": pa.array(cids, pa.string()),
+            "author": authors,
+            "record": _struct(schema.field("record").type, self._record_columns(schema)),
+            "metadata": _struct(
+                schema.field("metadata").type,
+                {
+                    "synctimestamp": _synctimestamps(received),
+                    "source_feed": pa.repeat(SOURCE_FEED, count),
+                    "url": pa.nulls(count, pa.string()),
+                },
+            ),
+            "relay": pa.repeat(self.host, count),
+            "seq": pa.array(self._seqs, pa.int64()),
+            "rev": pa.array(self._revs, pa.string()),
+            "commit_time": instants(self._times),
+            "received_at": received,
+            "earlier_versions": pa.nulls(count, schema.field("earlier_versions").type),
+        }
+        return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
+
+    def _record_columns(self, schema: pa.Schema) -> dict[str, pa.Array]:
+        types = {field.name: field.type for field in schema.field("record").type}
+        columns = zip(*self._records, strict=True)
+        return {
+            name: pa.array(values, types[name])
+            for name, values in zip(COLUMNS, columns, strict=True)
+        }
+
+
+def instants(texts: Sequence[Any]) -> pa.Array:
+    """Datetimes as the protocol writes them, as UTC instants; null where they cannot be read."""
+    try:
+        return pa.array(texts, pa.string()).cast(_INSTANT)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.array([instant(text) for text in texts], _INSTANT)
+
+
+def instant(text: Any) -> datetime | None:
+    """One datetime as the protocol writes it; None where it cannot be read."""
+    try:
+        read = datetime.fromisoformat(text)
+        return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _synctimestamps(received: pa.Array) -> pa.Array:
+    seconds = received.cast(_SECOND, safe=False).dictionary_encode()
+    return pc.strftime(seconds.dictionary, format="%Y-%m-%d-%H:%M:%S").take(seconds.indices)
+
+
+def _struct(kind: pa.StructType, columns: Mapping[str, pa.Array]) -> pa.StructArray:
+    return pa.StructArray.from_arrays([columns[field.name] for field in kind], fields=list(kind))
+
+
+def _table(row: type[Row], rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+    return pa.Table.from_pylist(list(rows), schema=arrow_schema(row))

@@ -1,0 +1,289 @@
+"""Segments: what a stretch of a stream brought, each one file that is whole or not there.
+
+A segment holds the rows of every kind and, in its footer, what the stretch was: from where to
+where, how many events, where something is missing and why. Where a stream goes on is read off
+the last segment and is stored nowhere else, so data and cursor cannot disagree.
+What does not belong here: connections, and what becomes of segments.
+
+Files: `<root>/<stream>/sync_day=YYYY-MM-DD/<number>.parquet`, numbers rising within a stream.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
+
+from bsky_assets.contracts import (
+    Quarantined,
+    RawFirehosePost,
+    RawModerationLabel,
+    RawPostDeletion,
+    Row,
+    arrow_schema,
+)
+from bsky_assets.errors import UserError
+from bsky_assets.storage.files import sync, unique_id, unusable
+
+FIREHOSE = "firehose"
+LABELS = "labels"
+
+FOOTER_KEY = b"bsky_assets.segment"
+COLUMN_OF: Mapping[type[Row], str] = {
+    RawFirehosePost: "post",
+    RawPostDeletion: "deletion",
+    RawModerationLabel: "label",
+    Quarantined: "quarantined",
+}
+"""The struct column that holds the rows of each contract; the others are null in that row."""
+
+
+def _nullable(kind: pa.DataType) -> pa.DataType:
+    """`kind` with everything in it nullable, as it must be where a row is of another contract."""
+    if pa.types.is_struct(kind):
+        return pa.struct([(part.name, _nullable(part.type)) for part in kind])
+    if pa.types.is_list(kind):
+        return pa.list_(_nullable(kind.value_type))
+    return kind
+
+
+SCHEMA = pa.schema(
+    [(column, _nullable(pa.struct(list(arrow_schema(row))))) for row, column in COLUMN_OF.items()]
+)
+
+
+class StreamInUse(UserError):
+    """Another process is collecting this stream into this data directory."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A stretch of the stream that we do not have."""
+
+    host: str
+    after: int | None
+    """The last event that we have before it."""
+    before: int | None
+    """The first that we have after it."""
+    reason: str
+    noticed_at: str
+    after_time: str | None = None
+    """The host's clock at `after`."""
+    before_time: str | None = None
+
+    @property
+    def missing(self) -> int | None:
+        """How many events are missing, where their numbers tell."""
+        if self.after is None or self.before is None or self.before <= self.after:
+            return None
+        return self.before - self.after - 1
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Events without a gap between them."""
+
+    first: int
+    last: int
+    first_time: str | None
+    """The host's clock at its first events, and at its last."""
+    last_time: str | None
+
+
+@dataclass(frozen=True)
+class Reconnect:
+    """A connection that ended before we wanted it to."""
+
+    at: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Footer:
+    """What a segment says of itself. Times are ISO 8601 in UTC."""
+
+    stream: str
+    host: str
+    follows: int | None
+    """The event that it goes on from; null where it began with the live stream."""
+    cursor: int | None
+    """Its own last event."""
+    received_from: str
+    received_to: str
+    cursors: dict[str, int] = field(default_factory=dict)
+    """The last event of every host that this stream was ever read from."""
+    stretches: list[Stretch] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    reconnects: list[Reconnect] = field(default_factory=list)
+    events: dict[str, int] = field(default_factory=dict)
+    """Events by kind."""
+    repeated: int = 0
+    """Events that the host sent again."""
+    events_per_minute: dict[str, int] = field(default_factory=dict)
+    largest_lag_seconds: float | None = None
+    rows: dict[str, int] = field(default_factory=dict)
+    """Rows by column of `COLUMN_OF`."""
+    quarantined: dict[str, int] = field(default_factory=dict)
+    """Rows in quarantine by reason."""
+
+    def to_json(self) -> bytes:
+        """The footer as it is stored."""
+        return orjson.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: bytes) -> "Footer":
+        """The footer that was stored."""
+        stored: dict[str, Any] = orjson.loads(text)
+        stored["stretches"] = [Stretch(**stretch) for stretch in stored["stretches"]]
+        stored["gaps"] = [Gap(**gap) for gap in stored["gaps"]]
+        stored["reconnects"] = [Reconnect(**reconnect) for reconnect in stored["reconnects"]]
+        return cls(**stored)
+
+
+@dataclass(frozen=True, order=True)
+class Segment:
+    """One committed segment."""
+
+    number: int
+    path: Path = field(compare=False)
+
+    @property
+    def day(self) -> date:
+        """The sync day on which all of it was received."""
+        return date.fromisoformat(self.path.parent.name.removeprefix("sync_day="))
+
+    def footer(self) -> Footer:
+        """What it says of itself."""
+        return Footer.from_json(pq.read_metadata(self.path).metadata[FOOTER_KEY])
+
+
+class Segments:
+    """The segments of one stream."""
+
+    def __init__(self, root: Path, stream: str) -> None:
+        """Look at the segments of `stream` below `root`; nothing is created before the first."""
+        self.folder = root / stream
+        self.stream = stream
+
+    @contextmanager
+    def collecting(self) -> Iterator["SegmentWriter"]:
+        """Be the only process that writes segments of this stream; clear away half-written ones.
+
+        The lock is the operating system's: a process that died does not hold it.
+
+        Raises:
+            StreamInUse: another process is at it.
+            UnusableDataDirectory: the folder cannot be written to.
+        """
+        lock = FileLock(self.folder / ".lock")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise StreamInUse(
+                f"another process is collecting the {self.stream} stream into "
+                f"{self.folder.parent.parent}; stop it, or set BSKY_DATA_DIR to another folder"
+            ) from None
+        except OSError as error:
+            raise unusable(self.folder, error) from error
+        try:
+            for leftover in self.folder.glob("sync_day=*/.*"):
+                leftover.unlink()
+            yield SegmentWriter(self)
+        finally:
+            lock.release()
+
+    def is_being_collected(self) -> bool:
+        """Whether some process is collecting this stream now."""
+        if not self.folder.is_dir():
+            return False
+        lock = FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            return True
+        lock.release()
+        return False
+
+    def days(self) -> list[date]:
+        """The sync days that have segments, oldest first."""
+        return sorted(
+            date.fromisoformat(folder.name.removeprefix("sync_day="))
+            for folder in self.folder.glob("sync_day=*")
+            if any(folder.glob("[0-9]*.parquet"))
+        )
+
+    def of_day(self, day: date, after: int = 0) -> list[Segment]:
+        """The committed segments of `day` with numbers above `after`, in order."""
+        found = (
+            Segment(int(path.stem), path) for path in self.folder_of(day).glob("[0-9]*.parquet")
+        )
+        return sorted(segment for segment in found if segment.number > after)
+
+    def last(self) -> Segment | None:
+        """The segment committed last."""
+        return max((max(self.of_day(day)) for day in self.days()), default=None)
+
+    def folder_of(self, day: date) -> Path:
+        """Where the segments of `day` are."""
+        return self.folder / f"sync_day={day.isoformat()}"
+
+
+class SegmentWriter:
+    """Commits segments of one stream, one after the other."""
+
+    def __init__(self, segments: Segments) -> None:
+        """Go on after the last one."""
+        self.segments = segments
+        self.last = segments.last()
+
+    def write(self, day: date, tables: Mapping[type[Row], pa.Table], footer: Footer) -> Segment:
+        """Commit a segment.
+
+        Raises:
+            UnusableDataDirectory: the folder cannot be written to, or the disk is full.
+        """
+        number = self.last.number + 1 if self.last else 1
+        target = self.segments.folder_of(day) / f"{number:010d}.parquet"
+        temporary = target.with_name(f".{target.name}.{unique_id()}")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _write(temporary, tables, footer)
+            sync(temporary)
+            os.link(temporary, target)
+            sync(target.parent)
+        except OSError as error:
+            raise unusable(target.parent, error) from error
+        finally:
+            if temporary.exists():
+                temporary.unlink()
+        self.last = Segment(number, target)
+        return self.last
+
+
+def _write(path: Path, tables: Mapping[type[Row], pa.Table], footer: Footer) -> None:
+    with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
+        writer.add_key_value_metadata({FOOTER_KEY: footer.to_json()})
+        for row, table in tables.items():
+            if table.num_rows:
+                writer.write_table(_widened(row, table))
+
+
+def _widened(row: type[Row], table: pa.Table) -> pa.Table:
+    """`table` as the struct column of its contract, all other columns null."""
+    struct = SCHEMA.field(COLUMN_OF[row]).type
+    rows = table.cast(pa.schema(list(struct))).to_struct_array()
+    return pa.Table.from_arrays(
+        [
+            rows if column.name == COLUMN_OF[row] else pa.nulls(table.num_rows, column.type)
+            for column in SCHEMA
+        ],
+        schema=SCHEMA,
+    )
