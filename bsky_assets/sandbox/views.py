@@ -1,0 +1,261 @@
+"""What an AppView makes of a post: its record and what others did with it, as views.
+
+What does not belong here: pages and feeds, and which posts there are.
+Source: lexicons app.bsky.feed.defs, app.bsky.actor.defs and app.bsky.embed.*.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol
+from zlib import crc32
+
+Json = dict[str, Any]
+
+CDN = "https://cdn.sandbox.invalid"
+"""Where pictures would be; nothing is to be fetched from there."""
+
+_BLOCKED, _DETACHED = 1, 2
+_ODDITIES = 19
+_DEEPEST_QUOTE = 2
+
+
+class Account(Protocol):
+    """An author."""
+
+    did: str
+    handle: str
+    display_name: str | None
+
+
+class Post(Account, Protocol):
+    """A post with its author and how often it was liked and so on."""
+
+    uri: str
+    cid: str
+    record: Mapping[str, Any]
+    indexed_at: datetime
+    is_deleted: bool
+    account_status: str
+    like_count: int
+    reply_count: int
+    repost_count: int
+    quote_count: int
+
+
+class Label(Protocol):
+    """A label applied to a record or an account, or taken back."""
+
+    src: str
+    uri: str
+    cid: str | None
+    val: str
+    neg: bool
+    cts: str
+    exp: str | None
+
+
+class Views:
+    """Makes views of posts, with the labels that stand on them now."""
+
+    def __init__(self, posts: Sequence[Post], labels: Iterable[Label]) -> None:
+        """Know `posts`, and `labels` in the order in which they were made."""
+        self._posts = {post.uri: post for post in posts}
+        self._labels: dict[str, dict[tuple[str, str], Label]] = defaultdict(dict)
+        for label in labels:
+            if label.neg:
+                self._labels[label.uri].pop((label.src, label.val), None)
+            else:
+                self._labels[label.uri][label.src, label.val] = label
+
+    def profile(self, account: Account, *, signed_in: bool) -> Json:
+        """A profileViewBasic. A viewer's relation is told only within a session."""
+        view: Json = {"did": account.did, "handle": account.handle}
+        if account.display_name is not None:
+            view["displayName"] = account.display_name
+        if _chance(account.did, 4):
+            view["avatar"] = f"{CDN}/img/avatar/plain/{account.did}/avatar@jpeg"
+        view["associated"] = {"chat": {"allowIncoming": "none"}}
+        view["labels"] = self._labels_on(account.did)
+        view["createdAt"] = "2024-02-06T17:00:00.000Z"
+        if signed_in:
+            view["viewer"] = {"muted": False, "blockedBy": False}
+        return view
+
+    def post(self, post: Post, *, signed_in: bool) -> Json:
+        """A postView."""
+        view: Json = {
+            "uri": post.uri,
+            "cid": post.cid,
+            "author": self.profile(post, signed_in=signed_in),
+            "record": post.record,
+        }
+        if embed := post.record.get("embed"):
+            view["embed"] = self._embed(embed, post.did, signed_in=signed_in)
+        view |= {
+            "bookmarkCount": 0,
+            **_counts(post),
+            "indexedAt": timestamp(post.indexed_at),
+            "labels": self._labels_on(post.uri) + _self_labels(post),
+        }
+        if signed_in:
+            view["viewer"] = {"threadMuted": False, "embeddingDisabled": False}
+        return view
+
+    def reply(self, post: Post, *, signed_in: bool) -> Json | None:
+        """A replyRef with the posts that `post` answers; None if it answers none."""
+        reply = post.record.get("reply")
+        if not reply:
+            return None
+        return {
+            end: self._answered(str(reply[end]["uri"]), signed_in=signed_in)
+            for end in ("root", "parent")
+        }
+
+    def _answered(self, uri: str, *, signed_in: bool) -> Json:
+        post = self._visible(uri)
+        kind = "app.bsky.feed.defs#"
+        if post is None:
+            return {"$type": f"{kind}notFoundPost", "uri": uri, "notFound": True}
+        if _oddity(uri) == _BLOCKED:
+            return {"$type": f"{kind}blockedPost", **_blocked(post)}
+        return {"$type": f"{kind}postView", **self.post(post, signed_in=signed_in)}
+
+    def _visible(self, uri: str) -> Post | None:
+        post = self._posts.get(uri)
+        if post is None or post.is_deleted or post.account_status != "active":
+            return None
+        return post
+
+    def _embed(self, embed: Json, did: str, *, signed_in: bool, depth: int = 0) -> Json:
+        kind = str(embed.get("$type"))
+        view: Json = {"$type": f"{kind}#view"}
+        match kind:
+            case "app.bsky.embed.images":
+                pictures = [_picture(image, did, "thumb") for image in embed["images"]]
+                return view | {"images": pictures}
+            case "app.bsky.embed.gallery":
+                typed = {"$type": f"{kind}#viewImage"}
+                items = [typed | _picture(item, did, "thumbnail") for item in embed["items"]]
+                return view | {"items": items}
+            case "app.bsky.embed.video":
+                return view | _video(embed, did)
+            case "app.bsky.embed.external":
+                return view | {"external": _external(embed["external"], did)}
+            case "app.bsky.embed.record":
+                quoted = self._quoted(str(embed["record"]["uri"]), depth, signed_in=signed_in)
+                return view | {"record": quoted}
+            case "app.bsky.embed.recordWithMedia":
+                record = {"$type": "app.bsky.embed.record", **embed["record"]}
+                return view | {
+                    "record": self._embed(record, did, signed_in=signed_in, depth=depth),
+                    "media": self._embed(embed["media"], did, signed_in=signed_in, depth=depth),
+                }
+        return {**embed, **view}
+
+    def _quoted(self, uri: str, depth: int, *, signed_in: bool) -> Json:
+        post = self._visible(uri)
+        kind = "app.bsky.embed.record#"
+        if post is None:
+            return {"$type": f"{kind}viewNotFound", "uri": uri, "notFound": True}
+        if _oddity(uri) == _BLOCKED:
+            return {"$type": f"{kind}viewBlocked", **_blocked(post)}
+        if _oddity(uri) == _DETACHED:
+            return {"$type": f"{kind}viewDetached", "uri": uri, "detached": True}
+        view: Json = {
+            "$type": f"{kind}viewRecord",
+            "uri": uri,
+            "cid": post.cid,
+            "author": self.profile(post, signed_in=signed_in),
+            "value": post.record,
+            "labels": self._labels_on(uri) + _self_labels(post),
+            **_counts(post),
+            "indexedAt": timestamp(post.indexed_at),
+        }
+        embed = post.record.get("embed")
+        if depth < _DEEPEST_QUOTE:
+            view["embeds"] = (
+                [self._embed(embed, post.did, signed_in=signed_in, depth=depth + 1)]
+                if embed
+                else []
+            )
+        return view
+
+    def _labels_on(self, uri: str) -> list[Json]:
+        now = timestamp(datetime.now(UTC))
+        return [
+            _label(label)
+            for label in self._labels.get(uri, {}).values()
+            if label.exp is None or label.exp > now
+        ]
+
+
+def timestamp(instant: datetime) -> str:
+    """`instant` as the AT Protocol prefers it: UTC, in milliseconds, with a Z."""
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _label(label: Label) -> Json:
+    view: Json = {"ver": 1, "src": label.src, "uri": label.uri, "val": label.val, "cts": label.cts}
+    if label.cid is not None:
+        view["cid"] = label.cid
+    if label.exp is not None:
+        view["exp"] = label.exp
+    return view
+
+
+def _self_labels(post: Post) -> list[Json]:
+    values = (post.record.get("labels") or {}).get("values", [])
+    created_at = post.record["createdAt"]
+    return [
+        {"src": post.did, "uri": post.uri, "cid": post.cid, "val": part["val"], "cts": created_at}
+        for part in values
+    ]
+
+
+def _counts(post: Post) -> Json:
+    return {
+        "replyCount": post.reply_count,
+        "repostCount": post.repost_count,
+        "likeCount": post.like_count,
+        "quoteCount": post.quote_count,
+    }
+
+
+def _blocked(post: Post) -> Json:
+    author = {"did": post.did, "viewer": {"blockedBy": True}}
+    return {"uri": post.uri, "blocked": True, "author": author}
+
+
+def _picture(image: Json, did: str, small: str) -> Json:
+    cid = image["image"]["ref"]["$link"]
+    view: Json = {
+        small: f"{CDN}/img/feed_thumbnail/plain/{did}/{cid}@jpeg",
+        "fullsize": f"{CDN}/img/feed_fullsize/plain/{did}/{cid}@jpeg",
+        "alt": image["alt"],
+    }
+    if "aspectRatio" in image:
+        view["aspectRatio"] = image["aspectRatio"]
+    return view
+
+
+def _video(embed: Json, did: str) -> Json:
+    cid = embed["video"]["ref"]["$link"]
+    place = f"{CDN}/watch/{did}/{cid}"
+    view = {"cid": cid, "playlist": f"{place}/playlist.m3u8", "thumbnail": f"{place}/thumbnail.jpg"}
+    return view | {name: embed[name] for name in ("alt", "aspectRatio") if name in embed}
+
+
+def _external(external: Json, did: str) -> Json:
+    view = {name: external[name] for name in ("uri", "title", "description")}
+    if thumb := external.get("thumb"):
+        view["thumb"] = f"{CDN}/img/feed_thumbnail/plain/{did}/{thumb['ref']['$link']}@jpeg"
+    return view
+
+
+def _oddity(uri: str) -> int:
+    return crc32(uri.encode()) % _ODDITIES
+
+
+def _chance(name: str, one_in: int) -> bool:
+    return crc32(name.encode()) % one_in != 0
