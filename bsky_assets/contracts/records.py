@@ -27,8 +27,10 @@ class Embed(Struct):
 class Facet(Struct):
     """One feature of a rich-text facet: a mention, a link or a tag, and where it stands."""
 
-    byte_start: int = Field(description="First byte in the UTF-8 text.")
-    byte_end: int = Field(description="First byte after it.")
+    byte_start: int | None = Field(
+        description="First byte in the UTF-8 text; null where a legacy table did not keep it."
+    )
+    byte_end: int | None = Field(description="First byte after it; null likewise.")
     kind: str = Field(description="The feature's $type, e.g. app.bsky.richtext.facet#tag.")
     value: str | None = Field(description="The mentioned DID, the link's URI or the tag.")
 
@@ -36,8 +38,10 @@ class Facet(Struct):
 class Entity(Struct):
     """A deprecated text annotation, as early clients wrote it."""
 
-    start: int = Field(description="First character.")
-    end: int = Field(description="First character after it.")
+    start: int | None = Field(
+        description="First character; null where a legacy table did not keep it."
+    )
+    end: int | None = Field(description="First character after it; null likewise.")
     kind: str = Field(description="mention or link.")
     value: str = Field(description="The DID or URI.")
 
