@@ -93,6 +93,24 @@ class Settings(BaseSettings):
         16, ge=1, description="Ceiling of requests in flight; adapts below it."
     )
     llm_batch_size: int = Field(10, ge=1, le=50, description="Posts a request.")
+    llm_sample_size: int | None = Field(
+        None, ge=1, description="Posts a day for each model after the first; default: all."
+    )
+    llm_prompt: Path | None = Field(
+        None, description="A folder with a prompt of your own; default: the built-in one."
+    )
+    llm_prompt_token_price: float | None = Field(
+        None, ge=0, description="Price of a million prompt tokens, to report what a day costs."
+    )
+    llm_completion_token_price: float | None = Field(
+        None, ge=0, description="Price of a million completion tokens, likewise."
+    )
+
+    memory_limit: str = Field(
+        "2GB",
+        pattern=r"^\d+(\.\d+)?\s*(MB|GB|MiB|GiB)$",
+        description="Memory of a run's DuckDB connection; beyond it, it spills to the disk.",
+    )
 
     @field_validator("llm_models", "trusted_labelers", mode="before")
     @classmethod
@@ -152,6 +170,21 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @property
+    def lake_dir(self) -> Path:
+        """The folder of partitions."""
+        return self.data_dir / "lake"
+
+    @property
+    def catalogue_path(self) -> Path:
+        """The DuckDB file that people query."""
+        return self.data_dir / "bsky.duckdb"
+
+    @property
+    def reports_dir(self) -> Path:
+        """The folder of daily reports."""
+        return self.data_dir / "reports"
 
     @property
     def timezone(self) -> ZoneInfo:

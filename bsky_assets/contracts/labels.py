@@ -7,39 +7,117 @@ from pydantic import Field
 
 from bsky_assets.contracts.base import From, Row
 
+Ideology = Literal["left", "right", "moderate", "unclear"]
+
 
 class LlmLabel(Row):
-    """One label of one post by one model and prompt."""
+    """One label of one post by one model and prompt.
+
+    Labels by an earlier prompt or model stay beside the present ones: to count posts, take the
+    rows with `is_label_of_record`, one for each post that passed the filters.
+    """
 
     asset: ClassVar[str] = "llm_labels"
-    key: ClassVar[tuple[str, ...]] = ("uri", "model", "prompt_version")
+    key: ClassVar[tuple[str, ...]] = (
+        "uri",
+        "model",
+        "model_digest",
+        "prompt_version",
+        "schema_version",
+        "parameters",
+    )
 
     uri: Annotated[str, From("filtered_posts.uri", "filtered_posts.passed_filters")] = Field(
         description="AT URI of the post."
     )
+    is_label_of_record: bool = Field(
+        description="Whether this is the first model's label with the prompt now in force."
+    )
+    is_sociopolitical: Annotated[bool | None, From("filtered_posts.record")] = Field(
+        description="Whether it is about politics or social issues; null if not labelled."
+    )
+    political_ideology: Annotated[Ideology | None, From("filtered_posts.record")] = Field(
+        description="The side it takes; null where it is not sociopolitical."
+    )
+    was_successfully_labeled: bool = Field(description="Whether a valid answer was given.")
+    error: str | None = Field(description="Why there is none.")
+    label_timestamp: datetime = Field(description="When the answer arrived.")
     text_hash: Annotated[str, From("filtered_posts.record.text")] = Field(
         description="SHA-256 of the normalised text that was asked about, in hex."
     )
+    question_hash: Annotated[
+        str, From("filtered_posts.record", "consolidated_posts.record.text")
+    ] = Field(description="Hash of text and context as they were sent: llm_answers.question_hash.")
+    context: Annotated[
+        list[str], From("filtered_posts.record", "consolidated_posts.record.text")
+    ] = Field(description="What was sent with the text: reply_to, thread_root, quoted, …")
     model: str = Field(description="Name of the model, as the endpoint knows it.")
     model_digest: str | None = Field(
         description="What the endpoint says identifies its weights; null where it says nothing."
     )
-    prompt_version: str = Field(description="Hash of the prompt that was sent.")
-    schema_version: str = Field(description="Hash of the answer's JSON schema.")
-    is_sociopolitical: Annotated[bool | None, From("filtered_posts.record")] = Field(
-        description="Whether it is about politics or social issues; null if not labelled."
-    )
-    political_ideology: Annotated[
-        Literal["left", "right", "moderate", "unclear"] | None, From("filtered_posts.record")
-    ] = Field(description="The side it takes; null where it is not sociopolitical.")
-    label_timestamp: datetime = Field(description="When the answer arrived.")
-    was_successfully_labeled: bool = Field(description="Whether a valid answer was given.")
-    error: str | None = Field(description="Why there is none.")
+    prompt_version: str = Field(description="Hash of the prompt that was sent; see llm_prompts.")
+    schema_version: str = Field(description="Hash of the answer's JSON schema; see llm_prompts.")
+    parameters: str = Field(description="Parameters of sampling, as JSON.")
     attempts: int = Field(description="How often it was asked.")
     prompt_tokens: int | None = Field(description="Tokens of the request, shared by its batch.")
     completion_tokens: int | None = Field(description="Tokens of the answer, likewise.")
     latency_seconds: float | None = Field(description="How long the request took.")
     batch_size: int = Field(description="How many posts were asked about in that request.")
     request_id: str | None = Field(
-        description="The request in the ledger, which holds prompt and raw answer."
+        description="The request: with slot, a row of llm_answers, which holds the raw answer."
     )
+    slot: str | None = Field(description="The post's key in that request, p0 to pN.")
+
+
+class LlmAnswer(Row):
+    """One post's place in one request to a language model, and what came back for it.
+
+    The ledger: rows are only ever added. The request is the prompt's text (`llm_prompts`) and a
+    JSON object that has the `question` of each row of the request under its `slot`.
+    """
+
+    asset: ClassVar[str] = "llm_answers"
+    key: ClassVar[tuple[str, ...]] = ("request_id", "slot")
+
+    request_id: str = Field(description="The request.")
+    slot: str = Field(description="The post's key in it, p0 to pN.")
+    question_hash: str = Field(description="Hash of `question`.")
+    text_hash: str = Field(description="SHA-256 of the normalised text, in hex.")
+    question: str = Field(description="Text and context as they were sent, as JSON.")
+    is_valid: bool = Field(description="Whether there is a valid answer for this post.")
+    is_sociopolitical: bool | None = Field(description="The answer; null if not valid.")
+    political_ideology: Ideology | None = Field(description="The answer; null where 'none'.")
+    error: str | None = Field(description="What is wrong with it.")
+    attempt: int = Field(description="How often the post had been asked about, this included.")
+    raw_answer: str | None = Field(
+        description="What the model wrote, for all posts of the request; null if nothing came."
+    )
+    finish_reason: str | None = Field(description="Why it stopped writing.")
+    batch_size: int = Field(description="How many posts the request asked about.")
+    model: str = Field(description="Name of the model that was asked.")
+    model_digest: str | None = Field(description="What identifies its weights, if known.")
+    endpoint: str = Field(description="Kind and host of the server.")
+    system_fingerprint: str | None = Field(description="What the server says of its set-up.")
+    prompt_version: str = Field(description="Hash of the prompt; see llm_prompts.")
+    schema_version: str = Field(description="Hash of the answer's JSON schema; see llm_prompts.")
+    parameters: str = Field(description="Parameters that answers are known by, as JSON.")
+    temperature: float | None = Field(description="What was asked for; higher when asked again.")
+    response_format: str = Field(description="json_schema, json_object or text.")
+    prompt_tokens: int | None = Field(description="Tokens of the request.")
+    completion_tokens: int | None = Field(description="Tokens of the answer.")
+    latency_seconds: float = Field(description="How long the request took.")
+    answered_at: datetime = Field(description="When the answer arrived, or ceased to be awaited.")
+
+
+class LlmPrompt(Row):
+    """A prompt that was sent, with the schema of its answers."""
+
+    asset: ClassVar[str] = "llm_prompts"
+    key: ClassVar[tuple[str, ...]] = ("prompt_version", "schema_version")
+
+    prompt_version: str = Field(description="Hash of `system_prompt`.")
+    schema_version: str = Field(description="Hash of `answer_schema`.")
+    name: str = Field(description="What the prompt's files call it.")
+    system_prompt: str = Field(description="The fixed part, sent first.")
+    answer_schema: str = Field(description="JSON schema of the answer for one post.")
+    first_used_at: datetime = Field(description="When it was first sent.")

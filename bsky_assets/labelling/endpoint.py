@@ -1,0 +1,222 @@
+"""One OpenAI-compatible endpoint: asking it once, and telling apart the ways in which it fails.
+
+The SDK's own retries are off. What does not belong here: what to do about a failure, which is
+for `asking`, and finding out what the server is, which is for `preflight`.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+import openai
+from openai import AsyncOpenAI, DefaultAioHttpClient
+from openai.types.chat import ChatCompletion
+
+from bsky_assets.errors import UserError
+from bsky_assets.settings import Settings
+
+CONNECT_SECONDS = 10.0
+_LONGEST_RETRY_AFTER = 300.0
+_TOO_LONG = re.compile(
+    r"context[ _](?:length|size|window)|maximum context|too many tokens|prompt is too long"
+    r"|exceed\w* .*(?:context|tokens)",
+    re.IGNORECASE,
+)
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e]+")
+
+
+class EndpointUnreachable(UserError):
+    """There is no endpoint, or it went away."""
+
+
+class EndpointRefuses(UserError):
+    """The endpoint does not take our requests at all: wrong key, model or address."""
+
+
+class Failure(Exception):
+    """A request that brought no answer; its text is a short reason for the ledger."""
+
+
+class Busy(Failure):
+    """The server turned the request away because of its load (429, 503)."""
+
+    def __init__(self, reason: str, retry_after: float | None) -> None:
+        """Take the seconds that the server asks to wait, if it does."""
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+class NoConnection(Failure):
+    """The connection was refused, reset or closed without an answer."""
+
+
+class TimedOut(Failure):
+    """No answer in the time allowed."""
+
+
+class ServerFailed(Failure):
+    """The server failed at this request (5xx)."""
+
+
+class TooLong(Failure):
+    """The request does not fit the model's context."""
+
+
+class Declined(Failure):
+    """The server declined this content (a 4xx that is about these posts)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back."""
+
+    content: str
+    finish_reason: str | None
+    refusal: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    cached_tokens: int | None
+    fingerprint: str | None
+    latency_seconds: float
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the server stopped before the model did."""
+        return self.finish_reason == "length"
+
+
+class Endpoint:
+    """An endpoint; use it as an async context manager."""
+
+    def __init__(self, settings: Settings, connections: int) -> None:
+        """Look at the endpoint of `settings`; up to `connections` requests can be in flight."""
+        self.url = settings.llm_base_url
+        self.host = host_of(settings.llm_base_url)
+        # One session for the SDK and the few requests that it does not know.
+        self.http = DefaultAioHttpClient(
+            limits=httpx2.Limits(
+                max_connections=connections + 4, max_keepalive_connections=connections + 4
+            )
+        )
+        self.client = AsyncOpenAI(
+            base_url=settings.llm_base_url,
+            api_key=settings.llm_api_key.get_secret_value() or "not-needed",
+            max_retries=0,
+            http_client=self.http,
+        )
+
+    async def __aenter__(self) -> "Endpoint":
+        """Open it."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close its connections."""
+        await self.client.close()
+
+    async def ask(self, request: Mapping[str, Any], timeout: float) -> Reply:
+        """The reply to `request`, the keyword arguments of a chat completion.
+
+        Raises:
+            Failure: there is none; its kind says what can be done about that.
+            EndpointRefuses: it takes no such request at all.
+        """
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(timeout):
+                completion = await self.client.chat.completions.create(
+                    **request, timeout=httpx2.Timeout(timeout + 5, connect=CONNECT_SECONDS)
+                )
+        except TimeoutError:
+            raise TimedOut(f"no answer in {timeout:.0f} s") from None
+        except openai.APIStatusError as error:
+            raise self._failure(error) from None
+        except openai.APIConnectionError as error:
+            raise NoConnection(_cause(error)) from None
+        except openai.APIError as error:
+            raise ServerFailed(f"unreadable response: {type(error).__name__}") from None
+        except ValueError:
+            raise ServerFailed("unreadable response: not JSON") from None
+        return _reply(completion, time.monotonic() - started)
+
+    async def get_json(self, url: str) -> Any:
+        """The JSON at `url` on this server, or None where there is none."""
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                response = await self.http.get(url, headers=self.client.auth_headers)
+            return response.json() if response.is_success else None
+        except (TimeoutError, ValueError, httpx2.HTTPError):
+            return None
+
+    def _failure(self, error: openai.APIStatusError) -> Exception:
+        status, said = error.status_code, shorten(error.message)
+        if error.code == "insufficient_quota":
+            return EndpointRefuses(f"{self.host}: the account's quota is used up; {said}")
+        if status in (429, 503, 529):
+            return Busy(f"{status}: {said}", _retry_after(error.response.headers))
+        if status == 408 or status >= 500:
+            return TooLong(said) if _TOO_LONG.search(said) else ServerFailed(f"{status}: {said}")
+        if status in (401, 403):
+            return EndpointRefuses(
+                f"{self.host} refuses the key ({status}); set BSKY_LLM_API_KEY to one that it knows"
+            )
+        if status in (404, 405):
+            return EndpointRefuses(
+                f"{self.host} does not serve this ({status}: {said}); check BSKY_LLM_BASE_URL "
+                "(it usually ends in /v1) and BSKY_LLM_MODELS"
+            )
+        if status == 413 or _TOO_LONG.search(said):
+            return TooLong(f"{status}: {said}")
+        return Declined(f"{status}: {said}")
+
+
+def host_of(url: str) -> str:
+    """Host and port of `url`, without any user name and password in it."""
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+
+
+def shorten(text: str, characters: int = 200) -> str:
+    """`text`, which a server wrote, fit for a log: one line of plain ASCII, and short."""
+    return _UNPRINTABLE.sub(" ", text)[:characters].strip()
+
+
+def _reply(completion: ChatCompletion, latency: float) -> Reply:
+    if not isinstance(completion, ChatCompletion) or not completion.choices:
+        raise ServerFailed("unreadable response: no choices")
+    choice, usage = completion.choices[0], completion.usage
+    details = usage.prompt_tokens_details if usage else None
+    return Reply(
+        content=choice.message.content or "",
+        finish_reason=choice.finish_reason,
+        refusal=choice.message.refusal,
+        prompt_tokens=usage.prompt_tokens if usage else None,
+        completion_tokens=usage.completion_tokens if usage else None,
+        cached_tokens=details.cached_tokens if details else None,
+        fingerprint=completion.system_fingerprint,
+        latency_seconds=latency,
+    )
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    try:
+        seconds = float(headers.get("retry-after", ""))
+    except ValueError:
+        return None
+    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER)
+
+
+def _cause(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return shorten(f"{type(error).__name__}: {error}")

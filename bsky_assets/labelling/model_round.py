@@ -1,0 +1,142 @@
+"""Asking one model about a day: only what the ledger does not know already."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import duckdb
+
+from bsky_assets.labelling.answers import SCHEMA_VERSION
+from bsky_assets.labelling.asking import Asking, Policy, Statistics
+from bsky_assets.labelling.endpoint import Endpoint, EndpointUnreachable
+from bsky_assets.labelling.ledger import SYNC_SECONDS, AskedHow, Ledger, LedgerWriter
+from bsky_assets.labelling.preflight import Preflight, identify, probe
+from bsky_assets.labelling.prompt import Prompt
+from bsky_assets.labelling.questions import Question
+from bsky_assets.settings import Settings
+
+PARAMETERS = '{"temperature":0.0}'
+"""What is asked for in the first place; a post that is asked about again may get another
+temperature, which its answer in the ledger says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the labelling of a day has come."""
+
+    model: str
+    done: int
+    total: int
+    posts_per_second: float
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the present rate; None while there is none."""
+        left = self.total - self.done
+        return left / self.posts_per_second if self.posts_per_second else None
+
+    def __str__(self) -> str:
+        """One line for a log."""
+        left = "" if self.seconds_left is None else f", {self.seconds_left:,.0f} s left"
+        return (
+            f"{self.model}: {self.done:,} of {self.total:,} posts answered, "
+            f"{self.posts_per_second:,.1f} a second{left}"
+        )
+
+
+Report = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """How one model was asked about a day, and what that took."""
+
+    how: AskedHow
+    found: Preflight | None
+    """None where everything was known and the endpoint was away."""
+    questions: int
+    known: int
+    """Questions whose answer was in the ledger before."""
+    statistics: Statistics
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Asks models about the questions of one day, and leaves the answers in the ledger."""
+
+    con: duckdb.DuckDBPyConnection
+    ledger: Ledger
+    settings: Settings
+    prompt: Prompt
+    day: date
+    batch_size: int
+    policy: Policy
+    report: Report
+
+    def ask(self, model: str, questions: Sequence[Question], table: str) -> Round:
+        """Have `model` answer `questions`; `table` then has the answer in force for each.
+
+        Raises:
+            EndpointUnreachable: there is no endpoint, or it went away; its answers are kept.
+            EndpointRefuses: it does not take our key, model or form of request.
+            NoSuchModel: it does not have the model.
+        """
+        return asyncio.run(self._ask(model, questions, table))
+
+    async def _ask(self, model: str, questions: Sequence[Question], table: str) -> Round:
+        async with Endpoint(self.settings, self.settings.llm_concurrency) as endpoint:
+            found: Preflight | None = None
+            try:
+                found = await identify(endpoint, model)
+                how = self._how(model, found.model_digest)
+            except EndpointUnreachable:
+                # Whoever has every answer already needs no endpoint.
+                how = self._how(model, self.ledger.last_digest(self.con, model))
+                if self._unanswered(questions, how, table):
+                    raise
+            unanswered = self._unanswered(questions, how, table)
+            statistics = Statistics()
+            if unanswered and found:
+                found = await probe(endpoint, found)
+                self.ledger.record_prompt(self.prompt, self.day)
+                with self.ledger.writer(self.day) as writer:
+                    asking = Asking(
+                        endpoint, found, self.prompt, how, writer,
+                        ceiling=self.settings.llm_concurrency, policy=self.policy,
+                    )  # fmt: skip
+                    statistics = await self._watched(asking, unanswered, writer)
+                self.ledger.register_best(self.con, table, [q.hash for q in questions], how)
+        known = len(questions) - len(unanswered)
+        return Round(how, found, len(questions), known, statistics)
+
+    def _how(self, model: str, digest: str | None) -> AskedHow:
+        return AskedHow(model, digest, self.prompt.version, SCHEMA_VERSION, PARAMETERS)
+
+    def _unanswered(
+        self, questions: Sequence[Question], how: AskedHow, table: str
+    ) -> list[Question]:
+        """Fill `table` from the ledger; the questions that have no valid answer there."""
+        self.ledger.register_best(self.con, table, [question.hash for question in questions], how)
+        valid = self.con.sql(f"SELECT question_hash FROM {table} WHERE is_valid").fetchall()
+        answered = {question_hash for (question_hash,) in valid}
+        return [question for question in questions if question.hash not in answered]
+
+    async def _watched(
+        self, asking: Asking, questions: Sequence[Question], writer: LedgerWriter
+    ) -> Statistics:
+        ticking = asyncio.create_task(self._tick(asking, len(questions), writer))
+        try:
+            return await asking.ask(questions, self.batch_size)
+        finally:
+            ticking.cancel()
+
+    async def _tick(self, asking: Asking, total: int, writer: LedgerWriter) -> None:
+        started = time.monotonic()
+        while True:
+            await asyncio.sleep(SYNC_SECONDS)
+            writer.sync()
+            done = total - asking.left
+            rate = done / (time.monotonic() - started)
+            self.report(Progress(asking.model, done, total, rate))

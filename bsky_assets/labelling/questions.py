@@ -1,0 +1,181 @@
+"""What is asked about a day: each post that passed the filters, as quoted data with its context.
+
+Context is what helps to understand a post and was collected: the post it answers, the first of
+its thread, the post it quotes, its link card, its alt texts. Posts with the same text and context
+are one question. What does not belong here: the prompt, and who is asked.
+"""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import duckdb
+import orjson
+import pyarrow as pa
+
+from bsky_assets.contracts import ConsolidatedPost, FilteredPost
+from bsky_assets.storage.lake import Lake
+from bsky_assets.sync_day import look_back
+
+CONTEXT = ("reply_to", "thread_root", "quoted", "link", "alt_texts")
+"""The kinds of context, in the order in which they are sent."""
+
+_CONTEXT_CHARACTERS = 500
+"""Of one piece of context; a post has at most 300 graphemes, a link card is often longer."""
+
+_ALT_TEXTS = 4
+_SPACES = re.compile(r"[^\S\n]+")
+_LINES = re.compile(r" ?\n ?")
+_GAPS = re.compile(r"\n{3,}")
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]|[\ud800-\udfff]")
+
+HASH_DIGITS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A text and its context, as they are sent."""
+
+    hash: str
+    text_hash: str
+    payload: bytes
+    """JSON: an object with `text` and whatever context there is."""
+
+
+POST_QUESTIONS = pa.schema(
+    {
+        "uri": pa.string(),
+        "question_hash": pa.string(),
+        "text_hash": pa.string(),
+        "context": pa.list_(pa.string()),
+    }
+)
+"""Which question asks about a post."""
+
+
+@dataclass(frozen=True, slots=True)
+class DayQuestions:
+    """The questions of a day: `posts` has a row for each post, `questions` each question once."""
+
+    posts: pa.Table
+    questions: dict[str, Question]
+
+
+def normalise(text: str) -> str:
+    """`text` as it is asked about: NFC, without control characters and superfluous blanks."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
+    text = _UNPRINTABLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    return _GAPS.sub("\n\n", _LINES.sub("\n", _SPACES.sub(" ", text))).strip()
+
+
+def text_hash(text: str) -> str:
+    """SHA-256 of the normalised text, in hex."""
+    return hashlib.sha256(normalise(text).encode()).hexdigest()
+
+
+def make_question(text: str, context: dict[str, Any] | None = None) -> Question:
+    """The question about `text`; `context` has kinds of `CONTEXT`, already normalised."""
+    text = normalise(text)
+    payload = orjson.dumps({"text": text, **(context or {})})
+    return Question(
+        hash=hashlib.sha256(payload).hexdigest()[:HASH_DIGITS],
+        text_hash=hashlib.sha256(text.encode()).hexdigest(),
+        payload=payload,
+    )
+
+
+def day_questions(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> DayQuestions:
+    """What is to be asked about `day`, in the order of the questions' hashes.
+
+    That order is the same on every run and has nothing to do with when or by whom a post was
+    written, so that which posts share a request is left to chance, repeatably.
+    """
+    questions: dict[str, Question] = {}
+    uris, hashes, text_hashes, kinds = [], [], [], []
+    for batch in _posts(con, lake, day).to_arrow_reader(10_000):
+        for post in batch.to_pylist():
+            context = _context(post)
+            question = make_question(post["text"], context)
+            questions[question.hash] = question
+            uris.append(post["uri"])
+            hashes.append(question.hash)
+            text_hashes.append(question.text_hash)
+            kinds.append(list(context))
+    posts = pa.table([uris, hashes, text_hashes, kinds], schema=POST_QUESTIONS)
+    return DayQuestions(posts, {key: questions[key] for key in sorted(questions)})
+
+
+def _posts(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> duckdb.DuckDBPyRelation:
+    """The posts that passed, with the texts of the posts that they refer to, where collected."""
+    lake.relation(con, FilteredPost, [day]).create_view("labelling_filtered", replace=True)
+    lake.relation(con, ConsolidatedPost, [*look_back(day), day]).create_view(
+        "labelling_collected", replace=True
+    )
+    con.execute(
+        """
+        CREATE OR REPLACE TEMP TABLE labelling_passed AS
+        SELECT uri, record.text AS text, record.reply_parent AS parent, record.reply_root AS root,
+            record.embed.quoted_uri AS quoted, record.embed.link_uri AS link_uri,
+            record.embed.link_title AS link_title,
+            record.embed.link_description AS link_description,
+            record.embed.alt_texts AS alt_texts
+        FROM labelling_filtered WHERE passed_filters
+        """
+    )
+    con.execute(
+        """
+        CREATE OR REPLACE TEMP TABLE labelling_referred AS
+        SELECT uri, any_value(record.text ORDER BY cid) AS text
+        FROM labelling_collected
+        WHERE uri IN (
+            SELECT unnest([parent, root, quoted]) FROM labelling_passed
+        )
+        GROUP BY uri
+        """
+    )
+    return con.sql(
+        """
+        SELECT passed.* EXCLUDE (parent, root, quoted), parent.text AS reply_to,
+            CASE WHEN passed.root <> passed.parent THEN root.text END AS thread_root,
+            quoted.text AS quoted
+        FROM labelling_passed AS passed
+        LEFT JOIN labelling_referred AS parent ON parent.uri = passed.parent
+        LEFT JOIN labelling_referred AS root ON root.uri = passed.root
+        LEFT JOIN labelling_referred AS quoted ON quoted.uri = passed.quoted
+        ORDER BY passed.uri
+        """
+    )
+
+
+def _context(post: dict[str, Any]) -> dict[str, Any]:
+    given = {
+        "reply_to": _piece(post["reply_to"]),
+        "thread_root": _piece(post["thread_root"]),
+        "quoted": _piece(post["quoted"]),
+        "link": _link(post),
+        "alt_texts": _pieces(post["alt_texts"] or ()),
+    }
+    return {kind: value for kind in CONTEXT if (value := given[kind])}
+
+
+def _link(post: dict[str, Any]) -> dict[str, str]:
+    card = {
+        "title": _piece(post["link_title"]),
+        "description": _piece(post["link_description"]),
+        "url": _piece(post["link_uri"], 200),
+    }
+    return {name: value for name, value in card.items() if value}
+
+
+def _pieces(texts: Sequence[str]) -> list[str]:
+    return [piece for text in texts[:_ALT_TEXTS] if (piece := _piece(text))]
+
+
+def _piece(text: str | None, characters: int = _CONTEXT_CHARACTERS) -> str:
+    shortened = normalise(text or "")
+    return shortened if len(shortened) <= characters else shortened[: characters - 1] + "…"
