@@ -1,0 +1,190 @@
+"""The chain over a whole day.
+
+`filter_day` reads the consolidated posts of a day batch by batch, has worker processes judge
+them, and writes each post with its verdict. Nothing is let through by a failure: a canary that
+flips, a filter that raises or a worker that dies stops the day.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from datetime import date, datetime
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from bsky_assets.contracts import ConsolidatedPost, FilteredPost, arrow_schema
+from bsky_assets.errors import UserError
+from bsky_assets.filters import canaries
+from bsky_assets.filters import day as whole_day
+from bsky_assets.filters.config import config_version, filter_config
+from bsky_assets.filters.judge import CHAIN, VERDICTS, FilterFailed, sources
+from bsky_assets.filters.posts import INPUTS, inputs
+from bsky_assets.filters.workers import judged
+from bsky_assets.settings import Settings
+from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.sync_day import bounds, now, synctimestamp
+
+__all__ = ["CHAIN", "FilterFailed", "NothingToFilter", "Progress", "filter_day"]
+
+BATCH_ROWS = 8_192
+
+Progress = Callable[[int, int], None]
+"""Told after each batch how many posts are judged, of how many."""
+
+
+class NothingToFilter(UserError):
+    """The day has no consolidated posts."""
+
+
+def filter_day(
+    con: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    day: date,
+    settings: Settings,
+    *,
+    progress: Progress | None = None,
+) -> Partition:
+    """Write the posts of `day` with their verdicts; `details` has the funnel and the versions.
+
+    Raises:
+        NothingToFilter: there is no partition of consolidated posts.
+        canaries.CanariesFailed: a filter no longer tells what it must.
+        FilterFailed: a filter cannot be made or raised an error.
+    """
+    partition = lake.current(ConsolidatedPost, day)
+    if partition is None:
+        raise NothingToFilter(
+            f"there are no consolidated posts on {day}; consolidate the day first"
+        )
+    canaries.require(settings)
+    at = now()
+    facts = whole_day.gather(
+        con,
+        lake,
+        day,
+        partition.path,
+        min(at, bounds(day, settings.timezone)[1]),
+        filter_config(),
+        settings.trusted_labelers,
+    )
+    version = config_version(settings)
+    tally = Tally()
+    details: dict[str, Any] = {}
+
+    def batches() -> Generator[pa.RecordBatch, None, None]:
+        for batch in _judged_posts(partition, facts, settings, at, version, tally):
+            yield batch
+            if progress:
+                progress(tally.posts, partition.rows)
+        details.update(tally.details(), filter_version=version)
+
+    with closing(batches()) as rows:
+        reader = pa.RecordBatchReader.from_batches(arrow_schema(FilteredPost), rows)
+        return lake.write(FilteredPost, day, reader, details)
+
+
+def _judged_posts(
+    partition: Partition,
+    facts: whole_day.Facts,
+    settings: Settings,
+    at: datetime,
+    version: str,
+    tally: "Tally",
+) -> Generator[pa.RecordBatch, None, None]:
+    """Every post with its verdict, in the order of the file."""
+    waiting: deque[pa.RecordBatch] = deque()
+
+    def cut_down() -> Iterator[pa.RecordBatch]:
+        start = 0
+        for batch in pq.ParquetFile(partition.path).iter_batches(BATCH_ROWS):
+            waiting.append(batch)
+            yield _with_facts(inputs(batch), facts, start)
+            start += batch.num_rows
+
+    with closing(judged(cut_down(), partition.rows, sources(settings))) as verdicts:
+        for verdict in verdicts:
+            tally.add(verdict)
+            yield _row(waiting.popleft(), verdict, at, version)
+
+
+def _with_facts(batch: pa.RecordBatch, facts: whole_day.Facts, start: int) -> pa.RecordBatch:
+    columns = whole_day.fact_columns(facts, start, batch.num_rows)
+    schema = pa.schema([*INPUTS, *((name, pa.string()) for name in columns)])
+    return pa.RecordBatch.from_arrays([*batch.columns, *columns.values()], schema=schema)
+
+
+def _row(
+    posts: pa.RecordBatch, verdict: pa.RecordBatch, at: datetime, version: str
+) -> pa.RecordBatch:
+    """Rows of the contract, from posts and what the filters say of them."""
+    schema = arrow_schema(FilteredPost)
+    made = {
+        "filtered_at": at,
+        "filter_version": version,
+        "preprocessing_timestamp": synctimestamp(at),
+    }
+    columns = []
+    for field in schema:
+        if field.name in VERDICTS.names:
+            columns.append(verdict.column(field.name))
+        elif field.name in made:
+            columns.append(pa.repeat(pa.scalar(made[field.name], field.type), posts.num_rows))
+        elif field.name == "synctimestamp":
+            columns.append(pc.struct_field(posts.column("metadata"), "synctimestamp"))
+        else:
+            columns.append(posts.column(field.name))
+    return pa.RecordBatch.from_arrays(columns, names=schema.names).cast(schema)
+
+
+class Tally:
+    """Counts what the filters let through and what they stopped, and why."""
+
+    def __init__(self) -> None:
+        """Nothing counted yet."""
+        self.posts = 0
+        self._passed = 0
+        self._stopped: Counter[tuple[str, str]] = Counter()
+        self._languages: Counter[str] = Counter()
+
+    def add(self, verdict: pa.RecordBatch) -> None:
+        """Count the verdicts (`VERDICTS`) of one batch."""
+        self.posts += verdict.num_rows
+        self._passed += pc.sum(verdict.column("passed_filters")).as_py() or 0
+        codes = pc.replace_substring_regex(verdict.column("filter_reason"), " .*", "")
+        stopped = pa.table({"by": verdict.column("filtered_by_func"), "code": codes})
+        for row in stopped.group_by(["by", "code"]).aggregate([([], "count_all")]).to_pylist():
+            if row["by"] is not None:
+                self._stopped[row["by"], row["code"]] += row["count_all"]
+        for row in pc.value_counts(verdict.column("language")).to_pylist():
+            self._languages[row["values"] or "und"] += row["counts"]
+
+    def details(self) -> dict[str, Any]:
+        """The funnel filter by filter, and the languages, most frequent first."""
+        funnel, reached = [], self.posts
+        for link in CHAIN:
+            reasons = {
+                code: count
+                for (name, code), count in self._stopped.most_common()
+                if name == link.name
+            }
+            stopped = sum(reasons.values())
+            funnel.append(
+                {
+                    "filter": link.name,
+                    "reached": reached,
+                    "stopped": stopped,
+                    "passed": reached - stopped,
+                    "reasons": reasons,
+                }
+            )
+            reached -= stopped
+        return {
+            "posts": self.posts,
+            "passed": self._passed,
+            "funnel": funnel,
+            "languages": dict(self._languages.most_common()),
+        }

@@ -1,0 +1,176 @@
+"""The hate speech filter: attacks on people for what they are.
+
+A text is read as a string of kinds of words (`hate_words`), and patterns over that string tell an
+attack on a protected group from hostility that has another target. Negation, quotation, report,
+condemnation and a group's own use of a word excuse. Source of these distinctions: P. Röttger et
+al., HateCheck: Functional Tests for Hate Speech Detection Models, ACL 2021.
+"""
+
+import re
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bsky_assets.filters.hate_words import Reading, WordKinds
+from bsky_assets.filters.lexicon import any_of, words
+from bsky_assets.filters.posts import Posts
+from bsky_assets.filters.respell import Respeller
+from bsky_assets.filters.unmask import Unmasker
+from bsky_assets.filters.verdicts import Verdicts, first_reason
+
+_PATTERNS = tuple(
+    (reason, re.compile(pattern))
+    for reason, pattern in (
+        ("threat", r"(?:^|[.,]|[ioy][foFw]{0,3}|o)(?P<act>v)[fFwa]{0,3}[gsmT]"),
+        ("threat", r"[gsmT][fFwr]{0,3}o[fFwoc]{0,3}(?P<act>V)"),
+        ("threat", r"o[fFw]{0,3}[gsmT][fFw]{0,1}o?(?P<act>V)"),
+        ("dehumanisation", r"[gsmT][fFw,]{0,2}c[fFwo]{0,4}(?P<act>[dD])"),
+        ("derogation", r"[gsT][fFw,]{0,2}c[fFwo]{0,4}(?P<act>[ndDsabV])"),
+        ("derogation", r"[gsT][fFwo]{0,2}(?P<act>k)"),
+        ("hatred", r"(?P<act>h)[fFna]{0,4}[gsT]"),
+        ("hatred", r"(?P<not>!)[fFw]{0,2}(?P<act>p)[fFna]{0,3}[gsT]"),
+        ("derogation", r"(?P<act>a)[fF]?[gs]"),
+        ("derogation", r"[gs][fF]?(?P<act>D)"),
+        ("derogation", r"(?P<act>F)[gs](?=$|[.,])"),
+        ("abuse", r"y[fFcw]{0,4}[naF]{0,3}(?P<act>b)"),
+        ("abuse", r"[naF](?P<act>b)"),
+        ("abuse", r"[hv][fF]{0,3}(?P<act>b)"),
+    )
+)
+"""What an attack looks like; `act` marks the hostile word itself."""
+
+_QUOTED = re.compile(
+    r"\"[^\"\n]{3,}\"|“[^”\n]{3,}”|(?<![\w'])'[^\n]{3,}?'(?![\w])|‘[^’\n]{3,}’|«[^»\n]{3,}»"
+)
+_LEAST_WORDS_AROUND = 2
+_OWN_REACH = 30
+"""Characters before a slur in which its owner speaks."""
+
+
+class HateSpeechFilter:
+    """Stops attacks on people for what they are."""
+
+    name = "hate_speech"
+    passes_if = False
+
+    def __init__(self) -> None:
+        """Read the word lists."""
+        self._kinds = WordKinds()
+        terms = self._kinds.terms
+        targets = any_of(terms["group"] + terms["majority"])
+        hostile = any_of(
+            term
+            for kind in (
+                "accusation",
+                "hate",
+                "attacked",
+                "attack",
+                "smear",
+                "dehumanise",
+                "epithet",
+                "insult",
+                "weak_slur",
+                "regard",
+                "curse",
+            )
+            for term in terms[kind]
+        )
+        self._targets, self._hostile = targets, hostile
+        self._alone = any_of(terms["slur"] + terms["coded"])
+        self._weak = any_of(terms["weak_slur"])
+        spelt = words("hate_speech", "spelling.words")
+        self._unmask = Unmasker(any_of([*terms["slur"], *terms["weak_slur"], *spelt]))
+        self._homonym = re.compile(any_of(words("hate_speech", "kinds.homonym")))
+        self._condemn = re.compile(any_of(words("hate_speech", "kinds.condemn")))
+        self._own = re.compile(any_of(words("hate_speech", "kinds.own")))
+        self._respell = Respeller(
+            {*spelt, *_plain(terms["slur"])},
+            words("english", "words") + words("english", "shared"),
+        )
+
+    def judge(self, posts: Posts) -> Verdicts:
+        """Stop posts with a label, or with an attack that nothing excuses."""
+        texts = self._respell(self._unmask(posts.folded))
+        suspects = np.flatnonzero(self._suspicious(texts))
+        reasons: list[str | None] = [None] * len(posts)
+        chosen = texts.take(pa.array(suspects)).to_pylist()
+        for place, text in zip(suspects.tolist(), chosen, strict=True):
+            reasons[place] = self._reason(text)
+        return Verdicts(first_reason(posts.facts(self.name), pa.array(reasons, pa.string())))
+
+    def _suspicious(self, texts: pa.StringArray) -> np.ndarray:
+        """Which texts have words that could make an attack."""
+
+        def has(pattern: str) -> np.ndarray:
+            found = pc.match_substring_regex(texts, pattern)
+            return np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
+
+        found: np.ndarray = has(self._alone) | has(self._weak)
+        found |= has(self._targets) & has(self._hostile)
+        return found
+
+    def _reason(self, text: str) -> str | None:
+        text = self._homonym.sub(" ", text)
+        outside = _QUOTED.sub(" _ ", text)
+        if len(re.findall(r"[a-z']{2,}", outside)) >= _LEAST_WORDS_AROUND:
+            text = outside
+        reading = self._kinds.read(text)
+        if "z" in reading.letters and not self._condemn.search(text):
+            return "rule:coded"
+        letters = _with_references(reading.letters)
+        for reason, pattern in _PATTERNS:
+            for match in pattern.finditer(letters):
+                if not self._excused(reading, letters, match):
+                    return f"rule:{reason}"
+        if self._insulting_slur(reading, letters):
+            return "rule:slur"
+        return None
+
+    def _excused(self, reading: Reading, letters: str, match: re.Match[str]) -> bool:
+        """Whether what looks like an attack is denied, reported or condemned."""
+        act = match.start("act")
+        denied = letters[max(match.start() - 2, 0) : act]
+        if match.groupdict().get("not"):
+            denied = denied[: -(act - match.start())] if act > match.start() else denied
+        if "!" in denied.rpartition(".")[2]:
+            return True
+        return self._reported(letters, match.start()) or self._condemned(reading)
+
+    def _condemned(self, reading: Reading) -> bool:
+        return self._condemn.search(reading.text) is not None
+
+    def _reported(self, letters: str, start: int) -> bool:
+        """Whether the sentence first says that someone else says or does it."""
+        sentence = letters[:start].rpartition(".")[2]
+        place = sentence.rfind("r")
+        if place < 0:
+            return False
+        speaker = sentence[max(place - 3, 0) : place]
+        return "!" in speaker or not ("i" in speaker or "y" in speaker)
+
+    def _insulting_slur(self, reading: Reading, letters: str) -> bool:
+        for place in (match.start() for match in re.finditer("s", letters)):
+            if self._condemned(reading) or self._reported(letters, place):
+                continue
+            start = reading.places[place]
+            before = reading.text[max(start - _OWN_REACH, 0) : start]
+            hostile = re.search(r"[hvVkdDa]", letters) or "y" in letters[max(place - 4, 0) : place]
+            if self._own.search(before) and not hostile:
+                continue
+            return True
+        return False
+
+
+def _with_references(letters: str) -> str:
+    """`T` for `t` where a pronoun can stand for a group named before it."""
+    first = re.search("[gs]", letters)
+    if first is None:
+        return letters
+    return letters[: first.end()] + letters[first.end() :].replace("t", "T")
+
+
+def _plain(terms: tuple[str, ...]) -> set[str]:
+    """The terms that are one word each, in the singular and the plural that they allow."""
+    plain = {term for term in terms if re.fullmatch(r"[a-z]+(?:s\?)?", term)}
+    return {form for term in plain for form in (term.removesuffix("s?"), term.replace("?", ""))}

@@ -1,0 +1,51 @@
+"""Word lists: read from their files, and made into patterns that Arrow and Python both take."""
+
+import tomllib
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+from bsky_assets.filters.config import LEXICON
+
+
+class EmptyWordList(ValueError):
+    """A word list has no words, so that the filter that needs it could stop nothing."""
+
+
+@cache
+def lexicon(name: str) -> dict[str, Any]:
+    """The word lists in `lexicon/<name>.toml`.
+
+    Raises:
+        OSError: there is no such file.
+        tomllib.TOMLDecodeError: it cannot be read.
+    """
+    return tomllib.loads((LEXICON / f"{name}.toml").read_text())
+
+
+def words(name: str, key: str) -> tuple[str, ...]:
+    """One list of a file: a TOML list of terms, or words in one string. Dots lead into tables.
+
+    Raises:
+        KeyError: the file has no such list.
+        EmptyWordList: the list is empty.
+    """
+    stored: Any = lexicon(name)
+    for part in key.split("."):
+        stored = stored[part]
+    found = tuple(stored.split() if isinstance(stored, str) else stored)
+    if not found:
+        raise EmptyWordList(f"{key} in lexicon/{name}.toml is empty")
+    return found
+
+
+def any_of(terms: Iterable[str]) -> str:
+    """A pattern that matches one of `terms` as whole words.
+
+    A term is a regular expression fragment in lower case; a space in it matches white space, a
+    hyphen or an underscore, or nothing.
+    """
+    fragments = sorted({term.replace(" ", r"[\s_-]*") for term in terms}, key=len, reverse=True)
+    if not fragments:
+        raise EmptyWordList("a pattern of no words would match everything")
+    return rf"\b(?:{'|'.join(fragments)})\b"
