@@ -25,6 +25,7 @@ from bsky_assets.contracts import Row, arrow_schema
 from bsky_assets.contracts.labels import LlmAnswer, LlmPrompt
 from bsky_assets.labelling.answers import SCHEMA_VERSION, SLOT_SCHEMA
 from bsky_assets.labelling.prompt import Prompt
+from bsky_assets.labelling.questions import Question
 from bsky_assets.storage.files import staged, sync, unique_id, unusable
 from bsky_assets.storage.lake import empty_columns
 from bsky_assets.sync_day import now
@@ -178,6 +179,19 @@ class Ledger:
             """,
             list(asdict(how).values()),
         )
+
+    def questions(self, con: duckdb.DuckDBPyConnection, hashes: Iterable[str]) -> list[Question]:
+        """The questions with these hashes, as they were sent; unknown ones are left out."""
+        con.register("ledger_wanted", pa.table({"question_hash": pa.array([*hashes], pa.string())}))
+        self.relation(con).create_view("ledger_all", replace=True)
+        rows = con.sql(
+            """
+            SELECT question_hash, any_value(text_hash), any_value(question)
+            FROM ledger_all SEMI JOIN ledger_wanted USING (question_hash)
+            GROUP BY question_hash ORDER BY question_hash
+            """
+        ).fetchall()
+        return [Question(key, text_hash, question.encode()) for key, text_hash, question in rows]
 
     def last_digest(self, con: duckdb.DuckDBPyConnection, model: str) -> str | None:
         """What identified the weights of `model` when it last answered; None if not known."""

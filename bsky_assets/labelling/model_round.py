@@ -75,25 +75,32 @@ class Asker:
     policy: Policy
     report: Report
 
-    def ask(self, model: str, questions: Sequence[Question], table: str) -> Round:
+    def ask(
+        self, model: str, questions: Sequence[Question], table: str, parameters: str = PARAMETERS
+    ) -> Round:
         """Have `model` answer `questions`; `table` then has the answer in force for each.
+
+        Answers are known by `parameters` too: with others, everything is asked anew.
 
         Raises:
             EndpointUnreachable: there is no endpoint, or it went away; its answers are kept.
             EndpointRefuses: it does not take our key, model or form of request.
             NoSuchModel: it does not have the model.
         """
-        return asyncio.run(self._ask(model, questions, table))
+        return asyncio.run(self._ask(model, questions, table, parameters))
 
-    async def _ask(self, model: str, questions: Sequence[Question], table: str) -> Round:
+    async def _ask(
+        self, model: str, questions: Sequence[Question], table: str, parameters: str
+    ) -> Round:
         async with Endpoint(self.settings, self.settings.llm_concurrency) as endpoint:
             found: Preflight | None = None
             try:
                 found = await identify(endpoint, model)
-                how = self._how(model, found.model_digest)
+                how = self._how(model, found.model_digest, parameters)
             except EndpointUnreachable:
                 # Whoever has every answer already needs no endpoint.
-                how = self._how(model, self.ledger.last_digest(self.con, model))
+                digest = self.ledger.last_digest(self.con, model)
+                how = self._how(model, digest, parameters)
                 if self._unanswered(questions, how, table):
                     raise
             unanswered = self._unanswered(questions, how, table)
@@ -111,8 +118,8 @@ class Asker:
         known = len(questions) - len(unanswered)
         return Round(how, found, len(questions), known, statistics)
 
-    def _how(self, model: str, digest: str | None) -> AskedHow:
-        return AskedHow(model, digest, self.prompt.version, SCHEMA_VERSION, PARAMETERS)
+    def _how(self, model: str, digest: str | None, parameters: str) -> AskedHow:
+        return AskedHow(model, digest, self.prompt.version, SCHEMA_VERSION, parameters)
 
     def _unanswered(
         self, questions: Sequence[Question], how: AskedHow, table: str

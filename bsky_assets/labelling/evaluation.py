@@ -1,0 +1,264 @@
+"""The model of record against people: scores, and shares corrected for its errors."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import duckdb
+import pyarrow as pa
+
+from bsky_assets.contracts import LlmLabel
+from bsky_assets.errors import UserError
+from bsky_assets.labelling.answers import IDEOLOGIES, NONE
+from bsky_assets.labelling.corrected import Share, Stratum, corrected_share
+from bsky_assets.labelling.figures import confusion_png
+from bsky_assets.labelling.gold import IDEOLOGY, OTHER, POLITICS, Gold, Variable
+from bsky_assets.labelling.ledger import Ledger
+from bsky_assets.labelling.metrics import Estimate, Scores, score
+from bsky_assets.labelling.questions import text_hash
+from bsky_assets.labelling.sampling import Design, load_design
+from bsky_assets.storage.lake import Lake
+
+SOCIOPOLITICAL = "sociopolitical"
+ALL = "all"
+
+
+class NothingToCompare(UserError):
+    """No post of the file has a label to compare with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One variable, scored."""
+
+    name: str
+    by: str
+    """Where the other labels are from: a column of the file, or the model of record."""
+    scores: Scores
+    accuracy_of_all: Estimate | None
+    """Whether posts are sociopolitical, told rightly: the share among all labelled posts, by the
+    sample's design. None for other variables and without a design."""
+    without_label: int
+    """Posts of the file that have a label by people and none to compare it with."""
+
+    def png(self) -> bytes:
+        """The confusion matrix as a picture."""
+        return confusion_png(
+            self.scores.confusion,
+            self.scores.classes,
+            title=f"{self.name}: {self.scores.posts:,} posts, accuracy {self.scores.accuracy}",
+            rows="by people",
+            columns=self.by,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a file of labels by people says of other labels of the same posts."""
+
+    compared: tuple[Compared, ...]
+    shares: tuple[Share, ...]
+    """Of all labelled posts of `days`; empty where the file has the other labels itself."""
+    days: tuple[date, ...]
+    is_designed: bool
+    """Whether the sample's design is known; if not, it is taken for a simple random one."""
+    uris: tuple[str, ...]
+    """The posts that were found among the labels of record."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """The label of record of a post."""
+
+    uri: str
+    day: date
+    ideology: str
+    """With `none` where it is not sociopolitical."""
+
+
+def evaluate(con: duckdb.DuckDBPyConnection, lake: Lake, ledger: Ledger, gold: Gold) -> Evaluation:
+    """Score the labels that `gold` has itself, or else the labels of record of the same posts.
+
+    Raises:
+        NothingToCompare: no row has both.
+    """
+    if all(variable.predicted for variable in gold.variables):
+        own = (_compare(variable, variable.predicted or ()) for variable in gold.variables)
+        return Evaluation(tuple(own), (), (), is_designed=False, uris=())
+    records = _records(con, lake, gold)
+    design = load_design(ledger, gold.samples[0]) if len(gold.samples) == 1 else None
+    days = _days(records, design)
+    posts, naive = _population(con, lake, days)
+    strata = _strata(records, design)
+    sizes = design.sizes if design else {ALL: posts}
+    return Evaluation(
+        compared=tuple(
+            _compare(variable, _predicted(variable, records), strata if design else None, sizes)
+            for variable in gold.variables
+        ),
+        shares=tuple(_shares(gold, records, strata, sizes, naive)),
+        days=tuple(days),
+        is_designed=design is not None,
+        uris=tuple(record.uri for record in records if record),
+    )
+
+
+def _compare(
+    variable: Variable,
+    others: Sequence[str | None],
+    strata: Sequence[str | None] | None = None,
+    sizes: Mapping[str, int] | None = None,
+) -> Compared:
+    pairs = [
+        (mine, other, strata[number] if strata else None)
+        for number, (mine, other) in enumerate(zip(variable.gold, others, strict=True))
+        if mine is not None and other is not None
+    ]
+    if not pairs:
+        raise NothingToCompare(
+            f"no row has both {variable.gold_column!r} and a label to compare it with; the file "
+            "needs a column of the model's labels, or the URIs or texts of labelled posts"
+        )
+    gold, predicted, drawn_from = zip(*pairs, strict=True)
+    of_all = None
+    if sizes and strata and variable.name == POLITICS:
+        hits = [mine == other for mine, other in zip(gold, predicted, strict=True)]
+        of_all = _accuracy_of_all(hits, drawn_from, sizes)
+    return Compared(
+        name=variable.name,
+        by=variable.predicted_column or "model of record",
+        scores=score(gold, predicted),
+        accuracy_of_all=of_all,
+        without_label=sum(mine is not None for mine in variable.gold) - len(pairs),
+    )
+
+
+def _accuracy_of_all(
+    hits: Sequence[bool], drawn_from: Sequence[str | None], sizes: Mapping[str, int]
+) -> Estimate | None:
+    nothing = [False] * len(hits)
+    parts = _divide(hits, nothing, drawn_from, sizes)
+    return corrected_share("accuracy", 0.0, parts).corrected if parts else None
+
+
+def _records(con: duckdb.DuckDBPyConnection, lake: Lake, gold: Gold) -> list[_Record | None]:
+    """The label of record for each row of the file, found by URI, or else by text."""
+    keys = gold.uris or (gold.texts and tuple(text_hash(text) for text in gold.texts))
+    if keys is None:
+        raise NothingToCompare(
+            "the file has neither a column of the model's labels nor one of URIs or texts, by "
+            "which to find them"
+        )
+    key = "uri" if gold.uris else "text_hash"
+    con.register("gold_keys", pa.table({"key": pa.array(keys, pa.string())}))
+    found: dict[str, _Record] = {}
+    for day in lake.days(LlmLabel):
+        lake.relation(con, LlmLabel, [day]).create_view("gold_labels", replace=True)
+        rows = con.sql(
+            f"""
+            SELECT {key}, uri, coalesce(political_ideology, '{NONE}') FROM gold_labels
+            WHERE is_label_of_record AND was_successfully_labeled
+                AND {key} IN (SELECT key FROM gold_keys)
+            ORDER BY uri
+            """
+        ).fetchall()
+        for value, uri, ideology in rows:
+            found.setdefault(value, _Record(uri, day, ideology))
+    return [found.pop(value, None) for value in keys]  # a post that stands twice counts once
+
+
+def _predicted(variable: Variable, records: Sequence[_Record | None]) -> list[str | None]:
+    if variable.name == OTHER:
+        raise NothingToCompare(
+            f"the values in {variable.gold_column!r} are not those of is_sociopolitical or "
+            "political_ideology; name a column to compare them with by --predicted"
+        )
+    if variable.name == IDEOLOGY:
+        return [record.ideology if record else None for record in records]
+    return [str(record.ideology != NONE).lower() if record else None for record in records]
+
+
+def _days(records: Sequence[_Record | None], design: Design | None) -> list[date]:
+    if design:
+        return [date.fromisoformat(day) for day in design.days]
+    return sorted({record.day for record in records if record})
+
+
+def _population(
+    con: duckdb.DuckDBPyConnection, lake: Lake, days: Sequence[date]
+) -> tuple[int, dict[str, float]]:
+    """How many posts of `days` have a label of record, and the share of each label."""
+    lake.relation(con, LlmLabel, days).create_view("gold_population", replace=True)
+    rows = con.sql(
+        f"""
+        SELECT coalesce(political_ideology, '{NONE}'), count(*) FROM gold_population
+        WHERE is_label_of_record AND was_successfully_labeled GROUP BY ALL
+        """
+    ).fetchall()
+    total = sum(count for _, count in rows)
+    return total, {label: count / total for label, count in rows}
+
+
+def _strata(records: Sequence[_Record | None], design: Design | None) -> list[str | None]:
+    """The stratum of each row; None for what is not of the sample."""
+    if design is None:
+        return [ALL if record else None for record in records]
+    return [design.posts.get(record.uri) if record else None for record in records]
+
+
+def _shares(
+    gold: Gold,
+    records: Sequence[_Record | None],
+    strata: Sequence[str | None],
+    sizes: Mapping[str, int],
+    naive: Mapping[str, float],
+) -> Iterator[Share]:
+    """The shares that the file can correct; none where a stratum has no labelled post yet."""
+    people = _labels_by_people(gold)
+    for target in (SOCIOPOLITICAL, *IDEOLOGIES):
+        rows = [
+            (_is(target, label), _is(target, record.ideology), stratum)
+            for label, record, stratum in zip(people, records, strata, strict=True)
+            if record and stratum and _is_known(target, label)
+        ]
+        mine, theirs, drawn_from = zip(*rows, strict=True) if rows else ((), (), ())
+        if parts := _divide(mine, theirs, drawn_from, sizes):
+            share = 1 - naive.get(NONE, 0) if target == SOCIOPOLITICAL else naive.get(target, 0)
+            yield corrected_share(target, share, parts)
+
+
+def _divide(
+    gold: Sequence[bool],
+    predicted: Sequence[bool],
+    drawn_from: Sequence[str | None],
+    sizes: Mapping[str, int],
+) -> list[Stratum]:
+    """The rows by stratum; nothing if a stratum has none."""
+    parts = []
+    for name, posts in sizes.items():
+        chosen = [number for number, stratum in enumerate(drawn_from) if stratum == name]
+        if not chosen:
+            return []
+        parts.append(Stratum(posts, [gold[n] for n in chosen], [predicted[n] for n in chosen]))
+    return parts
+
+
+def _labels_by_people(gold: Gold) -> list[str | None]:
+    """One label a row, made of both variables: an ideology, `none`, SOCIOPOLITICAL where only
+    that is known, or None."""
+    by_name = {variable.name: variable.gold for variable in gold.variables}
+    rows = len(gold.variables[0].gold)
+    politics = by_name.get(POLITICS, (None,) * rows)
+    ideology = by_name.get(IDEOLOGY, (None,) * rows)
+    return [
+        NONE if political == "false" else leaning or (political and SOCIOPOLITICAL)
+        for political, leaning in zip(politics, ideology, strict=True)
+    ]
+
+
+def _is_known(target: str, label: str | None) -> bool:
+    return label is not None and (target == SOCIOPOLITICAL or label != SOCIOPOLITICAL)
+
+
+def _is(target: str, label: str | None) -> bool:
+    return label not in (NONE, None) if target == SOCIOPOLITICAL else label == target

@@ -1,0 +1,138 @@
+"""How well two ratings of the same posts agree, with intervals.
+
+Point values are scikit-learn's. Intervals are percentiles of a bootstrap over posts: all these
+metrics depend on the confusion matrix alone, so that resampling posts is drawing that matrix anew
+from a multinomial distribution. Source: Efron & Tibshirani, An Introduction to the Bootstrap,
+1993; Cohen, A Coefficient of Agreement for Nominal Scales, 1960.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import (
+    accuracy_score,
+    cohen_kappa_score,
+    confusion_matrix,
+    precision_recall_fscore_support,
+)
+
+RESAMPLES = 2000
+LEVEL = 0.95
+
+Counts = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value and the interval of `LEVEL` around it; not a number where it is not defined."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        """To three decimals."""
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScore:
+    """One class of the gold labels against all others."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+    """Posts that have it in the gold labels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """How one rating agrees with another, which is taken for true where that matters."""
+
+    posts: int
+    accuracy: Estimate
+    macro_f1: Estimate
+    """The mean of F1 over the classes that either rating has."""
+    kappa: Estimate
+    """Cohen's kappa, not weighted."""
+    per_class: tuple[ClassScore, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    """Rows are the gold labels, columns the other, both in the order of `per_class`."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes, in order."""
+        return tuple(score.label for score in self.per_class)
+
+
+def score(
+    gold: Sequence[str], predicted: Sequence[str], *, seed: int = 0, resamples: int = RESAMPLES
+) -> Scores:
+    """Compare `predicted` with `gold`, post by post.
+
+    Raises:
+        ValueError: there is no post, or their numbers differ.
+    """
+    if not gold or len(gold) != len(predicted):
+        raise ValueError(f"{len(gold)} gold and {len(predicted)} other labels")
+    classes = sorted({*gold, *predicted})
+    counts = confusion_matrix(gold, predicted, labels=classes)
+    drawn = np.random.default_rng(seed).multinomial(
+        len(gold), counts.ravel() / len(gold), size=resamples
+    )
+    samples = drawn.reshape(-1, *counts.shape).astype(float)
+    precision, recall, f1, support = precision_recall_fscore_support(
+        gold, predicted, labels=classes, zero_division=0
+    )
+    return Scores(
+        posts=len(gold),
+        accuracy=_estimate(accuracy_score(gold, predicted), accuracies(samples)),
+        macro_f1=_estimate(float(np.mean(f1)), macro_f1s(samples)),
+        kappa=_estimate(_kappa(gold, predicted, classes), kappas(samples)),
+        per_class=tuple(
+            ClassScore(label, float(p), float(r), float(f), int(n))
+            for label, p, r, f, n in zip(classes, precision, recall, f1, support, strict=True)
+        ),
+        confusion=tuple(tuple(int(cell) for cell in row) for row in counts),
+    )
+
+
+def _kappa(gold: Sequence[str], predicted: Sequence[str], classes: Sequence[str]) -> float:
+    # Undefined where both use one and the same class throughout: there is nothing to agree on.
+    return float(cohen_kappa_score(gold, predicted)) if len(classes) > 1 else float("nan")
+
+
+def accuracies(confusions: Counts) -> Counts:
+    """The accuracy of each confusion matrix in a stack."""
+    return np.asarray(np.trace(confusions, axis1=1, axis2=2) / confusions.sum(axis=(1, 2)))
+
+
+def macro_f1s(confusions: Counts) -> Counts:
+    """The macro-F1 of each confusion matrix in a stack, over the classes that occur in it."""
+    hits = np.diagonal(confusions, axis1=1, axis2=2)
+    uses = confusions.sum(axis=1) + confusions.sum(axis=2)
+    occurs = uses > 0
+    f1 = np.divide(2 * hits, uses, out=np.zeros_like(uses), where=occurs)
+    return np.asarray(f1.sum(axis=1) / occurs.sum(axis=1))
+
+
+def kappas(confusions: Counts) -> Counts:
+    """Cohen's kappa of each confusion matrix in a stack; not a number where it is undefined."""
+    total = confusions.sum(axis=(1, 2))
+    by_chance = (confusions.sum(axis=1) * confusions.sum(axis=2)).sum(axis=1) / total**2
+    defined = by_chance < 1
+    found: Counts = np.full_like(total, np.nan)
+    np.divide(accuracies(confusions) - by_chance, 1 - by_chance, out=found, where=defined)
+    return found
+
+
+def _estimate(value: float, resampled: Counts) -> Estimate:
+    resampled = resampled[~np.isnan(resampled)]
+    if np.isnan(value) or resampled.size == 0:
+        return Estimate(float(value), float("nan"), float("nan"))
+    low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Estimate(float(value), float(low), float(high))

@@ -1,0 +1,176 @@
+"""A sample of posts for people to label: a file for annotators, and the design behind it.
+
+The file is blind: it tells nothing of the model's labels, nor of the strata, which may be made
+of them. The design stays in the data directory, and is found again by the sample's name.
+What does not belong here: reading what annotators filled in; see `gold`.
+"""
+
+import csv
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import orjson
+
+from bsky_assets.contracts import LlmLabel
+from bsky_assets.errors import UserError
+from bsky_assets.labelling.answers import NONE
+from bsky_assets.labelling.corrected import allocate
+from bsky_assets.labelling.ledger import Ledger
+from bsky_assets.labelling.questions import CONTEXT
+from bsky_assets.storage.files import staged, unique_id, write_json
+from bsky_assets.storage.lake import Lake
+
+TO_FILL_IN = ("is_sociopolitical", "political_ideology", "notes")
+COLUMNS = ("sample", "item", "uri", "text", *CONTEXT, *TO_FILL_IN)
+STRATA = {
+    "label": f"coalesce(political_ideology, '{NONE}')",
+    "day": "sync_day::VARCHAR",
+    "context": "CASE WHEN len(context) > 0 THEN 'with context' ELSE 'without' END",
+}
+"""What a sample can be stratified by: the model's label, the sync day, whether there is context."""
+
+_NAME = re.compile(r"sample-[0-9a-f]{8}")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "'", "＝", "＋", "－", "＠")
+
+
+class NothingToSample(UserError):
+    """There are no labelled posts on these days."""
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """How a sample was drawn."""
+
+    sample: str
+    days: tuple[str, ...]
+    stratified_by: tuple[str, ...]
+    sizes: Mapping[str, int]
+    """Labelled posts of each stratum."""
+    posts: Mapping[str, str]
+    """The stratum of each post of the sample, by URI."""
+
+
+def export(
+    con: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    ledger: Ledger,
+    days: Sequence[date],
+    size: int,
+    by: Sequence[str],
+    target: Path,
+    *,
+    seed: int | None = None,
+) -> Design:
+    """Draw `size` labelled posts of `days`, stratified `by`, and write them to `target`.
+
+    Raises:
+        NothingToSample: no post of `days` is labelled.
+        UserError: there is no such way to stratify.
+        UnusableDataDirectory: the file or the design cannot be written.
+    """
+    if unknown := [name for name in by if name not in STRATA]:
+        raise UserError(f"cannot stratify by {unknown[0]!r}; there are {', '.join(STRATA)}")
+    labelled = _labelled(con, lake, days, by)
+    if not labelled:
+        raise NothingToSample(
+            f"no labelled posts on {days[0]} to {days[-1]}; materialise llm_labels first"
+            if days
+            else "no labelled posts; materialise llm_labels first"
+        )
+    drawn = _draw(labelled, size, random.Random(seed))  # noqa: S311 -- a sample, not a secret
+    sizes = {name: len(posts) for name, posts in labelled.items()}
+    strata = {uri: name for name, posts in drawn.items() for uri, _ in posts}
+    design = Design(f"sample-{unique_id()[:8]}", tuple(map(str, days)), tuple(by), sizes, strata)
+    items = [post for posts in drawn.values() for post in posts]
+    random.Random(seed).shuffle(items)  # noqa: S311 -- so that order tells nothing of strata
+    questions = _questions(con, ledger, [question_hash for _, question_hash in items])
+    write_json(_design_file(ledger, design.sample), asdict(design))
+    rows = (
+        _row(design.sample, number, uri, questions[question_hash])
+        for number, (uri, question_hash) in enumerate(items, start=1)
+    )
+    with staged(target.absolute()) as path, path.open("w", newline="", encoding="utf-8-sig") as out:
+        writer = csv.DictWriter(out, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    return design
+
+
+def load_design(ledger: Ledger, sample: str) -> Design | None:
+    """The design of the sample of that name, if it was drawn here."""
+    path = _design_file(ledger, sample)
+    if not _NAME.fullmatch(sample) or not path.is_file():
+        return None
+    return Design(**orjson.loads(path.read_bytes()))
+
+
+def _design_file(ledger: Ledger, sample: str) -> Path:
+    return ledger.root / "samples" / f"{sample}.json"
+
+
+def _labelled(
+    con: duckdb.DuckDBPyConnection, lake: Lake, days: Sequence[date], by: Sequence[str]
+) -> dict[str, list[tuple[str, str]]]:
+    """URI and question of every labelled post, by stratum, in a fixed order."""
+    stratum = " || ' · ' || ".join(STRATA[name] for name in by) or "'all'"
+    found: dict[str, list[tuple[str, str]]] = {}
+    for day in days:
+        lake.relation(con, LlmLabel, [day]).create_view("sampled_labels", replace=True)
+        rows = con.execute(
+            f"""
+            SELECT {stratum}, uri, question_hash
+            FROM (SELECT *, ?::DATE AS sync_day FROM sampled_labels)
+            WHERE is_label_of_record AND was_successfully_labeled ORDER BY uri
+            """,
+            [day],
+        ).fetchall()
+        for name, uri, question_hash in rows:
+            found.setdefault(name, []).append((uri, question_hash))
+    return found
+
+
+def _draw(
+    labelled: Mapping[str, list[tuple[str, str]]], size: int, dice: random.Random
+) -> dict[str, list[tuple[str, str]]]:
+    drawn = allocate({name: len(posts) for name, posts in labelled.items()}, size)
+    return {name: dice.sample(labelled[name], count) for name, count in sorted(drawn.items())}
+
+
+def _questions(
+    con: duckdb.DuckDBPyConnection, ledger: Ledger, hashes: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """What the model was given, so that people judge by the same."""
+    found = ledger.questions(con, hashes)
+    return {question.hash: orjson.loads(question.payload) for question in found}
+
+
+def _row(sample: str, number: int, uri: str, question: Mapping[str, Any]) -> dict[str, Any]:
+    link = question.get("link") or {}
+    shown = {
+        "text": question["text"],
+        **{kind: question.get(kind, "") for kind in CONTEXT},
+        "link": " – ".join(link.values()),
+        "alt_texts": "\n".join(question.get("alt_texts", ())),
+    }
+    return {
+        "sample": sample,
+        "item": number,
+        "uri": uri,
+        **{name: guarded(text) for name, text in shown.items()},
+    }
+
+
+def guarded(text: str) -> str:
+    """`text` so that no spreadsheet takes it for a formula; `unguarded` undoes it."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def unguarded(text: str) -> str:
+    """The text that `guarded` was given."""
+    return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA) else text
