@@ -6,7 +6,6 @@ What does not belong here: reading frames, and writing files.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,14 +28,8 @@ _INSTANT = pa.timestamp("us", tz="UTC")
 _SECOND = pa.timestamp("s", tz="UTC")
 
 
-@dataclass(frozen=True)
-class Tables:
-    """Everything that a stretch of a stream brought, a table a contract."""
-
-    posts: pa.Table
-    deletions: pa.Table
-    labels: pa.Table
-    quarantined: pa.Table
+Tables = dict[type[Row], pa.Table]
+"""What a stretch of a stream brought, a table a contract."""
 
 
 class Rows:
@@ -130,12 +123,12 @@ class Rows:
 
     def take(self) -> Tables:
         """Everything gathered so far, as tables; begin anew."""
-        tables = Tables(
-            posts=self._post_table(),
-            deletions=_table(RawPostDeletion, self.deletions),
-            labels=_table(RawModerationLabel, self.labels),
-            quarantined=_table(Quarantined, self.quarantined),
-        )
+        tables: Tables = {
+            RawFirehosePost: self._post_table(),
+            RawPostDeletion: _table(RawPostDeletion, self.deletions),
+            RawModerationLabel: _table(RawModerationLabel, self.labels),
+            Quarantined: _table(Quarantined, self.quarantined),
+        }
         self._begin()
         return tables
 

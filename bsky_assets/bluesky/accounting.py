@@ -1,0 +1,253 @@
+"""Accounting for a stream: what came, in which order, what is missing, what came again.
+
+A relay numbers its events without holes. A number that is skipped is a gap, unless an event
+arrived in its place that could not be read. A number that is not above the last belongs either
+to an event that is sent again or to another numbering behind the same name; what tells them
+apart is whether we had that number at that time of the host's clock.
+What does not belong here: what the events say.
+"""
+
+from collections import Counter, deque
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from statistics import median_low
+from typing import Any
+
+import numpy as np
+
+from bsky_assets.bluesky.rows import instant
+from bsky_assets.storage.segments import Footer, Gap, Reconnect, Stretch
+
+UNREADABLE = -1
+"""Stands for the number of an event whose own could not be read."""
+OUTDATED_CURSOR = -2
+"""Stands where the host said that it no longer has everything after our cursor."""
+
+REMEMBERED_EVENTS = 20_000
+"""The last so many events are known one by one."""
+CHUNK = 1_000
+"""Events whose place in time is told together."""
+CLOCK_SAMPLE = 25
+"""Events of a chunk that are asked the time: the median, as some accounts' clocks are far off."""
+FIRST_YEAR = 2022
+"""No event is older than the network."""
+
+Numbers = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass
+class Events:
+    """Events in the order of arrival: their numbers, their times by the host, and their kinds."""
+
+    seqs: list[int]
+    times: list[Any]
+    kinds: Counter[str]
+
+
+class Account:
+    """The account of one stream as read from one host, closed and begun anew at every segment."""
+
+    def __init__(self, stream: str, host: str, last: Footer | None, *, without_holes: bool) -> None:
+        """Go on after the stream's last segment.
+
+        Args:
+            stream: the stream's name.
+            host: who sends it.
+            last: footer of the stream's last segment, from whichever host.
+            without_holes: whether the host's numbers rise by one.
+        """
+        self._stream, self._host, self._without_holes = stream, host, without_holes
+        self._cursors = dict(last.cursors) if last else {}
+        self.cursor: int | None = self._cursors.get(host)
+        """The last event; a connection goes on after it."""
+        self.events = 0
+        """Events so far, those sent again left out."""
+        self.seen = 0
+        """Everything that arrived so far."""
+        self.lag: timedelta | None = None
+        """How far behind the host's clock we received the last events."""
+        self._latest = _moment(last)
+        self._clock: str | None = last.stretches[-1].last_time if last and last.stretches else None
+        self._gap_reason = "source changed" if last and self.cursor is None else None
+        self._gap_after: int | None = self.cursor
+        self._unread = 0
+        self._recent: deque[tuple[Numbers, list[Any]]] = deque(maxlen=REMEMBERED_EVENTS // CHUNK)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._follows = self.cursor
+        self._stretches: list[Stretch] = []
+        self._gaps: list[Gap] = []
+        self._reconnects: list[Reconnect] = []
+        self._kinds: Counter[str] = Counter()
+        self._minutes: Counter[str] = Counter()
+        self._repeated = 0
+        self._largest_lag: timedelta | None = None
+
+    def reconnected(self, reason: str, at: datetime) -> None:
+        """Note that a connection ended before we wanted it to."""
+        self._reconnects.append(Reconnect(at.isoformat(), reason))
+
+    def start_anew(self, reason: str) -> None:
+        """Forget the cursor, which the host does not know: what comes next follows a gap."""
+        self._gap_reason, self._gap_after, self.cursor = reason, self.cursor, None
+
+    def add(self, events: Events, received: datetime) -> None:
+        """Account for events that arrived up to the instant `received`."""
+        self._kinds.update(events.kinds)
+        self.seen += len(events.seqs)
+        for begin in range(0, len(events.seqs), CHUNK):
+            times = events.times[begin : begin + CHUNK]
+            seqs = np.array(events.seqs[begin : begin + CHUNK], dtype=np.int64)
+            self._add_chunk(seqs, times, received)
+
+    def _add_chunk(self, seqs: Numbers, times: list[Any], received: datetime) -> None:
+        self._recent.append((seqs, times))
+        steps = np.diff(seqs)
+        breaks = steps != 1 if self._without_holes else steps <= 0
+        breaks |= (seqs[1:] < 0) | (seqs[:-1] < 0)
+        starts = [0, *(np.flatnonzero(breaks) + 1).tolist()]
+        for start, end in zip(starts, [*starts[1:], len(seqs)], strict=True):
+            self._add_run(seqs, times, start, end, received)
+        self._latest = max(self._latest, received)
+
+    def _add_run(
+        self, seqs: Numbers, times: list[Any], start: int, end: int, received: datetime
+    ) -> None:
+        """Account for events whose numbers go up without anything in between."""
+        first, last = int(seqs[start]), int(seqs[end - 1])
+        if first == UNREADABLE:
+            self._unread += 1
+            return
+        if first == OUTDATED_CURSOR:
+            self._gap_reason = "outdated cursor"
+            return
+        if self.cursor is not None and first <= self.cursor:
+            again = min(end, start + int(np.searchsorted(seqs[start:end], self.cursor, "right")))
+            if self._is_repeat(first, times[start], start):
+                self._repeated += again - start
+                if again == end:
+                    return
+                start, first = again, int(seqs[again])
+        clock = _clock(times[start:end], received)
+        if reason := self._why_gap(first):
+            self._note_gap(first, reason, clock, received)
+        if reason or not self._stretches:
+            self._stretches.append(Stretch(first, first, _iso(clock), None))
+        self._gap_reason = None
+        self._advance(last, clock, end - start, received)
+
+    def _why_gap(self, seq: int) -> str | None:
+        if self.cursor is None:
+            return self._gap_reason
+        if seq <= self.cursor:
+            return "sequence went back"
+        if self._without_holes:
+            is_next = seq - self.cursor - 1 <= self._unread
+            return None if is_next else self._gap_reason or "sequence jumped"
+        return self._gap_reason
+
+    def _advance(self, seq: int, clock: datetime | None, events: int, received: datetime) -> None:
+        self._clock = _iso(clock) or self._clock
+        self._stretches[-1] = replace(self._stretches[-1], last=seq, last_time=self._clock)
+        self.cursor = seq
+        self.events += events
+        self._unread = 0
+        self._minutes[(clock or received).strftime("%Y-%m-%dT%H:%MZ")] += events
+        if clock:
+            self.lag = max(received - clock, timedelta())
+            self._largest_lag = max(self._largest_lag or timedelta(), self.lag)
+
+    def _note_gap(
+        self, before: int, reason: str, clock: datetime | None, received: datetime
+    ) -> None:
+        after = self._gap_after if self.cursor is None else self.cursor
+        self._gaps.append(
+            Gap(
+                host=self._host,
+                after=after,
+                before=before,
+                reason=reason,
+                noticed_at=received.isoformat(),
+                after_time=self._clock,
+                before_time=_iso(clock),
+            )
+        )
+
+    def _is_repeat(self, seq: int, time: Any, earlier: int) -> bool:
+        """Whether an event whose number is not above the last was sent before.
+
+        Of the chunk at hand, which is the last one remembered, only `earlier` events count.
+        """
+        is_known = False
+        for seqs, times in self._recent:
+            for position in np.flatnonzero(seqs == seq):
+                if times is self._recent[-1][1] and position >= earlier:
+                    break
+                if times[position] == time:
+                    return True
+                is_known = True
+        made = instant(time)
+        return not is_known and (made is None or made <= self._latest)
+
+    @property
+    def gaps(self) -> int:
+        """Gaps noticed since the last segment."""
+        return len(self._gaps)
+
+    @property
+    def uncommitted(self) -> int:
+        """Events since the last segment."""
+        return self._kinds.total()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to account for since the last segment."""
+        return not (self._stretches or self._gaps or self._repeated or self._kinds)
+
+    def close(
+        self, received: tuple[datetime, datetime], rows: dict[str, int], quarantined: dict[str, int]
+    ) -> Footer:
+        """The footer of the segment that is now written; begin the account of the next."""
+        if self.cursor is not None:
+            self._cursors[self._host] = self.cursor
+        footer = Footer(
+            stream=self._stream,
+            host=self._host,
+            follows=self._follows,
+            cursor=self.cursor,
+            received_from=received[0].isoformat(),
+            received_to=received[1].isoformat(),
+            cursors=dict(self._cursors),
+            stretches=self._stretches,
+            gaps=self._gaps,
+            reconnects=self._reconnects,
+            events=dict(self._kinds),
+            repeated=self._repeated,
+            events_per_minute=dict(self._minutes),
+            largest_lag_seconds=self._largest_lag.total_seconds() if self._largest_lag else None,
+            rows=rows,
+            quarantined=quarantined,
+        )
+        self._begin()
+        return footer
+
+
+def _clock(times: list[Any], received: datetime) -> datetime | None:
+    """The time by the host when it sent these events; None where they do not tell."""
+    sample = times[:: max(1, len(times) // CLOCK_SAMPLE)]
+    read = [made for time in sample if (made := instant(time))]
+    if not read:
+        return None
+    clock = median_low(read)
+    is_possible = clock.year >= FIRST_YEAR and clock <= received + timedelta(days=1)
+    return clock if is_possible else None
+
+
+def _moment(last: Footer | None) -> datetime:
+    read = instant(last.received_to) if last else None
+    return read or datetime.min.replace(tzinfo=UTC)
+
+
+def _iso(clock: datetime | None) -> str | None:
+    return clock.isoformat() if clock else None

@@ -1,0 +1,78 @@
+"""Looking up single blocks in a CAR file, checked against their CIDs.
+
+Source: the CAR v1 specification (https://ipld.io/specs/transport/car/carv1/).
+"""
+
+from collections.abc import Iterator
+from hashlib import sha256
+
+from bsky_assets.bluesky.records import Unreadable
+
+CID_BYTES = 36
+CID_PREFIX = b"\x01\x71\x12\x20"
+"""CIDv1, DAG-CBOR, SHA-256 of 32 bytes: the only kind that the protocol uses for records."""
+
+
+def find_block(blocks: bytes, cid: bytes) -> bytes:
+    """The bytes of the block `cid` in the CAR file `blocks`, checked against the CID.
+
+    The CID is looked for as it stands: where it is a section's, the bytes before it are the
+    section's length, and the hash tells whether they were.
+
+    Raises:
+        Unreadable: there is no such block, or its bytes are not what the CID says.
+    """
+    if type(cid) is not bytes or len(cid) != CID_BYTES or not cid.startswith(CID_PREFIX):
+        raise Unreadable("bad_cid", "the operation's CID is not that of a record")
+    if type(blocks) is not bytes or not blocks:
+        raise Unreadable("no_blocks", "the commit has no blocks")
+    digest = cid[len(CID_PREFIX) :]
+    at = blocks.find(cid)
+    while at > 0 and blocks[at - 1] == 0:  # a link in a tree node, not the head of a section
+        at = blocks.find(cid, at + CID_BYTES)
+    if at > 1:
+        high, low = blocks[at - 1], blocks[at - 2]
+        if low > 127:
+            data = blocks[at + CID_BYTES : at + (high << 7 | low & 127)]
+            if sha256(data).digest() == digest:
+                return data
+        data = blocks[at + CID_BYTES : at + high]
+        if sha256(data).digest() == digest:
+            return data
+    return _walk_to_block(blocks, cid)
+
+
+def _walk_to_block(blocks: bytes, cid: bytes) -> bytes:
+    """The slow way, for blocks of odd sizes and to tell what is wrong."""
+    for start, end in _sections(blocks):
+        if blocks.startswith(cid, start):
+            data = blocks[start + CID_BYTES : end]
+            if sha256(data).digest() != cid[len(CID_PREFIX) :]:
+                raise Unreadable("cid_mismatch", "a block's bytes are not those of its CID")
+            return data
+    raise Unreadable("missing_block", "the commit does not have the operation's block")
+
+
+def _sections(car: bytes) -> Iterator[tuple[int, int]]:
+    """Where each section after the header begins and ends."""
+    at, is_header = 0, True
+    while at < len(car):
+        length, at = _varint(car, at)
+        if not 0 < length <= len(car) - at:
+            raise Unreadable("bad_car", "the commit's blocks are not a whole CAR file")
+        if not is_header:
+            yield at, at + length
+        at, is_header = at + length, False
+
+
+def _varint(car: bytes, at: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 63, 7):
+        if at == len(car):
+            break
+        byte = car[at]
+        at += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, at
+    raise Unreadable("bad_car", "the commit's blocks are not a whole CAR file")

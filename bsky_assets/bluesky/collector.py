@@ -1,0 +1,178 @@
+"""Collecting: the firehose and the labels, up to limits or until somebody says stop.
+
+For whoever orchestrates:
+- `sync_firehose(settings, limits)` and `sync_labels(settings, limits)` read up to limits;
+- `collect(settings)` reads both until SIGINT or SIGTERM;
+- `is_collecting(settings)` tells whether a collector runs on the data directory;
+- `firehose_segments(settings)` and `label_segments(settings)` are where all of it lands.
+
+What does not belong here: how a stream is read, and what becomes of its segments.
+"""
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+
+from bsky_assets.bluesky.labels_stream import LabelStream
+from bsky_assets.bluesky.relay import Relay
+from bsky_assets.bluesky.streaming import (
+    IDLE_SECONDS,
+    Limits,
+    Progress,
+    Reading,
+    Source,
+    StreamReport,
+)
+from bsky_assets.settings import Settings
+from bsky_assets.storage.segments import FIREHOSE, LABELS, Segments
+
+Tell = Callable[[Progress], None]
+
+
+def firehose_segments(settings: Settings) -> Segments:
+    """Where the firehose lands."""
+    return Segments(settings.data_dir / "segments", FIREHOSE)
+
+
+def label_segments(settings: Settings) -> Segments:
+    """Where the labels of the labeler's stream land."""
+    return Segments(settings.data_dir / "segments", LABELS)
+
+
+def is_collecting(settings: Settings) -> bool:
+    """Whether some process is collecting the firehose into the data directory."""
+    return firehose_segments(settings).is_being_collected()
+
+
+def sync_firehose(
+    settings: Settings,
+    limits: Limits | None = None,
+    *,
+    progress: Tell | None = None,
+    stop: threading.Event | None = None,
+    idle_seconds: float = IDLE_SECONDS,
+) -> StreamReport:
+    """Read the firehose into segments, up to `limits` (those of the settings by default).
+
+    It goes on where the last segment ends; with none it begins with what happens now. It ends
+    early where the relay has nothing more to say.
+
+    Args:
+        settings: where from and where to.
+        limits: when to end.
+        progress: told how far it is, a few times a second, on the event loop.
+        stop: ends it when set; what came is committed.
+        idle_seconds: silence after which the relay is asked over a new connection for more.
+
+    Raises:
+        StreamInUse: another process collects the firehose into this data directory.
+        Unreachable, NoEvents: the relay cannot be reached, refuses or is silent.
+        UnusableDataDirectory: the data directory cannot be written to.
+    """
+    limits = limits or Limits(
+        settings.sync_max_posts, settings.sync_max_events, settings.sync_max_seconds
+    )
+    return _sync(
+        settings,
+        firehose_segments(settings),
+        _firehose(settings),
+        limits,
+        progress,
+        stop,
+        idle_seconds,
+    )
+
+
+def sync_labels(
+    settings: Settings,
+    limits: Limits | None = None,
+    *,
+    progress: Tell | None = None,
+    stop: threading.Event | None = None,
+    idle_seconds: float = IDLE_SECONDS,
+) -> StreamReport:
+    """Read the labeler's stream into segments, up to `limits`; as `sync_firehose`."""
+    limits = limits or Limits(None, settings.sync_max_events, settings.sync_max_seconds)
+    source = LabelStream(settings.labeler_url)
+    return _sync(settings, label_segments(settings), source, limits, progress, stop, idle_seconds)
+
+
+def _sync(
+    settings: Settings,
+    segments: Segments,
+    source: Source,
+    limits: Limits,
+    progress: Tell | None,
+    stop: threading.Event | None,
+    idle_seconds: float,
+) -> StreamReport:
+    with segments.collecting() as writer:
+        reading = Reading(
+            source,
+            writer,
+            settings.timezone,
+            limits=limits,
+            idle_seconds=idle_seconds,
+            progress=progress,
+            stop=stop,
+        )
+        return asyncio.run(reading.run())
+
+
+def collect(settings: Settings, *, progress: Tell | None = None) -> list[StreamReport]:
+    """Read the firehose and the labels until SIGINT or SIGTERM; returns what each brought.
+
+    The first signal ends both with their last segments committed; a second one ends the
+    process at once. Hosts that cannot be reached are tried for ever.
+
+    Raises:
+        StreamInUse: another process collects into this data directory.
+        UnusableDataDirectory: the data directory cannot be written to.
+    """
+    with stop_on_signals() as stop, ExitStack() as locks:
+        writers = [
+            locks.enter_context(segments.collecting())
+            for segments in (firehose_segments(settings), label_segments(settings))
+        ]
+        sources: list[Source] = [_firehose(settings), LabelStream(settings.labeler_url)]
+        readings = [
+            Reading(source, writer, settings.timezone, stop=stop, progress=progress)
+            for source, writer in zip(sources, writers, strict=True)
+        ]
+        return asyncio.run(_run(readings, stop))
+
+
+async def _run(readings: list[Reading], stop: threading.Event) -> list[StreamReport]:
+    """Run all; when one fails, the others end in good order first."""
+    tasks = [asyncio.create_task(reading.run()) for reading in readings]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    stop.set()
+    await asyncio.wait(tasks)
+    return [task.result() for task in tasks]
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[threading.Event]:
+    """An event that SIGINT or SIGTERM sets; a second signal ends the process at once."""
+    stop = threading.Event()
+
+    def handle(number: int, _: FrameType | None) -> None:
+        if stop.is_set():
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        stop.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _firehose(settings: Settings) -> Source:
+    return Relay(settings.relay_url)

@@ -1,0 +1,132 @@
+"""What a stream has brought and is not committed yet, and its way into segments.
+
+A segment is written in a thread while the next one fills. When the disk is slower than the
+stream, `commit` does not return until the segment before is written: whoever reads waits, and
+so does the host; nothing is dropped and memory stays bounded.
+What does not belong here: connections.
+"""
+
+import asyncio
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bsky_assets.bluesky.accounting import Account, Events
+from bsky_assets.bluesky.rows import Rows
+from bsky_assets.contracts import Quarantined
+from bsky_assets.storage.segments import COLUMN_OF, Segment, SegmentWriter
+from bsky_assets.sync_day import bounds, sync_day_of
+
+COMMIT_SECONDS = 5.0
+COMMIT_ROWS = 20_000
+COMMIT_EVENTS = 400_000
+COMMIT_BYTES = 64 * 2**20
+"""A segment is committed when it is as old, has as many rows or events, or took as many bytes."""
+
+MICROSECONDS = 1_000_000
+
+
+class Reader(Protocol):
+    """Turns a host's frames into rows and events."""
+
+    rows: Rows
+    last_number: int | None
+
+    def read(self, frame: bytes, received: int) -> None:
+        """Take one frame that arrived at `received`, in microseconds since the epoch."""
+
+    def take_events(self) -> Events:
+        """The events since the last time this was asked."""
+
+
+class Spool:
+    """The segment that is filling, and the account of the stream."""
+
+    def __init__(
+        self, reader: Reader, account: Account, writer: SegmentWriter, timezone: ZoneInfo
+    ) -> None:
+        """Put what `reader` reads into segments by `writer`, one sync day each."""
+        self.reader, self.account = reader, account
+        self.rows: Counter[str] = Counter()
+        """Rows taken into segments so far, by column."""
+        self.segments = 0
+        self.gaps = 0
+        self.bytes = 0
+        """Bytes received for the segment that is filling."""
+        self._writer, self._timezone = writer, timezone
+        self._writing: asyncio.Task[Segment] | None = None
+        self._committing = asyncio.Lock()
+        self._since: int | None = None
+        self._until = 0
+
+    def begin(self, received: int) -> int:
+        """Note that a frame arrives; returns when the sync day ends, in microseconds."""
+        if self._since is None:
+            self._since = received
+        day = sync_day_of(_instant(self._since), self._timezone)
+        return int(bounds(day, self._timezone)[1].timestamp()) * MICROSECONDS
+
+    def account_for(self, now: int) -> None:
+        """Bring the account up to date."""
+        self.account.add(self.reader.take_events(), _instant(now))
+        self._until = now
+
+    def is_due(self, now: int) -> bool:
+        """Whether the segment should be committed."""
+        if self._since is None:
+            return False
+        return (
+            now - self._since >= COMMIT_SECONDS * MICROSECONDS
+            or now >= self.begin(now)
+            or self.reader.rows.rows >= COMMIT_ROWS
+            or self.account.uncommitted >= COMMIT_EVENTS
+            or self.bytes >= COMMIT_BYTES
+        )
+
+    async def commit(self) -> None:
+        """Have what is here written; wait first until the segment before is.
+
+        Raises:
+            UnusableDataDirectory: it, or the one before, cannot be written.
+        """
+        async with self._committing:
+            await self.settle()
+            if self.account.is_empty and not self.reader.rows.rows:
+                return
+            since = self._until if self._since is None else self._since
+            began, ended = _instant(since), _instant(max(self._until, since))
+            tables = self.reader.rows.take()
+            rows = {COLUMN_OF[row]: table.num_rows for row, table in tables.items()}
+            self.rows.update(rows)
+            self.gaps += self.account.gaps
+            footer = self.account.close((began, ended), rows, _by_reason(tables[Quarantined]))
+            self.segments += 1
+            self.bytes, self._since = 0, None
+            day = sync_day_of(began, self._timezone)
+            self._writing = asyncio.create_task(
+                asyncio.to_thread(self._writer.write, day, tables, footer)
+            )
+
+    async def settle(self) -> None:
+        """Wait until nothing is being written any more.
+
+        Raises:
+            UnusableDataDirectory: it cannot be written.
+        """
+        if self._writing:
+            await asyncio.wait([self._writing])
+            self._writing.result()
+            self._writing = None
+
+
+def _by_reason(quarantined: pa.Table) -> dict[str, int]:
+    counts = pc.value_counts(quarantined["reason"])
+    return {count["values"]: count["counts"] for count in counts.to_pylist()}
+
+
+def _instant(microseconds: int) -> datetime:
+    return datetime.fromtimestamp(microseconds / MICROSECONDS, UTC)

@@ -1,0 +1,398 @@
+"""Reading one stream into segments: connect, read, and connect again when it breaks.
+
+The same code reads without end and up to limits. A connection that ends, or falls silent, is
+replaced after a while that grows and is jittered; the host is asked to go on after the last
+event. A bounded reading is also at its end when new connections bring nothing new.
+What does not belong here: any one protocol's frames, how segments are written, and who starts
+and stops the reading.
+"""
+
+import asyncio
+import logging
+import math
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+import aiohttp
+import stamina
+
+from bsky_assets.bluesky.accounting import UNREADABLE, Account, Events
+from bsky_assets.bluesky.spool import Reader, Spool
+from bsky_assets.bluesky.websocket import (
+    Disconnected,
+    FrameTooLarge,
+    Silent,
+    StreamError,
+    end_of,
+    session,
+)
+from bsky_assets.contracts import (
+    Quarantined,
+    RawFirehosePost,
+    RawModerationLabel,
+    RawPostDeletion,
+)
+from bsky_assets.errors import UserError
+from bsky_assets.storage.segments import COLUMN_OF, SegmentWriter
+from bsky_assets.sync_day import now
+
+IDLE_SECONDS = 3.0
+PATIENCE_SHARE = 0.05
+MOST_PATIENCE = 30.0
+"""Seconds; a bounded reading's patience grows with this share of the time it has read."""
+FIRST_EVENT_SECONDS = 10.0
+GOING_ON_SECONDS = 5.0
+"""A host may take longer to begin, and to find the place from which it is asked to go on."""
+
+ATTEMPTS = 5
+"""Connections in a row that a bounded reading tries to make before it gives up."""
+QUIETLY_CLOSED = 3
+"""Connections in a row that a host closes without anything new, after which there is no more.
+One on which it was silent instead is enough, as that took all our patience."""
+FIRST_WAIT = 0.5
+LONGEST_WAIT = 60.0
+JITTER = 1.0
+
+TICK_MICROSECONDS = 100_000
+WATCH_SECONDS = 0.25
+TELL_SECONDS = 0.5
+
+POST_COLUMN = COLUMN_OF[RawFirehosePost]
+
+log = logging.getLogger(__name__)
+
+
+class NoEvents(UserError):
+    """The host can be reached and sends nothing."""
+
+
+class Unreachable(UserError):
+    """The host cannot be reached, or refuses."""
+
+
+class Source(Protocol):
+    """A host that a stream is read from."""
+
+    host: str
+    variable: str
+    """The environment variable that a person would change to read from elsewhere."""
+    without_holes: bool
+    patience: float
+    """Seconds of silence after which the connection of an unbounded reading is replaced."""
+
+    @property
+    def reader(self) -> Reader:
+        """What reads its frames."""
+
+    async def connect(
+        self, client: aiohttp.ClientSession, cursor: int | None
+    ) -> aiohttp.ClientWebSocketResponse:
+        """Go on after `cursor`, or begin with what happens now."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a reading ends, whichever comes first; None is no limit."""
+
+    max_posts: int | None = None
+    max_events: int | None = None
+    max_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a reading is. `rate` is events a second of late, `lag_seconds` how far behind."""
+
+    stream: str
+    posts: int
+    events: int
+    rate: float
+    lag_seconds: float | None
+
+
+@dataclass(frozen=True)
+class StreamReport:
+    """What a reading brought. All of it is committed."""
+
+    stream: str
+    host: str
+    seconds: float
+    events: int
+    posts: int
+    deletions: int
+    labels: int
+    quarantined: int
+    segments: int
+    reconnects: int
+    gaps: int
+    ended_by: str
+    """max posts, max events, max seconds, stop, nothing more, or unreachable."""
+
+
+class _Ended(Exception):
+    """The reading is at its end, and why."""
+
+
+class Reading:
+    """One reading of one stream."""
+
+    def __init__(
+        self,
+        source: Source,
+        writer: SegmentWriter,
+        timezone: ZoneInfo,
+        *,
+        limits: Limits | None = None,
+        idle_seconds: float = IDLE_SECONDS,
+        stop: threading.Event | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> None:
+        """Read `source` into `writer`.
+
+        Args:
+            source: where from.
+            writer: where to.
+            timezone: of the sync day; a segment belongs to one day.
+            limits: when to end; without any the reading goes on until it is stopped.
+            idle_seconds: silence after which a bounded reading asks the host, over a new
+                connection, whether there is more. Patience grows with the time read.
+            stop: ends the reading when it is set.
+            progress: told how far it is, a few times a second.
+        """
+        last = writer.last.footer() if writer.last else None
+        stream = writer.segments.stream
+        self._account = Account(stream, source.host, last, without_holes=source.without_holes)
+        self._spool = Spool(source.reader, self._account, writer, timezone)
+        self._source, self._stream, self._stop = source, stream, stop or threading.Event()
+        self._limits, self._is_bounded = limits or Limits(), limits is not None
+        self._idle_seconds, self._tell = idle_seconds, progress
+        self._began = time.monotonic()
+        self._told_at, self._told_events = self._began, 0
+        source.reader.last_number = self._account.cursor
+        self._knew_host = self._account.cursor is not None
+        self._reconnects = self._quiet = self._oversized = 0
+        self._due = 0
+
+    async def run(self) -> StreamReport:
+        """Read until a limit, the end or `stop`; everything is committed then.
+
+        Raises:
+            Unreachable: a bounded reading could not reach the host, and brought nothing.
+            NoEvents: the host was reached and sent nothing.
+            UnusableDataDirectory: a segment cannot be written.
+        """
+        async with session() as client:
+            reading = asyncio.create_task(self._keep_reading(client))
+            watching = asyncio.create_task(self._keep_watch())
+            try:
+                await asyncio.wait({reading, watching}, return_when=asyncio.FIRST_COMPLETED)
+                ended_by = reading.result() if reading.done() else watching.result()
+            finally:
+                reading.cancel()
+                watching.cancel()
+                await asyncio.wait({reading, watching})
+                self._spool.account_for(_now())
+                await self._spool.commit()
+                await self._spool.settle()
+        return self._report(ended_by)
+
+    async def _keep_reading(self, client: aiohttp.ClientSession) -> str:
+        attempts = ATTEMPTS if self._is_bounded else None
+        try:
+            while True:
+                async for attempt in stamina.retry_context(
+                    on=self._how_to_go_on,
+                    attempts=attempts,
+                    timeout=None,
+                    wait_initial=FIRST_WAIT,
+                    wait_max=LONGEST_WAIT,
+                    wait_jitter=JITTER,
+                ):
+                    with attempt:
+                        await self._connection(client)
+        except _Ended as end:
+            return str(end)
+        except Disconnected as end:
+            return self._give_up(end)
+
+    def _how_to_go_on(self, error: Exception) -> bool | float:
+        if not isinstance(error, Disconnected):
+            return False
+        if self._is_bounded and (error.is_final or self._quiet >= QUIETLY_CLOSED):
+            return False
+        return True if error.wait is None else error.wait
+
+    def _give_up(self, end: Disconnected) -> str:
+        host, variable = self._source.host, self._source.variable
+        if self._account.events:
+            return "nothing more" if end.was_open else "unreachable"
+        if not end.was_open:
+            raise Unreachable(
+                f"cannot read from {host}: {end}; see whether it is up, or set {variable}"
+            ) from end
+        if self._knew_host or self._account.seen:
+            return "nothing more"
+        raise NoEvents(f"no events from {host} ({end}); see whether it is up, or set {variable}")
+
+    async def _connection(self, client: aiohttp.ClientSession) -> None:
+        """Read over one connection; returns at its end if it brought something new.
+
+        Raises:
+            Disconnected: it could not be made, or brought nothing new.
+        """
+        had = self._account.events
+        try:
+            socket = await self._source.connect(client, self._resume_after())
+            try:
+                await self._receive(socket)
+            finally:
+                await socket.close()
+        except Disconnected as end:
+            self._spool.account_for(_now())
+            self._note(end)
+            if self._account.events > had:
+                self._quiet = self._oversized = 0
+                return
+            if end.was_open:
+                self._quiet += QUIETLY_CLOSED if isinstance(end, Silent) else 1
+            raise
+
+    def _resume_after(self) -> int | None:
+        cursor = self._account.cursor
+        return None if cursor is None else cursor + self._oversized
+
+    def _note(self, end: Disconnected) -> None:
+        self._reconnects += 1
+        self._account.reconnected(str(end), now())
+        level = logging.INFO if self._is_bounded else logging.WARNING
+        log.log(level, "%s: %s", self._source.host, end)
+        if isinstance(end, FrameTooLarge):
+            self._oversized += 1
+            position = f"after {self._account.cursor}"
+            received = _now()
+            self._spool.begin(received)
+            self._source.reader.rows.quarantine(end.problem, b"", position, received)
+            self._account.add(Events([UNREADABLE], [None], Counter()), now())
+        if isinstance(end, StreamError) and end.name == "FutureCursor":
+            self._account.start_anew("future cursor")
+
+    async def _receive(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        receive, read, rows = socket.receive, self._source.reader.read, self._source.reader.rows
+        monotonic, offset, binary = time.monotonic_ns, _clock_offset(), aiohttp.WSMsgType.BINARY
+        loop = asyncio.get_running_loop()
+        patience = self._patience(is_new=True)
+        self._due = 0
+        events_left = posts_left = 0.0
+        try:
+            async with asyncio.timeout(patience) as silence:
+                while True:
+                    message = await receive()
+                    received = (monotonic() + offset) // 1000
+                    if received >= self._due or events_left <= 0 or rows.posts >= posts_left:
+                        silence.reschedule(None)
+                        await self._tick(received)
+                        events_left, posts_left = self._left()
+                        self._due = min(received + TICK_MICROSECONDS, self._spool.begin(received))
+                        offset, patience = _clock_offset(), self._patience()
+                        silence.reschedule(loop.time() + patience)
+                    if message.type is not binary:
+                        raise end_of(socket, message)
+                    read(message.data, received)
+                    self._spool.bytes += len(message.data)
+                    events_left -= 1
+        except TimeoutError:
+            raise Silent(f"silent for {patience:.0f} s") from None
+
+    def _patience(self, *, is_new: bool = False) -> float:
+        if not self._is_bounded:
+            return self._source.patience
+        share = min(PATIENCE_SHARE * (time.monotonic() - self._began), MOST_PATIENCE)
+        patience = max(self._idle_seconds, share)
+        if is_new and not self._account.seen:
+            return max(patience, GOING_ON_SECONDS if self._knew_host else FIRST_EVENT_SECONDS)
+        return patience
+
+    async def _keep_watch(self) -> str:
+        """Commit, tell and end in time where no frame comes to remind us."""
+        try:
+            while True:
+                await asyncio.sleep(WATCH_SECONDS)
+                await self._tick(_now())
+                self._due = 0
+        except _Ended as end:
+            return str(end)
+
+    async def _tick(self, received: int) -> None:
+        self._spool.account_for(received)
+        if self._spool.is_due(received):
+            await self._spool.commit()
+        self._tell_progress()
+        if reason := self._why_end():
+            raise _Ended(reason)
+        await asyncio.sleep(0)
+
+    def _left(self) -> tuple[float, float]:
+        """Events that may still come, and posts that the segment being filled may hold."""
+        limits = self._limits
+        events, posts = limits.max_events or math.inf, limits.max_posts or math.inf
+        return events - self._account.events, posts - self._spool.rows[POST_COLUMN]
+
+    def _why_end(self) -> str | None:
+        events_left, posts_left = self._left()
+        seconds = self._limits.max_seconds
+        if self._stop.is_set():
+            return "stop"
+        if self._source.reader.rows.posts >= posts_left:
+            return "max posts"
+        if events_left <= 0:
+            return "max events"
+        if seconds is not None and time.monotonic() - self._began >= seconds:
+            return "max seconds"
+        return None
+
+    def _tell_progress(self) -> None:
+        at = time.monotonic()
+        if self._tell is None or at - self._told_at < TELL_SECONDS:
+            return
+        events, lag = self._account.events, self._account.lag
+        self._tell(
+            Progress(
+                stream=self._stream,
+                posts=self._spool.rows[POST_COLUMN] + self._source.reader.rows.posts,
+                events=events,
+                rate=(events - self._told_events) / (at - self._told_at),
+                lag_seconds=lag.total_seconds() if lag else None,
+            )
+        )
+        self._told_at, self._told_events = at, events
+
+    def _report(self, ended_by: str) -> StreamReport:
+        rows = self._spool.rows
+        return StreamReport(
+            stream=self._stream,
+            host=self._source.host,
+            seconds=time.monotonic() - self._began,
+            events=self._account.events,
+            posts=rows[COLUMN_OF[RawFirehosePost]],
+            deletions=rows[COLUMN_OF[RawPostDeletion]],
+            labels=rows[COLUMN_OF[RawModerationLabel]],
+            quarantined=rows[COLUMN_OF[Quarantined]],
+            segments=self._spool.segments,
+            reconnects=self._reconnects,
+            gaps=self._spool.gaps,
+            ended_by=ended_by,
+        )
+
+
+def _clock_offset() -> int:
+    """Nanoseconds to add to the monotonic clock, which goes straight on, for the time of day."""
+    return time.time_ns() - time.monotonic_ns()
+
+
+def _now() -> int:
+    return time.time_ns() // 1000

@@ -1,0 +1,148 @@
+"""One WebSocket connection of a stream, and why it came to an end.
+
+What does not belong here: what is in a message, and whether to connect again.
+"""
+
+import ssl
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from importlib.metadata import version
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from bsky_assets.bluesky.records import Unreadable
+
+LARGEST_FRAME = 16 * 2**20
+"""Bytes; the specification's largest commit is a fraction of it."""
+HEARTBEAT_SECONDS = 15.0
+"""A host that does not answer a ping for half as long again is gone."""
+CONNECT_SECONDS = 20.0
+LONGEST_WAIT = 300.0
+"""Seconds that a host's Retry-After is heeded for."""
+
+USER_AGENT = f"bsky_assets/{version('bsky_assets')}"
+_CLOSE_SECONDS = 2.0
+_TOO_BIG = aiohttp.WSCloseCode.MESSAGE_TOO_BIG
+_WORDS = 200
+
+
+class Disconnected(Exception):
+    """A connection that could not be made or came to an end; its message says why.
+
+    `was_open`: whether the host had taken it. `is_final`: asking again would not help, as far as
+    one can tell. `wait`: the seconds that the host asks us to stay away.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        was_open: bool = True,
+        is_final: bool = False,
+        wait: float | None = None,
+    ) -> None:
+        """Say why; what the host said is made printable and cut short."""
+        super().__init__("".join(c for c in reason[:_WORDS] if c.isprintable()))
+        self.was_open = was_open
+        self.is_final = is_final
+        self.wait = wait
+
+
+class Silent(Disconnected):
+    """Nothing came for longer than we were ready to wait."""
+
+
+class StreamError(Disconnected):
+    """The host sent an error frame and is about to close the stream."""
+
+    def __init__(self, name: str, message: str) -> None:
+        """Keep the error's name, e.g. ConsumerTooSlow, and the host's words."""
+        super().__init__(f"{name}: {message}" if message else name)
+        self.name = name
+
+
+class FrameTooLarge(Disconnected):
+    """The host sent a frame over our limit."""
+
+    problem = Unreadable("frame_too_large", f"a frame of more than {LARGEST_FRAME} bytes")
+
+
+def host_of(url: str) -> str:
+    """Host and port of `url`: how rows and segments name where they came from."""
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+
+
+def session() -> aiohttp.ClientSession:
+    """A session for connections to one host; heeds the environment's proxies."""
+    return aiohttp.ClientSession(
+        headers={"User-Agent": USER_AGENT},
+        timeout=aiohttp.ClientTimeout(connect=CONNECT_SECONDS, sock_connect=CONNECT_SECONDS),
+        trust_env=True,
+    )
+
+
+async def connect(client: aiohttp.ClientSession, url: str) -> aiohttp.ClientWebSocketResponse:
+    """Connect to `url`.
+
+    Raises:
+        Disconnected: the host cannot be reached or does not want us.
+    """
+    try:
+        return await client.ws_connect(
+            url,
+            heartbeat=HEARTBEAT_SECONDS,
+            max_msg_size=LARGEST_FRAME,
+            timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_SECONDS),
+        )
+    except aiohttp.WSServerHandshakeError as error:
+        raise _refused(error) from error
+    except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError) as error:
+        reason = f"TLS: {_words(error)}"
+        raise Disconnected(reason, was_open=False) from error
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        raise Disconnected(f"cannot connect: {_words(error)}", was_open=False) from error
+
+
+def end_of(socket: aiohttp.ClientWebSocketResponse, message: aiohttp.WSMessage) -> Disconnected:
+    """Why a connection ended, of which `message` is the last thing that was received."""
+    if socket.close_code == _TOO_BIG and message.type is aiohttp.WSMsgType.ERROR:
+        return FrameTooLarge("a frame was too large")
+    if message.type is aiohttp.WSMsgType.CLOSE:
+        said = f" {message.extra}" if message.extra else ""
+        return Disconnected(f"closed by the host ({message.data}{said})")
+    if message.type is aiohttp.WSMsgType.ERROR:
+        return Disconnected(f"protocol error: {_words(message.data)}")
+    return Disconnected("connection lost (1006)")
+
+
+def _refused(error: aiohttp.WSServerHandshakeError) -> Disconnected:
+    status = error.status
+    return Disconnected(
+        f"HTTP {status} {error.message}".strip(),
+        was_open=False,
+        is_final=status in range(400, 500) and status not in (408, 425, 429),
+        wait=_retry_after(error.headers.get("Retry-After") if error.headers else None),
+    )
+
+
+def _retry_after(value: str | None) -> float | None:
+    if value is None:
+        return None
+    try:
+        wait = float(value) if value.strip().isdigit() else _until(value)
+    except (TypeError, ValueError):
+        return None
+    return min(max(wait, 0.0), LONGEST_WAIT)
+
+
+def _until(date: str) -> float:
+    return (parsedate_to_datetime(date).astimezone(UTC) - datetime.now(UTC)).total_seconds()
+
+
+def _words(error: BaseException) -> str:
+    inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
+    if isinstance(inner, ssl.SSLError):
+        return inner.reason or str(inner)
+    return str(inner) or type(inner).__name__
