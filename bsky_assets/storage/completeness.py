@@ -1,0 +1,120 @@
+"""What a day's partition can say of how complete it is, put together from segments' footers.
+
+What does not belong here: judging it, which checks do.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from bsky_assets.storage.segments import Footer, Gap, Stretch
+
+MOST_LISTED = 1000
+"""Gaps and reconnects that are listed one by one; all of them are counted."""
+
+
+@dataclass
+class HostStretch:
+    """Events of one host without a gap between them; times are the host's, ISO 8601 in UTC."""
+
+    host: str
+    first: int
+    last: int
+    first_time: str | None
+    last_time: str | None
+
+
+@dataclass
+class Completeness:
+    """Which part of the streams a day's segments cover, and what came with it."""
+
+    stretches: list[HostStretch] = field(default_factory=list)
+    """In the order of arrival."""
+    gaps: list[dict[str, Any]] = field(default_factory=list)
+    """Each a `Gap`, and how many events are missing where the numbers tell."""
+    gap_count: int = 0
+    missing_events: int = 0
+    reconnects: list[dict[str, str]] = field(default_factory=list)
+    reconnect_count: int = 0
+    events: dict[str, int] = field(default_factory=dict)
+    """By kind."""
+    repeated: int = 0
+    quarantined: dict[str, int] = field(default_factory=dict)
+    """By reason."""
+    events_per_minute: dict[str, int] = field(default_factory=dict)
+    """By minute of the host's clock, as YYYY-MM-DDTHH:MMZ."""
+    largest_lag_seconds: float | None = None
+    received_from: str | None = None
+    received_to: str | None = None
+    segments: int = 0
+    cursors: dict[str, int] = field(default_factory=dict)
+    """Last event by host, to tell whether the next segment goes on from it."""
+
+    @classmethod
+    def from_details(cls, details: Mapping[str, Any] | None) -> "Completeness":
+        """What an earlier partition said, or nothing yet."""
+        if not details:
+            return cls()
+        stored = dict(details)
+        stretches = [HostStretch(**stretch) for stretch in stored.pop("stretches")]
+        return cls(stretches=stretches, **stored)
+
+    def to_details(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return asdict(self)
+
+    def add(self, footers: Iterable[Footer]) -> None:
+        """Take the footers of further segments, in the order of their numbers."""
+        for footer in footers:
+            self._add(footer)
+
+    def _add(self, footer: Footer) -> None:
+        for gap in footer.gaps:
+            self._add_gap(gap)
+        for stretch in footer.stretches:
+            self._add_stretch(footer, stretch)
+        self.reconnect_count += len(footer.reconnects)
+        listed = [asdict(reconnect) for reconnect in footer.reconnects]
+        self.reconnects = (self.reconnects + listed)[:MOST_LISTED]
+        self.events = _sum(self.events, footer.events)
+        self.quarantined = _sum(self.quarantined, footer.quarantined)
+        self.events_per_minute = _sum(self.events_per_minute, footer.events_per_minute)
+        self.repeated += footer.repeated
+        if footer.largest_lag_seconds is not None:
+            self.largest_lag_seconds = max(
+                self.largest_lag_seconds or 0.0, footer.largest_lag_seconds
+            )
+        self.received_from = self.received_from or footer.received_from
+        self.received_to = footer.received_to
+        self.segments += 1
+        self.cursors |= footer.cursors
+
+    def _add_stretch(self, footer: Footer, stretch: Stretch) -> None:
+        is_after_gap = any(gap.before == stretch.first for gap in footer.gaps)
+        before = self.cursors.get(footer.host)
+        is_first = stretch is footer.stretches[0]
+        if is_first and not is_after_gap and before is not None:
+            if before == footer.follows:
+                self._extend(footer.host, stretch)
+                return
+            reason = "a segment is not there any more"
+            self._add_gap(Gap(footer.host, before, stretch.first, reason, footer.received_from))
+        self.stretches.append(HostStretch(footer.host, **asdict(stretch)))
+
+    def _extend(self, host: str, stretch: Stretch) -> None:
+        for known in reversed(self.stretches):
+            if known.host == host:
+                known.last = stretch.last
+                known.last_time = stretch.last_time or known.last_time
+                return
+
+    def _add_gap(self, gap: Gap) -> None:
+        self.gap_count += 1
+        self.missing_events += gap.missing or 0
+        if len(self.gaps) < MOST_LISTED:
+            self.gaps.append({**asdict(gap), "missing": gap.missing})
+
+
+def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted((Counter(one) + Counter(other)).items()))
