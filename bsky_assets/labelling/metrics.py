@@ -1,9 +1,10 @@
 """How well two ratings of the same posts agree, with intervals.
 
-Point values are scikit-learn's. Intervals are percentiles of a bootstrap over posts: all these
-metrics depend on the confusion matrix alone, so that resampling posts is drawing that matrix anew
-from a multinomial distribution. Source: Efron & Tibshirani, An Introduction to the Bootstrap,
-1993; Cohen, A Coefficient of Agreement for Nominal Scales, 1960.
+Point values are scikit-learn's. The interval of accuracy is Wilson's, which does not shrink to
+nothing where all posts agree; the others are percentiles of a bootstrap over posts. These metrics
+depend on the confusion matrix alone, so that resampling posts is drawing that matrix anew from a
+multinomial distribution. Source: Wilson, JASA 22, 1927; Efron & Tibshirani, An Introduction to
+the Bootstrap, 1993; Cohen, A Coefficient of Agreement for Nominal Scales, 1960.
 """
 
 from collections.abc import Sequence
@@ -11,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import binomtest
 from sklearn.metrics import (
-    accuracy_score,
     cohen_kappa_score,
     confusion_matrix,
     precision_recall_fscore_support,
@@ -90,7 +91,7 @@ def score(
     )
     return Scores(
         posts=len(gold),
-        accuracy=_estimate(accuracy_score(gold, predicted), accuracies(samples)),
+        accuracy=_rate(int(np.trace(counts)), len(gold)),
         macro_f1=_estimate(float(np.mean(f1)), macro_f1s(samples)),
         kappa=_estimate(_kappa(gold, predicted, classes), kappas(samples)),
         per_class=tuple(
@@ -128,6 +129,11 @@ def kappas(confusions: Counts) -> Counts:
     found: Counts = np.full_like(total, np.nan)
     np.divide(accuracies(confusions) - by_chance, 1 - by_chance, out=found, where=defined)
     return found
+
+
+def _rate(hits: int, trials: int) -> Estimate:
+    interval = binomtest(hits, trials).proportion_ci(LEVEL, method="wilson")
+    return Estimate(hits / trials, float(interval.low), float(interval.high))
 
 
 def _estimate(value: float, resampled: Counts) -> Estimate:

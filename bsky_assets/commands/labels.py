@@ -1,0 +1,293 @@
+"""`bsky-assets labels`: labels against people, and models against each other."""
+
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import duckdb
+import orjson
+import typer
+from rich.table import Table
+
+from bsky_assets.console import stderr, stdout
+from bsky_assets.contracts import LlmLabel
+from bsky_assets.errors import UserError
+from bsky_assets.labelling.agreement import Agreement, compare
+from bsky_assets.labelling.consistency import Consistency, measure
+from bsky_assets.labelling.day import ledger_of, prompt_of
+from bsky_assets.labelling.evaluation import Compared, Evaluation, evaluate
+from bsky_assets.labelling.gold import read_gold
+from bsky_assets.labelling.metrics import Scores
+from bsky_assets.labelling.sampling import STRATA, export
+from bsky_assets.settings import Settings, get_settings
+from bsky_assets.storage.lake import Lake
+from bsky_assets.sync_day import parse_day
+
+labels_app = typer.Typer(
+    no_args_is_help=True,
+    help="Check labels against people, and models against each other.",
+)
+
+Day = Annotated[
+    str | None,
+    typer.Option(metavar="DAY", help="Sync day: YYYY-MM-DD, `today` or `yesterday`."),
+]
+LastDay = Annotated[
+    str | None, typer.Option(metavar="DAY", help="Last sync day; default: the same.")
+]
+
+
+@labels_app.command("export")
+def export_sample(
+    out: Annotated[Path, typer.Argument(metavar="OUT.csv", help="The file to write.")],
+    sample: Annotated[int, typer.Option(min=1, help="How many posts.")] = 200,
+    stratify: Annotated[
+        str,
+        typer.Option(help=f"Comma-separated: {', '.join(STRATA)}; or none for a simple sample."),
+    ] = "label",
+    day: Day = None,
+    to: LastDay = None,
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed draws the same posts; default: by chance.")
+    ] = None,
+) -> None:
+    """Write a sample of labelled posts for people to label, blind to the model's answers.
+
+    The columns is_sociopolitical (true or false) and political_ideology (left, right, moderate,
+    unclear or none) are left empty, to be filled in. How the sample was drawn is kept in the data
+    directory, for `labels eval`. Without --day it is drawn from the latest labelled day.
+
+    \b
+    Example:
+      bsky-assets labels export --sample 200 --stratify label --day 2026-03-08 gold.csv
+    """
+    settings = get_settings()
+    lake = _lake(settings)
+    strata = [name.strip() for name in stratify.split(",") if name.strip() not in ("", "none")]
+    with _connection() as con:
+        days = _days(settings, lake, day, to)
+        design = export(con, lake, ledger_of(settings), days, sample, strata, out, seed=seed)
+    posts = sum(design.sizes.values())
+    stdout.print(f"{out}: {len(design.posts)} of {posts} posts", markup=False, soft_wrap=True)
+
+
+@labels_app.command("eval")
+def evaluate_labels(
+    gold_file: Annotated[
+        Path, typer.Argument(metavar="GOLD.csv", help="A file with labels by people.")
+    ],
+    gold: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The column of labels by people.")
+    ] = None,
+    predicted: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="The column to score, if it is in the file too."),
+    ] = None,
+    figure: Annotated[
+        Path | None,
+        typer.Option(help="A folder to write the confusion matrices to, as pictures."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    consistency: Annotated[
+        bool,
+        typer.Option(
+            "--consistency", help="Also ask the model again, to see how far it repeats itself."
+        ),
+    ] = False,
+) -> None:
+    """Score the labels of record, or those in the file itself, against labels by people.
+
+    Posts are found by a column of URIs or of texts. Columns are known by their names, such as
+    is_sociopolitical and political_ideology, or gold_label and predicted_label; say which with
+    --gold and --predicted where that is not clear. The shares of the day are corrected for the
+    model's errors; see docs/labelling.md for the method.
+
+    \b
+    Example:
+      bsky-assets labels eval gold.csv --figure pictures
+    """
+    settings = get_settings()
+    lake, ledger = _lake(settings), ledger_of(settings)
+    labelled = read_gold(gold_file, gold=gold, predicted=predicted)
+    with _connection() as con:
+        evaluation = evaluate(con, lake, ledger, labelled)
+        measured = None
+        if consistency:
+            if not evaluation.uris:
+                raise UserError("to ask the model again the file needs URIs or texts of its posts")
+            measured = measure(
+                con,
+                lake,
+                ledger,
+                settings,
+                prompt_of(settings),
+                evaluation.uris,
+                evaluation.days,
+                lambda progress: stderr.print(str(progress), markup=False),
+            )
+    if figure:
+        _write_figures(figure, evaluation)
+    if as_json:
+        both = {"evaluation": evaluation, "consistency": measured}
+        typer.echo(orjson.dumps(both, option=orjson.OPT_INDENT_2))
+        return
+    for compared in evaluation.compared:
+        _show_compared(compared)
+    _show_shares(evaluation)
+    if measured:
+        _show_consistency(measured)
+
+
+@labels_app.command("compare")
+def compare_models(
+    day: Day = None,
+    to: LastDay = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="A folder to write the confusion matrices to, as pictures.")
+    ] = None,
+    disputed: Annotated[
+        Path | None, typer.Option(help="A CSV file to write the disputed posts to.")
+    ] = None,
+) -> None:
+    """Compare the models that labelled the same posts: Cohen's kappa for each pair.
+
+    Set BSKY_LLM_MODELS to more than one model to have several. Without --day the latest labelled
+    day is taken.
+
+    \b
+    Example:
+      bsky-assets labels compare --day 2026-03-08 --disputed disputed.csv
+    """
+    settings = get_settings()
+    lake = _lake(settings)
+    with _connection() as con:
+        agreement = compare(con, lake, _days(settings, lake, day, to))
+    if not agreement.pairs:
+        raise UserError(
+            "no two models labelled the same posts; set BSKY_LLM_MODELS to more than one and "
+            "materialise llm_labels"
+        )
+    _show_agreement(agreement)
+    if figure:
+        figure.mkdir(parents=True, exist_ok=True)
+        for number, pair in enumerate(agreement.pairs):
+            (figure / f"models-{number}.png").write_bytes(pair.png())
+    if disputed:
+        agreement.disputed.to_pandas().to_csv(disputed, index=False)
+
+
+def _lake(settings: Settings) -> Lake:
+    return Lake(settings.data_dir / "lake")
+
+
+def _connection() -> duckdb.DuckDBPyConnection:
+    con = duckdb.connect()
+    con.execute("SET enable_progress_bar = false")
+    return con
+
+
+def _days(settings: Settings, lake: Lake, day: str | None, to: str | None) -> list[date]:
+    """The days that were named, or the latest that has labels."""
+    if day is None:
+        if to is not None:
+            raise typer.BadParameter("needs --day", param_hint="--to")
+        return lake.days(LlmLabel)[-1:]
+    first = parse_day(day, settings.timezone)
+    last = parse_day(to, settings.timezone) if to else first
+    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+
+
+def _show_compared(compared: Compared) -> None:
+    scores = compared.scores
+    stdout.print(
+        f"{compared.name}: {scores.posts} posts, by people and by {compared.by}",
+        markup=False,
+        soft_wrap=True,
+    )
+    if compared.without_label:
+        stdout.print(f"{compared.without_label} posts of the file have no label to compare with")
+    _show_scores(scores)
+    if compared.accuracy_of_all:
+        stdout.print(f"accuracy among all labelled posts: {compared.accuracy_of_all}", markup=False)
+    table = Table("class", "precision", "recall", "F1", "posts")
+    for part in scores.per_class:
+        values = (f"{value:.3f}" for value in (part.precision, part.recall, part.f1))
+        table.add_row(_cell(part.label), *values, str(part.support))
+    stdout.print(table)
+    confusion = Table("by people \\ labelled", *map(_cell, scores.classes))
+    for label, row in zip(scores.classes, scores.confusion, strict=True):
+        confusion.add_row(_cell(label), *map(str, row))
+    stdout.print(confusion)
+
+
+def _show_scores(scores: Scores) -> None:
+    table = Table("", "value", "95% interval")
+    for name, estimate in (
+        ("accuracy", scores.accuracy),
+        ("macro-F1", scores.macro_f1),
+        ("Cohen's kappa", scores.kappa),
+    ):
+        interval = f"{estimate.low:.3f} to {estimate.high:.3f}"
+        table.add_row(name, f"{estimate.value:.3f}", interval)
+    stdout.print(table)
+
+
+def _show_shares(evaluation: Evaluation) -> None:
+    if not evaluation.shares:
+        return
+    sampled = "by the sample's design" if evaluation.is_designed else "as if drawn at random"
+    days = " to ".join(sorted({str(evaluation.days[0]), str(evaluation.days[-1])}))
+    stdout.print(f"shares of all labelled posts of {days}, {sampled}")
+    table = Table("share", "by the model alone", "corrected", "95% interval", "sample")
+    for share in evaluation.shares:
+        corrected = share.corrected
+        table.add_row(
+            share.label,
+            f"{share.naive:.3f}",
+            f"{corrected.value:.3f}",
+            f"{corrected.low:.3f} to {corrected.high:.3f}",
+            str(share.sampled),
+        )
+    stdout.print(table)
+
+
+def _show_consistency(consistency: Consistency) -> None:
+    size = consistency.batch_size
+    for title, scores in (
+        (f"drift: asked alone, and {size} at a time", consistency.drift),
+        (f"self-consistency: asked twice, {size} at a time", consistency.repeated),
+    ):
+        stdout.print(f"{title}, {scores.posts if scores else 0} posts")
+        if scores:
+            _show_scores(scores)
+
+
+def _show_agreement(agreement: Agreement) -> None:
+    table = Table("models", "label", "posts", "agreement", "kappa", "95% interval")
+    for pair in agreement.pairs:
+        for name, scores in (
+            ("is_sociopolitical", pair.is_sociopolitical),
+            ("political_ideology", pair.political_ideology),
+        ):
+            kappa = scores.kappa
+            table.add_row(
+                _cell(f"{pair.first} / {pair.second}"),
+                name,
+                str(scores.posts),
+                f"{scores.accuracy.value:.3f}",
+                f"{kappa.value:.3f}",
+                f"{kappa.low:.3f} to {kappa.high:.3f}",
+            )
+    stdout.print(table)
+    stdout.print(f"{agreement.disputed.num_rows} posts are disputed")
+
+
+def _write_figures(folder: Path, evaluation: Evaluation) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for compared in evaluation.compared:
+        (folder / f"{compared.name}.png").write_bytes(compared.png())
+
+
+def _cell(text: str) -> str:
+    """A label from a file, as text that can do nothing to the terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text).replace("[", r"\[")
