@@ -8,24 +8,14 @@ app.bsky.actor.defs#profileViewBasic and com.atproto.label.defs#label.
 """
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from atproto_client.models.string_formats import is_valid_handle
-from pydantic import (
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StrictBool,
-    StrictInt,
-    StrictStr,
-    ValidationError,
-)
-from pydantic.alias_generators import to_camel
+from pydantic import Field, StrictBool, StrictStr, ValidationError
 
 from bsky_assets.bluesky.records import Unreadable, read_post_record
+from bsky_assets.bluesky.shapes import Count, Did, Instant, View, what_is_wrong
 from bsky_assets.sync_day import synctimestamp
 
 POST_URI = re.compile(
@@ -35,26 +25,7 @@ NO_HANDLE = "handle.invalid"
 """What an AppView shows for an account whose handle does not lead back to it."""
 
 
-def _instant(value: Any) -> datetime:
-    try:
-        read = datetime.fromisoformat(value)
-        return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
-    except (TypeError, ValueError, OverflowError):
-        raise ValueError("expected a datetime") from None
-
-
-Instant = Annotated[AwareDatetime, BeforeValidator(_instant)]
-Count = Annotated[StrictInt, Field(ge=0, lt=2**63)]
-Did = Annotated[StrictStr, Field(pattern=r"^did:[a-z]+:[A-Za-z0-9._:%-]+$")]
-
-
-class _View(BaseModel):
-    """Part of an answer; fields that are not named here are not looked at."""
-
-    model_config = ConfigDict(extra="ignore", alias_generator=to_camel)
-
-
-class _Label(_View):
+class _Label(View):
     src: StrictStr
     uri: StrictStr
     val: StrictStr
@@ -63,7 +34,7 @@ class _Label(_View):
     exp: Instant | None = None
 
 
-class _Author(_View):
+class _Author(View):
     did: Did
     handle: StrictStr | None = None
     display_name: StrictStr | None = None
@@ -71,7 +42,7 @@ class _Author(_View):
     labels: list[_Label] | None = None
 
 
-class _Post(_View):
+class _Post(View):
     uri: Annotated[StrictStr, Field(pattern=f"^{POST_URI.pattern}$")]
     cid: Annotated[StrictStr, Field(min_length=1)]
     author: _Author
@@ -96,7 +67,8 @@ def read_item(
     try:
         view = _Post.model_validate(post)
     except ValidationError as error:
-        raise _unreadable(error) from None
+        reason, detail = what_is_wrong(error)
+        raise Unreadable(reason, f"post.{detail}") from None
     return {
         "uri": view.uri,
         "cid": view.cid,
@@ -138,10 +110,3 @@ def _post_of(item: Any) -> dict[str, Any]:
     if post.get("blocked") is True or kind.endswith("#blockedPost"):
         raise Unreadable("blocked_post", "the post is hidden by a block")
     return post
-
-
-def _unreadable(error: ValidationError) -> Unreadable:
-    problem = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    field = ".".join(str(part) for part in problem["loc"])
-    reason = "missing_field" if problem["type"] == "missing" else "bad_field"
-    return Unreadable(reason, f"post.{field}: {problem['msg']}")

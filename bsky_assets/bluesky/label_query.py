@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import pyarrow as pa
-from pydantic import BaseModel, Field, StrictBool, StrictStr, ValidationError
+from pydantic import Field, StrictBool, StrictStr, ValidationError
 
-from bsky_assets.bluesky.appview import Did, Instant
+from bsky_assets.bluesky.shapes import Did, Instant, View, what_is_wrong
 from bsky_assets.bluesky.xrpc import XrpcHost, as_bytes
 from bsky_assets.contracts import Quarantined, RawModerationLabel, arrow_schema
 from bsky_assets.settings import Settings
@@ -49,7 +49,7 @@ class QueriedLabels:
     because they are neither AT URIs nor DIDs."""
 
 
-class _Label(BaseModel):
+class _Label(View):
     src: Did
     uri: Annotated[StrictStr, Field(pattern=r"^(at://)?did:")]
     cid: StrictStr | None = None
@@ -127,15 +127,14 @@ def _sort(
     try:
         read = _Label.model_validate(label)
     except ValidationError as error:
-        problem = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        field = ".".join(str(part) for part in problem["loc"])
+        reason, detail = what_is_wrong(error)
         odd.append(
             {
                 "source": RawModerationLabel.asset,
                 "origin": origin,
                 "position": position,
-                "reason": "missing_field" if problem["type"] == "missing" else "bad_field",
-                "detail": f"{field}: {problem['msg']}",
+                "reason": reason,
+                "detail": detail,
                 "content": as_bytes(label),
                 "received_at": received_at,
             }
