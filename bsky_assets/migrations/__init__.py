@@ -1,0 +1,1 @@
+"""Bringing older data into today's shape: the author's old databases, and older partitions."""
