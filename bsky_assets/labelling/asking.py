@@ -67,8 +67,9 @@ class Policy:
     gives nothing but errors, all stops."""
     busy_patience: float = 1800.0
     """Likewise of a server that does nothing but turn requests away."""
-    tokens_a_post: int = 48
-    tokens_more: int = 64
+    tokens_a_post: int = 64
+    tokens_more: int = 128
+    """A request may have so many tokens of answer: about twice what it takes in plain JSON."""
 
 
 @dataclass(slots=True)

@@ -1,0 +1,48 @@
+"""`bsky-assets llm`: a language model of one's own."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bsky_assets.console import stderr, stdout
+from bsky_assets.labelling.local_server import ended_by_signals, prepare, serving
+
+llm_app = typer.Typer(no_args_is_help=True, help="Serve a language model on this machine.")
+
+
+@llm_app.callback()
+def llm() -> None:
+    """Serve a language model on this machine."""
+
+
+@llm_app.command()
+def serve(
+    gguf: Annotated[Path, typer.Option(metavar="FILE", help="The model, a GGUF file.")],
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 for any that is free.")
+    ] = 8080,
+    parallel: Annotated[int, typer.Option(min=1, help="Requests answered at once.")] = 4,
+    context: Annotated[
+        int, typer.Option(min=512, help="Tokens of one request and its answer.")
+    ] = 8192,
+    name: Annotated[
+        str | None, typer.Option(help="What the model is called; default: the file's name.")
+    ] = None,
+) -> None:
+    """Serve a GGUF file as an OpenAI-compatible endpoint, with llama.cpp, on 127.0.0.1.
+
+    Needs the extra `local` (`pip install 'bsky_assets[local]'`) and a model file; nothing is
+    downloaded. Runs until it is interrupted, and starts llama.cpp again if it dies.
+
+    \b
+    Example:
+      bsky-assets llm serve --gguf model.gguf --port 8080
+    """
+    stderr.print(f"reading {gguf} …", markup=False, soft_wrap=True)
+    served = prepare(gguf, port=port, parallel=parallel, context=context, name=name)
+    with ended_by_signals(), serving(served) as server:
+        stdout.print(f"serving {served.name} ({served.digest})", markup=False, soft_wrap=True)
+        stdout.print(f"BSKY_LLM_BASE_URL={server.url}", markup=False, soft_wrap=True)
+        stdout.print(f"BSKY_LLM_MODELS={served.name}", markup=False, soft_wrap=True)
+        server.keep_running(lambda line: stderr.print(line, markup=False, soft_wrap=True))
