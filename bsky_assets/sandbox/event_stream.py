@@ -1,0 +1,123 @@
+"""An AT Protocol event stream: what a cursor gets, and messages in DAG-CBOR.
+
+What does not belong here: what the events are (`relay`, `labeler`).
+Source: the event stream specification (atproto.com/specs/event-stream).
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from aiohttp import web
+from libipld import decode_car, decode_dag_cbor_multi, encode_dag_cbor
+
+from bsky_assets.sandbox.faults import StreamFaults
+from bsky_assets.sandbox.frames import FrameLog, error, info, renumbered, too_big
+from bsky_assets.sandbox.http_faults import HttpFaults
+from bsky_assets.sandbox.serving import Broadcast, Message, Start
+
+_ENCODED_AT_ONCE = 64
+_HIGHEST_CURSOR = 2**63
+
+
+class FrameMessages:
+    """Frames, as every consumer of the stream gets them."""
+
+    def __init__(self, log: FrameLog[Any], first_seq: int) -> None:
+        """Take the frames from `log`, of which the first has the number `first_seq`."""
+        self._log = log
+        self._first_seq = first_seq
+
+    async def read(self, start: int, stop: int) -> Sequence[Message]:
+        """The frames from `start` to `stop`, exclusive."""
+        while (encoded := self._log.encoded) < stop:
+            self._log.encode(min(stop, encoded + _ENCODED_AT_ONCE))
+            await asyncio.sleep(0)
+        return self._log.read(start, stop)
+
+    def number(self, position: int) -> int:
+        """The sequence number of the frame at `position`."""
+        return self._first_seq + position
+
+    def renumbered(self, message: Message, shift: int) -> Message:
+        """A frame with `shift` added to its sequence number."""
+        return renumbered(_frame(message), shift) if shift else message
+
+    def corrupted(self, message: Message) -> Message | None:
+        """A commit's frame with another last bit in the record of its first operation."""
+        frame = _frame(message)
+        _, body = decode_dag_cbor_multi(frame)
+        if not (cids := [op["cid"] for op in body.get("ops", ()) if op["cid"]]):
+            return None
+        at = _end_of_block(frame, cids[0])
+        return frame[:at] + bytes([frame[at] ^ 1]) + frame[at + 1 :]
+
+    def too_big(self, message: Message) -> Message | None:
+        """A commit's frame without what it did."""
+        frame = _frame(message)
+        return too_big(frame) if "ops" in decode_dag_cbor_multi(frame)[1] else None
+
+    def error(self, name: str, text: str) -> Message:
+        """An error frame."""
+        return error(name, text)
+
+
+class EventStream(Broadcast):
+    """Serves frames, from where the cursor in the query says."""
+
+    def __init__(
+        self,
+        log: FrameLog[Any],
+        first_seq: int,
+        length: int,
+        *,
+        rate: float | None = None,
+        backlog: int | None = None,
+        faults: StreamFaults | None = None,
+        http_faults: HttpFaults | None = None,
+    ) -> None:
+        """Serve the `length` frames of `log`; keep the last `backlog` of those that happened."""
+        super().__init__(length, rate=rate, faults=faults, http_faults=http_faults)
+        self.backlog = backlog
+        self._messages = FrameMessages(log, first_seq)
+        self._first_seq = first_seq
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request for the stream."""
+        if (refusal := await self.meet(request)) is not None:
+            return refusal
+        text = request.query.get("cursor")
+        if text is not None and not (text.isascii() and text.isdecimal() and len(text) < 20):
+            body = {"error": "InvalidRequest", "message": "Error: cursor must be an integer"}
+            return web.json_response(body, status=400)
+        cursor = None if text is None else min(int(text), _HIGHEST_CURSOR)
+        return await self.serve(request, self._messages, self._start(cursor))
+
+    def _start(self, cursor: int | None) -> Start:
+        """Where a consumer begins that has seen everything up to `cursor`."""
+        if cursor is None:
+            return Start(self.pace.head)
+        # What a cursor names has happened, even if it was a sandbox before this that served it.
+        position = cursor + 1 - self._first_seq - self.shift
+        if position > self.pace.length:
+            text = "Cursor in the future."
+            return Start(None, (error("FutureCursor", text),))
+        self.pace.reach(position)
+        oldest = 0 if self.backlog is None else max(0, self.pace.head - self.backlog)
+        if position < oldest:
+            text = "Requested cursor exceeded limit. Possibly missing events"
+            return Start(oldest, (info("OutdatedCursor", text),))
+        return Start(position)
+
+
+def _frame(message: Message) -> bytes:
+    if isinstance(message, str):
+        raise TypeError("a frame is bytes")
+    return message
+
+
+def _end_of_block(frame: bytes, cid: bytes) -> int:
+    """Where the last byte of the block of `cid` is in a commit's frame."""
+    _, blocks = decode_car(decode_dag_cbor_multi(frame)[1]["blocks"])
+    section = cid + encode_dag_cbor(blocks[cid])
+    return frame.index(section) + len(section) - 1
