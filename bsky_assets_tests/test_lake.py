@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from bsky_assets.contracts import ALL, RawPostDeletion, arrow_schema
 from bsky_assets.storage import catalogue
 from bsky_assets.storage.files import UnusableDataDirectory
-from bsky_assets.storage.lake import ContractViolation, Lake, select_rows
+from bsky_assets.storage.lake import Lake, select_rows
+from bsky_assets.storage.shape import ContractViolation
 
 DAY = date(2026, 3, 8)
 
@@ -47,7 +48,7 @@ def lake(tmp_path: Path) -> Lake:
 
 
 def catalogue_path(lake: Lake) -> Path:
-    return lake.root.parent / catalogue.FILE_NAME
+    return lake.root.parent / "bsky.duckdb"
 
 
 def open_catalogue(lake: Lake) -> duckdb.DuckDBPyConnection:
@@ -121,7 +122,7 @@ def test_vacuum_removes_only_what_no_pointer_names(lake: Lake) -> None:
     [
         (
             deletions(1).drop_columns("seq"),
-            "raw_post_deletions on 2026-03-08: column seq is missing",
+            "raw_post_deletions on 2026-03-08: column seq should be int64, found nothing",
         ),
         (
             deletions(1).set_column(5, "seq", pa.array(["1"])),

@@ -6,7 +6,7 @@ when. Files that no pointer names any more are vacuumed after a grace period.
 What does not belong here: what the rows mean, and the catalogue that people query.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -18,7 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bsky_assets.contracts import Quarantined, Row, arrow_schema, contract_version
+from bsky_assets.storage import upcasts
 from bsky_assets.storage.files import staged, unique_id, unusable, write_json
+from bsky_assets.storage.shape import check
 
 POINTER = "current.json"
 GRACE = timedelta(days=1)
@@ -28,10 +30,6 @@ ROW_GROUP_ROWS = 122_880
 _PARQUET = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS}"
 
 Details = Mapping[str, Any]
-
-
-class ContractViolation(RuntimeError):
-    """Data do not have the columns that their contract states."""
 
 
 @dataclass(frozen=True)
@@ -90,14 +88,41 @@ class Lake:
             ContractViolation: the columns are not those of the contract; nothing is changed.
             UnusableDataDirectory: the folder cannot be written to.
         """
-        target = self._new_file(row.asset, day)
+        target = self._copy(con, row.asset, row, day, sql)
+        return self._point(row.asset, row, day, target, details)
+
+    def rewrite(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        row: type[Row],
+        partition: Partition,
+        verify: Callable[[Path], None],
+        details: Details,
+    ) -> Partition:
+        """Write `partition` anew under today's contract, and let it take the old one's place.
+
+        `verify` sees the new file before it does so, and raises to keep the old one.
+
+        Raises:
+            ContractViolation: it cannot be read under today's contract.
+            UnusableDataDirectory: the folder cannot be written to.
+        """
+        sql = select_rows(row, [partition])
+        target = self._copy(con, partition.dataset, row, partition.day, sql)
+        verify(target)
+        return self._point(partition.dataset, row, partition.day, target, details)
+
+    def _copy(
+        self, con: duckdb.DuckDBPyConnection, dataset: str, row: type[Row], day: date, sql: str
+    ) -> Path:
+        target = self._new_file(dataset, day)
         with staged(target) as path:
             try:
                 con.execute(f"COPY ({sql}) TO '{_quoted(path)}' ({_PARQUET})")
             except duckdb.IOException as error:
                 raise unusable(target.parent, OSError(str(error).splitlines()[0])) from error
-            _check(row, day, pq.read_schema(path))
-        return self._point(row.asset, row, day, target, details)
+            check(row, day, pq.read_schema(path))
+        return target
 
     def _write_arrow(
         self,
@@ -107,7 +132,7 @@ class Lake:
         data: pa.Table | pa.RecordBatchReader,
         details: Details | None,
     ) -> Partition:
-        _check(row, day, data.schema)
+        check(row, day, data.schema)
         schema = arrow_schema(row)
         reader = data.to_reader() if isinstance(data, pa.Table) else data
         target = self._new_file(dataset, day)
@@ -204,11 +229,21 @@ class Lake:
 
 
 def select_rows(row: type[Row], partitions: Sequence[Partition]) -> str:
-    """SQL that reads `partitions` of `row`, without the day; no rows where there are none."""
+    """SQL that reads `partitions` of `row`, without the day; no rows where there are none.
+
+    Partitions of earlier contracts read as today's.
+
+    Raises:
+        ContractViolation: one cannot be read so; the message names asset, day and column.
+    """
     if not partitions:
         return f"SELECT {empty_columns(row)} WHERE false"
-    paths = ", ".join(f"'{_quoted(partition.path)}'" for partition in partitions)
-    return f"SELECT * FROM read_parquet([{paths}], hive_partitioning = false)"
+    current = contract_version(row)
+    stored = (
+        upcasts.Stored(partition.day, partition.path, partition.contract == current)
+        for partition in partitions
+    )
+    return upcasts.select(row, list(stored))
 
 
 def empty_columns(row: type[Row]) -> str:
@@ -221,29 +256,3 @@ def empty_columns(row: type[Row]) -> str:
 
 def _quoted(path: Path) -> str:
     return str(path).replace("'", "''")
-
-
-def _check(row: type[Row], day: date, found: pa.Schema) -> None:
-    expected = arrow_schema(row)
-    for field in expected:
-        position = found.get_field_index(field.name)
-        if position < 0:
-            raise ContractViolation(f"{row.asset} on {day}: column {field.name} is missing")
-        if _shape(found.field(position).type) != _shape(field.type):
-            raise ContractViolation(
-                f"{row.asset} on {day}: column {field.name} should be {field.type}, "
-                f"found {found.field(position).type}"
-            )
-    if extra := set(found.names) - set(expected.names):
-        raise ContractViolation(f"{row.asset} on {day}: no such column: {', '.join(sorted(extra))}")
-    if found.names != expected.names:
-        raise ContractViolation(f"{row.asset} on {day}: columns stand in another order")
-
-
-def _shape(kind: pa.DataType) -> object:
-    """A type without what Parquet does not keep: nullability and the names of list elements."""
-    if pa.types.is_struct(kind):
-        return [(field.name, _shape(field.type)) for field in kind]
-    if pa.types.is_list(kind):
-        return [_shape(kind.value_type)]
-    return kind
