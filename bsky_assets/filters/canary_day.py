@@ -81,9 +81,13 @@ def reasons(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], str]:
     posts = [(canary, row) for canary in CANARIES for row in _posts(canary)]
     day = pa.Table.from_pylist([row for _, row in posts], arrow_schema(ConsolidatedPost))
     labels = pa.Table.from_pylist(
-        [row for canary in CANARIES for row in _labels(canary)], arrow_schema(RawModerationLabel)
+        [row for canary in CANARIES for row in _labels(canary)],
+        arrow_schema(RawModerationLabel),
     )
-    con.register("canary_posts", day.append_column("row", pa.array(range(len(posts)), pa.int64())))
+    con.register(
+        "canary_posts",
+        day.append_column("row", pa.array(range(len(posts)), pa.int64())),
+    )
     con.register("labels", labels)
     con.execute("CREATE TEMP VIEW day_posts AS SELECT * FROM canary_posts")
     con.execute("CREATE TEMP VIEW earlier_posts AS SELECT * FROM canary_posts WHERE false")

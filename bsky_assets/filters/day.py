@@ -50,7 +50,10 @@ def gather(
 
 
 def facts_of_views(
-    con: duckdb.DuckDBPyConnection, at: datetime, config: FilterConfig, trusted: Sequence[str]
+    con: duckdb.DuckDBPyConnection,
+    at: datetime,
+    config: FilterConfig,
+    trusted: Sequence[str],
 ) -> Facts:
     """The facts that the views `day_posts`, `earlier_posts` and `labels` hold.
 

@@ -58,7 +58,11 @@ class EnglishFilter:
         return _verdicts(is_english, languages, probability, cleaned)
 
     def _decide(
-        self, texts: list[str], found: list[str], shares: np.ndarray, langs: pa.ListArray
+        self,
+        texts: list[str],
+        found: list[str],
+        shares: np.ndarray,
+        langs: pa.ListArray,
     ) -> np.ndarray:
         """Whether each text is English; where more than the model decides, `found` is corrected."""
         config = self._config
@@ -94,7 +98,10 @@ class EnglishFilter:
 
 
 def _verdicts(
-    is_english: np.ndarray, languages: np.ndarray, probability: np.ndarray, cleaned: pa.StringArray
+    is_english: np.ndarray,
+    languages: np.ndarray,
+    probability: np.ndarray,
+    cleaned: pa.StringArray,
 ) -> Verdicts:
     shares = pa.array(probability, from_pandas=True)
     language = pc.replace_with_mask(

@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bsky_assets.filters.hate_words import Reading, WordKinds
+from bsky_assets.filters.hate_words import LETTERS, OTHER, terms_by_kind
 from bsky_assets.filters.lexicon import any_of, words
+from bsky_assets.filters.phrases import PhraseBook, Reading
 from bsky_assets.filters.posts import Posts
 from bsky_assets.filters.respell import Respeller
 from bsky_assets.filters.unmask import Unmasker
@@ -22,23 +23,46 @@ from bsky_assets.filters.verdicts import Verdicts, first_reason
 _PATTERNS = tuple(
     (reason, re.compile(pattern))
     for reason, pattern in (
-        ("threat", r"(?:^|[.,]|[ioy][foFw]{0,3}|o)(?P<act>v)[fFwa]{0,3}[gsmT]"),
-        ("threat", r"[gsmT][fFwr]{0,3}o[fFwoc]{0,3}(?P<act>V)"),
-        ("threat", r"o[fFw]{0,3}[gsmT][fFw]{0,1}o?(?P<act>V)"),
-        ("dehumanisation", r"[gsmT][fFw,]{0,2}c[fFwo]{0,4}(?P<act>[dD])"),
-        ("derogation", r"[gsT][fFw,]{0,2}c[fFwo]{0,4}(?P<act>[ndDsabV])"),
-        ("derogation", r"[gsT][fFwo]{0,2}(?P<act>k)"),
-        ("hatred", r"(?P<act>h)[fFna]{0,4}[gsT]"),
+        (
+            "threat",
+            r"(?:^|[.,]|i[foOFwc]{0,3}|O[fF]{0,2}|(?:^|[.,])f?o)(?P<act>v)[fFoa]{0,4}[gsmT]",
+        ),
+        ("threat", r"[gsmT][fFwrc,]{0,5}[oO][fFwoOc]{0,3}(?P<act>V)"),
+        ("threat", r"[oO][fFw]{0,3}[gsmT][fFw]{0,2}[oO]?[fF]?(?P<act>V)"),
+        ("threat", r"io[fFw]{0,2}[gsmT][fF]{0,2}(?P<act>v)"),
+        ("dehumanisation", r"[gsmT][fFw,]{0,2}c[fFwoO]{0,4}(?P<act>[dD])"),
+        ("derogation", r"[gsT][fFwr,]{0,2}c[fFwoO]{0,4}(?P<act>[ndDsab])"),
+        ("derogation", r"c[fFw]{0,2}[gsT][fFw]{0,2}(?P<act>[naDdb])"),
+        ("derogation", r"[gsT][fFwoOc]{0,2}(?P<act>k)"),
+        ("threat", r"i[fF]?(?P<act>k)[fF]{0,2}[gsT]"),
+        ("exclusion", r"(?P<act>x)[fFna]{0,4}[gsT]"),
+        ("hatred", r"(?P<act>h)[fFna]{0,5}[gsT]"),
         ("hatred", r"(?P<not>!)[fFw]{0,2}(?P<act>p)[fFna]{0,3}[gsT]"),
         ("derogation", r"(?P<act>a)[fF]?[gs]"),
-        ("derogation", r"[gs][fF]?(?P<act>D)"),
+        ("derogation", r"[gs][fF]?(?P<act>[Db])"),
         ("derogation", r"(?P<act>F)[gs](?=$|[.,])"),
-        ("abuse", r"y[fFcw]{0,4}[naF]{0,3}(?P<act>b)"),
+        ("abuse", r"y[fFcwoO]{0,4}[naF]{0,3}(?P<act>b)"),
         ("abuse", r"[naF](?P<act>b)"),
-        ("abuse", r"[hv][fF]{0,3}(?P<act>b)"),
+        ("abuse", r"[hvx][fF]{0,3}(?P<act>b)"),
+        ("abuse", r"(?P<act>b)[fFwc]{0,3}[kVdD]"),
     )
 )
 """What an attack looks like; `act` marks the hostile word itself."""
+
+_HOSTILE = (
+    "accusation",
+    "hate",
+    "without",
+    "attacked",
+    "attack",
+    "weak_slur",
+    "smear",
+    "dehumanise",
+    "epithet",
+    "insult",
+    "regard",
+    "curse",
+)
 
 _QUOTED = re.compile(
     r"\"[^\"\n]{3,}\"|“[^”\n]{3,}”|(?<![\w'])'[^\n]{3,}?'(?![\w])|‘[^’\n]{3,}’|«[^»\n]{3,}»"
@@ -56,26 +80,10 @@ class HateSpeechFilter:
 
     def __init__(self) -> None:
         """Read the word lists."""
-        self._kinds = WordKinds()
-        terms = self._kinds.terms
+        terms = terms_by_kind()
+        self._kinds = PhraseBook({letter: terms[kind] for kind, letter in LETTERS.items()}, OTHER)
         targets = any_of(terms["group"] + terms["majority"])
-        hostile = any_of(
-            term
-            for kind in (
-                "accusation",
-                "hate",
-                "attacked",
-                "attack",
-                "smear",
-                "dehumanise",
-                "epithet",
-                "insult",
-                "weak_slur",
-                "regard",
-                "curse",
-            )
-            for term in terms[kind]
-        )
+        hostile = any_of(term for kind in _HOSTILE for term in terms[kind])
         self._targets, self._hostile = targets, hostile
         self._alone = any_of(terms["slur"] + terms["coded"])
         self._weak = any_of(terms["weak_slur"])
@@ -83,9 +91,11 @@ class HateSpeechFilter:
         self._unmask = Unmasker(any_of([*terms["slur"], *terms["weak_slur"], *spelt]))
         self._homonym = re.compile(any_of(words("hate_speech", "kinds.homonym")))
         self._condemn = re.compile(any_of(words("hate_speech", "kinds.condemn")))
+        self._ambiguous = re.compile(any_of(words("hate_speech", "kinds.ambiguous_slur")))
         self._own = re.compile(any_of(words("hate_speech", "kinds.own")))
         self._respell = Respeller(
             {*spelt, *_plain(terms["slur"])},
+            words("hate_speech", "spelling.run_together"),
             words("english", "words") + words("english", "shared"),
         )
 
@@ -141,8 +151,12 @@ class HateSpeechFilter:
         return self._condemn.search(reading.text) is not None
 
     def _reported(self, letters: str, start: int) -> bool:
-        """Whether the sentence first says that someone else says or does it."""
-        sentence = letters[:start].rpartition(".")[2]
+        """Whether the sentence first says that someone else says or does it.
+
+        A pronoun after a comma begins a statement of its own.
+        """
+        ends = ".," if letters[start] == "T" else "."
+        sentence = re.split(f"[{ends}]", letters[:start])[-1]
         place = sentence.rfind("r")
         if place < 0:
             return False
@@ -150,15 +164,18 @@ class HateSpeechFilter:
         return "!" in speaker or not ("i" in speaker or "y" in speaker)
 
     def _insulting_slur(self, reading: Reading, letters: str) -> bool:
+        """Whether a slur is used as one: not reported, not condemned, not by its owners."""
         for place in (match.start() for match in re.finditer("s", letters)):
             if self._condemned(reading) or self._reported(letters, place):
                 continue
             start = reading.places[place]
-            before = reading.text[max(start - _OWN_REACH, 0) : start]
-            hostile = re.search(r"[hvVkdDa]", letters) or "y" in letters[max(place - 4, 0) : place]
-            if self._own.search(before) and not hostile:
-                continue
-            return True
+            hostile = re.search(r"[hvVkdDax]", letters)
+            thrown = re.search(r"[yFO]", letters[max(place - 4, 0) : place])
+            if hostile or thrown:
+                return True
+            owned = self._own.search(reading.text[max(start - _OWN_REACH, 0) : start])
+            if not owned and not self._ambiguous.match(reading.text, start):
+                return True
         return False
 
 

@@ -91,7 +91,8 @@ def sources(settings: Settings) -> Sources:
     """Where the language model is, and the models that the user trained."""
     paths = {name: trained_model_path(name, settings) for name in FILTERS}
     return Sources(
-        language_model_path(settings), {name: path for name, path in paths.items() if path.exists()}
+        language_model_path(settings),
+        {name: path for name, path in paths.items() if path.exists()},
     )
 
 

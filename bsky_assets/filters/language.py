@@ -42,7 +42,9 @@ def clean(texts: pa.StringArray) -> pa.StringArray:
     plain = replaced(texts, styled, lambda chosen: pc.utf8_normalize(chosen, "NFKC"))
     noisy = pc.match_substring_regex(plain, r"[@#/]|\.(?:com|org|net|social|gov|co|io|ly)\b")
     plain = replaced(
-        plain, noisy, lambda chosen: pc.replace_substring_regex(chosen, _NOT_LANGUAGE, " ")
+        plain,
+        noisy,
+        lambda chosen: pc.replace_substring_regex(chosen, _NOT_LANGUAGE, " "),
     )
     return pc.utf8_trim_whitespace(pc.replace_substring_regex(plain, _NOISE, " "))
 

@@ -61,5 +61,6 @@ class WithModel:
             if share >= self._threshold:
                 reasons[place] = f"model:{self.name} p={share:.2f}"
         return Verdicts(
-            first_reason(verdicts.reasons, pa.array(reasons, pa.string())), verdicts.columns
+            first_reason(verdicts.reasons, pa.array(reasons, pa.string())),
+            verdicts.columns,
         )

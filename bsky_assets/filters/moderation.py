@@ -18,7 +18,10 @@ _PROFILE = "app.bsky.actor.profile"
 
 
 def add_facts(
-    con: duckdb.DuckDBPyConnection, config: LabelsConfig, trusted: Sequence[str], at: datetime
+    con: duckdb.DuckDBPyConnection,
+    config: LabelsConfig,
+    trusted: Sequence[str],
+    at: datetime,
 ) -> None:
     """Add a fact for each label in force at `at` on a post of `day_posts`.
 
@@ -27,7 +30,12 @@ def add_facts(
     meanings = [(val, name) for name, values in config for val in values]
     con.register(
         "meanings",
-        pa.table({"val": [val for val, _ in meanings], "filter": [name for _, name in meanings]}),
+        pa.table(
+            {
+                "val": [val for val, _ in meanings],
+                "filter": [name for _, name in meanings],
+            }
+        ),
     )
     con.register("trusted", pa.table({"did": pa.array(trusted, pa.string())}))
     con.execute("SET TimeZone = 'UTC'")

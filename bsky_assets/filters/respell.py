@@ -1,11 +1,15 @@
 """Misspelt words of a list: letters swapped or left out, spaces left out or put in.
 
-A spelling counts as a word of the list only if it is no English word itself. What does not belong
+A spelling counts as a word of the list only if it is no English word itself. Looking at every
+word costs more than all other rules together, so that only texts with a sign are looked at: a
+word of the list that is spelt well, or one that is run together with others. What does not belong
 here: digits and signs for letters, which `unmask` reads.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from itertools import pairwise
 
 import pyarrow as pa
 
@@ -14,34 +18,77 @@ from bsky_assets.filters.normalise import where
 
 _LEAST_LETTERS_SWAPPED = 4
 _LEAST_LETTERS_LEFT_OUT = 6
+_LEAST_LETTERS_SPLIT = 5
+_LEAST_LETTERS_RUN_TOGETHER = 8
+_MOST_LETTERS_RUN_TOGETHER = 40
 _TOKEN = re.compile(r"[a-z]+")
 
 
 class Respeller:
     """Puts the spelling of wanted words right."""
 
-    def __init__(self, wanted: Iterable[str], known: Iterable[str]) -> None:
-        """Look for misspelt `wanted` words; `known` words are never taken for one."""
+    def __init__(self, wanted: Iterable[str], marked: Iterable[str], known: Iterable[str]) -> None:
+        """Look for misspelt `wanted` words, in texts that have one, or run into `marked` ones.
+
+        A word of `known` is never taken for a misspelling.
+        """
         self._wanted = frozenset(wanted)
-        known = frozenset(known) | self._wanted
-        self._variants = {
-            variant: word
+        self._known = frozenset(known) | self._wanted
+        self._slips = {
+            slip: word
             for word in sorted(self._wanted)
-            for variant in _slips(word)
-            if variant not in known
+            for slip in _slips(word)
+            if slip not in self._known
         }
-        self._suspicious = any_of(self._variants)
+        self._splits = {
+            (word[:place], word[place:]): word
+            for word in sorted(self._wanted)
+            if len(word) >= _LEAST_LETTERS_SPLIT
+            for place in range(1, len(word))
+            if not {word[:place], word[place:]} <= self._known
+        }
+        glued = "|".join(sorted(marked, key=len, reverse=True))
+        self._glued = re.compile(rf"[a-z]*(?:{glued})[a-z]*")
+        self._signs = rf"{any_of(self._wanted)}|[a-z](?:{glued})|(?:{glued})[a-z]"
+        self._parts = lru_cache(maxsize=4096)(self._find_parts)
 
     def __call__(self, texts: pa.StringArray) -> pa.StringArray:
         """`texts` (folded), misspelt words of the list put right."""
-        return where(texts, self._suspicious, self.right)
+        return where(texts, self._signs, self.right)
 
     def right(self, text: str) -> str:
         """One text, misspelt words of the list put right."""
-        return _TOKEN.sub(lambda match: self._variants.get(match.group(), match.group()), text)
+        words = _TOKEN.findall(text)
+        if not self._splits.keys().isdisjoint(pairwise(words)):
+            for pair in pairwise(words):
+                if word := self._splits.get(pair):
+                    text = re.sub(rf"\b{pair[0]}[\s_-]+{pair[1]}\b", word, text)
+        if not self._slips.keys().isdisjoint(words):
+            text = _TOKEN.sub(lambda match: self._slips.get(match.group(), match.group()), text)
+        return self._glued.sub(lambda match: self._parts(match.group()), text)
+
+    def _find_parts(self, token: str) -> str:
+        """The words that a token is run together from, or the token itself."""
+        if (
+            token in self._known
+            or not _LEAST_LETTERS_RUN_TOGETHER <= len(token) <= _MOST_LETTERS_RUN_TOGETHER
+        ):
+            return token
+        best: list[list[str] | None] = [[]] + [None] * len(token)
+        for end in range(1, len(token) + 1):
+            for start in range(end):
+                before, word = best[start], token[start:end]
+                if before is not None and self._is_part(word):
+                    found = [*before, word]
+                    if best[end] is None or len(found) < len(best[end] or found):
+                        best[end] = found
+        return " ".join(best[-1] or [token])
+
+    def _is_part(self, word: str) -> bool:
+        return word in ("i", "a") or (len(word) > 1 and word in self._known)
 
 
-def _slips(word: str) -> Iterable[str]:
+def _slips(word: str) -> Iterator[str]:
     """Spellings with two neighbouring letters swapped, or one after the first left out."""
     if len(word) >= _LEAST_LETTERS_SWAPPED:
         for place in range(len(word) - 1):

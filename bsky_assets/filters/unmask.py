@@ -41,8 +41,12 @@ class Unmasker:
         return _TOKEN.sub(self._undisguised, text)
 
     def _joined(self, match: re.Match[str]) -> str:
-        letters = re.sub(r"[\s.*_\-]", "", match.group())
-        return self._found(letters) or match.group()
+        spaced = match.group()
+        letters = re.sub(r"[\s.*_\-]", "", spaced)
+        if found := self._found(letters):
+            return found
+        first, rest = letters[0], self._found(letters[1:])
+        return f"{first} {rest}" if rest else spaced
 
     def _undisguised(self, match: re.Match[str]) -> str:
         token = match.group()
@@ -52,7 +56,11 @@ class Unmasker:
 
     def _found(self, token: str) -> str | None:
         """The wanted word that `token` may stand for."""
-        spellings = [token, token.translate(_SIGNS), token.translate(_ALTERNATIVE_SIGNS)]
+        spellings = [
+            token,
+            token.translate(_SIGNS),
+            token.translate(_ALTERNATIVE_SIGNS),
+        ]
         spellings += [token.rstrip("!+|").translate(_SIGNS)]
         for spelling in dict.fromkeys(spellings):
             for candidate in _candidates(spelling):

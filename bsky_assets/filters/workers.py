@@ -37,7 +37,10 @@ def judged(
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     waiting: deque[Future[bytes]] = deque()
     with ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_start, initargs=(sources,)
+        workers,
+        mp_context=get_context("spawn"),
+        initializer=_start,
+        initargs=(sources,),
     ) as pool:
         try:
             for batch in batches:
