@@ -5,6 +5,7 @@ Source: the event stream specification (atproto.com/specs/event-stream).
 """
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,10 +24,10 @@ _HIGHEST_CURSOR = 2**63
 class FrameMessages:
     """Frames, as every consumer of the stream gets them."""
 
-    def __init__(self, log: FrameLog[Any], first_seq: int) -> None:
-        """Take the frames from `log`, of which the first has the number `first_seq`."""
+    def __init__(self, log: FrameLog[Any], seqs: Sequence[int]) -> None:
+        """Take the frames from `log`, which have the numbers `seqs`."""
         self._log = log
-        self._first_seq = first_seq
+        self._seqs = seqs
 
     async def read(self, start: int, stop: int) -> Sequence[Message]:
         """The frames from `start` to `stop`, exclusive."""
@@ -37,7 +38,7 @@ class FrameMessages:
 
     def number(self, position: int) -> int:
         """The sequence number of the frame at `position`."""
-        return self._first_seq + position
+        return self._seqs[position]
 
     def renumbered(self, message: Message, shift: int) -> Message:
         """A frame with `shift` added to its sequence number."""
@@ -68,19 +69,21 @@ class EventStream(Broadcast):
     def __init__(
         self,
         log: FrameLog[Any],
-        first_seq: int,
-        length: int,
+        seqs: Sequence[int],
         *,
         rate: float | None = None,
         backlog: int | None = None,
         faults: StreamFaults | None = None,
         http_faults: HttpFaults | None = None,
     ) -> None:
-        """Serve the `length` frames of `log`; keep the last `backlog` of those that happened."""
-        super().__init__(length, rate=rate, faults=faults, http_faults=http_faults)
+        """Serve the frames of `log`, with their numbers, which rise.
+
+        Of the frames that have happened, the last `backlog` are kept; None is all.
+        """
+        super().__init__(len(seqs), rate=rate, faults=faults, http_faults=http_faults)
         self.backlog = backlog
-        self._messages = FrameMessages(log, first_seq)
-        self._first_seq = first_seq
+        self._messages = FrameMessages(log, seqs)
+        self._seqs = seqs
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer a request for the stream."""
@@ -97,16 +100,16 @@ class EventStream(Broadcast):
         """Where a consumer begins that has seen everything up to `cursor`."""
         if cursor is None:
             return Start(self.pace.head)
+        seen = cursor - self.shift
+        if seen > (self._seqs[-1] if self._seqs else 0):
+            return Start(None, (error("FutureCursor", "Cursor in the future."),))
+        position = bisect_right(self._seqs, seen)
         # What a cursor names has happened, even if it was a sandbox before this that served it.
-        position = cursor + 1 - self._first_seq - self.shift
-        if position > self.pace.length:
-            text = "Cursor in the future."
-            return Start(None, (error("FutureCursor", text),))
         self.pace.reach(position)
         oldest = 0 if self.backlog is None else max(0, self.pace.head - self.backlog)
-        if position < oldest:
+        if position < oldest or (self._seqs and seen < self._seqs[0] - 1):
             text = "Requested cursor exceeded limit. Possibly missing events"
-            return Start(oldest, (info("OutdatedCursor", text),))
+            return Start(max(position, oldest), (info("OutdatedCursor", text),))
         return Start(position)
 
 

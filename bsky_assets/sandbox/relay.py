@@ -41,8 +41,7 @@ class Relay:
         self._log = FrameLog(events, FrameEncoder(records).encode)
         self.stream = EventStream(
             self._log,
-            events[0].seq,
-            len(events),
+            range(events[0].seq, events[0].seq + len(events)),
             rate=rate,
             backlog=backlog,
             faults=faults,
