@@ -5,9 +5,10 @@ from datetime import date
 import pyarrow as pa
 
 from bsky_assets.contracts import Row, arrow_schema
+from bsky_assets.errors import UserError
 
 
-class ContractViolation(RuntimeError):
+class ContractViolation(UserError):
     """Data do not have the columns that their contract states."""
 
 
