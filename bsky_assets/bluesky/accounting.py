@@ -9,7 +9,7 @@ What does not belong here: what the events say.
 
 from collections import Counter, deque
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from statistics import median_low
 from typing import Any
 
@@ -23,14 +23,18 @@ UNREADABLE = -1
 OUTDATED_CURSOR = -2
 """Stands where the host said that it no longer has everything after our cursor."""
 
-REMEMBERED_EVENTS = 20_000
-"""The last so many events are known one by one."""
 CHUNK = 1_000
-"""Events whose place in time is told together."""
+"""Events that are accounted for together."""
+REMEMBERED_CHUNKS = 20
+"""The events of as many chunks are known one by one."""
 CLOCK_SAMPLE = 25
-"""Events of a chunk that are asked the time: the median, as some accounts' clocks are far off."""
+"""Events of a run that are asked the time."""
 FIRST_YEAR = 2022
 """No event is older than the network."""
+MOST_AHEAD = timedelta(days=1)
+MOST_APART = timedelta(minutes=1)
+JITTER = timedelta(seconds=5)
+"""Events come this much out of the order of their times."""
 
 Numbers = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -66,12 +70,13 @@ class Account:
         """Everything that arrived so far."""
         self.lag: timedelta | None = None
         """How far behind the host's clock we received the last events."""
-        self._latest = _moment(last)
-        self._clock: str | None = last.stretches[-1].last_time if last and last.stretches else None
-        self._gap_reason = "source changed" if last and self.cursor is None else None
+        self.clock = _last_clock(last)
+        """The host's time of the last event."""
+        self._began_after, self._began_clock = self.cursor, self.clock
+        self._gap_reason = "source changed" if self._cursors and self.cursor is None else None
         self._gap_after: int | None = self.cursor
         self._unread = 0
-        self._recent: deque[tuple[Numbers, list[Any]]] = deque(maxlen=REMEMBERED_EVENTS // CHUNK)
+        self._recent: deque[tuple[Numbers, list[Any]]] = deque(maxlen=REMEMBERED_CHUNKS)
         self._begin()
 
     def _begin(self) -> None:
@@ -109,7 +114,6 @@ class Account:
         starts = [0, *(np.flatnonzero(breaks) + 1).tolist()]
         for start, end in zip(starts, [*starts[1:], len(seqs)], strict=True):
             self._add_run(seqs, times, start, end, received)
-        self._latest = max(self._latest, received)
 
     def _add_run(
         self, seqs: Numbers, times: list[Any], start: int, end: int, received: datetime
@@ -123,19 +127,19 @@ class Account:
             self._gap_reason = "outdated cursor"
             return
         if self.cursor is not None and first <= self.cursor:
-            again = min(end, start + int(np.searchsorted(seqs[start:end], self.cursor, "right")))
-            if self._is_repeat(first, times[start], start):
-                self._repeated += again - start
-                if again == end:
-                    return
-                start, first = again, int(seqs[again])
-        clock = _clock(times[start:end], received)
+            again = start + int(np.searchsorted(seqs[start:end], self.cursor, "right"))
+            start, began = self._first_new(seqs, times, start, again), start
+            self._repeated += start - began
+            if start == end:
+                return
+            first = int(seqs[start])
+        opened, closed = _clocks(times[start:end], received)
         if reason := self._why_gap(first):
-            self._note_gap(first, reason, clock, received)
+            self._note_gap(first, reason, opened, received)
         if reason or not self._stretches:
-            self._stretches.append(Stretch(first, first, _iso(clock), None))
+            self._stretches.append(Stretch(first, first, _iso(opened), None))
         self._gap_reason = None
-        self._advance(last, clock, end - start, received)
+        self._advance(last, closed, end - start, received)
 
     def _why_gap(self, seq: int) -> str | None:
         if self.cursor is None:
@@ -148,8 +152,8 @@ class Account:
         return self._gap_reason
 
     def _advance(self, seq: int, clock: datetime | None, events: int, received: datetime) -> None:
-        self._clock = _iso(clock) or self._clock
-        self._stretches[-1] = replace(self._stretches[-1], last=seq, last_time=self._clock)
+        self.clock = clock or self.clock
+        self._stretches[-1] = replace(self._stretches[-1], last=seq, last_time=_iso(self.clock))
         self.cursor = seq
         self.events += events
         self._unread = 0
@@ -169,26 +173,31 @@ class Account:
                 before=before,
                 reason=reason,
                 noticed_at=received.isoformat(),
-                after_time=self._clock,
+                after_time=_iso(self.clock),
                 before_time=_iso(clock),
             )
         )
 
-    def _is_repeat(self, seq: int, time: Any, earlier: int) -> bool:
-        """Whether an event whose number is not above the last was sent before.
+    def _first_new(self, seqs: Numbers, times: list[Any], start: int, end: int) -> int:
+        """Where in a run of numbers that are not above the last the repeats end."""
+        known: dict[int, list[Any]] = {}
+        for chunk, chunk_times in self._recent:
+            at = np.flatnonzero((chunk >= seqs[start]) & (chunk <= seqs[end - 1]))
+            for position in at[at < start] if chunk is seqs else at:
+                known.setdefault(int(chunk[position]), []).append(chunk_times[position])
+        for position in range(start, end):
+            seq, time = int(seqs[position]), times[position]
+            if not (time in known[seq] if seq in known else self._is_from_before(seq, time)):
+                return position
+        return end
 
-        Of the chunk at hand, which is the last one remembered, only `earlier` events count.
-        """
-        is_known = False
-        for seqs, times in self._recent:
-            for position in np.flatnonzero(seqs == seq):
-                if times is self._recent[-1][1] and position >= earlier:
-                    break
-                if times[position] == time:
-                    return True
-                is_known = True
+    def _is_from_before(self, seq: int, time: Any) -> bool:
+        """Whether an event that is not remembered was sent before, as far as its time tells."""
+        clock = self.clock
+        if self._began_after is not None and seq <= self._began_after:
+            clock = self._began_clock and self._began_clock + JITTER
         made = instant(time)
-        return not is_known and (made is None or made <= self._latest)
+        return made is None or clock is None or made <= clock
 
     @property
     def gaps(self) -> int:
@@ -225,7 +234,7 @@ class Account:
             events=dict(self._kinds),
             repeated=self._repeated,
             events_per_minute=dict(self._minutes),
-            largest_lag_seconds=self._largest_lag.total_seconds() if self._largest_lag else None,
+            largest_lag_seconds=_seconds(self._largest_lag),
             rows=rows,
             quarantined=quarantined,
         )
@@ -233,20 +242,34 @@ class Account:
         return footer
 
 
-def _clock(times: list[Any], received: datetime) -> datetime | None:
-    """The time by the host when it sent these events; None where they do not tell."""
+def _clocks(times: list[Any], received: datetime) -> tuple[datetime | None, datetime | None]:
+    """The time by the host at the first and the last of some events, where they tell.
+
+    An event's own time is that of its account's server, which may be far off: it counts where it
+    is close to the median.
+    """
     sample = times[:: max(1, len(times) // CLOCK_SAMPLE)]
     read = [made for time in sample if (made := instant(time))]
     if not read:
-        return None
+        return None, None
     clock = median_low(read)
-    is_possible = clock.year >= FIRST_YEAR and clock <= received + timedelta(days=1)
-    return clock if is_possible else None
+    if clock.year < FIRST_YEAR or clock > received + MOST_AHEAD:
+        return None, None
+    first, last = (instant(time) for time in (times[0], times[-1]))
+    return (
+        first if first and abs(first - clock) < MOST_APART else clock,
+        last if last and abs(last - clock) < MOST_APART else clock,
+    )
 
 
-def _moment(last: Footer | None) -> datetime:
-    read = instant(last.received_to) if last else None
-    return read or datetime.min.replace(tzinfo=UTC)
+def _last_clock(footer: Footer | None) -> datetime | None:
+    if footer is None:
+        return None
+    return instant(footer.stretches[-1].last_time if footer.stretches else footer.received_to)
+
+
+def _seconds(lag: timedelta | None) -> float | None:
+    return None if lag is None else lag.total_seconds()
 
 
 def _iso(clock: datetime | None) -> str | None:

@@ -9,13 +9,14 @@ Source: https://atproto.com/specs/event-stream.
 
 from abc import abstractmethod
 from collections import Counter
+from datetime import datetime
 from typing import Any, ClassVar
 
 from libipld import decode_dag_cbor_multi
 
 from bsky_assets.bluesky.accounting import OUTDATED_CURSOR, UNREADABLE, Events
 from bsky_assets.bluesky.records import Unreadable
-from bsky_assets.bluesky.rows import Rows
+from bsky_assets.bluesky.rows import Rows, instant
 from bsky_assets.bluesky.websocket import StreamError
 
 LARGEST_NUMBER = 2**63 - 1
@@ -34,6 +35,7 @@ class FrameReader:
         self.rows = Rows(host, self.source)
         self.last_number: int | None = None
         """The number of the last event before those that `take_events` would give."""
+        self._skip_until: datetime | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -61,6 +63,8 @@ class FrameReader:
             if type(number) is not int or not 0 < number <= LARGEST_NUMBER:
                 raise Unreadable("bad_seq", "the event has no usable sequence number")
             seq, time = number, body.get("time")
+            if self._skip_until is not None and self._is_to_skip(time):
+                return
             self._read_event(kind, body, frame, received)
         except Unreadable as problem:
             self.quarantine(problem, frame, seq, received)
@@ -69,6 +73,18 @@ class FrameReader:
             self.quarantine(odd, frame, seq, received)
         self._seqs.append(seq)
         self._times.append(time)
+
+    def skip_until(self, time: datetime) -> None:
+        """Pass over all events before the first that is made at `time` or later."""
+        self._skip_until = time
+
+    def _is_to_skip(self, time: Any) -> bool:
+        made = instant(time)
+        if self._skip_until and made and made < self._skip_until:
+            self._kinds["passed over"] += 1
+            return True
+        self._skip_until = None
+        return False
 
     def take_events(self) -> Events:
         """The events since the last time this was asked."""

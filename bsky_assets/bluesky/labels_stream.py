@@ -68,6 +68,7 @@ class LabelStream:
 
     variable = "BSKY_LABELER_URL"
     without_holes = False
+    is_rewound = False
     patience = 600.0
     """Seconds of silence after which the connection is replaced: a small labeler rests."""
 

@@ -13,6 +13,7 @@ class Relay:
 
     variable = "BSKY_RELAY_URL"
     without_holes = True
+    is_rewound = True
     patience = 30.0
     """Seconds of silence after which the connection is replaced: the network never sleeps."""
 

@@ -39,6 +39,9 @@ class Reader(Protocol):
     def read(self, frame: bytes, received: int) -> None:
         """Take one frame that arrived at `received`, in microseconds since the epoch."""
 
+    def skip_until(self, time: datetime) -> None:
+        """Pass over all events before the first that is made at `time` or later."""
+
     def take_events(self) -> Events:
         """The events since the last time this was asked."""
 
@@ -55,8 +58,8 @@ class Spool:
         """Rows taken into segments so far, by column."""
         self.segments = 0
         self.gaps = 0
-        self.bytes = 0
-        """Bytes received for the segment that is filling."""
+        self.room = COMMIT_BYTES
+        """Bytes that may still be received for the segment that is filling."""
         self._writer, self._timezone = writer, timezone
         self._writing: asyncio.Task[Segment] | None = None
         self._committing = asyncio.Lock()
@@ -84,7 +87,7 @@ class Spool:
             or now >= self.begin(now)
             or self.reader.rows.rows >= COMMIT_ROWS
             or self.account.uncommitted >= COMMIT_EVENTS
-            or self.bytes >= COMMIT_BYTES
+            or self.room <= 0
         )
 
     async def commit(self) -> None:
@@ -105,7 +108,7 @@ class Spool:
             self.gaps += self.account.gaps
             footer = self.account.close((began, ended), rows, _by_reason(tables[Quarantined]))
             self.segments += 1
-            self.bytes, self._since = 0, None
+            self.room, self._since = COMMIT_BYTES, None
             day = sync_day_of(began, self._timezone)
             self._writing = asyncio.create_task(
                 asyncio.to_thread(self._writer.write, day, tables, footer)

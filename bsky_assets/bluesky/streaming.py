@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -58,6 +59,9 @@ FIRST_WAIT = 0.5
 LONGEST_WAIT = 60.0
 JITTER = 1.0
 
+OVERLAP = timedelta(minutes=10)
+"""Where our place is looked for by the host's clock, as much is read again."""
+
 TICK_MICROSECONDS = 100_000
 WATCH_SECONDS = 0.25
 TELL_SECONDS = 0.5
@@ -82,6 +86,8 @@ class Source(Protocol):
     variable: str
     """The environment variable that a person would change to read from elsewhere."""
     without_holes: bool
+    is_rewound: bool
+    """Whether to look through all that the host has for our place where it has lost that."""
     patience: float
     """Seconds of silence after which the connection of an unbounded reading is replaced."""
 
@@ -176,6 +182,7 @@ class Reading:
         source.reader.last_number = self._account.cursor
         self._knew_host = self._account.cursor is not None
         self._reconnects = self._quiet = self._oversized = 0
+        self._is_rewinding = False
         self._due = 0
 
     async def run(self) -> StreamReport:
@@ -254,17 +261,23 @@ class Reading:
                 await socket.close()
         except Disconnected as end:
             self._spool.account_for(_now())
-            self._note(end)
-            if self._account.events > had:
+            brought_something = self._account.events > had
+            if brought_something:
                 self._quiet = self._oversized = 0
-                return
-            if end.was_open:
+            elif end.was_open:
                 self._quiet += QUIETLY_CLOSED if isinstance(end, Silent) else 1
-            raise
+            self._note(end)
+            if not brought_something:
+                raise
 
     def _resume_after(self) -> int | None:
-        cursor = self._account.cursor
-        return None if cursor is None else cursor + self._oversized
+        if self._account.cursor is not None:
+            return self._account.cursor + self._frames_to_pass()
+        return 0 if self._is_rewinding else None
+
+    def _frames_to_pass(self) -> int:
+        """A frame that was too large twice is passed over, as far as one can tell its number."""
+        return max(0, self._oversized - 1)
 
     def _note(self, end: Disconnected) -> None:
         self._reconnects += 1
@@ -272,19 +285,30 @@ class Reading:
         level = logging.INFO if self._is_bounded else logging.WARNING
         log.log(level, "%s: %s", self._source.host, end)
         if isinstance(end, FrameTooLarge):
-            self._oversized += 1
-            position = f"after {self._account.cursor}"
-            received = _now()
-            self._spool.begin(received)
-            self._source.reader.rows.quarantine(end.problem, b"", position, received)
-            self._account.add(Events([UNREADABLE], [None], Counter()), now())
-        if isinstance(end, StreamError) and end.name == "FutureCursor":
-            self._account.start_anew("future cursor")
+            self._note_oversized(end)
+        elif isinstance(end, StreamError) and end.name == "FutureCursor":
+            self._start_anew()
+
+    def _note_oversized(self, end: FrameTooLarge) -> None:
+        self._oversized += 1
+        received = _now()
+        self._spool.begin(received)
+        position = f"after {self._account.cursor or 'the start'}"
+        self._source.reader.rows.quarantine(end.problem, b"", position, received)
+        self._account.add(Events([UNREADABLE], [None], Counter()), now())
+
+    def _start_anew(self) -> None:
+        """There are other numbers behind the name: look for our place by the host's clock."""
+        self._account.start_anew("future cursor")
+        if self._source.is_rewound:
+            self._is_rewinding = True
+            if self._account.clock:
+                self._source.reader.skip_until(self._account.clock - OVERLAP)
 
     async def _receive(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         receive, read, rows = socket.receive, self._source.reader.read, self._source.reader.rows
         monotonic, offset, binary = time.monotonic_ns, _clock_offset(), aiohttp.WSMsgType.BINARY
-        loop = asyncio.get_running_loop()
+        loop, spool = asyncio.get_running_loop(), self._spool
         patience = self._patience(is_new=True)
         self._due = 0
         events_left = posts_left = 0.0
@@ -293,7 +317,12 @@ class Reading:
                 while True:
                     message = await receive()
                     received = (monotonic() + offset) // 1000
-                    if received >= self._due or events_left <= 0 or rows.posts >= posts_left:
+                    if (
+                        received >= self._due
+                        or spool.room <= 0
+                        or events_left <= 0
+                        or rows.posts >= posts_left
+                    ):
                         silence.reschedule(None)
                         await self._tick(received)
                         events_left, posts_left = self._left()
@@ -303,7 +332,7 @@ class Reading:
                     if message.type is not binary:
                         raise end_of(socket, message)
                     read(message.data, received)
-                    self._spool.bytes += len(message.data)
+                    spool.room -= len(message.data)
                     events_left -= 1
         except TimeoutError:
             raise Silent(f"silent for {patience:.0f} s") from None
@@ -366,7 +395,7 @@ class Reading:
                 posts=self._spool.rows[POST_COLUMN] + self._source.reader.rows.posts,
                 events=events,
                 rate=(events - self._told_events) / (at - self._told_at),
-                lag_seconds=lag.total_seconds() if lag else None,
+                lag_seconds=None if lag is None else lag.total_seconds(),
             )
         )
         self._told_at, self._told_events = at, events

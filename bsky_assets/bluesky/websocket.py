@@ -75,8 +75,9 @@ def host_of(url: str) -> str:
 
 
 def session() -> aiohttp.ClientSession:
-    """A session for connections to one host; heeds the environment's proxies."""
+    """A session for connections to one host; heeds the environment's proxies and authorities."""
     return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=ssl.create_default_context()),
         headers={"User-Agent": USER_AGENT},
         timeout=aiohttp.ClientTimeout(connect=CONNECT_SECONDS, sock_connect=CONNECT_SECONDS),
         trust_env=True,

@@ -1,0 +1,376 @@
+"""Segments are whole or not there, and say where the stream goes on and what is missing."""
+
+import multiprocessing
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bsky_assets.bluesky.accounting import OUTDATED_CURSOR, UNREADABLE, Account, Events
+from bsky_assets.bluesky.firehose import FirehoseReader
+from bsky_assets.contracts import (
+    Quarantined,
+    RawFirehosePost,
+    RawModerationLabel,
+    RawPostDeletion,
+)
+from bsky_assets.storage.compaction import compact_firehose_day, compact_labels_day
+from bsky_assets.storage.files import UnusableDataDirectory
+from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.segments import FIREHOSE, LABELS, Footer, Segments, StreamInUse
+from bsky_assets_tests import wire
+from bsky_assets_tests.rows import NOON, table
+from bsky_assets_tests.wire import Commit, Op
+
+DAY = date(2026, 3, 8)
+HOST = "relay.test"
+
+
+class Landing:
+    """Frames put into segments as a collector would, without a connection."""
+
+    def __init__(self, root: Path, host: str = HOST) -> None:
+        self.segments = Segments(root / "segments", FIREHOSE)
+        self.host = host
+
+    def land(self, *frames: bytes, day: date = DAY, at: datetime = NOON) -> Footer:
+        reader = FirehoseReader(self.host)
+        for frame in frames:
+            reader.read(frame, int(at.timestamp() * 1e6))
+        with self.segments.collecting() as writer:
+            last = writer.last.footer() if writer.last else None
+            account = Account(FIREHOSE, self.host, last, without_holes=True)
+            account.add(reader.take_events(), at)
+            tables = reader.rows.take()
+            rows = {
+                "post": tables[RawFirehosePost].num_rows,
+                "deletion": tables[RawPostDeletion].num_rows,
+                "label": tables[RawModerationLabel].num_rows,
+                "quarantined": tables[Quarantined].num_rows,
+            }
+            reasons = dict(Counter(tables[Quarantined]["reason"].to_pylist()))
+            footer = account.close((at, at), rows, reasons)
+            writer.write(day, tables, footer)
+        return footer
+
+
+def rows(partition: Partition) -> list[dict[str, Any]]:
+    return pq.ParquetFile(partition.path).read().to_pylist()
+
+
+def compact(root: Path, day: date = DAY) -> tuple[Partition, Partition]:
+    with duckdb.connect() as con:
+        lake, segments = Lake(root / "lake"), Segments(root / "segments", FIREHOSE)
+        return compact_firehose_day(con, lake, segments, day)
+
+
+def test_a_segment_gives_back_what_was_put_in(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    put = landing.land(wire.create(1, "3a"), b"garbage", wire.account(3, False, "deleted"))
+    (segment,) = landing.segments.of_day(DAY)
+    assert segment.footer() == put
+    assert put.rows == {"post": 1, "deletion": 1, "label": 0, "quarantined": 1}
+    assert put.events == {"commit": 1, "account": 1}
+    assert (put.follows, put.cursor, put.quarantined) == (None, 3, {"undecodable": 1})
+    assert put.gaps == []
+
+
+def test_the_cursor_is_read_off_the_last_segment_of_the_host(tmp_path: Path) -> None:
+    Landing(tmp_path).land(wire.create(1, "3a"), wire.create(2, "3b"))
+    other = Landing(tmp_path, "other.test").land(wire.create(900, "3c"))
+    assert other.follows is None
+    assert [gap.reason for gap in other.gaps] == ["source changed"]
+    again = Landing(tmp_path).land(wire.create(3, "3d"))
+    assert (again.follows, again.gaps) == (2, [])
+    assert again.cursors == {HOST: 3, "other.test": 900}
+
+
+def test_numbers_rise_over_days_and_nothing_is_overwritten(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    for seq, day in enumerate([DAY, DAY + timedelta(days=1), DAY], start=1):
+        landing.land(wire.create(seq, f"3{seq}"), day=day)
+    assert [segment.number for segment in landing.segments.of_day(DAY)] == [1, 3]
+    last = landing.segments.last()
+    assert last is not None
+    assert (last.number, last.day, last.footer().cursor) == (3, DAY, 3)
+    with landing.segments.collecting() as writer:
+        writer.last = None  # as if it did not know of the others
+        with pytest.raises(UnusableDataDirectory):
+            writer.write(DAY, {}, last.footer())
+    assert landing.segments.of_day(DAY)[0].footer().cursor == 1
+
+
+def test_half_written_segments_are_not_seen_and_are_cleared_away(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    landing.land(wire.create(1, "3a"))
+    half = landing.segments.folder_of(DAY) / ".0000000002.parquet.abc"
+    half.write_bytes(b"PAR1")
+    assert len(landing.segments.of_day(DAY)) == 1
+    landing.land(wire.create(2, "3b"))
+    assert not half.exists()
+    assert [segment.number for segment in landing.segments.of_day(DAY)] == [1, 2]
+
+
+def hold_the_lock(root: Path, held: Any) -> None:
+    with Segments(root, FIREHOSE).collecting():
+        held.set()
+        time.sleep(60)
+
+
+def test_one_process_collects_and_a_dead_one_does_not_keep_others_out(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    held = context.Event()
+    process = context.Process(target=hold_the_lock, args=(tmp_path, held))
+    process.start()
+    try:
+        assert held.wait(60)
+        segments = Segments(tmp_path, FIREHOSE)
+        assert segments.is_being_collected()
+        with pytest.raises(StreamInUse, match="another process"), segments.collecting():
+            pass
+        with Segments(tmp_path, LABELS).collecting():
+            pass
+    finally:
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+    assert not segments.is_being_collected()
+    with segments.collecting():
+        assert segments.is_being_collected()
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / "segments").write_text("not a folder")
+    with pytest.raises(UnusableDataDirectory, match="BSKY_DATA_DIR"):
+        Landing(tmp_path).land(wire.create(1, "3a"))
+
+
+STEPS = ["next"] * 12 + ["again", "garbage instead", "garbage", "skip", "back", "break"]
+
+
+@settings(max_examples=400, deadline=None)
+@given(steps=st.lists(st.sampled_from(STEPS), max_size=60), data=st.data())
+def test_every_gap_is_told_and_none_is_invented(steps: list[str], data: st.DataObject) -> None:
+    """A host's stream with faults in it, some of them while we were away."""
+    clock = (NOON + timedelta(seconds=10 * n) for n in count())  # further apart than any jitter
+    sent: list[tuple[int, str]] = []
+    arrived: list[tuple[int, str | None]] = []
+    gaps: list[tuple[int, int]] = []
+    last, seq = None, 1000
+    footer: Footer | None = None
+    found: list[tuple[int | None, int | None]] = []
+
+    def close(host_time: datetime) -> Footer:
+        nonlocal arrived
+        account = Account(FIREHOSE, HOST, footer, without_holes=True)
+        while arrived:
+            size = data.draw(st.integers(1, 8))
+            part, arrived = arrived[:size], arrived[size:]
+            account.add(Events([s for s, _ in part], [t for _, t in part], Counter()), host_time)
+        closed = account.close((host_time, host_time), {}, {})
+        found.extend((gap.after, gap.before) for gap in closed.gaps)
+        return closed
+
+    unread = 0
+    for step in steps:
+        at = next(clock)
+        if step == "again" and sent:
+            arrived.append(data.draw(st.sampled_from(sent[-5:])))
+            continue
+        if step == "garbage":
+            arrived.append((UNREADABLE, None))
+            unread += 1
+            continue
+        if step == "break":
+            footer = close(at)
+            unread = 0
+            continue
+        jump = {"skip": data.draw(st.integers(1, 50)), "back": -data.draw(st.integers(2, 900))}
+        seq = seq + 1 + jump.get(step, 0) if sent else seq
+        if step == "garbage instead":
+            arrived.append((UNREADABLE, None))
+            unread += 1
+            continue
+        if last is not None and (seq <= last or seq - last - 1 > unread):
+            gaps.append((last, seq))
+        last, unread = seq, 0
+        if step == "back":
+            sent.clear()
+        sent.append((seq, at.isoformat()))
+        arrived.append(sent[-1])
+    footer = close(next(clock))
+    assert found == gaps
+    assert footer.cursor == last
+
+
+def test_an_outdated_or_unknown_cursor_is_a_gap() -> None:
+    account = Account(FIREHOSE, HOST, None, without_holes=True)
+    times = [wire.TIME] * 2
+    account.add(Events([5, 6], times, Counter()), NOON)
+    account.add(Events([OUTDATED_CURSOR, 90, 91], [None, *times], Counter()), NOON)
+    account.start_anew("future cursor")
+    assert account.cursor is None
+    account.add(Events([3, 4], times, Counter()), NOON)
+    footer = account.close((NOON, NOON), {}, {})
+    assert [(gap.after, gap.before, gap.reason, gap.missing) for gap in footer.gaps] == [
+        (6, 90, "outdated cursor", 83),
+        (91, 3, "future cursor", None),
+    ]
+    assert [(stretch.first, stretch.last) for stretch in footer.stretches] == [
+        (5, 6),
+        (90, 91),
+        (3, 4),
+    ]
+
+
+def test_an_outdated_cursor_from_which_nothing_is_missing_is_no_gap() -> None:
+    account = Account(FIREHOSE, HOST, None, without_holes=True)
+    account.add(Events([5, OUTDATED_CURSOR, 6], [wire.TIME] * 3, Counter()), NOON)
+    assert account.close((NOON, NOON), {}, {}).gaps == []
+
+
+def test_clocks_of_single_accounts_do_not_turn_the_hosts() -> None:
+    account = Account(FIREHOSE, HOST, None, without_holes=True)
+    odd = ["1970-01-01T00:00:00Z", "2099-01-01T00:00:00Z", "noon", None]
+    times = [odd[n % 40] if n % 40 < 4 else wire.TIME for n in range(400)]
+    account.add(Events(list(range(1, 401)), times, Counter()), NOON)
+    footer = account.close((NOON, NOON), {}, {})
+    assert footer.events_per_minute == {"2026-03-08T18:00Z": 400}
+    assert footer.largest_lag_seconds == 0
+
+
+def versions() -> Iterator[bytes]:
+    path = f"{wire.POST}/3a"
+    for seq, (rev, text) in enumerate([("3r1", "one"), ("3r2", "two"), ("3r3", "three")], 1):
+        action = "create" if seq == 1 else "update"
+        yield Commit(seq, [Op(path, wire.post(text), action=action)], rev=rev).frame()
+
+
+def test_a_post_has_one_row_and_lists_what_its_author_replaced(tmp_path: Path) -> None:
+    first, second, third = versions()
+    landing = Landing(tmp_path)
+    landing.land(first, wire.create(2, "3z", "other"), first)
+    landing.land(second, first)
+    compact(tmp_path)
+    landing.land(third, second)
+    posts, _ = compact(tmp_path)
+    post, other = sorted(rows(posts), key=lambda row: str(row["uri"]))
+    assert post["record"]["text"] == "three"
+    assert [(v["rev"], v["text"]) for v in post["earlier_versions"]] == [
+        ("3r1", "one"),
+        ("3r2", "two"),
+    ]
+    assert other["earlier_versions"] is None
+
+
+def test_deletions_and_quarantine_are_compacted_too(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    deletion = Commit(2, [Op(f"{wire.POST}/3a", action="delete")]).frame()
+    for _ in range(2):
+        landing.land(wire.create(1, "3a"), deletion, b"garbage", wire.account(4, False, "deleted"))
+    posts, deletions = compact(tmp_path)
+    assert posts.rows == 1  # honoured at consolidation, where every source is known
+    assert [(row["kind"], row["seq"]) for row in rows(deletions)] == [("post", 2), ("account", 4)]
+    quarantined = Lake(tmp_path / "lake").quarantine("raw_firehose_posts", DAY)
+    assert quarantined is not None
+    (row,) = rows(quarantined)
+    assert (row["content"], row["position"]) == (b"garbage", "after 2")
+
+
+def test_compacting_again_leaves_the_partition_as_it_is(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    landing.land(*(wire.create(n, f"3{n}") for n in range(1, 30)))
+    posts, deletions = compact(tmp_path)
+    assert compact(tmp_path) == (posts, deletions)
+    landing.land(*(wire.create(n, f"3{n}") for n in range(30, 50)))
+    step_by_step, _ = compact(tmp_path)
+    at_once_root = tmp_path / "at_once"
+    at_once_root.mkdir()
+    (at_once_root / "segments").symlink_to(tmp_path / "segments")
+    at_once, _ = compact(at_once_root)
+    assert rows(step_by_step) == rows(at_once)
+    assert [row["seq"] for row in rows(at_once)] == list(range(1, 50))
+    assert step_by_step.details == at_once.details
+
+
+def test_a_day_says_what_it_covers_and_what_is_missing(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    landing.land(wire.create(1, "3a"), wire.create(2, "3b"), wire.create(2, "3b"))
+    landing.land(wire.create(3, "3c"), b"garbage", wire.create(5, "3e"))
+    landing.land(wire.create(6, "3f"), wire.create(10, "3j"))
+    landing.land(wire.create(11, "3k"))
+    posts, _ = compact(tmp_path)
+    details = posts.details["completeness"]
+    assert [(s["first"], s["last"]) for s in details["stretches"]] == [(1, 6), (10, 11)]
+    assert [(g["after"], g["before"], g["missing"]) for g in details["gaps"]] == [(6, 10, 3)]
+    assert details["gap_count"] == 1
+    assert details["missing_events"] == 3
+    assert details["repeated"] == 1
+    assert details["events"] == {"commit": 8}
+    assert details["quarantined"] == {"undecodable": 1}
+    assert sum(details["events_per_minute"].values()) == 7
+    assert details["segments"] == 4
+    assert details["largest_lag_seconds"] == 0
+
+
+def test_a_segment_that_somebody_removed_is_a_gap(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    for seq in range(1, 4):
+        landing.land(wire.create(seq, f"3{seq}"))
+    landing.segments.of_day(DAY)[1].path.unlink()
+    posts, _ = compact(tmp_path)
+    (gap,) = posts.details["completeness"]["gaps"]
+    assert (gap["after"], gap["before"], gap["missing"]) == (1, 3, 1)
+
+
+def test_a_day_without_segments_is_an_empty_partition(tmp_path: Path) -> None:
+    posts, deletions = compact(tmp_path)
+    assert (posts.rows, deletions.rows) == (0, 0)
+    assert posts.details["completeness"]["segments"] == 0
+
+
+def test_labels_of_every_source_are_there_once(tmp_path: Path) -> None:
+    labels = {"$type": "com.atproto.label.defs#selfLabels", "values": [{"val": "bot"}]}
+    profile = {"$type": "app.bsky.actor.profile", "labels": labels}
+    landing = Landing(tmp_path)
+    landing.land(Commit(1, [Op("app.bsky.actor.profile/self", profile)]).frame())
+    asked = {
+        "src": "did:plc:mod",
+        "uri": wire.DID,
+        "val": "spam",
+        "neg": False,
+        "cts": NOON,
+        "origin": "mod.test",
+        "received_at": NOON,
+    }
+    taken_back = {**asked, "neg": True, "cts": NOON + timedelta(hours=1)}
+    queried = table(RawModerationLabel, [asked, asked, taken_back])
+    lake, stream = Lake(tmp_path / "lake"), Segments(tmp_path / "segments", LABELS)
+    with duckdb.connect() as con:
+        for _ in range(2):
+            partition = compact_labels_day(con, lake, stream, landing.segments, DAY, queried)
+    assert [(row["val"], row["neg"]) for row in rows(partition)] == [
+        ("bot", False),
+        ("spam", False),
+        ("spam", True),
+    ]
+    assert rows(partition)[0]["src"] == wire.DID
+
+
+def test_times_are_instants_in_utc(tmp_path: Path) -> None:
+    Landing(tmp_path).land(wire.create(1, "3a"))
+    posts, _ = compact(tmp_path)
+    (post,) = rows(posts)
+    assert post["received_at"] == NOON
+    assert post["commit_time"] == datetime(2026, 3, 8, 18, tzinfo=UTC)
