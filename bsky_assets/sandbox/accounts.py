@@ -102,7 +102,7 @@ class Directory:
         self._add("en", "nsfw", max(_LEAST, round(people * 0.012)))
         self._add("en", "bot", bots)
         for language in ("ja", "pt", "de", "es", "fr"):
-            self._add(language, "bot", max(1, bots // 4))
+            self._add(language, "bot", bots // 4)
 
     def of(self, language: str, role: Role) -> Sequence[int]:
         """The places of the accounts that write `language` in that role."""
@@ -127,7 +127,9 @@ class Directory:
     def rename(self, place: int) -> str:
         """Give an account another handle; the new one."""
         draft = self.drafts[place]
-        draft.handle = self._free(draft.handle.split(".")[0].rstrip("0123456789-"), "example.test")
+        stem = draft.handle.split(".")[0].rstrip("0123456789-")
+        draft.handle = self._free(stem, "example.test")
+        self.by_handle[draft.handle] = draft.did
         return draft.handle
 
     def _add(self, language: str, role: Role, count: int) -> None:

@@ -27,12 +27,14 @@ from bsky_assets.sandbox.stream import (
 )
 from bsky_assets.sandbox.writing import Writer, Written
 
-POSTS_A_FEED_ITEM = 6
 LEAST_FEED = 20
 
 _POST_SHARE = 0.186
 _ENGLISH_BOTS = 0.06
 _BOT_POSTS = 14
+_EVENTS_A_CAMPAIGN = 8_000
+_SMALL = 600
+"""Fewer events have too few posts to fill half of a feed."""
 GAP = 8
 """The least distance between events, in microseconds: as many records can be made in one."""
 _HOUR = 3_600_000_000
@@ -84,12 +86,12 @@ class Day:
         self.posts: list[PostDraft] = []
         self._times = times
         self._feed_size = max(LEAST_FEED, len(times) // 30)
-        bots = max(2, round(len(times) * 0.2 * 0.2 * _ENGLISH_BOTS / _BOT_POSTS))
+        bots = max(1, round(len(times) * 0.2 * 0.2 * _ENGLISH_BOTS / _BOT_POSTS))
         self.directory = Directory(rng, len(times), bots, day)
         self._programs = [
             place for place, draft in enumerate(self.directory.drafts) if draft.role == "bot"
         ]
-        self._writer = Writer(rng)
+        self._writer = Writer(rng, max(3, len(times) // _EVENTS_A_CAMPAIGN))
         self._by_language: dict[str, list[int]] = {}
         self._likes: list[tuple[int, int, int]] = []
         self._follows: list[tuple[int, int, int]] = []
@@ -105,7 +107,7 @@ class Day:
         self._run()
 
     def feed(self) -> list[int]:
-        """The places of the posts in the feed: half from before the day, most in English."""
+        """The places of the posts in the feed: most in English, about half from before the day."""
         rng, size = self.rng, self._feed_size
         older = list(range(self._first_of_day))
         chosen = set(older)
@@ -137,7 +139,8 @@ class Day:
 
     def _write_older_posts(self) -> None:
         start = self._times[0]
-        count = self._feed_size // 2
+        small = len(self._times) < _SMALL
+        count = self._feed_size if small else self._feed_size // 2
         for number in range(count):
             created_at = start - 48 * _HOUR + number * (47 * _HOUR // count)
             created_at += int(self.rng.random() * _HOUR) % (47 * _HOUR // count)
@@ -279,6 +282,7 @@ class Day:
                 text = self._writer.repeated() if same else None
                 plan = BotPlan(account, language, rng.choice(SITES), text)
                 posts = rng.randint(_BOT_POSTS // 2, _BOT_POSTS * 3 // 2)
+                posts = min(posts, 2 + len(times) // 500)
                 beat = span // (posts + 1)
                 first = start + int(rng.random() * beat)
                 for number in range(posts):
@@ -308,8 +312,8 @@ class Day:
             (0.02, self._do_unfollow),
             (0.005, self._do_block),
             (0.02, self._do_profile),
-            (0.006, self._do_delete),
-            (0.002, self._do_update),
+            (0.0085, self._do_delete),
+            (0.0025, self._do_update),
             (0.015, self._do_other),
             (0.012, self._do_identity),
             (0.0025, self._do_account),

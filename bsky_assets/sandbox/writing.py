@@ -4,6 +4,8 @@ What belongs here: choosing among the templates in `texts/`. What does not: reco
 and who posts when (`world`).
 """
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -17,6 +19,13 @@ _SHARES_OF_LEANS = (0.5, 0.2, 0.08, 0.22)
 _POLITICAL = 0.25
 _COUNTER_SPEECH = 0.012
 _TOPICLESS = ("replies", "greetings")
+_LONGEST = 280
+_STOPS = {"ja": "。", "zh": "。", "hi": "।", "th": ""}
+_CONTINUING = ",—"
+_LOWER = re.compile(
+    r"(The|My|Our|We|This|That|Your|New|Every|Some|Saw|Made|Got|Two|Trying|Learning|Looking"
+    r"|Watching|Reading|Why|What|How|Who|Is|There|It|People|Both|You)\b"
+)
 
 
 @dataclass(slots=True)
@@ -44,8 +53,8 @@ class Written:
 class Writer:
     """Writes posts."""
 
-    def __init__(self, rng: Random) -> None:
-        """Choose with `rng`."""
+    def __init__(self, rng: Random, campaigns: int) -> None:
+        """Choose with `rng`; spammers run so many campaigns."""
         self._rng = rng
         self._topics = texts("en_topics")
         self._politics = texts("en_politics")
@@ -56,6 +65,10 @@ class Writer:
         self._noisy = Grammar(self._noise["slots"])
         self._hateful = Grammar(self._hate["slots"])
         self._foreign: dict[str, Grammar] = {}
+        templates = self._noise["spam"]["campaigns"]
+        self._campaigns = [
+            self._one(self._noisy, templates).replace("LINK", "{short}") for _ in range(campaigns)
+        ]
         self._subjects = [name for name in self._topics["topics"] if name not in _TOPICLESS]
 
     def person(self, language: str, *, reply: bool) -> Written:
@@ -75,24 +88,21 @@ class Writer:
 
     def hate(self) -> Written:
         """A hateful post."""
-        text = self._one(self._hateful, self._hate["hate"])
-        return Written(_sentence(text) + self._end(), "en", is_hate_speech=True)
+        text = self._paragraph(self._hateful, self._hate["hate"], self._rng.choice((1, 1, 2)))
+        return Written(self._decorated(text, 0.05), "en", is_hate_speech=True)
 
     def spam(self) -> Written:
         """Spam: of a campaign, by itself, or little but hashtags."""
         rng, noise = self._rng, self._noise["spam"]
         chance = rng.random()
-        if chance < 0.45:
-            text = self._one(self._noisy, noise["campaigns"])
-        elif chance < 0.8:
-            text = self._one(self._noisy, noise["scams"])
+        if chance < 0.8:
+            templates = self._campaigns if chance < 0.45 else noise["scams"]
+            text = self._one(self._noisy, templates)
+            count = rng.choice((0, 0, 0, 1, 2, 4))
         else:
             text = self._one(self._noisy, noise["stuffed"])
-            text += " " + " ".join(f"#{tag}" for tag in rng.sample(noise["tags"], 12))
-        if chance < 0.8 and rng.random() < 0.5:
-            count = rng.randint(1, 4)
-            text += "\n\n" + " ".join(f"#{tag}" for tag in rng.sample(noise["tags"], count))
-        return Written(text, "en", is_spam=True)
+            count = rng.randint(9, 14)
+        return Written(_tagged(rng, text, noise["tags"], count), "en", is_spam=True)
 
     def nsfw(self, language: str) -> Written:
         """A post for adults. Its text or its author's label says so, or both."""
@@ -100,18 +110,13 @@ class Writer:
         label = rng.choice(("porn", "sexual", "nudity")) if rng.random() < 0.6 else None
         alt = rng.choice(noise["alts"])
         if language != "en":
-            written = self._in_language(language)
-            return replace(
-                written, is_nsfw=True, label=label or "porn", needs_picture=True, alt=alt
-            )
+            written, label = self._in_language(language), label or "porn"
+            return replace(written, is_nsfw=True, label=label, needs_picture=True, alt=alt)
         if label and rng.random() < 0.35:
             text = self._one(self._noisy, noise["innocuous"])
             return Written(text, "en", is_nsfw=True, label=label, needs_picture=True, alt=alt)
-        text = self._one(self._noisy, noise["sentences"])
-        if rng.random() < 0.6:
-            text += " " + " ".join(
-                f"#{tag}" for tag in rng.sample(noise["tags"], rng.randint(1, 4))
-            )
+        text = self._paragraph(self._noisy, noise["sentences"], rng.choice((1, 1, 1, 2)))
+        text = _tagged(rng, self._decorated(text), noise["tags"], rng.choice((0, 0, 1, 2, 3, 4)))
         picture = rng.random() < 0.6
         return Written(text, "en", is_nsfw=True, label=label, needs_picture=picture, alt=alt)
 
@@ -125,7 +130,7 @@ class Writer:
         if language == "en":
             title = _sentence(self._one(self._noisy, self._noise["bot"]["headlines"]))
         else:
-            title = self._in_language(language).text.split("\n")[0]
+            title = self._one(self._grammar(language), texts(language)["sentences"])
         link = f"https://{site}/{rng.randrange(2024, 2027)}/{rng.randrange(16**8):08x}"
         text = f"{title}\n{link}" if rng.random() < 0.7 else f"{title} {link}"
         return Written(text, language, link=link, headline=title)
@@ -138,69 +143,107 @@ class Writer:
         return Written("".join(emoji), UNDETERMINED)
 
     def _politics_post(self) -> Written:
-        rng = self._rng
+        rng, politics = self._rng, self._politics
         lean = rng.choices(_LEANS, _SHARES_OF_LEANS)[0]
-        sentences = self._politics[lean]
-        text = _sentence(self._one(self._political, sentences)) + self._end()
-        if rng.random() < 0.25:
-            text += " " + _sentence(self._one(self._political, sentences)) + self._end()
-        if rng.random() < 0.25:
-            text += " #" + rng.choice(self._politics[f"tags_{lean}"])
+        text = self._paragraph(self._political, politics[lean], rng.choice((1, 1, 1, 2, 2, 3)))
+        text = self._framed(self._political, text, politics["openers"], politics[f"closers_{lean}"])
+        tags = politics[f"tags_{lean}"]
+        text = _tagged(rng, self._decorated(text, 0.1), tags, rng.choice((0, 0, 0, 0, 1, 1, 2)))
         return Written(text, "en", is_political=True, ideology=lean)
 
     def _counter_speech(self) -> Written:
-        text = _sentence(self._one(self._hateful, self._hate["counter"])) + self._end()
-        return Written(text, "en", is_political=True, ideology="left")
+        """What speaks of hatred: an argument against it, or news and history of it."""
+        ideology: Ideology = "left" if self._rng.random() < 0.7 else "unclear"
+        templates = self._hate[f"counter_{ideology}"]
+        text = self._paragraph(self._hateful, templates, 1)
+        return Written(text, "en", is_political=True, ideology=ideology)
 
     def _on_topic(self, name: str) -> Written:
         rng, topic = self._rng, self._topics["topics"][name]
-        text = self._one(self._topic, topic["sentences"])
         if topic.get("short"):
-            return Written(self._decorated(text), "en")
-        text = _sentence(text)
-        if rng.random() < 0.2:
-            text = f"{rng.choice(self._topics['openers'])} {text}"
-            text = _sentence(self._topic.fill(rng, text))
-        text += self._end()
-        for _ in range(rng.choice((0, 0, 0, 1, 1, 2))):
-            gap = rng.choice((" ", " ", "\n\n"))
-            text += gap + _sentence(self._one(self._topic, topic["sentences"])) + self._end()
-        if rng.random() < 0.2:
-            text += " " + self._one(self._topic, self._topics["closers"])
-        text = self._decorated(text)
-        if topic["tags"] and rng.random() < 0.25:
-            chosen = rng.sample(topic["tags"], min(len(topic["tags"]), rng.randint(1, 3)))
-            text += rng.choice((" ", "\n\n")) + " ".join(f"#{tag}" for tag in chosen)
-        return Written(text, "en")
+            return Written(self._decorated(self._one(self._topic, topic["sentences"])), "en")
+        text = self._paragraph(self._topic, topic["sentences"], rng.choice((1, 1, 1, 2, 2, 3)))
+        text = self._framed(self._topic, text, self._topics["openers"], self._topics["closers"])
+        count = rng.choice((0, 0, 0, 0, 1, 2, 3))
+        return Written(_tagged(rng, self._decorated(text), topic["tags"], count), "en")
 
     def _in_language(self, language: str) -> Written:
         rng, words = self._rng, texts(language)
-        grammar = self._foreign.get(language)
-        if grammar is None:
-            grammar = self._foreign[language] = Grammar(words["slots"])
-        text = self._one(grammar, words["sentences"])
-        if rng.random() < 0.45:
-            gap = rng.choice(("\n", ". ", " — ", "\n\n", "! "))
-            text += gap + self._one(grammar, words["sentences"])
-        text = self._decorated(text)
-        if rng.random() < 0.2:
-            text += " #" + rng.choice(words["tags"])
-        return Written(text, language)
+        count = rng.choice((1, 1, 1, 2, 2, 2, 3))
+        text = self._paragraph(
+            self._grammar(language), words["sentences"], count, _STOPS.get(language, ".")
+        )
+        count = rng.choice((0, 0, 0, 0, 0, 1, 2))
+        return Written(_tagged(rng, self._decorated(text), words["tags"], count), language)
 
-    def _decorated(self, text: str) -> str:
+    def _grammar(self, language: str) -> Grammar:
+        if (grammar := self._foreign.get(language)) is None:
+            grammar = self._foreign[language] = Grammar(texts(language)["slots"])
+        return grammar
+
+    def _paragraph(
+        self, grammar: Grammar, templates: Sequence[str], count: int, stop: str = "."
+    ) -> str:
+        """So many sentences, as far as they fit into a post. The last may end without a stop."""
+        rng = self._rng
+        text = ""
+        gap = rng.choice((" ", " ", " ", "\n", "\n\n"))
+        for template in rng.sample(templates, count) if count > 1 else [rng.choice(templates)]:
+            sentence = _sentence(grammar.fill(rng, template))
+            if text and len(text) + len(sentence) > _LONGEST - 20:
+                break
+            if text:
+                text = _stopped(text, rng.choice((stop, stop, "!"))) + gap
+            text += sentence
+        return _stopped(text, stop) if rng.random() < 0.5 else text
+
+    def _framed(
+        self, grammar: Grammar, text: str, openers: Sequence[str], closers: Sequence[str]
+    ) -> str:
+        """`text`, in some with a few words before it or after it."""
+        rng = self._rng
+        chance = rng.random()
+        if chance < 0.16:
+            opener = self._one(grammar, openers)
+            text = f"{opener} {_continued(text) if opener[-1] in _CONTINUING else text}"
+        elif chance < 0.34 and len(text) < _LONGEST - 50:
+            gap = rng.choice((" ", "\n\n"))
+            text = f"{_stopped(text, '.')}{gap}{self._one(grammar, closers)}"
+        return text
+
+    def _decorated(self, text: str, share: float = 0.22) -> str:
         """`text`, in some with an emoji or two."""
         rng = self._rng
-        if rng.random() < 0.22:
+        if rng.random() < share:
             text += " " + rng.choice(self._topics["emoji"]) * rng.choice((1, 1, 1, 2, 3))
         return text
 
-    def _end(self) -> str:
-        return self._rng.choice((".", ".", "", "", "!"))
-
-    def _one(self, grammar: Grammar, templates: list[str]) -> str:
+    def _one(self, grammar: Grammar, templates: Sequence[str]) -> str:
         return grammar.fill(self._rng, self._rng.choice(templates))
+
+
+def _tagged(rng: Random, text: str, tags: Sequence[str], count: int) -> str:
+    """`text` with some hashtags after it, as far as they fit into a post."""
+    if not count or not tags:
+        return text
+    chosen = rng.sample(tags, min(count, len(tags)))
+    while chosen and len(text) + sum(map(len, chosen)) + 2 * len(chosen) > _LONGEST:
+        chosen.pop()
+    if not chosen:
+        return text
+    return text + rng.choice((" ", "\n\n")) + " ".join(f"#{tag}" for tag in chosen)
 
 
 def _sentence(text: str) -> str:
     """`text` with its first letter as a capital."""
     return text[:1].upper() + text[1:]
+
+
+def _continued(text: str) -> str:
+    """`text` as it goes on after a comma."""
+    return text[0].lower() + text[1:] if _LOWER.match(text) else text
+
+
+def _stopped(text: str, stop: str) -> str:
+    """`text` with a full stop, unless it has one or ends with something else than words."""
+    return text + stop if text and text[-1].isalnum() else text
