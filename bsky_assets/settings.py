@@ -106,6 +106,9 @@ class Settings(BaseSettings):
         None, ge=0, description="Price of a million completion tokens, likewise."
     )
 
+    live: bool = Field(
+        False, description="Whether schedule and sensors run by default; `make live` sets it."
+    )
     memory_limit: str = Field(
         "2GB",
         pattern=r"^\d+(\.\d+)?\s*(MB|GB|MiB|GiB)$",

@@ -1,7 +1,7 @@
 """The row models of every table: the one source of what a column is."""
 
 from bsky_assets.contracts.base import Row, arrow_schema, columns, contract_version
-from bsky_assets.contracts.labels import LlmLabel
+from bsky_assets.contracts.labels import LlmAnswer, LlmLabel, LlmPrompt
 from bsky_assets.contracts.posts import ConsolidatedPost, FilteredPost
 from bsky_assets.contracts.raw import (
     Quarantined,
@@ -21,13 +21,19 @@ ALL: tuple[type[Row], ...] = (
     LlmLabel,
     Quarantined,
 )
-"""Every contract, in the order of the lineage."""
+"""Every contract of the lake, in the order of the lineage."""
+
+LEDGER: tuple[type[Row], ...] = (LlmAnswer, LlmPrompt)
+"""What labels are traced to: rows that are only ever added."""
 
 __all__ = [
     "ALL",
+    "LEDGER",
     "ConsolidatedPost",
     "FilteredPost",
+    "LlmAnswer",
     "LlmLabel",
+    "LlmPrompt",
     "Quarantined",
     "RawFeedPost",
     "RawFirehosePost",

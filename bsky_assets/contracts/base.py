@@ -67,10 +67,20 @@ class Column:
     description: str
     sources: tuple[str, ...]
 
+    @property
+    def nested(self) -> bool:
+        """Whether it is a struct or a list of structs, whose fields follow."""
+        kind = self.type.value_type if pa.types.is_list(self.type) else self.type
+        return bool(pa.types.is_struct(kind))
+
 
 @cache
 def arrow_schema(row: type[Row]) -> pa.Schema:
-    """The Arrow schema of a contract; struct fields keep their order of declaration."""
+    """The Arrow schema of a contract; struct fields keep their order of declaration.
+
+    Every field admits null: what is required is so only where the struct around it is not null,
+    which Arrow and Parquet cannot say of files that DuckDB writes.
+    """
     return pa.schema(_arrow_fields(row))
 
 
@@ -89,8 +99,7 @@ def arrow_type(annotation: Any) -> tuple[pa.DataType, bool]:
     if origin is Literal:
         return arrow_type(type(arguments[0]))
     if origin in (list, tuple):
-        item, nullable = arrow_type(arguments[0])
-        return pa.list_(pa.field("element", item, nullable)), False
+        return pa.list_(pa.field("element", arrow_type(arguments[0])[0])), False
     if isinstance(annotation, type):
         if issubclass(annotation, Struct):
             return pa.struct(_arrow_fields(annotation)), False
@@ -101,7 +110,7 @@ def arrow_type(annotation: Any) -> tuple[pa.DataType, bool]:
 
 def _arrow_fields(model: type[Struct]) -> list[pa.Field]:
     return [
-        pa.field(name, *arrow_type(info.annotation)) for name, info in model.model_fields.items()
+        pa.field(name, arrow_type(info.annotation)[0]) for name, info in model.model_fields.items()
     ]
 
 

@@ -1,0 +1,18 @@
+"""Showing what is stored to whoever queries the catalogue."""
+
+from bsky_assets.contracts import LEDGER
+from bsky_assets.labelling.day import ledger_of
+from bsky_assets.settings import Settings
+from bsky_assets.storage import catalogue
+from bsky_assets.storage.lake import Lake
+
+
+def publish(settings: Settings) -> None:
+    """Make the catalogue show what the lake and the ledger of answers hold now.
+
+    Raises:
+        UnusableDataDirectory: the data directory cannot be written to.
+    """
+    ledger = ledger_of(settings)
+    others = {row: ledger.files(row) for row in LEDGER}
+    catalogue.rebuild(Lake(settings.lake_dir), settings.catalogue_path, others)
