@@ -1,0 +1,123 @@
+"""The daily report: one page that a researcher opens each morning, with nothing from outside.
+
+What belongs here: which numbers stand on it. Their look is in `templates/report.html`, whose
+escaping is on, so that nothing that came from the network is taken for markup.
+"""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+from jinja2 import Environment, PackageLoader, select_autoescape
+from scipy.stats import binomtest
+
+from bsky_assets.contracts import ALL, FilteredPost, LlmLabel, Quarantined
+from bsky_assets.reporting import figures
+from bsky_assets.storage.files import staged
+from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.sync_day import now
+
+TRAILING_DAYS = 14
+TOP_REASONS = 12
+POLITICAL = ("left", "right", "moderate", "unclear")
+
+
+def write_report(con: duckdb.DuckDBPyConnection, lake: Lake, folder: Path, day: date) -> Path:
+    """Write the report of `day` below `folder`; returns its path.
+
+    Raises:
+        LookupError: the day is not filtered or not labelled.
+        UnusableDataDirectory: the folder cannot be written to.
+    """
+    target = folder / f"{day.isoformat()}.html"
+    page = _template().render(**_numbers(con, lake, day))
+    with staged(target) as path:
+        path.write_text(page, encoding="utf-8")
+    return target
+
+
+def share_intervals(labels: Partition) -> Iterator[dict[str, Any]]:
+    """Each label's share of the labelled posts, with its 95% Wilson interval."""
+    total = labels.details["labelled"]
+    shares = labels.details["shares"]
+    for label in POLITICAL if total else ():
+        share = shares.get(label, 0.0)
+        interval = binomtest(round(share * total), total).proportion_ci(method="wilson")
+        yield {
+            "day": labels.day,
+            "label": label,
+            "share": share,
+            "low": interval.low,
+            "high": interval.high,
+        }
+
+
+def _template() -> Any:
+    loader = PackageLoader("bsky_assets.reporting")
+    environment = Environment(loader=loader, autoescape=select_autoescape(default=True))
+    environment.filters["percent"] = lambda share: f"{share:.1%}"
+    environment.filters["count"] = lambda number: f"{number:,}"
+    return environment.get_template("report.html")
+
+
+def _numbers(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> dict[str, Any]:
+    filtered, labels = lake.current(FilteredPost, day), lake.current(LlmLabel, day)
+    if filtered is None or labels is None:
+        raise LookupError(f"{day} is not filtered and labelled")
+    shares = pd.DataFrame(
+        entry
+        for partition in _trailing(lake, LlmLabel, day)
+        for entry in share_intervals(partition)
+    )
+    return {
+        "day": day,
+        "written_at": now(),
+        "partitions": [
+            (row.asset, row.__doc__, partition)
+            for row in ALL
+            if row is not Quarantined and (partition := lake.current(row, day))
+        ],
+        "funnel": filtered.details["funnel"],
+        "passed": filtered.details["passed"],
+        "funnel_figure": figures.png(figures.funnel_figure(filtered)),
+        "languages": list(filtered.details["languages"].items())[:TOP_REASONS],
+        "posts": filtered.rows,
+        "stop_rates_figure": figures.png(figures.stop_rates_figure(_stop_rates(lake, day))),
+        "labels": labels.details,
+        "labels_figure": figures.png(figures.labels_figure(labels)),
+        "shares": list(share_intervals(labels)),
+        "shares_figure": figures.png(figures.shares_over_time_figure(shares))
+        if len(shares)
+        else None,
+        "quarantine": _quarantine(con, lake, day),
+        "versions": {"filters": filtered.details["filter_version"]},
+    }
+
+
+def _trailing(lake: Lake, row: Any, day: date) -> Iterator[Partition]:
+    for back in range(TRAILING_DAYS - 1, -1, -1):
+        if partition := lake.current(row, day - timedelta(days=back)):
+            yield partition
+
+
+def _stop_rates(lake: Lake, day: date) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "day": partition.day,
+            "filter": step["filter"],
+            "rate": step["stopped"] / step["reached"] if step["reached"] else 0.0,
+        }
+        for partition in _trailing(lake, FilteredPost, day)
+        for step in partition.details["funnel"]
+    )
+
+
+def _quarantine(
+    con: duckdb.DuckDBPyConnection, lake: Lake, day: date
+) -> list[tuple[str, str, int]]:
+    rows = lake.relation(con, Quarantined, [day])
+    counted = rows.aggregate("source, reason, count(*) AS rows").order("rows DESC, source, reason")
+    return counted.limit(TOP_REASONS).fetchall()
