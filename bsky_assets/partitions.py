@@ -3,9 +3,10 @@
 The sync day itself, with its rules, is in `sync_day`.
 """
 
+import warnings
 from datetime import date
 
-from dagster import DailyPartitionsDefinition, TimeWindowPartitionMapping
+from dagster import BetaWarning, DailyPartitionsDefinition, TimeWindowPartitionMapping
 
 from bsky_assets.settings import get_settings
 from bsky_assets.sync_day import FIRST_DAY, LOOK_BACK_DAYS
@@ -16,9 +17,12 @@ sync_days = DailyPartitionsDefinition(
     end_offset=1,
 )
 
-look_back = TimeWindowPartitionMapping(
-    start_offset=-LOOK_BACK_DAYS, end_offset=0, allow_nonexistent_upstream_partitions=True
-)
+with warnings.catch_warnings():
+    # Dagster calls the last argument beta; without it the first week could not be materialised.
+    warnings.simplefilter("ignore", BetaWarning)
+    look_back = TimeWindowPartitionMapping(
+        start_offset=-LOOK_BACK_DAYS, end_offset=0, allow_nonexistent_upstream_partitions=True
+    )
 """A day and those before it in which a post may have come up already."""
 
 

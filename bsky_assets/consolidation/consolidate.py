@@ -30,12 +30,17 @@ def consolidate_day(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> Pa
         raise MissingInput(
             f"nothing was collected on {day}; materialise raw_firehose_posts or raw_feed_posts"
         )
+    register_left_out(con, lake, day)
+    return lake.write_query(con, ConsolidatedPost, day, _posts(now()), _counts(con))
+
+
+def register_left_out(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> None:
+    """Make the temporary table `left_out`: uri and reason of the day's posts not taken up."""
     lake.relation(con, RawFirehosePost, [day]).create_view("firehose", replace=True)
     lake.relation(con, RawFeedPost, [day]).create_view("feed", replace=True)
     register_removals(con, lake, day)
     _register_feed_posts(con)
     _register_left_out(con, lake, day)
-    return lake.write_query(con, ConsolidatedPost, day, _posts(now()), _counts(con))
 
 
 def _register_feed_posts(con: duckdb.DuckDBPyConnection) -> None:

@@ -1,0 +1,1 @@
+"""The assets, one file each: the folder reads as the lineage."""

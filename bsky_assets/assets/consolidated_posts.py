@@ -1,0 +1,56 @@
+"""Every post of a sync day once, in one record shape."""
+
+import time
+
+from dagster import AssetDep, AssetExecutionContext, MaterializeResult
+from dagster_duckdb import DuckDBResource
+
+from bsky_assets.automation import when_inputs_land
+from bsky_assets.checks import consolidated_posts as checks
+from bsky_assets.consolidation.consolidate import consolidate_day
+from bsky_assets.contracts import ConsolidatedPost, RawFeedPost, RawFirehosePost, RawPostDeletion
+from bsky_assets.materialisation import counts_table, explained, result, row_asset, sample
+from bsky_assets.partitions import day_of, look_back
+from bsky_assets.resources import DataDirectory
+
+
+@row_asset(
+    ConsolidatedPost,
+    group="posts",
+    checks=checks.SPECS,
+    deps=[
+        AssetDep(RawFirehosePost.asset, partition_mapping=look_back),
+        AssetDep(RawFeedPost.asset, partition_mapping=look_back),
+        AssetDep(RawPostDeletion.asset, partition_mapping=look_back),
+    ],
+    automation_condition=when_inputs_land,
+)
+def consolidated_posts(
+    context: AssetExecutionContext, data: DataDirectory, duckdb: DuckDBResource
+) -> MaterializeResult:
+    """A post, once, whatever its source: the firehose, a feed, or both.
+
+    Left out, and counted: posts deleted by their authors, posts of accounts that are gone, and
+    posts that came up already in the seven days before.
+    """
+    started = time.monotonic()
+    day = day_of(context.partition_key)
+    with explained(), duckdb.get_connection() as con:
+        partition = consolidate_day(con, data.lake, day)
+        outcomes = checks.evaluate(con, data.lake, day, partition)
+        rows = sample(
+            con,
+            data.lake,
+            partition,
+            ConsolidatedPost,
+            "uri, indexed_at, metadata.source AS source, record.langs AS langs",
+        )
+    data.publish()
+    return result(
+        ConsolidatedPost,
+        partition,
+        started,
+        sample=rows,
+        metadata={"left_out": counts_table("reason", partition.details["left_out"])},
+        checks=outcomes,
+    )

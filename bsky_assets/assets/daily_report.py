@@ -1,0 +1,53 @@
+"""The page that shows a sync day at a glance."""
+
+import time
+
+from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, asset
+from dagster_duckdb import DuckDBResource
+
+from bsky_assets.assets.filtered_posts import filtered_posts
+from bsky_assets.assets.llm_labels import llm_labels
+from bsky_assets.automation import when_inputs_land
+from bsky_assets.contracts import FilteredPost, LlmLabel
+from bsky_assets.materialisation import OWNERS
+from bsky_assets.partitions import day_of, sync_days
+from bsky_assets.reporting.figures import funnel_figure, inline_png, labels_figure
+from bsky_assets.reporting.report import write_report
+from bsky_assets.resources import DataDirectory
+
+
+@asset(
+    partitions_def=sync_days,
+    group_name="labels",
+    kinds={"html", "matplotlib"},
+    owners=OWNERS,
+    code_version="1",
+    deps=[filtered_posts, llm_labels],
+    automation_condition=when_inputs_land,
+)
+def daily_report(
+    context: AssetExecutionContext, data: DataDirectory, duckdb: DuckDBResource
+) -> MaterializeResult:
+    """The day at a glance: what was collected, what the filters did, what the labels say.
+
+    One HTML file, with its pictures inside and nothing from elsewhere.
+    """
+    started = time.monotonic()
+    day = day_of(context.partition_key)
+    with duckdb.get_connection() as con:
+        path = write_report(con, data.lake, data.settings.reports_dir, day)
+    filtered, labels = data.lake.current(FilteredPost, day), data.lake.current(LlmLabel, day)
+    pictures = {}
+    if filtered and labels:
+        pictures = {
+            "funnel": MetadataValue.md(inline_png(funnel_figure(filtered), "Filter funnel")),
+            "labels": MetadataValue.md(inline_png(labels_figure(labels), "Label shares")),
+        }
+    return MaterializeResult(
+        metadata={
+            "report": MetadataValue.url(path.as_uri()),
+            "bytes": path.stat().st_size,
+            "seconds": round(time.monotonic() - started, 2),
+            **pictures,
+        }
+    )

@@ -1,0 +1,70 @@
+"""Every consolidated post with the verdict of the filters."""
+
+import time
+
+from dagster import (
+    AssetDep,
+    AssetExecutionContext,
+    MaterializeResult,
+    MetadataValue,
+)
+from dagster_duckdb import DuckDBResource
+
+from bsky_assets.automation import when_inputs_land
+from bsky_assets.checks import filtered_posts as checks
+from bsky_assets.contracts import ConsolidatedPost, FilteredPost, RawModerationLabel
+from bsky_assets.filters.chain import filter_day
+from bsky_assets.filters.config import config_version
+from bsky_assets.materialisation import counts_table, explained, result, row_asset, sample
+from bsky_assets.partitions import day_of, look_back
+from bsky_assets.reporting.figures import funnel_figure, inline_png
+from bsky_assets.resources import DataDirectory
+
+
+@row_asset(
+    FilteredPost,
+    group="posts",
+    kinds={"fasttext"},
+    made_with=[config_version()],
+    checks=checks.SPECS,
+    deps=[
+        AssetDep(ConsolidatedPost.asset, partition_mapping=look_back),
+        AssetDep(RawModerationLabel.asset, partition_mapping=look_back),
+    ],
+    automation_condition=when_inputs_land,
+)
+def filtered_posts(
+    context: AssetExecutionContext, data: DataDirectory, duckdb: DuckDBResource
+) -> MaterializeResult:
+    """Every consolidated post with a verdict: passed, or the first filter that stopped it and why.
+
+    The filters are asked in order: English, bot, NSFW, spam, hate speech. A post that one stops
+    is not shown to the next, whose verdict stays null. Known examples are put to every filter
+    first; if one is judged wrongly, the day is not filtered.
+    """
+    started = time.monotonic()
+    day = day_of(context.partition_key)
+    with explained(), duckdb.get_connection() as con:
+        partition = filter_day(
+            con, data.lake, day, data.settings,
+            progress=lambda done, total: context.log.info(f"{done:,} of {total:,} posts"),
+        )  # fmt: skip
+        rows = sample(
+            con, data.lake, partition, FilteredPost,
+            "uri, passed_filters, filtered_by_func, filter_reason, language",
+        )  # fmt: skip
+    data.publish()
+    funnel = partition.details["funnel"]
+    return result(
+        FilteredPost,
+        partition,
+        started,
+        sample=rows,
+        metadata={
+            "passed": partition.details["passed"],
+            "stopped": counts_table("filter", {step["filter"]: step["stopped"] for step in funnel}),
+            "languages": counts_table("language", partition.details["languages"]),
+            "funnel": MetadataValue.md(inline_png(funnel_figure(partition), "Filter funnel")),
+        },
+        checks=checks.evaluate(data.lake, partition),
+    )

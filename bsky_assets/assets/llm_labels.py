@@ -1,0 +1,90 @@
+"""What a language model says of the posts that passed."""
+
+import time
+
+from dagster import (
+    AssetExecutionContext,
+    Config,
+    MaterializeResult,
+    MetadataValue,
+)
+from dagster_duckdb import DuckDBResource
+from pydantic import Field
+
+from bsky_assets.assets.filtered_posts import filtered_posts
+from bsky_assets.automation import when_inputs_land
+from bsky_assets.checks import llm_labels as checks
+from bsky_assets.contracts import LlmLabel
+from bsky_assets.labelling.day import label_day, prompt_of
+from bsky_assets.materialisation import explained, result, row_asset, sample
+from bsky_assets.partitions import day_of
+from bsky_assets.reporting.figures import inline_png, labels_figure
+from bsky_assets.resources import DataDirectory
+from bsky_assets.settings import get_settings
+
+
+class Labelling(Config):
+    """Who is asked, and about how many posts at a time."""
+
+    models: list[str] | None = Field(
+        None, description="Models to ask; the first is the label of record. None: BSKY_LLM_MODELS."
+    )
+    batch_size: int | None = Field(
+        None, ge=1, le=50, description="Posts a request. None: BSKY_LLM_BATCH_SIZE."
+    )
+
+
+@row_asset(
+    LlmLabel,
+    group="labels",
+    kinds={"openai"},
+    made_with=[prompt_of(get_settings()).version[:12]],
+    checks=checks.SPECS,
+    deps=[filtered_posts],
+    automation_condition=when_inputs_land,
+    pool="llm_endpoint",
+)
+def llm_labels(
+    context: AssetExecutionContext,
+    config: Labelling,
+    data: DataDirectory,
+    duckdb: DuckDBResource,
+) -> MaterializeResult:
+    """Whether a post is about politics or social issues, and if so which side it takes.
+
+    One row is one label of one post by one model and prompt. `request_id` and `slot` lead to the
+    request and the raw answer in the view `llm_answers`, `prompt_version` to the prompt's text in
+    `llm_prompts`. Answers are kept as they come: a run that was interrupted goes on where it
+    stopped, and a day that is materialised again asks nothing twice.
+    """
+    started = time.monotonic()
+    day = day_of(context.partition_key)
+    with explained(), duckdb.get_connection() as con:
+        partition = label_day(
+            con, data.lake, day, data.settings,
+            models=config.models, batch_size=config.batch_size,
+            progress=lambda progress: context.log.info(str(progress)),
+        )  # fmt: skip
+        outcomes = checks.evaluate(con, data.lake, data.settings, partition)
+        rows = sample(
+            con, data.lake, partition, LlmLabel,
+            "uri, is_sociopolitical, political_ideology, model, prompt_version",
+        )  # fmt: skip
+    data.publish()
+    details = partition.details
+    return result(
+        LlmLabel,
+        partition,
+        started,
+        sample=rows,
+        metadata={
+            "labelled": details["labelled"],
+            "failed": details["failed"],
+            "prompt_version": details["prompt_version"],
+            "requests": sum(model["requests"] for model in details["models"]),
+            "prompt_tokens": sum(model["prompt_tokens"] for model in details["models"]),
+            "completion_tokens": sum(model["completion_tokens"] for model in details["models"]),
+            "shares": MetadataValue.md(inline_png(labels_figure(partition), "Label shares")),
+        },
+        checks=outcomes,
+    )

@@ -1,0 +1,69 @@
+"""The posts that 'most liked' feeds showed on a sync day."""
+
+import time
+
+from dagster import (
+    AssetExecutionContext,
+    Config,
+    MaterializeResult,
+)
+from dagster_duckdb import DuckDBResource
+from pydantic import Field
+
+from bsky_assets.bluesky.feeds import sync_feeds
+from bsky_assets.checks import raw_feed_posts as checks
+from bsky_assets.contracts import RawFeedPost
+from bsky_assets.materialisation import NETWORK_RETRIES, explained, result, row_asset, sample
+from bsky_assets.partitions import day_of
+from bsky_assets.resources import DataDirectory
+
+
+class FeedSync(Config):
+    """How much of each feed to read."""
+
+    max_posts: int | None = Field(
+        None, description="Items of each feed after which to stop; none reads it to its end."
+    )
+
+
+@row_asset(
+    RawFeedPost,
+    group="ingest",
+    kinds={"bluesky"},
+    checks=checks.SPECS,
+    retry_policy=NETWORK_RETRIES,
+)
+def raw_feed_posts(
+    context: AssetExecutionContext,
+    config: FeedSync,
+    data: DataDirectory,
+    duckdb: DuckDBResource,
+) -> MaterializeResult:
+    """Posts of the 'most liked' feeds, read page by page with app.bsky.feed.getFeed.
+
+    One row is an item seen in a feed. Reading again on the same day adds what is new and brings
+    counts up to date. Feeds cannot be read back in time: another day than today stays as it is.
+    An item that cannot be read is in the view `quarantine`, with its bytes and the reason.
+    """
+    started = time.monotonic()
+    day = day_of(context.partition_key)
+    with explained(), duckdb.get_connection() as con:
+        partition = sync_feeds(
+            con,
+            data.lake,
+            data.settings,
+            day,
+            max_posts=config.max_posts,
+            progress=lambda feed, items: context.log.info(f"{feed}: {items:,} items"),
+        )
+        rows = sample(
+            con, data.lake, partition, RawFeedPost, "uri, indexed_at, like_count, position"
+        )
+    data.publish()
+    return result(
+        RawFeedPost,
+        partition,
+        started,
+        sample=rows,
+        checks=checks.evaluate(partition, data.settings),
+    )

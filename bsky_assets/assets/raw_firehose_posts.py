@@ -1,0 +1,99 @@
+"""The posts that the firehose brought on a sync day."""
+
+import time
+
+from dagster import (
+    AssetExecutionContext,
+    Config,
+    MaterializeResult,
+    MetadataValue,
+)
+from dagster_duckdb import DuckDBResource
+from pydantic import Field
+
+from bsky_assets.bluesky.collector import firehose_segments, is_collecting, sync_firehose
+from bsky_assets.bluesky.streaming import Limits
+from bsky_assets.checks import raw_firehose_posts as checks
+from bsky_assets.contracts import RawFirehosePost
+from bsky_assets.materialisation import (
+    NETWORK_RETRIES,
+    counts_table,
+    explained,
+    result,
+    row_asset,
+    sample,
+)
+from bsky_assets.partitions import day_of
+from bsky_assets.reporting.coverage import coverage_figure
+from bsky_assets.reporting.figures import inline_png
+from bsky_assets.resources import DataDirectory
+from bsky_assets.settings import get_settings
+from bsky_assets.storage.compaction import COMPLETENESS, compact_firehose_day
+from bsky_assets.storage.completeness import Completeness
+from bsky_assets.sync_day import today
+
+
+class FirehoseSync(Config):
+    """When a reading of the firehose ends, whichever comes first."""
+
+    read_stream: bool = Field(
+        True, description="Read the stream first; otherwise only take in what has landed."
+    )
+    max_posts: int = Field(get_settings().sync_max_posts, ge=1, description="Posts.")
+    max_events: int = Field(get_settings().sync_max_events, ge=1, description="Events.")
+    max_seconds: float = Field(get_settings().sync_max_seconds, gt=0, description="Seconds.")
+
+
+@row_asset(
+    RawFirehosePost,
+    group="ingest",
+    kinds={"bluesky"},
+    checks=checks.SPECS,
+    retry_policy=NETWORK_RETRIES,
+)
+def raw_firehose_posts(
+    context: AssetExecutionContext,
+    config: FirehoseSync,
+    data: DataDirectory,
+    duckdb: DuckDBResource,
+) -> MaterializeResult:
+    """Posts created on the network, from com.atproto.sync.subscribeRepos.
+
+    One row is a post. Today's partition reads the stream first, unless a collector is running;
+    then it takes in what has landed, now or earlier. An event that cannot be read is in the view
+    `quarantine`, with its bytes and the reason. Gaps in the stream are in the details.
+    """
+    started = time.monotonic()
+    day, settings = day_of(context.partition_key), data.settings
+    with explained(), duckdb.get_connection() as con:
+        if config.read_stream and day == today(settings.timezone) and not is_collecting(settings):
+            limits = Limits(config.max_posts, config.max_events, config.max_seconds)
+            report = sync_firehose(settings, limits)
+            context.log.info(f"{report.events:,} events, ended by {report.ended_by}")
+        partition, _ = compact_firehose_day(con, data.lake, firehose_segments(settings), day)
+        rows = sample(
+            con,
+            data.lake,
+            partition,
+            RawFirehosePost,
+            "uri, commit_time, seq, record.langs AS langs",
+        )
+    data.publish()
+    completeness = Completeness.from_details(partition.details.get(COMPLETENESS))
+    picture = inline_png(coverage_figure(completeness, settings.timezone), "Events per minute")
+    return result(
+        RawFirehosePost,
+        partition,
+        started,
+        sample=rows,
+        metadata={
+            "events": counts_table("kind", completeness.events),
+            "gaps": completeness.gap_count,
+            "missing_events": completeness.missing_events,
+            "reconnects": completeness.reconnect_count,
+            "quarantined": sum(completeness.quarantined.values()),
+            "largest_lag_seconds": completeness.largest_lag_seconds,
+            "events_per_minute": MetadataValue.md(picture),
+        },
+        checks=checks.evaluate(partition, settings),
+    )

@@ -1,0 +1,108 @@
+"""The moderation labels that arrived on a sync day."""
+
+import time
+from datetime import date
+
+import duckdb as duckdb_library
+from dagster import (
+    AssetExecutionContext,
+    Config,
+    MaterializeResult,
+)
+from dagster_duckdb import DuckDBResource
+from pydantic import Field
+
+from bsky_assets.assets.raw_feed_posts import raw_feed_posts
+from bsky_assets.assets.raw_firehose_posts import raw_firehose_posts
+from bsky_assets.bluesky.collector import (
+    firehose_segments,
+    is_collecting,
+    label_segments,
+    sync_labels,
+)
+from bsky_assets.bluesky.label_query import QueriedLabels, query_labels
+from bsky_assets.bluesky.streaming import Limits
+from bsky_assets.contracts import RawFeedPost, RawModerationLabel
+from bsky_assets.materialisation import (
+    NETWORK_RETRIES,
+    counts_table,
+    explained,
+    result,
+    row_asset,
+    sample,
+)
+from bsky_assets.partitions import day_of
+from bsky_assets.resources import DataDirectory
+from bsky_assets.settings import get_settings
+from bsky_assets.storage import quarantine
+from bsky_assets.storage.compaction import compact_labels_day
+from bsky_assets.storage.lake import Lake
+from bsky_assets.sync_day import today
+
+
+class LabelSync(Config):
+    """When a reading of the labeler's stream ends, and whether the labeler is asked as well."""
+
+    read_stream: bool = Field(
+        True, description="Read the stream first; otherwise only take in what has landed."
+    )
+    query: bool = Field(
+        True, description="Ask the labeler what stands on the day's feed posts and their authors."
+    )
+    max_events: int = Field(get_settings().sync_max_events, ge=1, description="Events.")
+    max_seconds: float = Field(get_settings().sync_max_seconds, gt=0, description="Seconds.")
+
+
+@row_asset(
+    RawModerationLabel,
+    group="ingest",
+    kinds={"bluesky"},
+    deps=[raw_firehose_posts, raw_feed_posts],
+    retry_policy=NETWORK_RETRIES,
+)
+def raw_moderation_labels(
+    context: AssetExecutionContext,
+    config: LabelSync,
+    data: DataDirectory,
+    duckdb: DuckDBResource,
+) -> MaterializeResult:
+    """Moderation labels applied or taken back, by a labeler or by accounts themselves.
+
+    From com.atproto.label.subscribeLabels, from com.atproto.label.queryLabels for the posts that
+    feeds showed and their authors, and from the profiles that the firehose brought. Which
+    labelers count is decided by the filters (BSKY_TRUSTED_LABELERS).
+    """
+    started = time.monotonic()
+    day, settings = day_of(context.partition_key), data.settings
+    is_today = day == today(settings.timezone)
+    with explained(), duckdb.get_connection() as con:
+        if config.read_stream and is_today and not is_collecting(settings):
+            report = sync_labels(settings, Limits(None, config.max_events, config.max_seconds))
+            context.log.info(f"{report.events:,} events, ended by {report.ended_by}")
+        asked = _ask(con, data.lake, day) if config.query and is_today else None
+        if asked:
+            quarantine.add(con, data.lake, RawModerationLabel.asset, day, asked.quarantined)
+        partition = compact_labels_day(
+            con,
+            data.lake,
+            label_segments(settings),
+            firehose_segments(settings),
+            day,
+            asked.labels if asked else None,
+        )
+        by_value = data.lake.relation(con, RawModerationLabel, [day]).aggregate("val, count(*)")
+        counts = dict(by_value.fetchall())
+        rows = sample(con, data.lake, partition, RawModerationLabel, "src, val, neg, cts, exp")
+    data.publish()
+    return result(
+        RawModerationLabel,
+        partition,
+        started,
+        sample=rows,
+        metadata={"by_value": counts_table("label", counts)},
+    )
+
+
+def _ask(con: duckdb_library.DuckDBPyConnection, lake: Lake, day: date) -> QueriedLabels:
+    posts = lake.relation(con, RawFeedPost, [day]).select("uri, author.did AS did").fetchall()
+    return query_labels(get_settings(), (uri for uri, _ in posts), (did for _, did in posts))

@@ -1,0 +1,60 @@
+"""Nothing is lost or doubled between the raw posts and the consolidated ones."""
+
+from collections.abc import Iterator
+from datetime import date
+
+from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec
+from duckdb import DuckDBPyConnection
+
+from bsky_assets.contracts import ConsolidatedPost
+from bsky_assets.materialisation import check
+from bsky_assets.storage.lake import Lake, Partition
+
+ASSET = ConsolidatedPost.asset
+
+SPECS = [
+    AssetCheckSpec(
+        "every_raw_post_is_accounted_for",
+        asset=ASSET,
+        blocking=True,
+        description="Posts in are posts out and those left out for a reason that is counted.",
+    ),
+    AssetCheckSpec(
+        "uris_are_unique",
+        asset=ASSET,
+        blocking=True,
+        description="A post is there once.",
+    ),
+]
+
+
+def evaluate(
+    con: DuckDBPyConnection, lake: Lake, day: date, partition: Partition
+) -> list[AssetCheckResult]:
+    """The outcomes for one partition."""
+    severity = AssetCheckSeverity.ERROR
+    return [
+        check(
+            "every_raw_post_is_accounted_for",
+            _unaccounted(partition),
+            asset=ASSET,
+            severity=severity,
+        ),
+        check("uris_are_unique", _doubled(con, lake, day), asset=ASSET, severity=severity),
+    ]
+
+
+def _unaccounted(partition: Partition) -> Iterator[str]:
+    counts = partition.details
+    left_out = sum(counts["left_out"].values())
+    merged = counts["shown_by_several_feeds"] + counts["in_firehose_and_feed"]
+    expected = counts["firehose_posts"] + counts["feed_items"] - merged - left_out
+    if expected != partition.rows:
+        yield f"{expected:,} posts should be there, {partition.rows:,} are"
+
+
+def _doubled(con: DuckDBPyConnection, lake: Lake, day: date) -> Iterator[str]:
+    posts = lake.relation(con, ConsolidatedPost, [day])
+    ((rows, uris),) = posts.aggregate("count(*), count(DISTINCT uri)").fetchall()
+    if rows != uris:
+        yield f"{rows - uris:,} rows repeat a URI"

@@ -1,0 +1,85 @@
+"""Every consolidated post has a verdict, and filters stop about as much as on other days."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec
+
+from bsky_assets.contracts import ConsolidatedPost, FilteredPost
+from bsky_assets.materialisation import check
+from bsky_assets.storage.lake import Lake, Partition
+
+ASSET = FilteredPost.asset
+TRAILING_DAYS = 14
+LEAST_DAYS = 3
+"""With fewer earlier days there is nothing to compare with."""
+LEAST_POSTS = 500
+"""Rates over fewer posts say little."""
+TOLERATED = 0.10
+"""A stop rate may differ from the trailing mean by this much, or by half of that mean."""
+
+SPECS = [
+    AssetCheckSpec(
+        "every_post_has_a_verdict",
+        asset=ASSET,
+        blocking=True,
+        description="Every consolidated post is here, passed or with the filter that stopped it.",
+    ),
+    AssetCheckSpec(
+        "stop_rates_are_usual",
+        asset=ASSET,
+        description="Each filter stops about the share of posts that it did on the days before.",
+    ),
+]
+
+
+def evaluate(lake: Lake, partition: Partition) -> list[AssetCheckResult]:
+    """The outcomes for one partition. Canaries ran before: one that flips stops the day."""
+    return [
+        check(
+            "every_post_has_a_verdict",
+            _missing(lake, partition),
+            asset=ASSET,
+            severity=AssetCheckSeverity.ERROR,
+        ),
+        check(
+            "stop_rates_are_usual",
+            _unusual(lake, partition),
+            asset=ASSET,
+            severity=AssetCheckSeverity.WARN,
+        ),
+    ]
+
+
+def stop_rates(partition: Partition) -> dict[str, float]:
+    """For each filter, the share of the posts that reached it which it stopped."""
+    return {
+        step["filter"]: step["stopped"] / step["reached"]
+        for step in partition.details["funnel"]
+        if step["reached"] >= LEAST_POSTS
+    }
+
+
+def _missing(lake: Lake, partition: Partition) -> Iterator[str]:
+    consolidated = lake.current(ConsolidatedPost, partition.day)
+    expected = consolidated.rows if consolidated else 0
+    if partition.rows != expected:
+        yield f"{expected:,} posts were consolidated, {partition.rows:,} have a verdict"
+    stopped = sum(step["stopped"] for step in partition.details["funnel"])
+    if stopped + partition.details["passed"] != partition.rows:
+        yield "posts passed and posts stopped do not add up"
+
+
+def _unusual(lake: Lake, partition: Partition) -> Iterator[str]:
+    earlier = [
+        stop_rates(found)
+        for back in range(1, TRAILING_DAYS + 1)
+        if (found := lake.current(FilteredPost, partition.day - timedelta(days=back)))
+    ]
+    for name, rate in stop_rates(partition).items():
+        rates = [day[name] for day in earlier if name in day]
+        if len(rates) < LEAST_DAYS:
+            continue
+        usual = sum(rates) / len(rates)
+        if abs(rate - usual) > max(TOLERATED, usual / 2):
+            yield f"{name} stopped {rate:.1%}, on the {len(rates)} days before {usual:.1%}"

@@ -1,0 +1,37 @@
+"""Every feed of the settings was read to its end."""
+
+from collections.abc import Iterator
+
+from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec
+
+from bsky_assets.contracts import RawFeedPost
+from bsky_assets.materialisation import check
+from bsky_assets.settings import Settings
+from bsky_assets.storage.lake import Partition
+
+ASSET = RawFeedPost.asset
+
+SPECS = [
+    AssetCheckSpec(
+        "feeds_are_complete",
+        asset=ASSET,
+        description="Every feed of the settings was read, and gave posts.",
+    )
+]
+
+
+def evaluate(partition: Partition, settings: Settings) -> list[AssetCheckResult]:
+    """The outcome for one partition."""
+    severity = AssetCheckSeverity.WARN
+    return [
+        check("feeds_are_complete", _problems(partition, settings), asset=ASSET, severity=severity)
+    ]
+
+
+def _problems(partition: Partition, settings: Settings) -> Iterator[str]:
+    read = partition.details.get("feeds", {})
+    for name in settings.feeds:
+        if name not in read:
+            yield f"{name}: not collected on this day"
+        elif read[name]["problem"]:
+            yield f"{name}: {read[name]['problem']}"

@@ -1,0 +1,77 @@
+"""Honouring deletions in days that are stored already: posts, verdicts and labels leave.
+
+A deletion usually arrives days after its post. Materialising the day again would honour it too;
+this does so for every stored day, without filtering or labelling anything again.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+import duckdb
+
+from bsky_assets.consolidation.consolidate import register_left_out
+from bsky_assets.contracts import ConsolidatedPost, FilteredPost, LlmLabel, Row
+from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.sync_day import now
+
+REWRITTEN: tuple[type[Row], ...] = (LlmLabel, FilteredPost, ConsolidatedPost)
+"""What a post leaves; last the one that says which posts there are, so that a run that was
+interrupted finds them again."""
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What left one partition."""
+
+    partition: Partition
+    rows: int
+    reasons: dict[str, int]
+    """How many posts left, by reason; a post may have several labels."""
+
+
+def honour_deletions(con: duckdb.DuckDBPyConnection, lake: Lake) -> Iterator[Removal]:
+    """Remove from every stored day what has been deleted since; yields what was rewritten."""
+    for day in lake.days(ConsolidatedPost):
+        yield from _honour(con, lake, day)
+
+
+def _honour(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> Iterator[Removal]:
+    register_left_out(con, lake, day)
+    lake.relation(con, ConsolidatedPost, [day]).create_view("consolidated", replace=True)
+    con.execute(
+        """
+        CREATE OR REPLACE TEMP TABLE removed AS
+        SELECT uri, reason FROM left_out SEMI JOIN consolidated USING (uri)
+        WHERE reason <> 'already_consolidated'
+        """
+    )
+    by_reason = con.sql("SELECT reason, count(*) FROM removed GROUP BY reason ORDER BY reason")
+    reasons: dict[str, int] = dict(by_reason.fetchall())
+    if not reasons:
+        return
+    for row in REWRITTEN:
+        if before := lake.current(row, day):
+            yield _rewrite(con, lake, row, before, reasons)
+
+
+def _rewrite(
+    con: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    row: type[Row],
+    before: Partition,
+    reasons: dict[str, int],
+) -> Removal:
+    lake.relation(con, row, [before.day]).create_view("kept_before", replace=True)
+    removals = [
+        *before.details.get("removed_since", []),
+        {"at": now().isoformat(), "posts_by_reason": reasons},
+    ]
+    after = lake.write_query(
+        con,
+        row,
+        before.day,
+        "SELECT * FROM kept_before ANTI JOIN removed USING (uri)",
+        {**before.details, "removed_since": removals},
+    )
+    return Removal(after, before.rows - after.rows, reasons)

@@ -1,0 +1,85 @@
+"""Taking in what a collector has landed: through the day, and once more when the day is over."""
+
+from collections.abc import Iterator
+from datetime import date
+
+from dagster import (
+    AssetSelection,
+    DefaultSensorStatus,
+    RunRequest,
+    SensorDefinition,
+    SensorEvaluationContext,
+    SkipReason,
+    define_asset_job,
+    in_process_executor,
+)
+
+from bsky_assets.bluesky.collector import firehose_segments, label_segments
+from bsky_assets.contracts import RawFirehosePost, RawModerationLabel, RawPostDeletion, Row
+from bsky_assets.settings import Settings
+from bsky_assets.storage.compaction import MERGED
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.segments import Segments
+from bsky_assets.sync_day import today
+
+LOOK_SECONDS = 600
+"""How often what has landed is taken in."""
+
+take_in_landed = define_asset_job(
+    "take_in_landed",
+    selection=AssetSelection.assets(
+        RawFirehosePost.asset, RawPostDeletion.asset, RawModerationLabel.asset
+    ),
+    executor_def=in_process_executor,
+    description="Bring the raw partitions of a sync day up to date with what a collector landed.",
+)
+
+_ONLY_LANDED = {
+    "ops": {
+        RawFirehosePost.asset: {"config": {"read_stream": False}},
+        RawModerationLabel.asset: {"config": {"read_stream": False, "query": False}},
+    }
+}
+
+
+def collector_landed_sensor(settings: Settings) -> SensorDefinition:
+    """Take in what landed since; a day that is over is closed by the last such run."""
+
+    def landed(context: SensorEvaluationContext) -> Iterator[RunRequest | SkipReason]:
+        days = dict(_days_with_news(settings))
+        for day, last in sorted(days.items()):
+            closing = day < today(settings.timezone)
+            yield RunRequest(
+                run_key=f"{day}/{last}",
+                partition_key=day.isoformat(),
+                run_config=_ONLY_LANDED,
+                tags={"closes_the_day": str(closing).lower()},
+            )
+        if not days:
+            yield SkipReason("nothing has landed since")
+
+    return SensorDefinition(
+        name="collector_landed",
+        evaluation_fn=landed,
+        job=take_in_landed,
+        minimum_interval_seconds=LOOK_SECONDS,
+        default_status=(
+            DefaultSensorStatus.RUNNING if settings.live else DefaultSensorStatus.STOPPED
+        ),
+        description="Takes in what `bsky-assets collect` landed, and closes a day that is over.",
+    )
+
+
+def _days_with_news(settings: Settings) -> Iterator[tuple[date, str]]:
+    """Days with segments that are not in their partition yet, and the last of these."""
+    lake = Lake(settings.lake_dir)
+    streams: list[tuple[Segments, type[Row]]] = [
+        (firehose_segments(settings), RawFirehosePost),
+        (label_segments(settings), RawModerationLabel),
+    ]
+    for segments, row in streams:
+        for day in segments.days():
+            partition = lake.current(row, day)
+            merged = partition.details.get(MERGED, {}) if partition else {}
+            if fresh := segments.of_day(day, after=merged.get(segments.stream, 0)):
+                yield day, f"{segments.stream}-{fresh[-1].number}"

@@ -1,0 +1,44 @@
+"""What assets are handed: the stored data of the platform, and connections to work on them.
+
+What belongs here: the Dagster resources. What does not: any work of theirs; it is in `storage`.
+"""
+
+from typing import Any
+
+from dagster import ConfigurableResource
+from dagster_duckdb import DuckDBResource
+
+from bsky_assets.publish import publish
+from bsky_assets.settings import Settings, get_settings
+from bsky_assets.storage.lake import Lake
+
+
+class DataDirectory(ConfigurableResource):
+    """The data directory: the lake, and the catalogue that shows it."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return get_settings()
+
+    @property
+    def lake(self) -> Lake:
+        """The partitions."""
+        return Lake(self.settings.lake_dir)
+
+    def publish(self) -> None:
+        """Show in the catalogue what the lake holds now."""
+        publish(self.settings)
+
+
+def duckdb_resource(settings: Settings) -> DuckDBResource:
+    """Connections that keep to the memory limit and spill to the data directory beyond it."""
+    return DuckDBResource(database=":memory:", connection_config=connection_config(settings))
+
+
+def connection_config(settings: Settings) -> dict[str, Any]:
+    """DuckDB's limits: memory, and where it spills to."""
+    return {
+        "memory_limit": settings.memory_limit,
+        "temp_directory": str(settings.data_dir / "spill"),
+    }
