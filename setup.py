@@ -96,6 +96,9 @@ setup(
     package_data={
         "bsky_assets": ["py.typed"],
         "bsky_assets.filters": ["*.toml", "lexicon/*", "models/NOTICE"],
+        "bsky_assets.labelling": ["prompts/*.md"],
+        "bsky_assets.reporting": ["templates/*.html"],
+        "bsky_assets.sandbox": ["texts/*.toml"],
     },
     entry_points={"console_scripts": ["bsky-assets = bsky_assets.cli:main"]},
     cmdclass={"build": Build, "language_model": LanguageModel},

@@ -1,0 +1,138 @@
+"""`bsky-assets run`: the whole way of today's posts, then the UI. `make run`, `make live`."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bsky_assets.commands.materialize import materialize_day
+from bsky_assets.commands.status import show_day
+from bsky_assets.console import stderr, stdout
+from bsky_assets.errors import UserError
+from bsky_assets.instance import open_instance, prepare_home
+from bsky_assets.settings import Settings, get_settings, variable_name
+from bsky_assets.storage.lake import Lake
+from bsky_assets.sync_day import today
+
+START_SECONDS = 120
+"""How long the sandbox may take to listen."""
+
+
+class SandboxFailed(UserError):
+    """The sandbox did not start."""
+
+
+def run(
+    live: Annotated[
+        bool, typer.Option("--live", help="The real network and your LLM, not the sandbox.")
+    ] = False,
+    ui: Annotated[bool, typer.Option(help="Serve the Dagster UI afterwards.")] = True,
+    port: Annotated[int, typer.Option(help="Port of the UI, on 127.0.0.1.")] = 3000,
+    events: Annotated[
+        int, typer.Option(min=100, help="Events of the sandbox's firehose.")
+    ] = 30_000,
+    seed: Annotated[int, typer.Option(help="Seed of the sandbox's posts.")] = 0,
+) -> None:
+    """Materialise all assets of today's sync day, print a summary, then serve the Dagster UI.
+
+    On a sandbox of Bluesky and an LLM on loopback, or with --live on the real ones.
+
+    \b
+    Example:
+      bsky-assets run --no-ui
+    """
+    if live:
+        _set_defaults(live="true", data_dir=str(Path("data", "live").absolute()))
+        _run_day(ui, port)
+        return
+    _set_defaults(data_dir=str(Path("data", "sandbox").absolute()))
+    with _sandbox(get_settings(), events, seed) as environment:
+        _set(environment)
+        _run_day(ui, port)
+
+
+def _set_defaults(**values: str) -> None:
+    given = get_settings().model_fields_set
+    _set({variable_name(name): value for name, value in values.items() if name not in given})
+
+
+def _set(environment: Mapping[str, str]) -> None:
+    os.environ.update(environment)
+    get_settings.cache_clear()
+
+
+def _run_day(ui: bool, port: int) -> None:
+    settings = get_settings()
+    day = today(settings.timezone)
+    failure: UserError | None = None
+    with open_instance(settings) as instance:
+        try:
+            materialize_day(instance, day)
+        except UserError as error:
+            failure = error
+    show_day(Lake(settings.lake_dir), day, settings)
+    stdout.print(f"catalogue       {settings.catalogue_path}", markup=False, soft_wrap=True)
+    stdout.print(
+        f"report          {settings.reports_dir / f'{day}.html'}", markup=False, soft_wrap=True
+    )
+    if ui:
+        if failure:
+            stderr.print(f"error: {failure}", markup=False, soft_wrap=True)
+        stdout.print(f"UI              http://127.0.0.1:{port}", markup=False)
+        _serve_ui(settings, port)
+    elif failure:
+        raise failure
+
+
+def _serve_ui(settings: Settings, port: int) -> None:
+    """Serve UI and daemon until interrupted."""
+    executable = shutil.which("dg", path=str(Path(sys.executable).parent)) or "dg"
+    workspace = Path(__file__).parents[2] / "workspace.yaml"
+    command = [executable, "dev", "-w", str(workspace), "--host", "127.0.0.1", "--port", str(port)]
+    environment = os.environ | {"DAGSTER_HOME": str(prepare_home(settings))}
+    with subprocess.Popen(command, env=environment) as process:
+        try:
+            process.wait()
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+
+
+@contextmanager
+def _sandbox(settings: Settings, events: int, seed: int) -> Iterator[dict[str, str]]:
+    """A sandbox in a process of its own; yields the variables that point at it."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        ready = Path(folder) / "ready.json"
+        command = [
+            sys.executable, "-m", "bsky_assets", "sandbox",
+            "--events", str(events), "--seed", str(seed),
+            "--truth", str(settings.data_dir / "truth.jsonl"), "--ready-file", str(ready),
+        ]  # fmt: skip
+        # A session of its own: an interrupt is for us, and we end the sandbox when we are done.
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+        try:
+            yield _environment(process, ready)
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _environment(process: "subprocess.Popen[bytes]", ready: Path) -> dict[str, str]:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        if ready.exists():
+            environment: dict[str, str] = json.loads(ready.read_text())
+            return environment
+        time.sleep(0.05)
+    raise SandboxFailed("the sandbox did not start; `bsky-assets sandbox` says why")

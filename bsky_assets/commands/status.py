@@ -1,0 +1,117 @@
+"""`bsky-assets status`: what is stored, day by day, and how complete it is."""
+
+from collections.abc import Iterable
+from datetime import date
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from bsky_assets.bluesky.collector import is_collecting
+from bsky_assets.checks.raw_firehose_posts import gaps, uncovered
+from bsky_assets.console import stdout
+from bsky_assets.contracts import ALL, FilteredPost, LlmLabel, Quarantined, RawFirehosePost
+from bsky_assets.settings import Settings, get_settings
+from bsky_assets.storage.compaction import COMPLETENESS
+from bsky_assets.storage.completeness import Completeness
+from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.sync_day import parse_day
+
+SHOWN_DAYS = 14
+SHOWN_STRETCHES = 5
+
+
+def status(
+    day: Annotated[
+        str | None, typer.Option(metavar="DAY", help="One sync day in detail; default: the last.")
+    ] = None,
+) -> None:
+    """Show what is stored: rows of each asset by sync day, or one day in detail.
+
+    \b
+    Example:
+      bsky-assets status --day today
+    """
+    settings = get_settings()
+    lake = Lake(settings.lake_dir)
+    stdout.print(f"data directory  {settings.data_dir}", markup=False, soft_wrap=True)
+    stdout.print(f"collector       {'running' if is_collecting(settings) else 'not running'}")
+    if day:
+        show_day(lake, parse_day(day, settings.timezone), settings)
+    else:
+        _show_days(lake, settings)
+
+
+def show_day(lake: Lake, day: date, settings: Settings) -> None:
+    """Print the rows, the coverage, the funnel and the labels of one sync day."""
+    partitions = {row: lake.current(row, day) for row in ALL if row is not Quarantined}
+    table = Table("asset", "rows", "written (UTC)", title=f"sync day {day}", title_justify="left")
+    table.columns[1].justify = "right"
+    for row, partition in partitions.items():
+        table.add_row(row.asset, *_rows_and_time(partition))
+    stdout.print(table)
+    if firehose := partitions[RawFirehosePost]:
+        _print(_coverage_lines(firehose, settings))
+    if filtered := partitions[FilteredPost]:
+        _print(_funnel_lines(filtered))
+    if labels := partitions[LlmLabel]:
+        _print(_label_lines(labels))
+
+
+def _show_days(lake: Lake, settings: Settings) -> None:
+    rows = [row for row in ALL if row is not Quarantined]
+    days = sorted({day for row in rows for day in lake.days(row)})[-SHOWN_DAYS:]
+    if not days:
+        stdout.print("nothing is stored yet; `bsky-assets materialize` collects today")
+        return
+    table = Table("asset", *map(str, days))
+    for row in rows:
+        counts = [lake.current(row, day) for day in days]
+        table.add_row(row.asset, *(f"{found.rows:,}" if found else "–" for found in counts))
+    stdout.print(table)
+    show_day(lake, days[-1], settings)
+
+
+def _rows_and_time(partition: Partition | None) -> tuple[str, str]:
+    if partition is None:
+        return "–", ""
+    return f"{partition.rows:,}", f"{partition.written_at:%Y-%m-%d %H:%M:%S}"
+
+
+def _coverage_lines(firehose: Partition, settings: Settings) -> Iterable[str]:
+    completeness = Completeness.from_details(firehose.details.get(COMPLETENESS))
+    yield f"firehose: {sum(completeness.events.values()):,} events, from"
+    for stretch in completeness.stretches[:SHOWN_STRETCHES]:
+        yield (
+            f"  {stretch.host} {stretch.first} to {stretch.last} "
+            f"({stretch.first_time} to {stretch.last_time})"
+        )
+    if (more := len(completeness.stretches) - SHOWN_STRETCHES) > 0:
+        yield f"  and {more:,} more stretches"
+    yield (
+        f"  {completeness.gap_count:,} gaps, {completeness.missing_events:,} events missing, "
+        f"{completeness.reconnect_count:,} reconnects, "
+        f"{sum(completeness.quarantined.values()):,} quarantined"
+    )
+    for problem in (*gaps(completeness), *uncovered(completeness, firehose, settings)):
+        yield f"  ! {problem}"
+
+
+def _funnel_lines(filtered: Partition) -> Iterable[str]:
+    yield "filters"
+    for step in filtered.details["funnel"]:
+        yield f"  {step['filter']:<12} {step['stopped']:>9,} of {step['reached']:>9,} stopped"
+    yield f"  {'passed':<12} {filtered.details['passed']:>9,}"
+
+
+def _label_lines(labels: Partition) -> Iterable[str]:
+    details = labels.details
+    models = ", ".join(model["model"] for model in details["models"])
+    yield f"labels by {models}: {details['labelled']:,} of {details['posts']:,} posts"
+    for name, share in details["shares"].items():
+        yield f"  {name:<18} {share:>7.1%}"
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        stdout.print(line, markup=False, soft_wrap=True)

@@ -1,0 +1,103 @@
+"""`bsky-assets sync`: bring today's raw partitions up to date."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+
+from bsky_assets.bluesky import collector
+from bsky_assets.bluesky.streaming import Limits
+from bsky_assets.commands.materialize import materialize_day
+from bsky_assets.commands.progress import report_line, stream_progress
+from bsky_assets.console import stderr
+from bsky_assets.instance import open_instance
+from bsky_assets.settings import Settings, get_settings
+from bsky_assets.sync_day import today
+
+app = typer.Typer(
+    no_args_is_help=True, help="Collect now, up to limits, into today's raw partitions."
+)
+
+MaxPosts = Annotated[
+    int | None,
+    typer.Option(min=1, help="Posts after which to stop. [default: BSKY_SYNC_MAX_POSTS]"),
+]
+MaxEvents = Annotated[
+    int | None,
+    typer.Option(min=1, help="Events after which to stop. [default: BSKY_SYNC_MAX_EVENTS]"),
+]
+MaxSeconds = Annotated[
+    float | None,
+    typer.Option(min=0.1, help="Seconds after which to stop. [default: BSKY_SYNC_MAX_SECONDS]"),
+]
+
+
+@app.command()
+def firehose(
+    max_posts: MaxPosts = None, max_events: MaxEvents = None, max_seconds: MaxSeconds = None
+) -> None:
+    """Read the firehose up to limits: posts and deletions.
+
+    It goes on where the last reading ended. Interrupted, it keeps what came.
+
+    \b
+    Example:
+      bsky-assets sync firehose --max-seconds 60
+    """
+    settings = get_settings()
+    limits = _limits(settings, max_posts or settings.sync_max_posts, max_events, max_seconds)
+    with stream_progress("firehose", limits) as progress, collector.stop_on_signals() as stop:
+        report = collector.sync_firehose(settings, limits, progress=progress, stop=stop)
+    stderr.print(report_line(report), markup=False, soft_wrap=True)
+    _bring_up_to_date(settings, 'key:"raw_firehose_posts" or key:"raw_post_deletions"', STORED)
+
+
+@app.command()
+def feeds(
+    max_posts: Annotated[
+        int | None, typer.Option(min=1, help="Items of each feed after which to stop.")
+    ] = None,
+) -> None:
+    """Read the 'most liked' feeds, page by page.
+
+    \b
+    Example:
+      bsky-assets sync feeds --max-posts 200
+    """
+    config = {"ops": {"raw_feed_posts": {"config": {"max_posts": max_posts}}}}
+    _bring_up_to_date(get_settings(), "raw_feed_posts", config)
+
+
+@app.command()
+def labels(max_events: MaxEvents = None, max_seconds: MaxSeconds = None) -> None:
+    """Read the labeler's stream up to limits: moderation labels.
+
+    \b
+    Example:
+      bsky-assets sync labels --max-seconds 60
+    """
+    settings = get_settings()
+    limits = _limits(settings, None, max_events, max_seconds)
+    with stream_progress("labels", limits) as progress, collector.stop_on_signals() as stop:
+        report = collector.sync_labels(settings, limits, progress=progress, stop=stop)
+    stderr.print(report_line(report), markup=False, soft_wrap=True)
+    _bring_up_to_date(settings, "raw_moderation_labels", LABELS_STORED)
+
+
+STORED = {"ops": {"raw_firehose_posts": {"config": {"read_stream": False}}}}
+LABELS_STORED = {"ops": {"raw_moderation_labels": {"config": {"read_stream": False}}}}
+
+
+def _limits(
+    settings: Settings, posts: int | None, events: int | None, seconds: float | None
+) -> Limits:
+    return Limits(
+        max_posts=posts,
+        max_events=events or settings.sync_max_events,
+        max_seconds=seconds or settings.sync_max_seconds,
+    )
+
+
+def _bring_up_to_date(settings: Settings, select: str, config: Mapping[str, object]) -> None:
+    with open_instance(settings) as instance:
+        materialize_day(instance, today(settings.timezone), select, config)

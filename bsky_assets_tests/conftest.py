@@ -1,0 +1,50 @@
+"""What all tests share: settings of their own, a sandbox, and where the real data are."""
+
+import os
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from bsky_assets.settings import Settings, get_settings
+from bsky_assets.sync_day import today
+
+REAL_DATA = Path(
+    os.environ.get("BSKY_REAL_DATA", Path(__file__).parents[2] / "shared" / "real_data")
+)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of captured data, which is not in the repository."""
+    if not REAL_DATA.is_dir():
+        pytest.skip(f"there is no folder of real data at {REAL_DATA}; BSKY_REAL_DATA names it")
+    return REAL_DATA
+
+
+@pytest.fixture(autouse=True)
+def _settings_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """No test sees the variables, the `.env` or the data of whoever runs it."""
+    for name in [name for name in os.environ if name.startswith("BSKY_")]:
+        if name != "BSKY_REAL_DATA":
+            monkeypatch.delenv(name)
+    monkeypatch.setitem(Settings.model_config, "env_file", None)
+    monkeypatch.setenv("BSKY_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+    get_settings.cache_clear()
+    yield
+    get_settings.cache_clear()
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """The settings in force in the test."""
+    return get_settings()
+
+
+@pytest.fixture
+def present_day(settings: Settings) -> date:
+    """The sync day of the present moment."""
+    return today(settings.timezone)
