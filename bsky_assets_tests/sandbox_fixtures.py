@@ -1,29 +1,20 @@
-"""Runs an aiohttp application of the sandbox in a thread, and stands in for its posts."""
+"""Runs an aiohttp application of the sandbox in a thread, and makes posts for it to know."""
 
 import asyncio
-import base64
-import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import fields as fields_of
 from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
 
+from bsky_assets.sandbox.accounts import SandboxAccount
+from bsky_assets.sandbox.posts import SandboxPost, cid_of, tid
 
-@dataclass(frozen=True)
-class Known:
-    """A post as the LLM endpoint looks at it."""
-
-    text: str
-    is_political: bool = False
-    ideology: str | None = None
-
-    @property
-    def record(self) -> dict[str, Any]:
-        return {"$type": "app.bsky.feed.post", "text": self.text}
+_BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
+_POST_FIELDS = {field.name for field in fields_of(SandboxPost)}
 
 
 @contextmanager
@@ -49,43 +40,61 @@ def served(app: web.Application) -> Iterator[str]:
         loop.close()
 
 
-@dataclass(frozen=True)
-class Shown:
-    """A post as the AppView looks at it."""
-
-    number: int
-    record: dict[str, Any]
-    author: int = 0
-    is_deleted: bool = False
-    account_status: str = "active"
-    display_name: str | None = "Sand Dune 🏖"
-    indexed_at: datetime = datetime(2026, 11, 20, 12, 30, 1, 250_000, UTC)
-    like_count: int = 7
-    reply_count: int = 6
-    repost_count: int = 5
-    quote_count: int = 4
-
-    @property
-    def did(self) -> str:
-        return f"did:plc:{base32(self.author)}"
-
-    @property
-    def handle(self) -> str:
-        return f"dune{self.author}.sandbox.test"
-
-    @property
-    def uri(self) -> str:
-        return f"at://{self.did}/app.bsky.feed.post/3l{self.number:011d}"
-
-    @property
-    def cid(self) -> str:
-        return cid_of(self.uri)
+def account(number: int, labels: Sequence[str] = ()) -> SandboxAccount:
+    """An account; the same number, the same account."""
+    name = f"Sand Dune {number} 🏖"
+    return SandboxAccount(
+        did="did:plc:" + "".join(_BASE32[number >> 5 * place & 31] for place in range(24)),
+        handle=f"dune{number}.sandbox.test",
+        display_name=name,
+        avatar=cid_of({"picture": number}),
+        status="active",
+        self_labels=tuple(labels),
+        profile={
+            "$type": "app.bsky.actor.profile",
+            "displayName": name,
+            "labels": {
+                "$type": "com.atproto.label.defs#selfLabels",
+                "values": [{"val": label} for label in labels],
+            },
+            "createdAt": "2026-01-02T03:04:05.000Z",
+        },
+        is_bot=False,
+    )
 
 
-def base32(number: int) -> str:
-    return "".join("abcdefghijklmnopqrstuvwxyz234567"[number >> 5 * i & 31] for i in range(24))
+_SOMEBODY = account(0)
 
 
-def cid_of(name: str) -> str:
-    binary = b"\x01\x71\x12\x20" + hashlib.sha256(name.encode()).digest()
-    return "b" + base64.b32encode(binary).decode().lower().rstrip("=")
+def post(number: int, author: SandboxAccount = _SOMEBODY, **changes: Any) -> SandboxPost:
+    """A post. Changes go to the post where it has such a field, else to the record."""
+    own = {name: changes.pop(name) for name in list(changes) if name in _POST_FIELDS}
+    record = {
+        "$type": "app.bsky.feed.post",
+        "text": f"Post {number} ⛱\nwith a second line",
+        "createdAt": "2026-11-20T12:30:00.000Z",
+        "langs": ["en"],
+        **changes,
+    }
+    fields: dict[str, Any] = {
+        "uri": f"at://{author.did}/app.bsky.feed.post/{tid(number)}",
+        "cid": cid_of(record),
+        "rkey": tid(number),
+        "did": author.did,
+        "handle": author.handle,
+        "display_name": author.display_name,
+        "record": record,
+        "language": "en",
+        "ideology": None,
+        "account_status": "active",
+        "in_firehose": True,
+        "in_feed": True,
+        "like_count": 7,
+        "reply_count": 6,
+        "repost_count": 5,
+        "quote_count": 4,
+        "created_at": datetime(2026, 11, 20, 12, 30, tzinfo=UTC),
+        "indexed_at": datetime(2026, 11, 20, 12, 30, 1, 250_000, UTC),
+    }
+    others = dict.fromkeys(_POST_FIELDS - fields.keys(), False)
+    return SandboxPost(**others | fields | own)

@@ -4,7 +4,6 @@ import base64
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -17,47 +16,29 @@ from atproto_client.models import get_or_create
 
 from bsky_assets.sandbox.appview import AppView, Feed
 from bsky_assets.sandbox.http_faults import HttpFaults
+from bsky_assets.sandbox.moderation import SandboxLabel
+from bsky_assets.sandbox.posts import SandboxPost, blob
 from bsky_assets.sandbox.sessions import APP_PASSWORD
 from bsky_assets.sandbox.xrpc import RateLimit
-from bsky_assets_tests.sandbox_fixtures import Shown, cid_of, served
+from bsky_assets_tests.sandbox_fixtures import account, post, served
 
 FEED = "at://did:plc:aaaaaaaaaaaaaaaaaaaaaaaa/app.bsky.feed.generator/catch-up"
 PRIVATE = "at://did:plc:aaaaaaaaaaaaaaaaaaaaaaaa/app.bsky.feed.generator/for-you"
 LABELER = "did:plc:bbbbbbbbbbbbbbbbbbbbbbbb"
 
 
-@dataclass(frozen=True)
-class Labelled:
-    uri: str
-    val: str
-    neg: bool = False
-    exp: str | None = None
-    cid: str | None = None
-    src: str = LABELER
-    cts: str = "2026-11-20T10:00:00.000Z"
+def label(uri: str, val: str, **fields: Any) -> SandboxLabel:
+    common = {"seq": 1, "src": LABELER, "cid": None, "neg": False, "exp": None}
+    cts = "2026-11-20T10:00:00.000Z"
+    return SandboxLabel(**common | {"uri": uri, "val": val, "cts": cts} | fields)
 
 
-def blob(name: str, kind: str = "image/jpeg") -> dict[str, Any]:
-    return {"$type": "blob", "ref": {"$link": cid_of(name)}, "mimeType": kind, "size": 1000}
+def picture(name: str) -> dict[str, Any]:
+    return blob(sum(name.encode()), "image/jpeg", 1000)
 
 
-def ref(post: Shown) -> dict[str, str]:
+def ref(post: SandboxPost) -> dict[str, str]:
     return {"uri": post.uri, "cid": post.cid}
-
-
-def post(number: int, **fields: Any) -> Shown:
-    record = {
-        "$type": "app.bsky.feed.post",
-        "text": f"Post {number} ⛱\nwith a second line",
-        "createdAt": "2026-11-20T12:30:00.000Z",
-        "langs": ["en"],
-    }
-    own = {
-        name: fields.pop(name)
-        for name in ("author", "is_deleted", "account_status")
-        if name in fields
-    }
-    return Shown(number, record | fields, **own)
 
 
 def images(*names: str) -> dict[str, Any]:
@@ -66,7 +47,7 @@ def images(*names: str) -> dict[str, Any]:
         "images": [
             {
                 "alt": f"picture of {name}",
-                "image": blob(name),
+                "image": picture(name),
                 "aspectRatio": {"width": 4, "height": 3},
             }
             for name in names
@@ -74,7 +55,7 @@ def images(*names: str) -> dict[str, Any]:
     }
 
 
-def record(target: Shown) -> dict[str, Any]:
+def record(target: SandboxPost) -> dict[str, Any]:
     return {"$type": "app.bsky.embed.record", "record": ref(target)}
 
 
@@ -84,12 +65,13 @@ EXTERNAL = {
         "uri": "https://news.example/a",
         "title": "A title",
         "description": "What it says",
-        "thumb": blob("thumb"),
+        "thumb": picture("thumb"),
     },
 }
+FILM = blob(17, "video/mp4", 1_000_000)
 VIDEO = {
     "$type": "app.bsky.embed.video",
-    "video": blob("film", "video/mp4"),
+    "video": FILM,
     "alt": "waves",
     "aspectRatio": {"width": 16, "height": 9},
 }
@@ -99,7 +81,7 @@ GALLERY = {
         {
             "$type": "app.bsky.embed.gallery#image",
             "alt": "a dune",
-            "image": blob("dune"),
+            "image": picture("dune"),
             "aspectRatio": {"width": 1, "height": 1},
         }
     ],
@@ -110,8 +92,10 @@ POLL = {
     "options": ["tea", "coffee"],
 }
 
-PLAIN = [post(number, author=number % 5) for number in range(130)]
-GONE = [post(200, is_deleted=True), post(201, account_status="takendown", author=3)]
+PEOPLE = [account(number) for number in range(5)]
+BOT = account(9, labels=["bot"])
+PLAIN = [post(number, PEOPLE[number % 5]) for number in range(130)]
+GONE = [post(200, is_deleted=True), post(201, PEOPLE[3], account_status="takendown")]
 QUOTE = post(300, embed=record(PLAIN[0]))
 EMBEDDED = {
     "images": post(310, embed=images("one", "two")),
@@ -131,22 +115,22 @@ EMBEDDED = {
     "gone": post(317, embed=record(GONE[0])),
 }
 REPLIES = [
-    post(400 + number, author=4, reply={"root": ref(target), "parent": ref(target)})
+    post(400 + number, PEOPLE[4], reply={"root": ref(target), "parent": ref(target)})
     for number, target in enumerate([*PLAIN, *GONE])
 ]
 QUOTES = [post(600 + number, embed=record(target)) for number, target in enumerate(PLAIN)]
 SELF_LABELLED = post(
     800,
-    author=9,
+    BOT,
     labels={"$type": "com.atproto.label.defs#selfLabels", "values": [{"val": "nudity"}]},
 )
 LABELS = [
-    Labelled(PLAIN[2].uri, "spam", cid=PLAIN[2].cid),
-    Labelled(PLAIN[2].uri, "rude"),
-    Labelled(PLAIN[2].uri, "rude", neg=True),
-    Labelled(PLAIN[2].uri, "threat", exp="2026-11-01T00:00:00.000Z"),
-    Labelled(PLAIN[2].uri, "misleading", exp="2100-01-01T00:00:00.000Z"),
-    Labelled(SELF_LABELLED.did, "bot"),
+    label(PLAIN[2].uri, "spam", cid=PLAIN[2].cid),
+    label(PLAIN[2].uri, "rude"),
+    label(PLAIN[2].uri, "rude", neg=True),
+    label(PLAIN[2].uri, "threat", exp="2026-11-01T00:00:00.000Z"),
+    label(PLAIN[2].uri, "misleading", exp="2100-01-01T00:00:00.000Z"),
+    label(SELF_LABELLED.did, "impersonation"),
 ]
 POSTS = [*PLAIN, *GONE, QUOTE, *EMBEDDED.values(), *REPLIES, *QUOTES, SELF_LABELLED]
 SHOWN = [item for item in POSTS if item not in GONE]
@@ -154,7 +138,7 @@ SHOWN = [item for item in POSTS if item not in GONE]
 
 def appview(**options: Any) -> AppView:
     feeds = {FEED: Feed(SHOWN), PRIVATE: Feed(PLAIN, needs_session=True)}
-    return AppView(POSTS, LABELS, feeds, PLAIN[:5], **options)
+    return AppView(POSTS, [*PEOPLE, BOT], LABELS, feeds, **options)
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +169,7 @@ def get(url: str, params: dict[str, Any], **options: Any) -> httpx.Response:
     return httpx.get(f"{url}/xrpc/app.bsky.feed.getFeed", params=params, **options)
 
 
-def of(items: list[dict[str, Any]], wanted: Shown) -> dict[str, Any]:
+def of(items: list[dict[str, Any]], wanted: SandboxPost) -> dict[str, Any]:
     return next(item for item in items if item["post"]["uri"] == wanted.uri)
 
 
@@ -237,7 +221,7 @@ def test_each_kind_of_embed_has_its_view(items: list[dict[str, Any]]) -> None:
         "picture of two",
     ]
     assert views["external"]["external"]["uri"] == "https://news.example/a"
-    assert views["video"]["cid"] == cid_of("film")
+    assert views["video"]["cid"] == FILM["ref"]["$link"]
     assert views["gallery"]["items"][0]["alt"] == "a dune"
     quote = views["record"]["record"]
     assert (quote["uri"], quote["value"]) == (QUOTE.uri, QUOTE.record)
@@ -285,7 +269,7 @@ def test_labels_stand_unless_taken_back_or_expired(items: list[dict[str, Any]]) 
     assert [(label["src"], label["val"]) for label in own["labels"]] == [
         (SELF_LABELLED.did, "nudity")
     ]
-    assert [label["val"] for label in own["author"]["labels"]] == ["bot"]
+    assert [label["val"] for label in own["author"]["labels"]] == ["impersonation", "bot"]
 
 
 @pytest.mark.parametrize(
@@ -328,18 +312,18 @@ def test_a_feed_that_needs_a_session_opens_to_one(url: str) -> None:
         client.app.bsky.feed.get_feed({"feed": PRIVATE})
     assert caught.value.response is not None
     assert caught.value.response.content.error == "AuthMissing"
-    profile = client.login(PLAIN[1].handle, APP_PASSWORD)
+    profile = client.login(PEOPLE[1].handle, APP_PASSWORD)
     assert profile is not None
-    assert profile.did == PLAIN[1].did
+    assert profile.did == PEOPLE[1].did
     feed = client.app.bsky.feed.get_feed({"feed": PRIVATE}).feed
     assert [item.post.uri for item in feed] == [item.uri for item in PLAIN[:50]]
     assert feed[0].post.viewer is not None
-    assert client.com.atproto.server.get_session().handle == PLAIN[1].handle
+    assert client.com.atproto.server.get_session().handle == PEOPLE[1].handle
 
 
 @pytest.mark.parametrize(
     ("identifier", "password"),
-    [(PLAIN[1].handle, "guess"), ("nobody.test", APP_PASSWORD), ("did:plc:x", APP_PASSWORD)],
+    [(PEOPLE[1].handle, "guess"), ("nobody.test", APP_PASSWORD), ("did:plc:x", APP_PASSWORD)],
 )
 def test_a_wrong_login_is_refused(url: str, identifier: str, password: str) -> None:
     with pytest.raises(exceptions.UnauthorizedError) as caught:
@@ -354,7 +338,7 @@ def test_sessions_expire_and_the_sdk_renews_them() -> None:
     view = appview(session_seconds=1)
     with served(view.app()) as url:
         client = Client(url)
-        client.login(PLAIN[0].handle, APP_PASSWORD)
+        client.login(PEOPLE[0].handle, APP_PASSWORD)
         expired = client.export_session_string()
         time.sleep(1.1)
         headers = {"Authorization": f"Bearer {expired.split(':::')[2]}"}
@@ -366,19 +350,19 @@ def test_sessions_expire_and_the_sdk_renews_them() -> None:
 
 
 def test_a_refresh_token_is_good_once_and_for_nothing_else(url: str) -> None:
-    body = {"identifier": PLAIN[2].did, "password": APP_PASSWORD}
+    body = {"identifier": PEOPLE[2].did, "password": APP_PASSWORD}
     session = httpx.post(f"{url}/xrpc/com.atproto.server.createSession", json=body).json()
     headers = {"Authorization": f"Bearer {session['refreshJwt']}"}
     assert get(url, {"feed": PRIVATE}, headers=headers).json()["error"] == "InvalidToken"
     refresh = f"{url}/xrpc/com.atproto.server.refreshSession"
     renewed = httpx.post(refresh, headers=headers).raise_for_status().json()
-    assert (renewed["did"], renewed["active"]) == (PLAIN[2].did, True)
+    assert (renewed["did"], renewed["active"]) == (PEOPLE[2].did, True)
     assert httpx.post(refresh, headers=headers).json()["error"] == "ExpiredToken"
     forged = {"Authorization": f"Bearer {renewed['accessJwt'][:-2]}xx"}
     assert get(url, {"feed": PRIVATE}, headers=forged).json()["error"] == "InvalidToken"
     payload = renewed["accessJwt"].split(".")[1]
     claims = json.loads(base64.urlsafe_b64decode(payload + "=="))
-    assert claims["sub"] == PLAIN[2].did
+    assert claims["sub"] == PEOPLE[2].did
 
 
 def test_requests_are_rationed_and_the_headers_say_so() -> None:

@@ -16,17 +16,23 @@ from hypothesis import strategies as st
 from bsky_assets.sandbox.chat import find_posts
 from bsky_assets.sandbox.llm import LlmFaults, LlmServer
 from bsky_assets.sandbox.schema_answers import NOT_POLITICAL, Verdict, compile_schema
-from bsky_assets_tests.sandbox_fixtures import Known, served
+from bsky_assets_tests.sandbox_fixtures import post, served
 
-POSTS = (
-    Known("The senate votes tomorrow.\nCall them!", True, "left"),
-    Known("Cut taxes now", True, "right"),
-    Known("Both sides have a point", True, "moderate"),
-    Known("Who won the debate?", True, "unclear"),
-    Known("Mon caf\N{LATIN SMALL LETTER E WITH ACUTE} est froid", True, "left"),
-    Known("Look at my cat 🐈"),
-    Known(""),
+POSTS = tuple(
+    post(number, text=text, is_political=ideology is not None, ideology=ideology)
+    for number, (text, ideology) in enumerate(
+        [
+            ("The senate votes tomorrow.\nCall them!", "left"),
+            ("Cut taxes now", "right"),
+            ("Both sides have a point", "moderate"),
+            ("Who won the debate?", "unclear"),
+            ("Mon caf\N{LATIN SMALL LETTER E WITH ACUTE} est froid", "left"),
+            ("Look at my cat 🐈", None),
+            ("", None),
+        ]
+    )
 )
+TEXTS = [post.record["text"] for post in POSTS]
 IDEOLOGIES = ["left", "right", "moderate", "unclear"]
 
 
@@ -104,7 +110,7 @@ def test_each_post_gets_the_label_that_the_sandbox_knows(
     server: LlmServer, client: openai.OpenAI
 ) -> None:
     ideology = {"type": "string", "enum": [*IDEOLOGIES, "none"]}
-    response, schema = ask(client, [post.text for post in POSTS], ideology)
+    response, schema = ask(client, TEXTS, ideology)
     answer = json.loads(response.choices[0].message.content)
     jsonschema.validate(answer, schema)
     assert list(labels(response).values()) == [
@@ -133,9 +139,9 @@ def test_a_post_that_is_not_political_has_no_lean(
 def test_white_space_and_unicode_form_do_not_hide_a_post(
     server: LlmServer, client: openai.OpenAI
 ) -> None:
-    decomposed = unicodedata.normalize("NFD", POSTS[4].text)
+    decomposed = unicodedata.normalize("NFD", TEXTS[4])
     texts = ["The  senate votes\ttomorrow. Call them! ", decomposed]
-    assert decomposed != POSTS[4].text
+    assert decomposed != TEXTS[4]
     response, _ = ask(client, texts, {"type": "string", "enum": IDEOLOGIES})
     assert labels(response) == {"p0": (True, "left"), "p1": (True, "left")}
 
@@ -181,7 +187,7 @@ def test_nobody_may_mistake_it_for_a_model(server: LlmServer, client: openai.Ope
 def test_streaming_gives_the_same_answer_in_pieces(
     server: LlmServer, client: openai.OpenAI
 ) -> None:
-    texts = [post.text for post in POSTS]
+    texts = TEXTS
     whole, _ = ask(client, texts, {"enum": IDEOLOGIES})
     stream, _ = ask(
         client,
@@ -316,7 +322,7 @@ def test_faults_look_as_a_real_server_s(
 def test_answers_can_be_malformed_incomplete_cut_or_of_another_form(
     server: LlmServer, client: openai.OpenAI
 ) -> None:
-    texts, ideology = [post.text for post in POSTS], {"type": "string", "enum": ["left", "unclear"]}
+    texts, ideology = TEXTS, {"type": "string", "enum": ["left", "unclear"]}
     server.injector.faults = LlmFaults(p_malformed=1)
     with pytest.raises(json.JSONDecodeError):
         labels(ask(client, texts, ideology)[0])

@@ -14,9 +14,12 @@ from zlib import crc32
 
 from aiohttp import web
 
+from bsky_assets.sandbox.accounts import SandboxAccount
 from bsky_assets.sandbox.http_faults import HttpFaults
+from bsky_assets.sandbox.moderation import SandboxLabel
+from bsky_assets.sandbox.posts import Json, SandboxPost, micros_of, timestamp
 from bsky_assets.sandbox.sessions import Sessions
-from bsky_assets.sandbox.views import Account, Json, Label, Post, Views, timestamp
+from bsky_assets.sandbox.views import Views
 from bsky_assets.sandbox.xrpc import RateLimit, XrpcError, XrpcServer, bounded, required
 
 DEFAULT_LIMIT = 50
@@ -30,7 +33,7 @@ _REPOST_ONE_IN = 23
 class Feed:
     """A feed as its generator puts it together."""
 
-    items: Sequence[Post]
+    items: Sequence[SandboxPost]
     """Its posts, best first, each once."""
     needs_session: bool = False
 
@@ -40,22 +43,20 @@ class AppView:
 
     def __init__(
         self,
-        posts: Sequence[Post],
-        labels: Iterable[Label],
+        posts: Iterable[SandboxPost],
+        accounts: Sequence[SandboxAccount],
+        labels: Iterable[SandboxLabel],
         feeds: Mapping[str, Feed],
-        accounts: Iterable[Account],
         *,
         faults: HttpFaults | None = None,
         limit: RateLimit | None = None,
         session_seconds: float = 7200,
     ) -> None:
         """Show `posts` in `feeds` (by AT URI); let `accounts` log in."""
-        self._views = Views(posts, labels)
+        self._views = Views(posts, accounts, labels)
         self._feeds = feeds
-        self._accounts: dict[str, Account] = {}
-        for account in accounts:
-            self._accounts[account.did] = self._accounts[account.handle] = account
-        handles = {account.did: account.handle for account in self._accounts.values()}
+        self._dids = {account.handle: account.did for account in accounts}
+        handles = {account.did: account.handle for account in accounts}
         self.sessions = Sessions(handles, seconds=session_seconds)
         self.server = XrpcServer(faults, limit)
         self.server.query("app.bsky.feed.getFeed", self._get_feed)
@@ -71,9 +72,10 @@ class AppView:
     async def _get_profile(self, request: web.Request) -> Json:
         actor = required(request, "actor")
         viewer = self.sessions.viewer(request)
-        if (account := self._accounts.get(actor)) is None:
+        did = self._dids.get(actor, actor)
+        if did not in self._views.authors:
             raise XrpcError.invalid_request("Profile not found")
-        return self._views.profile(account, signed_in=viewer is not None)
+        return self._views.profile(did, signed_in=viewer is not None)
 
     async def _get_feed(self, request: web.Request) -> Json:
         uri = required(request, "feed")
@@ -114,10 +116,10 @@ class AppView:
         rkey = post.uri.rpartition("/")[2]
         return {
             "$type": "app.bsky.feed.defs#reasonRepost",
-            "by": self._views.profile(by, signed_in=signed_in),
+            "by": self._views.profile(by.did, signed_in=signed_in),
             "uri": f"at://{by.did}/app.bsky.feed.repost/{rkey}",
             "cid": post.cid,
-            "indexedAt": timestamp(post.indexed_at),
+            "indexedAt": timestamp(micros_of(post.indexed_at)),
         }
 
 

@@ -4,11 +4,13 @@ What does not belong here: HTTP, and what is answered.
 """
 
 import json
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
+from bsky_assets.sandbox.posts import SandboxPost
 from bsky_assets.sandbox.schema_answers import NOT_POLITICAL, STATEMENT, Verdict, lean
 
 MODEL = "sandbox"
@@ -16,23 +18,8 @@ BYTES_A_TOKEN = 4
 """There is no tokenizer: a token is taken to be so many bytes of UTF-8."""
 
 _IDEOLOGIES = ("left", "right", "moderate", "unclear", None)
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]|[\ud800-\udfff]")
 _decode_first = json.JSONDecoder().raw_decode
-
-
-class KnownPost(Protocol):
-    """What the endpoint wants to know of a post of the sandbox."""
-
-    @property
-    def record(self) -> Mapping[str, Any]:
-        """The app.bsky.feed.post record."""
-
-    @property
-    def is_political(self) -> bool:
-        """Whether it is about politics or a major social issue."""
-
-    @property
-    def ideology(self) -> str | None:
-        """left, right, moderate or unclear; None if it is not political."""
 
 
 class ApiError(Exception):
@@ -163,13 +150,16 @@ def _posts_in(value: object) -> dict[str, str]:
 
 
 def normalise(text: str) -> str:
-    """`text` in NFC, with each run of whitespace a space and none around it."""
+    """What a text has in common with itself after a pipeline tidied it up.
+
+    NFC, without control characters and lone surrogates, each run of whitespace a space.
+    """
     if not text.isascii():
         text = unicodedata.normalize("NFC", text)
-    return " ".join(text.split())
+    return " ".join(_UNPRINTABLE.sub("", text.replace("\r", " ")).split())
 
 
-def verdict_lookup(posts: Iterable[KnownPost]) -> Callable[[str], Verdict]:
+def verdict_lookup(posts: Iterable[SandboxPost]) -> Callable[[str], Verdict]:
     """A function from a post's text to what is known of it: not political if it is unknown.
 
     Of posts with the same text, one that is political decides.

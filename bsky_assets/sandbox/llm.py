@@ -21,7 +21,6 @@ from bsky_assets.sandbox.chat import (
     MODEL,
     ApiError,
     ChatRequest,
-    KnownPost,
     count_tokens,
     cut,
     find_posts,
@@ -36,6 +35,7 @@ from bsky_assets.sandbox.http_faults import (
     Refused,
     Seconds,
 )
+from bsky_assets.sandbox.posts import SandboxPost
 from bsky_assets.sandbox.schema_answers import (
     NOT_POLITICAL,
     STATEMENT,
@@ -86,7 +86,7 @@ class LlmServer:
 
     def __init__(
         self,
-        posts: Iterable[KnownPost],
+        posts: Iterable[SandboxPost],
         *,
         api_key: str | None = None,
         faults: LlmFaults | None = None,

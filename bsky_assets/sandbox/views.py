@@ -5,12 +5,13 @@ Source: lexicons app.bsky.feed.defs, app.bsky.actor.defs and app.bsky.embed.*.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any, Protocol
 from zlib import crc32
 
-Json = dict[str, Any]
+from bsky_assets.sandbox.accounts import PROFILE, SandboxAccount
+from bsky_assets.sandbox.moderation import SandboxLabel
+from bsky_assets.sandbox.posts import Json, SandboxPost, cid_of, micros_of, timestamp
 
 CDN = "https://cdn.sandbox.invalid"
 """Where pictures would be; nothing is to be fetched from there."""
@@ -20,74 +21,49 @@ _ODDITIES = 19
 _DEEPEST_QUOTE = 2
 
 
-class Account(Protocol):
-    """An author."""
-
-    did: str
-    handle: str
-    display_name: str | None
-
-
-class Post(Account, Protocol):
-    """A post with its author and how often it was liked and so on."""
-
-    uri: str
-    cid: str
-    record: Mapping[str, Any]
-    indexed_at: datetime
-    is_deleted: bool
-    account_status: str
-    like_count: int
-    reply_count: int
-    repost_count: int
-    quote_count: int
-
-
-class Label(Protocol):
-    """A label applied to a record or an account, or taken back."""
-
-    src: str
-    uri: str
-    cid: str | None
-    val: str
-    neg: bool
-    cts: str
-    exp: str | None
-
-
 class Views:
     """Makes views of posts, with the labels that stand on them now."""
 
-    def __init__(self, posts: Sequence[Post], labels: Iterable[Label]) -> None:
-        """Know `posts`, and `labels` in the order in which they were made."""
+    def __init__(
+        self,
+        posts: Iterable[SandboxPost],
+        accounts: Iterable[SandboxAccount],
+        labels: Iterable[SandboxLabel],
+    ) -> None:
+        """Know `posts`, their authors, and `labels` in the order in which they were made."""
         self._posts = {post.uri: post for post in posts}
-        self._labels: dict[str, dict[tuple[str, str], Label]] = defaultdict(dict)
+        self.authors = {account.did: account for account in accounts}
+        """By DID."""
+        self._labels: dict[str, dict[tuple[str, str], SandboxLabel]] = defaultdict(dict)
         for label in labels:
             if label.neg:
                 self._labels[label.uri].pop((label.src, label.val), None)
             else:
                 self._labels[label.uri][label.src, label.val] = label
 
-    def profile(self, account: Account, *, signed_in: bool) -> Json:
+    def profile(self, did: str, *, signed_in: bool) -> Json:
         """A profileViewBasic. A viewer's relation is told only within a session."""
-        view: Json = {"did": account.did, "handle": account.handle}
+        account = self.authors[did]
+        view: Json = {"did": did, "handle": account.handle}
         if account.display_name is not None:
             view["displayName"] = account.display_name
-        if _chance(account.did, 4):
-            view["avatar"] = f"{CDN}/img/avatar/plain/{account.did}/avatar@jpeg"
+        if account.avatar is not None:
+            view["avatar"] = f"{CDN}/img/avatar/plain/{did}/{account.avatar}@jpeg"
         view["associated"] = {"chat": {"allowIncoming": "none"}}
-        view["labels"] = self._labels_on(account.did)
-        view["createdAt"] = "2024-02-06T17:00:00.000Z"
+        view["labels"] = self._labels_on(did) + _self_labels(
+            did, f"at://{did}/{PROFILE}/self", account.profile
+        )
+        view["createdAt"] = account.profile["createdAt"]
         if signed_in:
             view["viewer"] = {"muted": False, "blockedBy": False}
         return view
 
-    def post(self, post: Post, *, signed_in: bool) -> Json:
+    def post(self, post: SandboxPost, *, signed_in: bool) -> Json:
         """A postView."""
         view: Json = {
             "uri": post.uri,
             "cid": post.cid,
-            "author": self.profile(post, signed_in=signed_in),
+            "author": self.profile(post.did, signed_in=signed_in),
             "record": post.record,
         }
         if embed := post.record.get("embed"):
@@ -95,14 +71,14 @@ class Views:
         view |= {
             "bookmarkCount": 0,
             **_counts(post),
-            "indexedAt": timestamp(post.indexed_at),
-            "labels": self._labels_on(post.uri) + _self_labels(post),
+            "indexedAt": timestamp(micros_of(post.indexed_at)),
+            "labels": self._labels_on(post.uri) + _self_labels(post.did, post.uri, post.record),
         }
         if signed_in:
             view["viewer"] = {"threadMuted": False, "embeddingDisabled": False}
         return view
 
-    def reply(self, post: Post, *, signed_in: bool) -> Json | None:
+    def reply(self, post: SandboxPost, *, signed_in: bool) -> Json | None:
         """A replyRef with the posts that `post` answers; None if it answers none."""
         reply = post.record.get("reply")
         if not reply:
@@ -121,7 +97,7 @@ class Views:
             return {"$type": f"{kind}blockedPost", **_blocked(post)}
         return {"$type": f"{kind}postView", **self.post(post, signed_in=signed_in)}
 
-    def _visible(self, uri: str) -> Post | None:
+    def _visible(self, uri: str) -> SandboxPost | None:
         post = self._posts.get(uri)
         if post is None or post.is_deleted or post.account_status != "active":
             return None
@@ -166,11 +142,11 @@ class Views:
             "$type": f"{kind}viewRecord",
             "uri": uri,
             "cid": post.cid,
-            "author": self.profile(post, signed_in=signed_in),
+            "author": self.profile(post.did, signed_in=signed_in),
             "value": post.record,
-            "labels": self._labels_on(uri) + _self_labels(post),
+            "labels": self._labels_on(uri) + _self_labels(post.did, uri, post.record),
             **_counts(post),
-            "indexedAt": timestamp(post.indexed_at),
+            "indexedAt": timestamp(micros_of(post.indexed_at)),
         }
         embed = post.record.get("embed")
         if depth < _DEEPEST_QUOTE:
@@ -182,7 +158,7 @@ class Views:
         return view
 
     def _labels_on(self, uri: str) -> list[Json]:
-        now = timestamp(datetime.now(UTC))
+        now = timestamp(micros_of(datetime.now(UTC)))
         return [
             _label(label)
             for label in self._labels.get(uri, {}).values()
@@ -190,12 +166,7 @@ class Views:
         ]
 
 
-def timestamp(instant: datetime) -> str:
-    """`instant` as the AT Protocol prefers it: UTC, in milliseconds, with a Z."""
-    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _label(label: Label) -> Json:
+def _label(label: SandboxLabel) -> Json:
     view: Json = {"ver": 1, "src": label.src, "uri": label.uri, "val": label.val, "cts": label.cts}
     if label.cid is not None:
         view["cid"] = label.cid
@@ -204,16 +175,15 @@ def _label(label: Label) -> Json:
     return view
 
 
-def _self_labels(post: Post) -> list[Json]:
-    values = (post.record.get("labels") or {}).get("values", [])
-    created_at = post.record["createdAt"]
-    return [
-        {"src": post.did, "uri": post.uri, "cid": post.cid, "val": part["val"], "cts": created_at}
-        for part in values
-    ]
+def _self_labels(did: str, uri: str, record: Json) -> list[Json]:
+    values = record.get("labels", {}).get("values", [])
+    if not values:
+        return []
+    common = {"src": did, "uri": uri, "cid": cid_of(record), "cts": record["createdAt"]}
+    return [{**common, "val": part["val"]} for part in values]
 
 
-def _counts(post: Post) -> Json:
+def _counts(post: SandboxPost) -> Json:
     return {
         "replyCount": post.reply_count,
         "repostCount": post.repost_count,
@@ -222,7 +192,7 @@ def _counts(post: Post) -> Json:
     }
 
 
-def _blocked(post: Post) -> Json:
+def _blocked(post: SandboxPost) -> Json:
     author = {"did": post.did, "viewer": {"blockedBy": True}}
     return {"uri": post.uri, "blocked": True, "author": author}
 
@@ -255,7 +225,3 @@ def _external(external: Json, did: str) -> Json:
 
 def _oddity(uri: str) -> int:
     return crc32(uri.encode()) % _ODDITIES
-
-
-def _chance(name: str, one_in: int) -> bool:
-    return crc32(name.encode()) % one_in != 0
