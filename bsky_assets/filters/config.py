@@ -135,7 +135,7 @@ def language_model_path(settings: Settings | None = None) -> Path:
 
 def trained_model_path(name: str, settings: Settings | None = None) -> Path:
     """Where the model that a user trained for a filter is, if there is one."""
-    return (settings or get_settings()).data_dir / "models" / name / "model.ftz"
+    return (settings or get_settings()).data_dir / "models" / name / "model.bin"
 
 
 def config_version(settings: Settings | None = None) -> str:

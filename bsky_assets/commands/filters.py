@@ -1,0 +1,214 @@
+"""`bsky-assets filters`: measure the filters, train models for them, ask their canaries."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.table import Table
+
+from bsky_assets.console import stderr, stdout
+from bsky_assets.errors import UserError
+from bsky_assets.filters import canaries
+from bsky_assets.filters.config import config_version
+from bsky_assets.filters.evaluation import Evaluation, Mistake, evaluate
+from bsky_assets.filters.labelled import read_labelled
+from bsky_assets.filters.measures import Confusion
+from bsky_assets.filters.training import TrainingReport, train
+from bsky_assets.settings import get_settings
+
+filters_app = typer.Typer(
+    no_args_is_help=True,
+    help="Measure the filters, train models for them, ask their canaries.",
+)
+
+_SHOWN_CHARACTERS = 110
+
+Data = Annotated[
+    Path,
+    typer.Option("--data", metavar="FILE", help="Labelled texts, as CSV or TSV."),
+]
+TextColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--text",
+        metavar="COLUMN",
+        help="The column of texts; its number where columns are unnamed.",
+    ),
+]
+LabelColumn = Annotated[
+    str | None, typer.Option("--label", metavar="COLUMN", help="The column of labels.")
+]
+StopLabels = Annotated[
+    str | None,
+    typer.Option(
+        "--stop", metavar="LABEL,…", help="Labels that mean: stop; the others mean: let through."
+    ),
+]
+
+
+class CanariesFlipped(UserError):
+    """A filter no longer tells what it must."""
+
+
+@filters_app.command("train")
+def train_model(
+    name: Annotated[str, typer.Argument(metavar="FILTER", help="spam, hate_speech or nsfw.")],
+    data: Data,
+    text: TextColumn = None,
+    label: LabelColumn = None,
+    stop: StopLabels = None,
+) -> None:
+    """Train a classifier for a filter; the chain uses it from then on.
+
+    It is measured by five-fold cross-validation first, at an even threshold and at the one that
+    the chain uses. The model and its report, with the hash of the data, are kept in the data
+    directory under models/FILTER; remove that folder to be rid of it. Columns are found by name
+    (text, tweet, message, comment, …; label, class, category, …).
+
+    \b
+    Example:
+      bsky-assets filters train spam --data sms.tsv
+    """
+    labelled = read_labelled(data, name, text=text, label=label, stop=_listed(stop))
+    report = train(name, labelled, get_settings())
+    _print_training(report)
+
+
+@filters_app.command("eval")
+def evaluate_filter(
+    name: Annotated[
+        str, typer.Argument(metavar="FILTER", help="english, nsfw, spam or hate_speech.")
+    ],
+    data: Data,
+    text: TextColumn = None,
+    label: LabelColumn = None,
+    stop: StopLabels = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN,…",
+            help="Columns to measure by group; functionality, target_ident, source and the like "
+            "are found by themselves.",
+        ),
+    ] = None,
+    mistakes: Annotated[int, typer.Option(min=0, help="How many mistakes of a kind to show.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Measure a filter on labelled texts: what it should stop, and what it does stop.
+
+    The filter is asked as the chain would, with the model that was trained for it if there is
+    one, but sees the text alone: no labels, no account, nothing of the day. For `english` labels
+    are language codes, and every other language should be stopped.
+
+    \b
+    Example:
+      bsky-assets filters eval hate_speech --data cases.csv --group functionality
+    """
+    labelled = read_labelled(
+        data, name, text=text, label=label, stop=_listed(stop), group=_listed(group)
+    )
+    evaluation = evaluate(name, labelled, get_settings())
+    if as_json:
+        stdout.print_json(orjson.dumps(_as_json(evaluation, mistakes)).decode())
+    else:
+        _print_evaluation(evaluation, mistakes)
+
+
+@filters_app.command("check")
+def check_canaries() -> None:
+    """Ask every filter about posts of which it must say what it always said.
+
+    The same is done before every day that is filtered.
+
+    \b
+    Example:
+      bsky-assets filters check
+    """
+    settings = get_settings()
+    failures = canaries.check(settings)
+    for failure in failures:
+        stderr.print(str(failure), markup=False, soft_wrap=True)
+    if failures:
+        names = ", ".join(dict.fromkeys(failure.filter for failure in failures))
+        raise CanariesFlipped(
+            f"{len(failures)} canaries flipped; look at the lists, models and configuration of: "
+            f"{names}"
+        )
+    stdout.print(f"every canary as it should be (version {config_version(settings)})")
+
+
+def _listed(value: str | None) -> list[str]:
+    return [part.strip() for part in (value or "").split(",") if part.strip()]
+
+
+def _print_training(report: TrainingReport) -> None:
+    stops = ", ".join(report.stop_labels)
+    labels = ", ".join(f"{label} {count:,}" for label, count in report.labels.items())
+    stdout.print(f"{report.data}: {labels}; stops {stops}", markup=False, soft_wrap=True)
+    stdout.print(_table("cross-validated", report.measured))
+    stdout.print(f"{report.model} ({report.seconds:.0f} s)", markup=False, soft_wrap=True)
+
+
+def _print_evaluation(evaluation: Evaluation, mistakes: int) -> None:
+    stdout.print(_table(evaluation.filter, {evaluation.data: evaluation.overall}))
+    for column, groups in evaluation.groups.items():
+        stdout.print(_table(column, groups))
+    for title, shown in _worst(evaluation, mistakes).items():
+        for mistake in shown:
+            reason = f" [{mistake.reason}]" if mistake.reason else ""
+            stdout.print(
+                f"{title}{reason} ({mistake.label}): {_printable(mistake.text)}",
+                markup=False,
+                soft_wrap=True,
+            )
+
+
+def _table(title: str, rows: Mapping[str, Confusion]) -> Table:
+    table = Table(
+        title,
+        *("texts", "stopped rightly", "wrongly", "passed wrongly", "rightly"),
+        *("precision", "recall", "F1", "accuracy"),
+    )
+    for name, one in rows.items():
+        figures = one.figures()
+        counts = [figures[key] for key in list(figures)[:5]]
+        shares = [one.precision, one.recall, one.f1, one.accuracy]
+        table.add_row(
+            _printable(name),
+            *(str(count) for count in counts),
+            *("–" if share is None else f"{share:.3f}" for share in shares),
+        )
+    return table
+
+
+def _worst(evaluation: Evaluation, count: int) -> dict[str, list[Mistake]]:
+    """Mistakes of both kinds, from every label alike, longer texts first: they had most to say."""
+    by_length = sorted(evaluation.mistakes, key=lambda mistake: -len(mistake.text))
+    return {
+        "stopped wrongly": [mistake for mistake in by_length if mistake.reason][:count],
+        "passed wrongly": [mistake for mistake in by_length if not mistake.reason][:count],
+    }
+
+
+def _as_json(evaluation: Evaluation, mistakes: int) -> dict[str, object]:
+    return {
+        "filter": evaluation.filter,
+        "data": evaluation.data,
+        "overall": evaluation.overall.figures(),
+        "groups": {
+            column: {name: one.figures() for name, one in groups.items()}
+            for column, groups in evaluation.groups.items()
+        },
+        "mistakes": {
+            kind: [{"text": one.text, "label": one.label, "reason": one.reason} for one in shown]
+            for kind, shown in _worst(evaluation, mistakes).items()
+        },
+    }
+
+
+def _printable(text: str) -> str:
+    """Hostile text for a terminal: one line, no control characters, not too long."""
+    shown = "".join(c if c.isprintable() else " " for c in text)
+    return shown if len(shown) <= _SHOWN_CHARACTERS else shown[: _SHOWN_CHARACTERS - 1] + "…"
