@@ -4,7 +4,6 @@ What does not belong here: what the events are (`relay`, `labeler`).
 Source: the event stream specification (atproto.com/specs/event-stream).
 """
 
-import asyncio
 from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
@@ -15,10 +14,8 @@ from libipld import decode_car, decode_dag_cbor_multi, encode_dag_cbor
 from bsky_assets.sandbox.faults import StreamFaults
 from bsky_assets.sandbox.frames import FrameLog, error, info, renumbered, too_big
 from bsky_assets.sandbox.http_faults import HttpFaults
-from bsky_assets.sandbox.serving import Broadcast, Message, Start
-
-_ENCODED_AT_ONCE = 64
-_HIGHEST_CURSOR = 2**63
+from bsky_assets.sandbox.serving import Broadcast, Message, Start, cursor_of, refuse
+from bsky_assets.sandbox.xrpc import XrpcError
 
 
 class FrameMessages:
@@ -31,10 +28,7 @@ class FrameMessages:
 
     async def read(self, start: int, stop: int) -> Sequence[Message]:
         """The frames from `start` to `stop`, exclusive."""
-        while (encoded := self._log.encoded) < stop:
-            self._log.encode(min(stop, encoded + _ENCODED_AT_ONCE))
-            await asyncio.sleep(0)
-        return self._log.read(start, stop)
+        return await self._log.read(start, stop)
 
     def number(self, position: int) -> int:
         """The sequence number of the frame at `position`."""
@@ -71,6 +65,7 @@ class EventStream(Broadcast):
         log: FrameLog[Any],
         seqs: Sequence[int],
         *,
+        lowest_cursor: int = 0,
         rate: float | None = None,
         backlog: int | None = None,
         faults: StreamFaults | None = None,
@@ -78,22 +73,23 @@ class EventStream(Broadcast):
     ) -> None:
         """Serve the frames of `log`, with their numbers, which rise.
 
-        Of the frames that have happened, the last `backlog` are kept; None is all.
+        Of the frames that have happened, the last `backlog` are kept; None is all. After
+        `lowest_cursor` none is missing but those that are no longer kept.
         """
         super().__init__(len(seqs), rate=rate, faults=faults, http_faults=http_faults)
         self.backlog = backlog
         self._messages = FrameMessages(log, seqs)
         self._seqs = seqs
+        self._lowest_cursor = lowest_cursor
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer a request for the stream."""
-        if (refusal := await self.meet(request)) is not None:
-            return refusal
-        text = request.query.get("cursor")
-        if text is not None and not (text.isascii() and text.isdecimal() and len(text) < 20):
-            body = {"error": "InvalidRequest", "message": "Error: cursor must be an integer"}
-            return web.json_response(body, status=400)
-        cursor = None if text is None else min(int(text), _HIGHEST_CURSOR)
+        if (refused := await self.meet(request)) is not None:
+            return refused
+        try:
+            cursor = cursor_of(request)
+        except XrpcError as invalid:
+            return refuse(invalid)
         return await self.serve(request, self._messages, self._start(cursor))
 
     def _start(self, cursor: int | None) -> Start:
@@ -107,7 +103,7 @@ class EventStream(Broadcast):
         # What a cursor names has happened, even if it was a sandbox before this that served it.
         self.pace.reach(position)
         oldest = 0 if self.backlog is None else max(0, self.pace.head - self.backlog)
-        if position < oldest or (self._seqs and seen < self._seqs[0] - 1):
+        if position < oldest or seen < self._lowest_cursor:
             text = "Requested cursor exceeded limit. Possibly missing events"
             return Start(max(position, oldest), (info("OutdatedCursor", text),))
         return Start(position)

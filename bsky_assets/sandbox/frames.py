@@ -6,6 +6,7 @@ Source: the event stream specification; lexicons com.atproto.sync.subscribeRepos
 com.atproto.label.subscribeLabels.
 """
 
+import asyncio
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -20,6 +21,7 @@ from bsky_assets.sandbox.repo import Cid, Repo, Tree, car, cid_of, signed_commit
 IN_MEMORY = 192 * 2**20
 """Bytes of frames that are kept in memory; beyond, they are in a file without a name."""
 
+_ENCODED_AT_ONCE = 64
 _MESSAGE, _ERROR = 1, -1
 
 T = TypeVar("T")
@@ -197,25 +199,23 @@ class FrameLog(Generic[T]):
         self._ends = array("q", [0])
         self._file = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - closed by `close`
 
-    @property
-    def encoded(self) -> int:
-        """How many are encoded so far."""
-        return len(self._ends) - 1
-
-    def encode(self, stop: int) -> None:
-        """Encode up to the event at place `stop`, exclusive."""
-        frames = [self._encode(self._events[place]) for place in range(self.encoded, stop)]
-        self._file.seek(self._ends[-1])
-        self._file.write(b"".join(frames))
-        for frame in frames:
-            self._ends.append(self._ends[-1] + len(frame))
-
-    def read(self, start: int, stop: int) -> list[bytes]:
-        """The frames of the events from `start` to `stop`, exclusive, which are encoded."""
+    async def read(self, start: int, stop: int) -> list[bytes]:
+        """The frames of the events from `start` to `stop`, exclusive."""
+        while (encoded := len(self._ends) - 1) < stop:
+            self._encode_to(min(stop, encoded + _ENCODED_AT_ONCE))
+            await asyncio.sleep(0)
         ends, first = self._ends, self._ends[start]
         self._file.seek(first)
         data = self._file.read(ends[stop] - first)
         return [data[ends[at] - first : ends[at + 1] - first] for at in range(start, stop)]
+
+    def _encode_to(self, stop: int) -> None:
+        encoded = len(self._ends) - 1
+        frames = [self._encode(self._events[place]) for place in range(encoded, stop)]
+        self._file.seek(self._ends[-1])
+        self._file.write(b"".join(frames))
+        for frame in frames:
+            self._ends.append(self._ends[-1] + len(frame))
 
     def close(self) -> None:
         """Give up what is kept."""

@@ -38,10 +38,12 @@ class Relay:
         `records`: DID, path and CID of what repositories had before. `rate`: events a second.
         `backlog`: how many of the events that happened are kept; None is all.
         """
-        self._log = FrameLog(events, FrameEncoder(records).encode)
+        self.frames = FrameLog(events, FrameEncoder(records).encode)
+        """All that it has to send, by place, as it is without faults."""
         self.stream = EventStream(
-            self._log,
+            self.frames,
             range(events[0].seq, events[0].seq + len(events)),
+            lowest_cursor=events[0].seq - 1,
             rate=rate,
             backlog=backlog,
             faults=faults,
@@ -63,7 +65,7 @@ class Relay:
         return app
 
     async def _close(self, _app: web.Application) -> None:
-        self._log.close()
+        self.frames.close()
 
 
 async def _health(_request: web.Request) -> web.Response:

@@ -18,6 +18,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from bsky_assets.sandbox.faults import DAMAGE, Fault, Injected, StreamFaults, StreamInjector, Strike
 from bsky_assets.sandbox.http_faults import FaultInjector, HttpFaults, Refused
+from bsky_assets.sandbox.xrpc import XrpcError
 
 Message = bytes | str
 
@@ -45,8 +46,8 @@ class Messages(Protocol):
     def too_big(self, message: Message) -> Message | None:
         """A commit without what it did; None if it is no commit."""
 
-    def error(self, name: str, text: str) -> Message:
-        """An error, to be sent before the stream is closed."""
+    def error(self, name: str, text: str) -> Message | None:
+        """An error, to be sent before the stream is closed; None if there is no such message."""
 
 
 class Pace:
@@ -115,6 +116,25 @@ class _Over(Exception):
     """The stream closes the connection, unless it already cut it."""
 
 
+def cursor_of(request: web.Request) -> int | None:
+    """The cursor in a request for a stream; None if there is none.
+
+    Raises:
+        XrpcError: it is no number, or does not fit into 64 bits.
+    """
+    if (text := request.query.get("cursor")) is None:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) < 20 and int(text) < 2**63):
+        raise XrpcError.invalid_request("Error: cursor must be an integer")
+    return int(text)
+
+
+def refuse(error: XrpcError) -> web.Response:
+    """The answer to a request that did not become a WebSocket."""
+    body = {"error": error.error, "message": error.message}
+    return web.json_response(body, status=error.status, headers=error.headers)
+
+
 class Broadcast:
     """Serves one stream to any number of consumers."""
 
@@ -145,8 +165,8 @@ class Broadcast:
             if (status := self.injector.refusal()) is not None:
                 raise Refused(status)
         except Refused as refused:
-            body = {"error": "SandboxFault", "message": f"refused with {refused.status}"}
-            return web.json_response(body, status=refused.status, headers=refused.headers)
+            message = f"refused with {refused.status}"
+            return refuse(XrpcError(refused.status, "SandboxFault", message, refused.headers))
         return None
 
     async def serve(
@@ -320,7 +340,8 @@ async def _end(connection: _Connection, fault: Fault) -> None:
         connection.request.transport.abort()
     elif fault is Fault.CONSUMER_TOO_SLOW:
         text = "the consumer does not keep up with the stream"
-        await connection.send(connection.messages.error("ConsumerTooSlow", text))
+        if (error := connection.messages.error("ConsumerTooSlow", text)) is not None:
+            await connection.send(error)
     elif fault in (Fault.STALL, Fault.SILENCE):
         connection.answers_pings = fault is Fault.STALL
         await asyncio.sleep(_FOREVER)
