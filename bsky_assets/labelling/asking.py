@@ -197,7 +197,7 @@ class Asking:
             self._count("busy")
             self._stop_if_gone(busy, self._policy.busy_patience)
             self._put(batch, wait := self._pause(busy.retry_after))
-            await asyncio.sleep(wait)
+            await self._limit.rest(wait)
         except TimedOut as failure:
             self._limit.refused()
             self._count("timed_out")
@@ -206,7 +206,7 @@ class Asking:
             self._count("no_connection")
             self._stop_if_gone(failure)
             self._put(batch, wait := self._pause_without_connection())
-            await asyncio.sleep(wait)
+            await self._limit.rest(wait)
         except (ServerFailed, TooLong, Declined) as failure:
             self._limit.accepted()
             self._count(_code(failure))

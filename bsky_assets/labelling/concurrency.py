@@ -1,8 +1,8 @@
 """How many requests are in flight: as many as the server bears, under a ceiling.
 
 Begins low and grows with every answer until the server first refuses; from then on it grows by
-one a round. It is cut back only when the smoothed share of refusals is high: a server at its
-limit refuses a few now and then, and cutting back for each of them leaves it idle.
+one a round. It is cut back only when the smoothed share of refusals is high, since a server at
+its limit refuses a few now and then, and towards what the server was busy with when it refused.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ CUT_ABOVE = 0.15
 _CUT_TO = 0.75
 _WEIGHT = 0.05
 """Of one outcome in the smoothed share."""
+_WEIGHT_OF_BORNE = 0.2
 
 
 class AdaptiveLimit:
@@ -29,6 +30,8 @@ class AdaptiveLimit:
         self._refusals = 0.0
         self._refused_before = False
         self._outcomes_until_cut = 0
+        self._resting = 0
+        self._borne = 0.0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
@@ -65,12 +68,24 @@ class AdaptiveLimit:
     def refused(self) -> None:
         """The server turned a request away because it was busy, or did not answer in time."""
         self._note(refused=True)
+        # The server was busy with all others that are waiting for an answer: so much it bears.
+        borne = self._in_flight - self._resting - 1
+        self._borne += (borne - self._borne) * (_WEIGHT_OF_BORNE if self._refused_before else 1)
         self._refused_before = True
         if self._refusals > CUT_ABOVE and self._outcomes_until_cut <= 0:
-            self._limit = max(1.0, self._limit * _CUT_TO)
+            gentle = min(self._limit - 1, self._borne + 1)
+            self._limit = max(1.0, self._limit * _CUT_TO, gentle)
             self.lowest = min(self.lowest, self.limit)
             self._refusals = CUT_ABOVE / 2
             self._outcomes_until_cut = self._in_flight
+
+    async def rest(self, seconds: float) -> None:
+        """Back off for so long, keeping the slot."""
+        self._resting += 1
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self._resting -= 1
 
     def _note(self, *, refused: bool) -> None:
         self._refusals += _WEIGHT * (refused - self._refusals)

@@ -5,13 +5,15 @@ for `asking`, and finding out what the server is, which is for `preflight`.
 """
 
 import asyncio
+import base64
+import json
 import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import httpx2
 import openai
@@ -96,8 +98,8 @@ class Endpoint:
 
     def __init__(self, settings: Settings, connections: int) -> None:
         """Look at the endpoint of `settings`; up to `connections` requests can be in flight."""
-        self.url = settings.llm_base_url
-        self.host = host_of(settings.llm_base_url)
+        self.url, self._headers = _without_credentials(settings.llm_base_url)
+        self.host = host_of(self.url)
         # One session for the SDK and the few requests that it does not know.
         self.http = DefaultAioHttpClient(
             limits=httpx2.Limits(
@@ -105,7 +107,8 @@ class Endpoint:
             )
         )
         self.client = AsyncOpenAI(
-            base_url=settings.llm_base_url,
+            base_url=self.url,
+            default_headers=self._headers,
             api_key=settings.llm_api_key.get_secret_value() or "not-needed",
             max_retries=0,
             http_client=self.http,
@@ -145,21 +148,23 @@ class Endpoint:
             raise NoConnection(_cause(error)) from None
         except openai.APIError as error:
             raise ServerFailed(f"unreadable response: {type(error).__name__}") from None
-        except ValueError:
+        except (json.JSONDecodeError, UnicodeDecodeError):
             raise ServerFailed("unreadable response: not JSON") from None
         return _reply(completion, time.monotonic() - started)
 
     async def get_json(self, url: str) -> Any:
         """The JSON at `url` on this server, or None where there is none."""
         try:
+            headers = {**self.client.auth_headers, **self._headers}
             async with asyncio.timeout(CONNECT_SECONDS):
-                response = await self.http.get(url, headers=self.client.auth_headers)
+                response = await self.http.get(url, headers=headers)
             return response.json() if response.is_success else None
         except (TimeoutError, ValueError, httpx2.HTTPError):
             return None
 
     def _failure(self, error: openai.APIStatusError) -> Exception:
-        status, said = error.status_code, shorten(error.message)
+        status = error.status_code
+        said = shorten(error.message.replace(self.client.api_key, "***"))
         if error.code == "insufficient_quota":
             return EndpointRefuses(f"{self.host}: the account's quota is used up; {said}")
         if status in (429, 503, 529):
@@ -178,6 +183,16 @@ class Endpoint:
         if status == 413 or _TOO_LONG.search(said):
             return TooLong(f"{status}: {said}")
         return Declined(f"{status}: {said}")
+
+
+def _without_credentials(url: str) -> tuple[str, dict[str, str]]:
+    """The URL, and the header that says what a user name and password in it said."""
+    parts = urlsplit(url)
+    given, separator, host = parts.netloc.rpartition("@")
+    if not separator:
+        return url, {}
+    encoded = base64.b64encode(unquote(given).encode()).decode()
+    return parts._replace(netloc=host).geturl(), {"Authorization": f"Basic {encoded}"}
 
 
 def host_of(url: str) -> str:

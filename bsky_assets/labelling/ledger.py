@@ -196,10 +196,12 @@ class Ledger:
     def last_digest(self, con: duckdb.DuckDBPyConnection, model: str) -> str | None:
         """What identified the weights of `model` when it last answered; None if not known."""
         self.relation(con).create_view("ledger_all", replace=True)
-        found = con.execute(
-            "SELECT arg_max(model_digest, answered_at) FROM ledger_all WHERE model = ?", [model]
-        ).fetchone()
-        return found[0] if found else None
+        found = con.sql(
+            "SELECT arg_max(model_digest, answered_at) FROM ledger_all WHERE model = ?",
+            params=[model],
+        ).fetchall()
+        digest: str | None = found[0][0]
+        return digest
 
     def _folder(self, row: type[Row], day: date) -> Path:
         return self.root / row.asset / f"sync_day={day.isoformat()}"
