@@ -6,12 +6,15 @@ band of the sketch are compared, and those alike enough make a campaign if enoug
 them. Source: A. Broder, On the resemblance and containment of documents, 1997.
 """
 
+from dataclasses import dataclass
+
 import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from bsky_assets.filters.config import SpamConfig
+from bsky_assets.filters.spam import CAMPAIGN
 
 PRIORITY = 3
 _BATCH_ROWS = 65_536
@@ -24,37 +27,69 @@ _LINKS_NAMES_NUMBERS = r"https?://\S+|[@#]\S+|[0-9\s]+"
 _SEEDS = np.random.default_rng(20_260_308).integers(1, 2**63, _HASHES, dtype=np.uint64) * 2 + 1
 
 
+@dataclass(frozen=True)
+class _Sketched:
+    """Texts long enough to compare, each by its row in the day."""
+
+    rows: np.ndarray
+    authors: np.ndarray
+    hosts: np.ndarray
+    """A number for the host that the post links to; 0 for none, and where it says no more than
+    the title of what it links to, as posts made by a share button do."""
+    sketches: np.ndarray
+
+
 def add_facts(con: duckdb.DuckDBPyConnection, config: SpamConfig) -> None:
     """Add a fact for each post of `day_posts` that is part of a campaign.
 
+    One that leads to the same host as the others is spam; of the rest the fact is evidence.
     Reads the view `day_posts`, fills the table `facts`.
     """
-    rows, authors, sketches = _sketch_day(con, config.campaign_characters)
-    members = np.unique(
-        np.concatenate([_members(authors, sketches, band, config) for band in range(_BANDS)])
-    )
-    con.register("members", pa.table({"row": rows[members]}))
-    con.execute(f"INSERT INTO facts SELECT row, 'spam', 'rule:campaign', {PRIORITY} FROM members")
-    con.unregister("members")
+    texts = _sketch_day(con, config.campaign_characters)
+    found = [_members(texts, band, config) for band in range(_BANDS)]
+    for linked, name in ((True, "spam"), (False, CAMPAIGN)):
+        members = np.unique(np.concatenate([one[linked] for one in found]))
+        con.register("members", pa.table({"row": texts.rows[members]}))
+        con.execute(
+            f"INSERT INTO facts SELECT row, '{name}', 'rule:campaign', {PRIORITY} FROM members"
+        )
+        con.unregister("members")
 
 
-def _sketch_day(
-    con: duckdb.DuckDBPyConnection, characters: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows long enough to compare, a number for each one's author, and the sketches."""
+def _sketch_day(con: duckdb.DuckDBPyConnection, characters: int) -> _Sketched:
     reader = con.sql(
-        "SELECT row, hash(author.did) AS author, record.text AS text FROM day_posts "
-        f"WHERE strlen(record.text) >= {characters}"
+        f"""
+        SELECT row, author, text, CASE WHEN host = '' THEN 0 ELSE hash(host) END AS host
+        FROM (
+            SELECT row, hash(author.did) AS author, record.text AS text, CASE
+                WHEN contains(lower(record.text), lower(record.embed.link_title)) THEN ''
+                ELSE regexp_extract(
+                    coalesce(
+                        record.embed.link_uri, regexp_extract(record.text, 'https?://\\S+')
+                    ),
+                    '^https?://([^/?#]+)', 1
+                )
+            END AS host
+            FROM day_posts WHERE strlen(record.text) >= {characters}
+        )
+        """
     ).to_arrow_reader(_BATCH_ROWS)
-    rows, authors, sketches = [np.empty(0, np.int64)], [np.empty(0, np.uint64)], []
-    sketches = [np.empty((0, _HASHES), np.uint32)]
+    parts = [
+        (
+            np.empty(0, np.int64),
+            np.empty(0, np.uint64),
+            np.empty(0, np.uint64),
+            np.empty((0, _HASHES), np.uint32),
+        )
+    ]
     for batch in reader:
         plain = pc.replace_substring_regex(batch["text"], _LINKS_NAMES_NUMBERS, " ")
         long_enough = pc.greater_equal(pc.binary_length(plain), characters)
-        rows.append(batch["row"].filter(long_enough).to_numpy())
-        authors.append(batch["author"].filter(long_enough).to_numpy())
-        sketches.append(sketch(pc.utf8_lower(plain.filter(long_enough))))
-    return np.concatenate(rows), np.concatenate(authors), np.concatenate(sketches)
+        rows, authors, hosts = (
+            batch[name].filter(long_enough).to_numpy() for name in ("row", "author", "host")
+        )
+        parts.append((rows, authors, hosts, sketch(pc.utf8_lower(plain.filter(long_enough)))))
+    return _Sketched(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def sketch(texts: pa.StringArray) -> np.ndarray:
@@ -84,21 +119,31 @@ def sketch(texts: pa.StringArray) -> np.ndarray:
     return result
 
 
-def _members(
-    authors: np.ndarray, sketches: np.ndarray, band: int, config: SpamConfig
-) -> np.ndarray:
-    """The texts (by position) that belong to a campaign as this band of the sketch sees it."""
+def _members(texts: _Sketched, band: int, config: SpamConfig) -> dict[bool, np.ndarray]:
+    """The texts (by position) that belong to a campaign as this band of the sketch sees it.
+
+    Under true those of campaigns whose accounts lead to one host, under false the others.
+    """
     width = _HASHES // _BANDS
-    rows = np.ascontiguousarray(sketches[:, band * width : (band + 1) * width])
+    rows = np.ascontiguousarray(texts.sketches[:, band * width : (band + 1) * width])
     keys = rows.astype(np.uint64) @ _SEEDS[:width]
     order = np.argsort(keys, kind="stable")
-    bounds = np.flatnonzero(np.diff(keys[order])) + 1
-    edges = np.concatenate([[0], bounds, [len(order)]])
-    members = [np.empty(0, np.int64)]
+    edges = np.concatenate([[0], np.flatnonzero(np.diff(keys[order])) + 1, [len(order)]])
+    members = {linked: [np.empty(0, np.int64)] for linked in (True, False)}
     for place in np.flatnonzero(np.diff(edges) >= config.campaign_accounts):
         group = order[edges[place] : edges[place + 1]]
-        alike = (sketches[group] == sketches[group[0]]).mean(axis=1)
+        alike = (texts.sketches[group] == texts.sketches[group[0]]).mean(axis=1)
         chosen = group[alike >= config.campaign_similarity]
-        if len(np.unique(authors[chosen])) >= config.campaign_accounts:
-            members.append(chosen)
-    return np.concatenate(members)
+        if len(np.unique(texts.authors[chosen])) >= config.campaign_accounts:
+            leading = _leading(texts, chosen, config.campaign_accounts)
+            members[True].append(leading)
+            members[False].append(np.setdiff1d(chosen, leading))
+    return {linked: np.concatenate(parts) for linked, parts in members.items()}
+
+
+def _leading(texts: _Sketched, chosen: np.ndarray, accounts: int) -> np.ndarray:
+    """Those of `chosen` that lead to a host to which enough of their accounts lead."""
+    pairs = np.unique(np.stack([texts.hosts[chosen], texts.authors[chosen]]), axis=1)
+    hosts, counts = np.unique(pairs[0], return_counts=True)
+    wanted = hosts[(counts >= accounts) & (hosts != 0)]
+    return chosen[np.isin(texts.hosts[chosen], wanted)]

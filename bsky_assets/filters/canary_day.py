@@ -70,7 +70,7 @@ CANARIES: tuple[AccountCanary, ...] = (
         "bully", "hate_speech", "label:intolerant account", labels=[_label("intolerant")]
     ),
     *(
-        AccountCanary(f"advertiser{n}", "spam", "rule:campaign", [_ADVERT.format(n)])
+        AccountCanary(f"advertiser{n}", "campaign", "rule:campaign", [_ADVERT.format(n)])
         for n in range(6)
     ),
 )  # fmt: skip

@@ -82,6 +82,7 @@ class SpamConfig(_Section):
     scam_score: int = Field(ge=1)
     campaign_accounts: int = Field(ge=2)
     campaign_characters: int = Field(ge=16)
+    campaign_characters_alone: int = Field(ge=16)
     campaign_similarity: float = Field(gt=0, lt=1)
 
 

@@ -1,7 +1,8 @@
 """What only the whole day can tell of a post, gathered before the filters run.
 
 Each source of facts (`moderation`, `accounts`, `campaigns`) adds rows of post, filter and reason.
-The columns of a batch come from them: for each filter a reason to stop the post, or null.
+The columns of a batch come from them: for each filter a reason to stop the post, or null, and
+one for what is evidence and no reason yet.
 What does not belong here: how a source finds its facts.
 """
 
@@ -17,6 +18,7 @@ from bsky_assets.contracts import ConsolidatedPost, RawModerationLabel
 from bsky_assets.filters import accounts, campaigns, moderation
 from bsky_assets.filters.config import FilterConfig
 from bsky_assets.filters.posts import fact_column
+from bsky_assets.filters.spam import CAMPAIGN
 from bsky_assets.storage.lake import Lake
 from bsky_assets.sync_day import look_back
 
@@ -67,7 +69,7 @@ def facts_of_views(
     moderation.add_facts(con, config.labels, trusted, at)
     accounts.add_facts(con, config.bot)
     campaigns.add_facts(con, config.spam)
-    return {name: _rows(con, name) for name in config.order}
+    return {name: _rows(con, name) for name in (*config.order, CAMPAIGN)}
 
 
 def _rows(con: duckdb.DuckDBPyConnection, name: str) -> tuple[np.ndarray, pa.StringArray]:

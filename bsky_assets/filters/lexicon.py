@@ -1,11 +1,14 @@
 """Word lists: read from their files, and made into patterns that Arrow and Python both take."""
 
+import re
 import tomllib
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
 from bsky_assets.filters.config import LEXICON
+
+_LETTER = re.compile(r"\w")
 
 
 class EmptyWordList(ValueError):
@@ -43,9 +46,12 @@ def any_of(terms: Iterable[str]) -> str:
     """A pattern that matches one of `terms` as whole words.
 
     A term is a regular expression fragment in lower case; a space in it matches white space, a
-    hyphen or an underscore, or nothing.
+    hyphen or an underscore, or nothing. A term of signs alone, such as an emoji, matches anywhere.
     """
     fragments = sorted({term.replace(" ", r"[\s_-]*") for term in terms}, key=len, reverse=True)
     if not fragments:
         raise EmptyWordList("a pattern of no words would match everything")
-    return rf"\b(?:{'|'.join(fragments)})\b"
+    signs = [fragment for fragment in fragments if not _LETTER.search(fragment)]
+    with_letters = [fragment for fragment in fragments if _LETTER.search(fragment)]
+    parts = [rf"\b(?:{'|'.join(with_letters)})\b"] if with_letters else []
+    return "|".join([*parts, *signs])

@@ -16,6 +16,8 @@ from bsky_assets.filters.posts import Posts
 from bsky_assets.filters.unmask import Unmasker
 from bsky_assets.filters.verdicts import Verdicts, first_reason
 
+_PART = "\x1f"
+"""Stands between a text and what is around it: each is judged by its own context."""
 _SUGGESTIVE_ALONE = 3
 _SUGGESTIVE_WITH_INVITATION = 2
 
@@ -36,7 +38,7 @@ class NsfwFilter:
 
     def judge(self, posts: Posts) -> Verdicts:
         """Stop posts with a label, or with terms that their context does not excuse."""
-        content = pc.binary_join_element_wise(posts.folded, posts.surroundings, "\n")
+        content = pc.binary_join_element_wise(posts.folded, posts.surroundings, _PART)
         content = self._unmask(content)
         suspects = np.flatnonzero(
             pc.match_substring_regex(content, self._any).to_numpy(zero_copy_only=False)
@@ -44,10 +46,12 @@ class NsfwFilter:
         reasons: list[str | None] = [None] * len(posts)
         chosen = content.take(pa.array(suspects)).to_pylist()
         for place, text in zip(suspects.tolist(), chosen, strict=True):
-            reasons[place] = self._reason(text)
+            found = (self._reason(part) for part in text.split(_PART))
+            reasons[place] = next(filter(None, found), None)
         return Verdicts(first_reason(posts.facts(self.name), pa.array(reasons, pa.string())))
 
     def _reason(self, text: str) -> str | None:
+        """Why a text is not safe for work, if it is not."""
         text = self._patterns["exceptions"].sub(" ", text)
         explicit = {match.group() for match in self._patterns["explicit"].finditer(text)}
         suggestive = {match.group() for match in self._patterns["suggestive"].finditer(text)}

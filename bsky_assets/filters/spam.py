@@ -15,7 +15,13 @@ from bsky_assets.filters.lexicon import EmptyWordList, any_of, lexicon, words
 from bsky_assets.filters.posts import Posts
 from bsky_assets.filters.verdicts import Verdicts, first_reason
 
+CAMPAIGN = "campaign"
+"""The fact that many accounts post about the same text."""
+
+_PART = "\x1f"
+"""Stands between a text and what is around it."""
 _HASHTAG = r"(?:^|[^\w&/])#[\p{L}\p{N}_]*\p{L}"
+_TAGS_AND_LINKS = re.compile(r"[#@]\S+|https?://\S+")
 _MENTION = r"(?:^|[\s(])@[a-z0-9][\w.\-]*\.[a-z]+"
 _WORD = r"\p{L}[\p{L}\p{M}'’]*"
 _BOUNDARY = r"(?<![a-z0-9])(?:{})(?![a-z])"
@@ -50,7 +56,7 @@ class SpamFilter:
                 posts.facts(self.name),
                 self._short_links(posts),
                 self._stuffing(posts),
-                self._scams(posts),
+                *self._scams(posts),
             )
         )
 
@@ -72,24 +78,27 @@ class SpamFilter:
         reasons[addressed >= config.mentions] = "rule:mention_stuffing"
         return pa.array(reasons, pa.string())
 
-    def _scams(self, posts: Posts) -> pa.StringArray:
-        """Texts that show enough signs of a scam."""
-        content = pc.binary_join_element_wise(posts.folded, posts.surroundings, "\n")
-        suspects = np.flatnonzero(
-            pc.match_substring_regex(content, self._heavy).to_numpy(zero_copy_only=False)
-        )
-        reasons: list[str | None] = [None] * len(posts)
-        for place, text in zip(
-            suspects.tolist(), content.take(pa.array(suspects)).to_pylist(), strict=True
-        ):
-            reasons[place] = self._scam(text)
-        return pa.array(reasons, pa.string())
+    def _scams(self, posts: Posts) -> tuple[pa.StringArray, pa.StringArray]:
+        """Texts that show enough signs of a scam, and those of campaigns that show any."""
+        content = pc.binary_join_element_wise(posts.folded, posts.surroundings, _PART)
+        in_campaign = pc.is_valid(posts.facts(CAMPAIGN)).to_numpy(zero_copy_only=False)
+        heavy = pc.match_substring_regex(content, self._heavy).to_numpy(zero_copy_only=False)
+        scams: list[str | None] = [None] * len(posts)
+        campaigns: list[str | None] = [None] * len(posts)
+        suspects = np.flatnonzero(heavy | in_campaign)
+        texts = content.take(pa.array(suspects)).to_pylist()
+        for place, text in zip(suspects.tolist(), texts, strict=True):
+            shown = [(weight, name) for weight, name, sign in self._signs if sign.search(text)]
+            if sum(weight for weight, _ in shown) >= self._config.scam_score:
+                scams[place] = f"rule:scam_{max(shown)[1]}"
+            elif in_campaign[place] and (shown or self._is_long(text)):
+                campaigns[place] = "rule:campaign"
+        return pa.array(scams, pa.string()), pa.array(campaigns, pa.string())
 
-    def _scam(self, text: str) -> str | None:
-        shown = [(weight, name) for weight, name, sign in self._signs if sign.search(text)]
-        if sum(weight for weight, _ in shown) < self._config.scam_score:
-            return None
-        return f"rule:scam_{max(shown)[1]}"
+    def _is_long(self, text: str) -> bool:
+        """Whether a text is so long that nobody writes it like somebody else."""
+        written = _TAGS_AND_LINKS.sub("", text.partition(_PART)[0])
+        return len(written) >= self._config.campaign_characters_alone
 
 
 def _signs_pattern(terms: list[str]) -> str:
