@@ -3,8 +3,10 @@
 import base64
 import json
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -28,7 +30,7 @@ LABELER = "did:plc:bbbbbbbbbbbbbbbbbbbbbbbb"
 
 
 def label(uri: str, val: str, **fields: Any) -> SandboxLabel:
-    common = {"seq": 1, "src": LABELER, "cid": None, "neg": False, "exp": None}
+    common: dict[str, Any] = {"seq": 1, "src": LABELER, "cid": None, "neg": False, "exp": None}
     cts = "2026-11-20T10:00:00.000Z"
     return SandboxLabel(**common | {"uri": uri, "val": val, "cts": cts} | fields)
 
@@ -198,6 +200,45 @@ def test_pages_overlap_and_lose_nothing(url: str, limit: int) -> None:
 def test_every_page_keeps_to_the_lexicon_to_the_letter(url: str) -> None:
     for page in pages(url, limit=100):
         get_or_create(page, lexicon.AppBskyFeedGetFeed.Response, strict_string_format=True)
+
+
+@pytest.mark.real_data
+def test_views_have_the_fields_that_an_appview_gives_them(
+    items: list[dict[str, Any]], real_data: Path
+) -> None:
+    """Fields are those of any captured answer; which are always there, of today's AppView."""
+
+    def captured(folders: str) -> dict[str, list[set[str]]]:
+        paths = real_data.glob(f"feeds/{folders}/*.json")
+        return views_in([json.loads(path.read_text()) for path in paths])
+
+    ours, known, todays = views_in(items), captured("a*"), captured("appview-*")
+    assert len(todays.keys() & ours.keys()) > 15
+    for kind in known.keys() & ours.keys():
+        assert set().union(*ours[kind]) <= set().union(*known[kind]), kind
+    for kind in todays.keys() & ours.keys():
+        if len(todays[kind]) >= 5:
+            always = set.intersection(*todays[kind]) - {"viewer"}
+            assert all(always <= fields for fields in ours[kind]), kind
+
+
+def views_in(value: Any, member_of: str = "") -> dict[str, list[set[str]]]:
+    """The fields of each view in `value`, by its $type or the place in which it is."""
+    found: dict[str, list[set[str]]] = defaultdict(list)
+    if isinstance(value, list):
+        parts = [(part, member_of) for part in value]
+    elif isinstance(value, dict):
+        parts = [(part, name) for name, part in value.items() if name not in ("record", "value")]
+        parts += [(part, "") for name, part in value.items() if name in ("record", "value")]
+        kind = str(value.get("$type", "author" if member_of == "by" else member_of))
+        if "#" in kind or kind in ("post", "author", "reply", "external"):
+            found[kind].append(value.keys() - {"$type"})
+    else:
+        return {}
+    for part, name in parts:
+        for kind, views in views_in(part, name).items():
+            found[kind] += views
+    return found
 
 
 def test_the_record_comes_back_as_it_was_written(items: list[dict[str, Any]]) -> None:

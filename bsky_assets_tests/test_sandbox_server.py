@@ -81,27 +81,31 @@ def test_an_account_can_log_in_to_the_private_feed(sandbox: Sandbox) -> None:
     assert feed[0].post.uri == sandbox.world.feed_items[0].uri
 
 
-def test_relay_and_labeler_serve_every_event_and_label(sandbox: Sandbox) -> None:
-    async def count(url: str, expected: int) -> int:
+def test_each_stream_serves_all_that_happened(sandbox: Sandbox) -> None:
+    async def count(url: str, kind: aiohttp.WSMsgType, expected: int) -> int:
         """Messages that come, until there is none for a while after as many as expected."""
         received = 0
         async with (
             aiohttp.ClientSession() as session,
-            session.ws_connect(f"{url}?cursor=0", max_msg_size=0) as connection,
+            session.ws_connect(url, max_msg_size=0) as connection,
         ):
             with contextlib.suppress(TimeoutError):
                 while True:
                     message = await connection.receive(10 if received < expected else 0.3)
-                    received += message.type is aiohttp.WSMsgType.BINARY
+                    received += message.type is kind
         return received
 
-    repos = f"{sandbox.relay_url}/xrpc/com.atproto.sync.subscribeRepos"
-    labels = f"{sandbox.labeler_url}/xrpc/com.atproto.label.subscribeLabels"
-    batches = len({label.seq for label in sandbox.world.labels})
-    events = len(sandbox.world.events)
-    # A notice that the cursor is older than anything there comes first.
-    assert asyncio.run(count(repos, events)) in (events, events + 1)
-    assert asyncio.run(count(labels, batches)) in (batches, batches + 1)
+    world, binary = sandbox.world, aiohttp.WSMsgType.BINARY
+    repos = f"{sandbox.relay_url}/xrpc/com.atproto.sync.subscribeRepos?cursor="
+    assert asyncio.run(count(f"{repos}{world.events[0].seq - 1}", binary, 3000)) == 3000
+    labels = f"{sandbox.labeler_url}/xrpc/com.atproto.label.subscribeLabels?cursor="
+    batches = len({label.seq for label in world.labels})
+    first = world.labels[0].seq - 1
+    assert asyncio.run(count(f"{labels}{first}", binary, batches)) == batches
+    # One message an operation, and none about a broken chain of commits.
+    messages = sum(len(event.ops) or event.kind != "sync" for event in world.events)
+    jetstream = f"{sandbox.jetstream_url}/subscribe?cursor=1"
+    assert asyncio.run(count(jetstream, aiohttp.WSMsgType.TEXT, messages)) == messages
 
 
 def test_the_endpoint_knows_every_post_of_the_world(sandbox: Sandbox) -> None:

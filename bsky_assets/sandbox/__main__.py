@@ -75,6 +75,7 @@ def _announce(sandbox: Sandbox) -> None:
     world, variables = sandbox.world, sandbox.environment()
     places = {
         "relay": sandbox.relay_url,
+        "jetstream": sandbox.jetstream_url,
         "appview": sandbox.appview_url,
         "labeler": sandbox.labeler_url,
         "llm": f"{sandbox.llm_base_url} (no language model: it knows its own posts)",

@@ -1,4 +1,4 @@
-"""The whole sandbox, running: relay, AppView, labeler and LLM on loopback.
+"""The whole sandbox, running: relay, Jetstream, AppView, labeler and LLM on loopback.
 
 They run in one background thread with an event loop of its own, so that a test, a notebook or
 a command can talk to them. What does not belong here: what any of them serves.
@@ -18,6 +18,7 @@ from libipld import encode_dag_cbor
 from bsky_assets.errors import UserError
 from bsky_assets.sandbox.appview import AppView, Feed
 from bsky_assets.sandbox.chat import MODEL
+from bsky_assets.sandbox.jetstream import Jetstream
 from bsky_assets.sandbox.labeler import Labeler
 from bsky_assets.sandbox.llm import LlmServer
 from bsky_assets.sandbox.posts import Json, to_dag
@@ -32,6 +33,7 @@ DEFAULT_PORTS: Mapping[str, int] = {
     "appview": 2581,
     "labeler": 2582,
     "llm": 2583,
+    "jetstream": 2584,
 }
 """Where the servers of the `sandbox` command listen, unless something else does."""
 
@@ -53,6 +55,7 @@ class Servers:
     """What is served; the faults of each can be set while it runs."""
 
     relay: Relay
+    jetstream: Jetstream
     appview: AppView
     labeler: Labeler
     llm: LlmServer
@@ -64,8 +67,10 @@ class Servers:
             world.feed_uri: Feed(world.feed_items),
             world.private_feed_uri: Feed(world.feed_items, needs_session=True),
         }
+        relay = Relay(world.events, _with_cids(world.records_before()), rate=rate)
         return cls(
-            relay=Relay(world.events, _with_cids(world.records_before()), rate=rate),
+            relay=relay,
+            jetstream=Jetstream(world.events, relay.frames, rate=rate),
             appview=AppView(world.posts, world.accounts, world.labels, feeds),
             labeler=Labeler(world.labels),
             llm=LlmServer(world.posts),
@@ -75,6 +80,7 @@ class Servers:
         """Each as an application, by its name in `DEFAULT_PORTS`."""
         return {
             "relay": self.relay.app(),
+            "jetstream": self.jetstream.app(),
             "appview": self.appview.app(),
             "labeler": self.labeler.app(),
             "llm": self.llm.app(),
@@ -140,6 +146,11 @@ class Sandbox:
     def relay_url(self) -> str:
         """Host of com.atproto.sync.subscribeRepos."""
         return f"ws://{HOST}:{self._ports['relay']}"
+
+    @property
+    def jetstream_url(self) -> str:
+        """The same events as JSON, for BSKY_JETSTREAM_URL."""
+        return f"ws://{HOST}:{self._ports['jetstream']}"
 
     @property
     def appview_url(self) -> str:
@@ -231,5 +242,6 @@ class Sandbox:
         return found
 
     async def _close(self) -> None:
-        for runner in self._runners:
+        # The relay goes last of all: the Jetstream has its events from there.
+        for runner in reversed(self._runners):
             await runner.cleanup()
