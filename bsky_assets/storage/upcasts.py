@@ -17,7 +17,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bsky_assets.contracts import Row, arrow_schema, changes
+from bsky_assets.contracts import Row, arrow_schema, changes, columns
 from bsky_assets.contracts.changes import Dropped, Made
 from bsky_assets.storage.shape import ContractViolation, check, has_shape, shape
 
@@ -128,6 +128,7 @@ class _Upcast:
         stated = [change for change in self.stated if self.row.asset in change.assets]
         self.made = [change for change in stated if isinstance(change, Made)]
         self.dropped = [change for change in stated if isinstance(change, Dropped)]
+        self.required = {column.name for column in columns(self.row) if not column.nullable}
 
     def columns(self) -> list[str]:
         """The SELECT list, once it is sure that no column of the file goes unnoticed."""
@@ -166,7 +167,7 @@ class _Upcast:
     def _absent(self, scopes: tuple[_Scope, ...], expected: pa.Field, path: str) -> str:
         if pa.types.is_struct(expected.type) and self._has_made_within(path):
             return self._struct(scopes, expected.type, path)
-        if not expected.nullable:
+        if path in self.required:
             raise self._violation(path, f"should be {expected.type}, found nothing")
         self.told.append(f"{path} is null, being new")
         return f"CAST(NULL AS {sql_type(expected.type)})"
