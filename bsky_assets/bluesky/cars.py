@@ -16,38 +16,36 @@ CID_PREFIX = b"\x01\x71\x12\x20"
 def find_block(blocks: bytes, cid: bytes) -> bytes:
     """The bytes of the block `cid` in the CAR file `blocks`, checked against the CID.
 
-    The CID is looked for as it stands: where it is a section's, the bytes before it are the
-    section's length, and the hash tells whether they were.
+    The CID is looked for as it stands, from the end, as records come after the tree that links
+    to them: where it begins a section, the bytes before it are the section's length, and the
+    hash tells whether they were.
 
     Raises:
         Unreadable: there is no such block, or its bytes are not what the CID says.
     """
-    if type(cid) is not bytes or len(cid) != CID_BYTES or not cid.startswith(CID_PREFIX):
-        raise Unreadable("bad_cid", "the operation's CID is not that of a record")
-    if type(blocks) is not bytes or not blocks:
-        raise Unreadable("no_blocks", "the commit has no blocks")
-    digest = cid[len(CID_PREFIX) :]
-    at = blocks.find(cid)
-    while at > 0 and blocks[at - 1] == 0:  # a link in a tree node, not the head of a section
-        at = blocks.find(cid, at + CID_BYTES)
-    if at > 1:
-        high, low = blocks[at - 1], blocks[at - 2]
-        if low > 127:
-            data = blocks[at + CID_BYTES : at + (high << 7 | low & 127)]
-            if sha256(data).digest() == digest:
-                return data
-        data = blocks[at + CID_BYTES : at + high]
-        if sha256(data).digest() == digest:
+    try:
+        at = blocks.rfind(cid)
+        length = blocks[at - 1]
+        if blocks[at - 2] > 127:
+            length = length << 7 | blocks[at - 2] & 127
+        data = blocks[at + CID_BYTES : at + length]
+        if CID_PREFIX + sha256(data).digest() == cid:
             return data
+    except (TypeError, AttributeError, IndexError):
+        pass
     return _walk_to_block(blocks, cid)
 
 
 def _walk_to_block(blocks: bytes, cid: bytes) -> bytes:
     """The slow way, for blocks of odd sizes and to tell what is wrong."""
+    if type(cid) is not bytes or len(cid) != CID_BYTES or not cid.startswith(CID_PREFIX):
+        raise Unreadable("bad_cid", "the operation's CID is not that of a record")
+    if type(blocks) is not bytes or not blocks:
+        raise Unreadable("no_blocks", "the commit has no blocks")
     for start, end in _sections(blocks):
         if blocks.startswith(cid, start):
             data = blocks[start + CID_BYTES : end]
-            if sha256(data).digest() != cid[len(CID_PREFIX) :]:
+            if CID_PREFIX + sha256(data).digest() != cid:
                 raise Unreadable("cid_mismatch", "a block's bytes are not those of its CID")
             return data
     raise Unreadable("missing_block", "the commit does not have the operation's block")

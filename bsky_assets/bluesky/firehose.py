@@ -37,12 +37,9 @@ class FirehoseReader(FrameReader):
     usual_kind = "commit"
 
     def _read_event(self, kind: Any, body: dict[str, Any], frame: bytes, received: int) -> None:
-        if kind == "#commit":
-            self._read_commit(body, frame, received)
-        else:
+        if kind != "#commit":
             self._read_other(kind, body, received)
-
-    def _read_commit(self, body: dict[str, Any], frame: bytes, received: int) -> None:
+            return
         for op in body["ops"]:
             try:
                 if op["path"].startswith(_WANTED):

@@ -53,19 +53,15 @@ class FrameReader:
         seq, time = UNREADABLE, None
         try:
             header, body = decode_dag_cbor_multi(frame)
-            if header["op"] != 1:
-                raise _error(header, body)
-            kind = header["t"]
-            if kind == "#info":
-                self._read_info(body)
+            number = body.get("seq")
+            if type(number) is int and 0 < number <= LARGEST_NUMBER:
+                seq, time = number, body.get("time")
+                if self._skip_until is not None and self._is_to_skip(time):
+                    return
+                self._read_event(header["t"], body, frame, received)
+            else:
+                self._read_unnumbered(header, body)
                 return
-            number = body["seq"]
-            if type(number) is not int or not 0 < number <= LARGEST_NUMBER:
-                raise Unreadable("bad_seq", "the event has no usable sequence number")
-            seq, time = number, body.get("time")
-            if self._skip_until is not None and self._is_to_skip(time):
-                return
-            self._read_event(kind, body, frame, received)
         except Unreadable as problem:
             self.quarantine(problem, frame, seq, received)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -111,7 +107,11 @@ class FrameReader:
     def _last(self) -> int | None:
         return next((seq for seq in reversed(self._seqs) if seq > 0), self.last_number)
 
-    def _read_info(self, body: dict[str, Any]) -> None:
+    def _read_unnumbered(self, header: dict[str, Any], body: dict[str, Any]) -> None:
+        if header["op"] == -1:
+            raise StreamError(str(body["error"]), str(body.get("message") or ""))
+        if header["t"] != "#info":
+            raise Unreadable("bad_seq", "the event has no usable sequence number")
         self._kinds["info"] += 1
         if body.get("name") == "OutdatedCursor":
             self._seqs.append(OUTDATED_CURSOR)
@@ -121,9 +121,3 @@ class FrameReader:
 def kind_of(error: Exception) -> str:
     """The name of an error, for a person who asks what went wrong."""
     return type(error).__name__
-
-
-def _error(header: dict[str, Any], body: dict[str, Any]) -> Exception:
-    if header["op"] != -1:
-        return Unreadable("unknown_frame", "a frame of a kind that is not in the specification")
-    return StreamError(str(body["error"]), str(body.get("message") or ""))

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 from libipld import encode_cid
 
-from bsky_assets.contracts.records import Embed, PostRecord
+from bsky_assets.contracts.records import PostRecord
 
 POST = "app.bsky.feed.post"
 COLUMNS = tuple(PostRecord.model_fields)
@@ -61,8 +61,8 @@ def post_values(record: JsonObject) -> tuple[Any, ...]:
     Raises:
         Unreadable: it is not a post.
     """
-    kind, text, created_at = record.get("$type"), record.get("text"), record.get("createdAt")
-    if kind != POST:
+    text, created_at = record.get("text"), record.get("createdAt")
+    if record.get("$type") != POST:
         raise Unreadable("wrong_type", f"the record's $type is not {POST}")
     if type(text) is not str:
         raise Unreadable("bad_field", "the record's text is missing or not a string")
@@ -233,64 +233,55 @@ def _self_labels(labels: Any, odd: dict[str, Any]) -> list[str] | None:
 def _embed(embed: Any, odd: dict[str, Any]) -> dict[str, Any] | None:
     if embed is None:
         return None
-    kind = _text(_object(embed).get("$type"))
-    if kind is None:
-        odd["embed"] = embed
-        return None
-    row = {**_EMPTY_EMBED, "kind": kind, "alt_texts": []}
+    row: dict[str, Any] = {}
     try:
+        kind = embed["$type"]
         _EMBED_READERS[kind](embed, row)
-        if _is_embed(row):
-            return row
     except (TypeError, KeyError, IndexError, AttributeError):
-        pass
-    odd["embed"] = embed
-    texts = [text for text in row.pop("alt_texts") if type(text) is str]
-    return {name: _text(value) for name, value in row.items()} | {"alt_texts": texts}
-
-
-_EMPTY_EMBED: dict[str, Any] = dict.fromkeys(Embed.model_fields)
-
-
-def _is_embed(row: dict[str, Any]) -> bool:
-    for value in row.values():
-        if type(value) is list:
-            for text in value:
-                if type(text) is not str:
-                    return False
-        elif value is not None and type(value) is not str:
-            return False
-    return True
+        odd["embed"] = embed
+        kind = _text(_object(embed).get("$type"))
+        if kind is None:
+            return None
+    row["kind"] = kind
+    row.setdefault("alt_texts", [])
+    return row
 
 
 def _images(embed: JsonObject, row: dict[str, Any]) -> None:
-    row["alt_texts"] = [image.get("alt", "") for image in embed["images"]]
+    row["alt_texts"] = [_checked(image.get("alt", "")) for image in embed["images"]]
 
 
 def _gallery(embed: JsonObject, row: dict[str, Any]) -> None:
-    row["alt_texts"] = [item.get("alt", "") for item in embed["items"]]
+    row["alt_texts"] = [_checked(item.get("alt", "")) for item in embed["items"]]
 
 
 def _video(embed: JsonObject, row: dict[str, Any]) -> None:
-    row["alt_texts"] = [embed["alt"]] if "alt" in embed else []
+    if "alt" in embed:
+        row["alt_texts"] = [_checked(embed["alt"])]
 
 
 def _external(embed: JsonObject, row: dict[str, Any]) -> None:
     external = embed["external"]
-    row["link_uri"] = external["uri"]
-    row["link_title"] = external.get("title")
-    row["link_description"] = external.get("description")
+    row["link_uri"] = _checked(external["uri"])
+    row["link_title"] = _checked(external["title"])
+    row["link_description"] = _checked(external["description"])
 
 
 def _quote(embed: JsonObject, row: dict[str, Any]) -> None:
     quoted = embed["record"]
-    row["quoted_uri"], row["quoted_cid"] = quoted["uri"], quoted["cid"]
+    row["quoted_uri"], row["quoted_cid"] = _checked(quoted["uri"]), _checked(quoted["cid"])
 
 
 def _quote_with_media(embed: JsonObject, row: dict[str, Any]) -> None:
     _quote(embed["record"], row)
     media = embed["media"]
     _MEDIA_READERS[media["$type"]](media, row)
+
+
+def _checked(text: Any) -> str:
+    if type(text) is not str:
+        raise TypeError
+    return text
 
 
 _MEDIA_READERS = {

@@ -42,14 +42,7 @@ class Rows:
         self._begin()
 
     def _begin(self) -> None:
-        self._dids: list[str] = []
-        self._paths: list[str] = []
-        self._cids: list[bytes | str] = []
-        self._revs: list[str] = []
-        self._seqs: list[int] = []
-        self._times: list[Any] = []
-        self._received: list[int] = []
-        self._records: list[tuple[Any, ...]] = []
+        self._posts: list[tuple[Any, ...]] = []
         self.deletions: list[dict[str, Any]] = []
         self.labels: list[dict[str, Any]] = []
         self.quarantined: list[dict[str, Any]] = []
@@ -57,7 +50,7 @@ class Rows:
     @property
     def posts(self) -> int:
         """How many posts are here."""
-        return len(self._records)
+        return len(self._posts)
 
     @property
     def rows(self) -> int:
@@ -76,14 +69,7 @@ class Rows:
         record: tuple[Any, ...],
     ) -> None:
         """Take a post: `path` is collection/rkey, `record` the values of `records.COLUMNS`."""
-        self._dids.append(did)
-        self._paths.append(path)
-        self._cids.append(cid)
-        self._revs.append(rev)
-        self._seqs.append(seq)
-        self._times.append(time)
-        self._received.append(received)
-        self._records.append(record)
+        self._posts.append((did, path, cid, rev, seq, time, received, record))
 
     def add_deletion(
         self, kind: str, did: str, path: str | None, status: str, seq: int, received: int
@@ -137,14 +123,16 @@ class Rows:
         count = self.posts
         if not count:
             return schema.empty_table()
-        authors = pa.array(self._dids, pa.string())
-        received = pa.array(self._received, _INSTANT)
-        cids = [cid if isinstance(cid, str) else encode_cid(cid) for cid in self._cids]
+        dids, paths, cids, revs, seqs, times, instants_received, records = zip(
+            *self._posts, strict=True
+        )
+        authors = pa.array(dids, pa.string())
+        received = pa.array(instants_received, _INSTANT)
         columns = {
-            "uri": pc.binary_join_element_wise("at://", authors, "/", pa.array(self._paths), ""),
-            "cid": pa.array(cids, pa.string()),
+            "uri": pc.binary_join_element_wise("at://", authors, "/", pa.array(paths), ""),
+            "cid": pa.array([*map(_cid, cids)], pa.string()),
             "author": authors,
-            "record": _struct(schema.field("record").type, self._record_columns(schema)),
+            "record": _struct(schema.field("record").type, _record_columns(schema, records)),
             "metadata": _struct(
                 schema.field("metadata").type,
                 {
@@ -154,21 +142,25 @@ class Rows:
                 },
             ),
             "relay": pa.repeat(self.host, count),
-            "seq": pa.array(self._seqs, pa.int64()),
-            "rev": pa.array(self._revs, pa.string()),
-            "commit_time": instants(self._times),
+            "seq": pa.array(seqs, pa.int64()),
+            "rev": pa.array(revs, pa.string()),
+            "commit_time": instants(times),
             "received_at": received,
             "earlier_versions": pa.nulls(count, schema.field("earlier_versions").type),
         }
         return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
 
-    def _record_columns(self, schema: pa.Schema) -> dict[str, pa.Array]:
-        types = {field.name: field.type for field in schema.field("record").type}
-        columns = zip(*self._records, strict=True)
-        return {
-            name: pa.array(values, types[name])
-            for name, values in zip(COLUMNS, columns, strict=True)
-        }
+
+def _record_columns(schema: pa.Schema, records: Sequence[tuple[Any, ...]]) -> dict[str, pa.Array]:
+    types = {field.name: field.type for field in schema.field("record").type}
+    columns = zip(*records, strict=True)
+    return {
+        name: pa.array(values, types[name]) for name, values in zip(COLUMNS, columns, strict=True)
+    }
+
+
+def _cid(cid: bytes | str) -> str:
+    return cid if isinstance(cid, str) else encode_cid(cid)
 
 
 def instants(texts: Sequence[Any]) -> pa.Array:
