@@ -15,13 +15,15 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from bsky_assets.commands import migrate
 from bsky_assets.contracts import Quarantined, RawFeedPost, RawFirehosePost, Row
 from bsky_assets.migrations import legacy_mongo, legacy_sqlite
 from bsky_assets.migrations.landing import CountsDisagree, Migrated
 from bsky_assets.migrations.legacy_mongo import NotAnExport
 from bsky_assets.migrations.legacy_sqlite import NotALegacyDatabase
-from bsky_assets.settings import Settings
+from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.lake import Lake, select_rows
 from bsky_assets.sync_day import bounds, sync_day_of, today
 from bsky_assets_tests.legacy_fixtures import (
@@ -463,7 +465,7 @@ import os, signal, sys
 from pathlib import Path
 import duckdb
 from bsky_assets.migrations import legacy_sqlite
-from bsky_assets.settings import Settings
+from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.lake import Lake
 folder, at = Path(sys.argv[1]), int(sys.argv[2])
 legacy_sqlite.BATCH_ROWS = 20
@@ -630,3 +632,56 @@ def test_rows_without_a_day_are_quarantined_today(
     migrate_rows(con, tmp_path, old_row(1, uri="x"), old_row(2, synctimestamp="x"))
     days = {partition.day for partition in lake_of(tmp_path).partitions(Quarantined)}
     assert days == {DAY, today(chosen(tmp_path).timezone)}
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The data directory of commands."""
+    monkeypatch.setenv("BSKY_DATA_DIR", str(tmp_path / "data"))
+    get_settings.cache_clear()
+    yield tmp_path / "data"
+    get_settings.cache_clear()
+
+
+def run(*arguments: str | Path) -> str:
+    """What a command of `migrate` prints."""
+    result = CliRunner().invoke(migrate.app, [str(argument) for argument in arguments])
+    if result.exception:
+        raise result.exception
+    return result.output
+
+
+def test_the_commands_tell_what_became_of_every_row(tmp_path: Path, data_dir: Path) -> None:
+    rows = [*(old_row(number) for number in range(1200)), old_row(1200, uri="x")]
+    database = write_database(tmp_path / "old.db", rows)
+    output = run("legacy-sqlite", database)
+    assert "1,201 rows: 1,200 stored, 1 quarantined" in output
+    assert "quarantined  bad_uri  1" in output
+    export = write_export(tmp_path / "posts.jsonl", [old_document(1), b"{"])
+    assert "2 rows: 1 stored, 1 quarantined" in run("legacy-mongo", export)
+    with duckdb.connect(str(data_dir / "bsky.duckdb")) as catalogue:
+        counts = catalogue.sql(
+            "SELECT (SELECT count(*) FROM raw_firehose_posts), "
+            "(SELECT count(*) FROM raw_feed_posts), (SELECT count(*) FROM quarantine)"
+        ).fetchall()
+    assert counts == [(1200, 1, 2)]
+
+
+def test_the_commands_rewrite_what_is_of_an_earlier_contract(
+    tmp_path: Path, data_dir: Path
+) -> None:
+    run("legacy-sqlite", write_database(tmp_path / "old.db", [old_row(1)]))
+    assert "every stored partition is of today's contract" in run("plan")
+    pointer = data_dir / "lake" / "raw_firehose_posts" / f"sync_day={DAY}" / "current.json"
+    stored_pointer = json.loads(pointer.read_text())
+    pointer.write_text(json.dumps({**stored_pointer, "contract": "earlier"}))
+    assert "1 partitions are of an earlier contract" in run("apply", "--dry-run")
+    assert json.loads(pointer.read_text())["contract"] == "earlier"
+    assert "rewrote 1 partitions with 1 rows" in run("apply")
+    assert json.loads(pointer.read_text())["contract"] == stored_pointer["contract"]
+    assert "every stored partition is of today's contract" in run("plan")
+
+
+def test_a_missing_file_is_one_line(tmp_path: Path, data_dir: Path) -> None:
+    with pytest.raises(NotALegacyDatabase, match="there is no file"):
+        run("legacy-sqlite", tmp_path / "none.db")

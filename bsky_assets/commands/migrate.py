@@ -1,0 +1,175 @@
+"""`bsky-assets migrate`: older data into today's shape."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import duckdb
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from bsky_assets.console import stderr, stdout
+from bsky_assets.migrations import legacy_mongo, legacy_sqlite, rewrite
+from bsky_assets.migrations.landing import Migrated
+from bsky_assets.migrations.rewrite import Outdated
+from bsky_assets.publish import publish
+from bsky_assets.settings import Settings, get_settings
+from bsky_assets.storage.lake import Lake
+
+app = typer.Typer(no_args_is_help=True, help="Bring older data into today's shape.")
+
+MEMORY_LIMIT = "400MB"
+"""DuckDB's, so that a migration runs beside everything else; beyond it, it spills to the disk."""
+
+Tell = Callable[[str, int, int], None]
+
+
+@app.command()
+def plan() -> None:
+    """Show which stored partitions are of an earlier contract, and what reading them takes.
+
+    \b
+    Example:
+      bsky-assets migrate plan
+    """
+    _show(list(rewrite.plan(Lake(get_settings().lake_dir))))
+
+
+@app.command()
+def apply(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be rewritten, and stop.")
+    ] = False,
+) -> None:
+    """Rewrite stored partitions of an earlier contract under today's.
+
+    Each is written anew, compared with the old one by counts and checksums, and then takes its
+    place. Interrupted, it goes on where it was when it is run again.
+
+    \b
+    Example:
+      bsky-assets migrate apply --dry-run
+    """
+    settings = get_settings()
+    lake = Lake(settings.lake_dir)
+    outdated = list(rewrite.plan(lake))
+    if dry_run or not outdated:
+        _show(outdated)
+        return
+    with _connection(settings) as con, _told() as tell:
+        written = rewrite.apply(
+            con,
+            lake,
+            outdated,
+            lambda item, done, total: tell(f"rewriting {item.partition.dataset}", done, total),
+        )
+    publish(settings)
+    stdout.print(
+        f"rewrote {len(written)} partitions with {sum(each.rows for each in written):,} rows; "
+        "counts and checksums agree"
+    )
+
+
+@app.command("legacy-sqlite")
+def from_sqlite(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The old SQLite database.")],
+) -> None:
+    """Bring the old firehose table, a SQLite file, into raw_firehose_posts by sync day.
+
+    Rows that cannot be read are in the view `quarantine`, each with the reason. It does not
+    finish unless every row is stored or in quarantine; interrupted, it goes on when run again.
+
+    \b
+    Example:
+      bsky-assets migrate legacy-sqlite firehose.db
+    """
+    _migrate(file, legacy_sqlite.migrate)
+
+
+@app.command("legacy-mongo")
+def from_mongo(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE.jsonl", help="The export, a JSON document a line.")
+    ],
+) -> None:
+    """Bring feed posts that mongoexport wrote into raw_feed_posts by sync day.
+
+    Lines that cannot be read are in the view `quarantine`, each with the reason. It does not
+    finish unless every line is stored or in quarantine; interrupted, it goes on when run again.
+
+    \b
+    Example:
+      bsky-assets migrate legacy-mongo feed_posts.jsonl
+    """
+    _migrate(file, legacy_mongo.migrate)
+
+
+def _migrate(file: Path, migrate: Callable[..., Migrated]) -> None:
+    settings = get_settings()
+    with _connection(settings) as con, _told() as tell:
+        migrated = migrate(con, Lake(settings.lake_dir), file, settings, tell)
+    publish(settings)
+    table = Table("sync day", "rows", title=escape(file.name), title_justify="left")
+    table.columns[1].justify = "right"
+    for day, rows in migrated.days.items():
+        table.add_row(str(day), f"{rows:,}")
+    stdout.print(table)
+    for reason, rows in sorted(migrated.quarantined.items()):
+        stdout.print(f"quarantined  {reason}  {rows:,}")
+    stdout.print(
+        f"{migrated.rows:,} rows: {migrated.stored:,} stored, "
+        f"{sum(migrated.quarantined.values()):,} quarantined, in {migrated.seconds:.1f} s"
+    )
+
+
+def _show(outdated: list[Outdated]) -> None:
+    if not outdated:
+        stdout.print("every stored partition is of today's contract")
+        return
+    table = Table("table", "sync day", "rows", "what reading it takes")
+    for item in outdated:
+        partition = item.partition
+        changes = "\n".join(item.changes) or "nothing"
+        table.add_row(partition.dataset, str(partition.day), f"{partition.rows:,}", escape(changes))
+    stdout.print(table)
+    stdout.print(f"{len(outdated)} partitions are of an earlier contract")
+
+
+@contextmanager
+def _connection(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    config: dict[str, Any] = {
+        "memory_limit": MEMORY_LIMIT,
+        "temp_directory": str(settings.data_dir / "spill"),
+    }
+    with duckdb.connect(config=config) as con:
+        con.execute("SET enable_progress_bar = false")
+        yield con
+
+
+@contextmanager
+def _told() -> Iterator[Tell]:
+    """A bar in a terminal, a line at each change of what is done elsewhere."""
+    if not stderr.is_terminal:
+        yield _Lines()
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=stderr, transient=True) as bar:
+        task = bar.add_task("")
+        yield lambda what, done, total: bar.update(
+            task, description=what, completed=done, total=total
+        )
+
+
+class _Lines:
+    """Tells what is begun, and when it is done."""
+
+    def __init__(self) -> None:
+        self._what = ""
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if what != self._what or done == total:
+            self._what = what
+            stderr.print(f"{what}: {done:,} of {total:,}", markup=False)
