@@ -1,0 +1,1 @@
+"""Days of the lake as files to work with elsewhere and to archive with a paper."""

@@ -1,0 +1,162 @@
+"""An export: days of tables, with their data dictionary and provenance beside them."""
+
+import hashlib
+import shutil
+from collections.abc import Callable, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+import duckdb
+import orjson
+
+from bsky_assets.contracts import ALL, FilteredPost, LlmLabel, LlmPrompt, Row
+from bsky_assets.errors import UserError
+from bsky_assets.exports.dictionary import dictionary
+from bsky_assets.exports.provenance import Export, ExportedFile, prompt_file, provenance, readme
+from bsky_assets.exports.tables import write_csv, write_parquet
+from bsky_assets.settings import Settings
+from bsky_assets.storage.files import unique_id, unusable
+from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.upcasts import Stored, select
+from bsky_assets.sync_day import now
+
+Format = Literal["parquet", "csv"]
+
+DEFAULT_ASSETS: tuple[type[Row], ...] = (FilteredPost, LlmLabel)
+"""Posts with their verdicts, and labels: what analyses begin with."""
+
+_WRITERS: dict[Format, Callable[..., int]] = {"parquet": write_parquet, "csv": write_csv}
+
+
+class NothingToExport(UserError):
+    """There is nothing stored of what was asked for, or no such table."""
+
+
+class FolderNotEmpty(UserError):
+    """The folder that was to be made has something in it."""
+
+
+def assets_named(names: Sequence[str]) -> tuple[type[Row], ...]:
+    """The tables with these names.
+
+    Raises:
+        NothingToExport: there is no such table; the message lists those that there are.
+    """
+    known = {row.asset: row for row in ALL}
+    for name in names:
+        if name not in known:
+            raise NothingToExport(f"there is no table {name!r}; there are {', '.join(known)}")
+    return tuple(known[name] for name in names)
+
+
+def export(
+    con: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    settings: Settings,
+    days: Sequence[date],
+    out: Path,
+    format: Format = "parquet",  # noqa: A002 -- what it is called on the command line
+    assets: Sequence[type[Row]] = DEFAULT_ASSETS,
+    prompt_files: Sequence[Path] = (),
+) -> Export:
+    """Write the rows of `assets` on `days` into the new folder `out`, a file a table.
+
+    Beside them are README.md and provenance.json (versions, counts, gaps, prompts),
+    DATA_DICTIONARY.md, SHA256SUMS and the prompts. The folder appears when it is complete.
+
+    Args:
+        con: does the writing.
+        lake: has the rows.
+        settings: say the sync timezone.
+        days: rising, at least one.
+        out: must not be there, or be empty.
+        format: of the files of rows.
+        assets: the tables.
+        prompt_files: files of `LlmPrompt` rows, in which the labels' prompts are looked up.
+
+    Raises:
+        NothingToExport: nothing is stored of any of the tables on these days.
+        FolderNotEmpty: `out` has something in it.
+        ContractViolation: a partition cannot be read under today's contract.
+        UnusableDataDirectory: `out` cannot be written.
+    """
+    stored = {
+        row: [partition for partition in lake.partitions(row) if partition.day in days]
+        for row in assets
+    }
+    if not any(stored.values()):
+        raise NothingToExport(
+            f"nothing is stored of {', '.join(row.asset for row in assets)} from {days[0]} to "
+            f"{days[-1]}; `bsky-assets status` shows what is"
+        )
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FolderNotEmpty(f"{out} is there already; name a new folder, or empty it")
+    unfinished = out.with_name(f".{out.name}.{unique_id()}")
+    try:
+        unfinished.mkdir(parents=True)
+        made = Export(
+            days=days,
+            files=[
+                _file(con, row, partitions, unfinished, format)
+                for row, partitions in stored.items()
+                if partitions
+            ],
+            prompts=_prompts(con, stored.get(LlmLabel, []), prompt_files),
+            made_at=now(),
+            timezone=settings.sync_timezone,
+        )
+        _describe(made, lake, unfinished)
+        unfinished.replace(out)
+    except OSError as error:
+        raise unusable(out.parent, error) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return made
+
+
+def _file(
+    con: duckdb.DuckDBPyConnection,
+    row: type[Row],
+    partitions: Sequence[Partition],
+    folder: Path,
+    format: Format,  # noqa: A002 -- likewise
+) -> ExportedFile:
+    path = folder / f"{row.asset}.{format}"
+    rows = _WRITERS[format](con, row, partitions, path)
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return ExportedFile(row, path, rows, path.stat().st_size, digest, partitions)
+
+
+def _prompts(
+    con: duckdb.DuckDBPyConnection, labels: Sequence[Partition], files: Sequence[Path]
+) -> list[dict[str, Any]]:
+    versions = {partition.details.get("prompt_version") for partition in labels}
+    if not files or not versions:
+        return []
+    days = (path.parent.name.removeprefix("sync_day=") for path in files)
+    rows = select(
+        LlmPrompt,
+        [
+            Stored(date.fromisoformat(day), path, is_current=False)
+            for day, path in zip(days, files, strict=True)
+        ],
+    )
+    prompts: list[dict[str, Any]] = con.sql(rows).to_arrow_table().to_pylist()
+    return [prompt for prompt in prompts if prompt["prompt_version"] in versions]
+
+
+def _describe(made: Export, lake: Lake, folder: Path) -> None:
+    (folder / "README.md").write_text(readme(made, lake), "utf-8")
+    (folder / "provenance.json").write_bytes(provenance(made, lake))
+    rows = [file.row for file in made.files]
+    (folder / "DATA_DICTIONARY.md").write_text(dictionary(rows), "utf-8")
+    sums = "".join(f"{file.sha256}  {file.path.name}\n" for file in made.files)
+    (folder / "SHA256SUMS").write_text(sums, "utf-8")
+    if made.prompts:
+        (folder / "prompts").mkdir()
+    for prompt in made.prompts:
+        schema = orjson.dumps(orjson.loads(prompt["answer_schema"]), option=orjson.OPT_INDENT_2)
+        text = f"{prompt['system_prompt']}\n\n--- schema of the answer ---\n{schema.decode()}\n"
+        (folder / "prompts" / prompt_file(prompt)).write_text(text, "utf-8")

@@ -1,0 +1,285 @@
+"""Where an export's rows come from: in words for a reader, and whole for a machine.
+
+What belongs here: turning what partitions say of themselves into README.md and provenance.json.
+What they say comes from hosts and models too, so every text is escaped.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from bsky_assets.contracts import (
+    FilteredPost,
+    LlmLabel,
+    RawFeedPost,
+    RawFirehosePost,
+    Row,
+    contract_version,
+)
+from bsky_assets.exports.markdown import escaped, table
+from bsky_assets.storage.compaction import COMPLETENESS
+from bsky_assets.storage.lake import Lake, Partition
+
+MOST_LISTED_GAPS = 20
+_CSV_NOTE = (
+    "In CSV the fields of structs are columns with dotted names, lists are JSON, bytes are Base64, "
+    "null is an empty field and an empty text is two quotes. A text that a spreadsheet would take "
+    "for a formula (it begins with =, +, -, @, a tab or a line break, apostrophes before it not "
+    "counted) has one apostrophe put before it: take one away to have the text as it was."
+)
+
+
+@dataclass(frozen=True)
+class ExportedFile:
+    """A file of rows."""
+
+    row: type[Row]
+    path: Path
+    rows: int
+    bytes: int
+    sha256: str
+    partitions: Sequence[Partition]
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written, and when."""
+
+    days: Sequence[date]
+    files: Sequence[ExportedFile]
+    prompts: Sequence[Mapping[str, Any]]
+    """Rows of `LlmPrompt`: the prompts that the labels were given with."""
+    made_at: datetime
+    timezone: str
+
+    @property
+    def span(self) -> str:
+        """The days in words."""
+        first, last = self.days[0], self.days[-1]
+        return str(first) if first == last else f"{first} to {last}"
+
+
+def provenance(export: Export, lake: Lake) -> bytes:
+    """Everything that is known, as JSON."""
+    upstream = (RawFirehosePost, RawFeedPost, FilteredPost, LlmLabel)
+    content = {
+        "made_by": f"bsky_assets {version('bsky_assets')}",
+        "made_at": export.made_at.isoformat(),
+        "sync_timezone": export.timezone,
+        "days": [day.isoformat() for day in export.days],
+        "files": [
+            {
+                "file": file.path.name,
+                "table": file.row.asset,
+                "contract": contract_version(file.row),
+                "rows": file.rows,
+                "bytes": file.bytes,
+                "sha256": file.sha256,
+                "partitions": [_described(partition) for partition in file.partitions],
+            }
+            for file in export.files
+        ],
+        "made_from": {
+            row.asset: [_described(partition) for partition in _of(lake, row, export.days)]
+            for row in upstream
+        },
+        "prompts": list(export.prompts),
+    }
+    return orjson.dumps(content, option=orjson.OPT_INDENT_2)
+
+
+def readme(export: Export, lake: Lake) -> str:
+    """The export in words: files, versions, counts, gaps, filters, prompts."""
+    sections = (
+        _files(export),
+        _partitions(export),
+        _firehose(_of(lake, RawFirehosePost, export.days), export.days),
+        _feeds(_of(lake, RawFeedPost, export.days)),
+        _filters(_of(lake, FilteredPost, export.days)),
+        _labels(_of(lake, LlmLabel, export.days), export.prompts),
+        _terms(),
+    )
+    head = [
+        f"# Bluesky posts, {export.span}",
+        "",
+        f"Made by bsky\\_assets {escaped(version('bsky_assets'))} on "
+        f"{export.made_at:%Y-%m-%d %H:%M} UTC. A sync day is the day, in the timezone "
+        f"{escaped(export.timezone)}, on which a row was received.",
+    ]
+    lines = [line for section in (head, *sections) for line in (*section, "")]
+    return "\n".join(lines)
+
+
+def _of(lake: Lake, row: type[Row], days: Sequence[date]) -> list[Partition]:
+    return [partition for partition in lake.partitions(row) if partition.day in days]
+
+
+def _described(partition: Partition) -> dict[str, Any]:
+    return {
+        "dataset": partition.dataset,
+        "day": partition.day.isoformat(),
+        "rows": partition.rows,
+        "written_at": partition.written_at.isoformat(),
+        "contract": partition.contract,
+        "details": dict(partition.details),
+    }
+
+
+def _files(export: Export) -> list[str]:
+    rows = (
+        (file.path.name, f"{file.rows:,}", f"{file.bytes:,}", file.sha256) for file in export.files
+    )
+    return [
+        "## Files",
+        "",
+        "`DATA_DICTIONARY.md` says what each column is; `provenance.json` has all that follows.",
+        "",
+        *table(("file", "rows", "bytes", "SHA-256"), rows),
+        *(["", _CSV_NOTE] if any(file.path.suffix == ".csv" for file in export.files) else []),
+    ]
+
+
+def _partitions(export: Export) -> list[str]:
+    rows = [
+        (
+            partition.dataset,
+            partition.day,
+            f"{partition.rows:,}",
+            f"{partition.written_at:%Y-%m-%d %H:%M:%S}",
+            partition.contract,
+        )
+        for file in export.files
+        for partition in file.partitions
+    ]
+    missing = [
+        f"- {escaped(file.row.asset)}: no rows are stored of {day}"
+        for file in export.files
+        for day in export.days
+        if day not in {partition.day for partition in file.partitions}
+    ]
+    header = ("table", "sync day", "rows", "written (UTC)", "contract")
+    return ["## Days", "", *table(header, rows), *([""] if missing else []), *missing]
+
+
+def _firehose(partitions: Sequence[Partition], days: Sequence[date]) -> list[str]:
+    rows, gaps = [], []
+    for partition in partitions:
+        told = partition.details.get(COMPLETENESS) or {}
+        rows.append(
+            (
+                partition.day,
+                f"{partition.rows:,}",
+                told.get("received_from"),
+                told.get("received_to"),
+                told.get("gap_count"),
+                told.get("missing_events"),
+                ", ".join(partition.details.get("migrated_from", [])),
+            )
+        )
+        gaps += [(partition.day, *_gap(gap)) for gap in told.get("gaps", [])]
+    header = (
+        "sync day",
+        "posts",
+        "received from",
+        "received to",
+        "gaps",
+        "events known to be missing",
+        "migrated from",
+    )
+    lines = ["## How complete the firehose is", "", *table(header, rows)]
+    lines += [f"- {day}: the firehose was not collected" for day in _without(partitions, days)]
+    if gaps:
+        columns = ("sync day", "host", "after", "before", "missing", "reason")
+        lines += ["", f"Of {len(gaps)} gaps that are listed, the first {MOST_LISTED_GAPS}:", ""]
+        lines += table(columns, gaps[:MOST_LISTED_GAPS])
+    return lines
+
+
+def _gap(gap: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(gap.get(name) for name in ("host", "after", "before", "missing", "reason"))
+
+
+def _without(partitions: Sequence[Partition], days: Sequence[date]) -> Iterator[date]:
+    there = {partition.day for partition in partitions}
+    return (day for day in days if day not in there)
+
+
+def _feeds(partitions: Sequence[Partition]) -> list[str]:
+    names = ("read_at", "pages", "items", "repeats", "quarantined", "ended", "problem")
+    rows = (
+        (partition.day, feed, read.get("uri"), *(read.get(name) for name in names))
+        for partition in partitions
+        for feed, read in partition.details.get("feeds", {}).items()
+    )
+    header = ("sync day", "feed", "AT URI", "last read", *names[1:])
+    return ["## Feeds", "", *table(header, rows)]
+
+
+def _filters(partitions: Sequence[Partition]) -> list[str]:
+    rows = (
+        (
+            partition.day,
+            partition.details.get("filter_version"),
+            step.get("filter"),
+            step.get("reached"),
+            step.get("stopped"),
+            step.get("passed"),
+        )
+        for partition in partitions
+        for step in partition.details.get("funnel", [])
+    )
+    header = ("sync day", "filter version", "filter", "reached", "stopped", "passed")
+    return ["## Filters", "", *table(header, rows)]
+
+
+def _labels(partitions: Sequence[Partition], prompts: Sequence[Mapping[str, Any]]) -> list[str]:
+    rows = (
+        (
+            partition.day,
+            model.get("model"),
+            model.get("model_digest"),
+            model.get("parameters"),
+            partition.details.get("prompt_version"),
+            partition.details.get("schema_version"),
+            model.get("answered"),
+            model.get("failed"),
+        )
+        for partition in partitions
+        for model in partition.details.get("models", [])
+    )
+    header = (
+        "sync day",
+        "model",
+        "digest",
+        "parameters",
+        "prompt",
+        "schema",
+        "answered",
+        "failed",
+    )
+    lines = ["## Labels", "", *table(header, rows)]
+    if prompts:
+        lines += ["", "The prompts and the schemas of their answers:", ""]
+        lines += [f"- `prompts/{prompt_file(prompt)}`" for prompt in prompts]
+    return lines
+
+
+def prompt_file(prompt: Mapping[str, Any]) -> str:
+    """The name of the file that has the text of a prompt; versions are hashes in hex."""
+    return f"{prompt['prompt_version']}-{prompt['schema_version']}.txt"
+
+
+def _terms() -> list[str]:
+    return [
+        "## Terms",
+        "",
+        "Posts belong to their authors. Posts and accounts that were deleted before this export "
+        "was made are not in it as far as the deletions had been collected; honour later ones. "
+        "Labels by language models are estimates: say which model and prompt they are from. "
+        "Languages were identified with fastText's lid.176 model (CC-BY-SA 3.0).",
+    ]
