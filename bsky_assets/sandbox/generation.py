@@ -4,14 +4,14 @@ What belongs here: who does what, when and to whom. What does not: what posts sa
 how records look (`records`), and what is made public of it all (`world`).
 """
 
-from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
 from bsky_assets.sandbox.accounts import BOT, LANGUAGES, Directory, Role, self_labels
+from bsky_assets.sandbox.bots import Bot, english_bots, plan_bots
 from bsky_assets.sandbox.posts import POST, AccountStatus, Json, cid_of, tid
-from bsky_assets.sandbox.records import SITES, Context, make_record, updated
+from bsky_assets.sandbox.records import Context, make_record, updated
 from bsky_assets.sandbox.stream import (
     BLOCK,
     BLOG,
@@ -30,8 +30,6 @@ from bsky_assets.sandbox.writing import Writer, Written
 LEAST_FEED = 20
 
 _POST_SHARE = 0.186
-_ENGLISH_BOTS = 0.06
-_BOT_POSTS = 14
 _EVENTS_A_CAMPAIGN = 8_000
 _SMALL = 600
 """Fewer events have too few posts to fill half of a feed."""
@@ -40,6 +38,8 @@ GAP = 8
 _HOUR = 3_600_000_000
 _SEVERAL = 0.05
 _FEED_ENGLISH = 0.79
+_UNDONE = 0.25
+"""Of how many likes and follows it is remembered that they can be taken back."""
 _TRIES = 8
 _STATUSES: tuple[AccountStatus, ...] = ("deleted", "takendown", "suspended", "deactivated")
 
@@ -66,28 +66,17 @@ class PostDraft:
     quotes: int = 0
 
 
-@dataclass(slots=True)
-class BotPlan:
-    """How a program posts: at a beat, and always the same or always something new."""
-
-    account: int
-    language: str
-    site: str
-    text: str | None
-
-
 class Day:
     """The events of a day, and the posts and accounts that they leave."""
 
-    def __init__(self, rng: Random, times: list[int], day: str) -> None:
+    def __init__(self, rng: Random, times: Sequence[int], day: str) -> None:
         """Make up what happens at `times`: microseconds since 1970, increasing by `GAP`."""
         self.rng = rng
         self.columns = Columns()
         self.posts: list[PostDraft] = []
         self._times = times
         self._feed_size = max(LEAST_FEED, len(times) // 30)
-        bots = max(1, round(len(times) * 0.2 * 0.2 * _ENGLISH_BOTS / _BOT_POSTS))
-        self.directory = Directory(rng, len(times), bots, day)
+        self.directory = Directory(rng, len(times), english_bots(len(times)), day)
         self._programs = [
             place for place, draft in enumerate(self.directory.drafts) if draft.role == "bot"
         ]
@@ -103,7 +92,7 @@ class Day:
         ]
         self._write_older_posts()
         self._first_of_day = len(self.posts)
-        self._bots = self._plan_bots()
+        self._bots = plan_bots(rng, times, self.directory, self._writer)
         self._run()
 
     def feed(self) -> list[int]:
@@ -271,34 +260,9 @@ class Day:
                 return place
         return None
 
-    def _plan_bots(self) -> dict[int, BotPlan]:
-        """At which events which program posts: each by its own beat."""
-        rng, times = self.rng, self._times
-        start, span = times[0], times[-1] - times[0]
-        planned: dict[int, BotPlan] = {}
-        for language in LANGUAGES:
-            for account in self.directory.of(language, "bot"):
-                same = language == "en" and rng.random() < 0.3
-                text = self._writer.repeated() if same else None
-                plan = BotPlan(account, language, rng.choice(SITES), text)
-                posts = rng.randint(_BOT_POSTS // 2, _BOT_POSTS * 3 // 2)
-                posts = min(posts, 2 + len(times) // 500)
-                beat = span // (posts + 1)
-                first = start + int(rng.random() * beat)
-                for number in range(posts):
-                    at = min(bisect_left(times, first + number * beat), len(times) - 1)
-                    while at in planned and at + 1 < len(times):
-                        at += 1
-                    planned.setdefault(at, plan)
-        return planned
-
-    def _do_bot_post(self, plan: BotPlan) -> None:
-        self._commit(plan.account)
-        if plan.text is not None:
-            written = Written(plan.text, plan.language)
-        else:
-            written = self._writer.mirrored(plan.language, plan.site)
-        self._create_post(plan.account, written, Context(self._now))
+    def _do_bot_post(self, bot: Bot) -> None:
+        self._commit(bot.account)
+        self._create_post(bot.account, bot.says(self._writer), Context(self._now))
 
     # Events
 
@@ -324,9 +288,9 @@ class Day:
         chosen = self.rng.choices(acts, shares, k=len(self._times))
         for index, now in enumerate(self._times):
             self._now, self._made = now, 0
-            plan = self._bots.get(index)
-            if plan is not None:
-                self._do_bot_post(plan)
+            bot = self._bots.get(index)
+            if bot is not None:
+                self._do_bot_post(bot)
             else:
                 chosen[index]()
 
@@ -367,7 +331,7 @@ class Day:
             self.columns.add_op("create", collection, rkey, target)
             if collection == LIKE:
                 self.posts[target].likes += 1
-                if self.rng.random() < 0.1:
+                if self.rng.random() < _UNDONE:
                     self._likes.append((account, rkey, target))
             else:
                 self.posts[target].reposts += 1
@@ -379,7 +343,8 @@ class Day:
         for _ in range(self._several()):
             rkey, other = self._rkey(account), self.directory.pick_any()
             self.columns.add_op("create", FOLLOW, rkey, other)
-            self._follows.append((account, rkey, other))
+            if self.rng.random() < _UNDONE:
+                self._follows.append((account, rkey, other))
 
     def _do_block(self) -> None:
         account = self.directory.pick_any()

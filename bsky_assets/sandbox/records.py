@@ -8,6 +8,7 @@ Source: lexicons app.bsky.feed.post, app.bsky.embed.* and app.bsky.richtext.face
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from random import Random
 from typing import Protocol
 
@@ -42,6 +43,7 @@ _CODES = {
     "pt": ("pt-BR", "pt"),
     "zh": ("zh", "zh-Hant", "zh-CN"),
 }
+_SHAPES = [{"width": width, "height": 1500} for width in (1000, 1200, 2000)]
 _VIA = ("Graysky", "Skeets", "deck.blue", "feather-cli")
 _MARKS = "#@:"
 
@@ -136,13 +138,19 @@ def _langs(rng: Random, language: str) -> list[str] | None:
         return None
     if chance < 0.17:
         others = [code for code in LANGUAGES if code != language]
-        return ["en"] if language != "en" and chance < 0.14 else [rng.choice(others)]
+        return _shared("en" if language != "en" and chance < 0.14 else rng.choice(others))
     if language == UNDETERMINED:
-        return ["en"] if chance < 0.5 else [rng.choice(list(LANGUAGES))]
+        return _shared("en" if chance < 0.5 else rng.choice(list(LANGUAGES)))
     code = rng.choice(_CODES.get(language, (language,)))
     if chance < 0.2:
-        return [code, "en" if language != "en" else "es"]
-    return [code]
+        return _shared(code, "en" if language != "en" else "es")
+    return _shared(code)
+
+
+@cache
+def _shared(*codes: str) -> list[str]:
+    """A list of languages, the same one for all posts that have it."""
+    return list(codes)
 
 
 def _link(rng: Random) -> str:
@@ -171,7 +179,7 @@ def _facets(text: str, targets: Mapping[str, str], handles: Mapping[str, str]) -
         if kind == "link":
             feature = {"$type": "app.bsky.richtext.facet#link", "uri": value}
         elif kind == "tag":
-            feature = {"$type": "app.bsky.richtext.facet#tag", "tag": value}
+            feature = _tag(value)
         elif did := handles.get(value):
             feature = {"$type": "app.bsky.richtext.facet#mention", "did": did}
         else:
@@ -182,6 +190,12 @@ def _facets(text: str, targets: Mapping[str, str], handles: Mapping[str, str]) -
         feature = {"$type": "app.bsky.richtext.facet#link", "uri": link}
         found.append((start, start + len(shown), feature))
     return [_facet(text, *place) for place in sorted(found, key=lambda place: place[0])]
+
+
+@cache
+def _tag(value: str) -> Json:
+    """The feature of a hashtag, shared by all posts that have it: they are many."""
+    return {"$type": "app.bsky.richtext.facet#tag", "tag": value}
 
 
 def _facet(text: str, start: int, end: int, feature: Json) -> Json:
@@ -252,9 +266,8 @@ def _media(rng: Random, written: Written) -> Json:
     count = rng.choice((1, 1, 1, 1, 2, 2, 3, 4))
     images = [_image(rng, written) for _ in range(count)]
     if chance < 0.13:
-        shape = {"width": 1200, "height": 1500}
         kind = "app.bsky.embed.gallery#image"
-        items = [{"$type": kind, "aspectRatio": shape, **image} for image in images]
+        items = [{"$type": kind, "aspectRatio": _SHAPES[0], **image} for image in images]
         return {"$type": "app.bsky.embed.gallery", "items": items}
     return {"$type": "app.bsky.embed.images", "images": images}
 
@@ -262,7 +275,7 @@ def _media(rng: Random, written: Written) -> Json:
 def _image(rng: Random, written: Written) -> Json:
     image: Json = {"alt": _alt(rng, written), "image": _blob(rng, "image/jpeg")}
     if rng.random() < 0.8:
-        image["aspectRatio"] = {"width": rng.choice((1000, 1200, 2000)), "height": 1500}
+        image["aspectRatio"] = rng.choice(_SHAPES)
     return image
 
 

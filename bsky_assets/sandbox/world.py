@@ -4,6 +4,7 @@ Everything comes from a seed, so that it can be made again. What belongs here: w
 serve. What does not: how it comes about (`generation`), and serving it.
 """
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -69,10 +70,12 @@ class World:
         accounts = [draft.finished() for draft in made.directory.drafts]
         feed = made.feed()
         in_feed = set(feed)
-        posts = [
-            _finished(post, accounts[post.account], in_feed=place in in_feed)
-            for place, post in enumerate(made.posts)
-        ]
+        made.posts.reverse()
+        posts: list[SandboxPost] = []
+        while made.posts:  # one by one, so that a large world is not there twice
+            post = made.posts.pop()
+            account = accounts[post.account]
+            posts.append(_finished(post, account, in_feed=len(posts) in in_feed))
         first_seq = (day.toordinal() - _FIRST_ORDINAL) * _SEQS_A_DAY + 1
         labels = Labeler(rng, end).labels(
             posts, accounts, made.directory.of("en", "spammer"), first_seq, start
@@ -111,13 +114,11 @@ def _span(day: date, now: datetime) -> tuple[int, int]:
     return micros_of(start), micros_of(end)
 
 
-def _times(rng: Random, start: int, end: int, events: int) -> list[int]:
+def _times(rng: Random, start: int, end: int, events: int) -> "array[int]":
     """Instants in a span, sorted and with room for the records of each."""
     room = end - start - GAP * (events + 1)
-    return [
-        start + GAP * (number + 1) + at
-        for number, at in enumerate(sorted(int(rng.random() * room) for _ in range(events)))
-    ]
+    instants = sorted(int(rng.random() * room) for _ in range(events))
+    return array("q", (start + GAP * number + at for number, at in enumerate(instants, 1)))
 
 
 def _finished(post: PostDraft, account: SandboxAccount, *, in_feed: bool) -> SandboxPost:
