@@ -1,7 +1,7 @@
 """Partitions of earlier contracts read as today's, or stop the reader with a clear word."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,9 +14,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import create_model
 
-from bsky_assets.contracts import Row, arrow_schema, changes
+from bsky_assets.contracts import ALL, RawPostDeletion, Row, arrow_schema, changes
 from bsky_assets.contracts.base import Struct
 from bsky_assets.contracts.changes import Dropped, Made
+from bsky_assets.storage import catalogue
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.shape import ContractViolation
 
@@ -269,3 +270,56 @@ def test_whatever_was_renamed_the_values_are_the_same(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(changes, "CHANGES", (Made(THINGS, f"{path}now", f"{{{path}was}}"),))
         assert read(con, lake, shaped(name)) == filled(name)
+
+
+def old_days(lake: Lake) -> None:
+    """Three days of deletions, each of another contract; the last is today's."""
+    schema = arrow_schema(RawPostDeletion)
+    row = {
+        "kind": "post",
+        "uri": "at://did:plc:a/app.bsky.feed.post/1",
+        "did": "did:plc:a",
+        "status": "deleted",
+        "relay": "relay.test",
+        "seq": 1,
+        "received_at": datetime(2026, 3, 8, tzinfo=UTC),
+    }
+    renamed = schema.set(schema.get_field_index("status"), pa.field("state", pa.string()))
+    for number, stored in enumerate(
+        (renamed, schema.remove(schema.get_field_index("uri")), schema)
+    ):
+        partition = lake.write(RawPostDeletion, DAY + timedelta(days=number), schema.empty_table())
+        pq.write_table(pa.Table.from_pylist([{**row, "state": "deleted"}], stored), partition.path)
+        if stored is not schema:
+            pointer = partition.path.with_name("current.json")
+            pointer.write_text(pointer.read_text().replace(partition.contract, "earlier"))
+
+
+def test_the_catalogue_shows_every_contract_as_todays(lake: Lake, state: Any) -> None:
+    state(Made(("raw_post_deletions",), "status", "{state}"))
+    old_days(lake)
+    path = lake.root.parent / "bsky.duckdb"
+    catalogue.rebuild(lake, path)
+    with duckdb.connect(str(path)) as con:
+        rows = con.sql(
+            "SELECT sync_day, status, uri IS NULL FROM raw_post_deletions ORDER BY ALL"
+        ).fetchall()
+    assert rows == [
+        (DAY, "deleted", False),
+        (DAY + timedelta(days=1), "deleted", True),
+        (DAY + timedelta(days=2), "deleted", False),
+    ]
+
+
+def test_a_view_that_cannot_be_read_says_why_and_costs_no_other(lake: Lake) -> None:
+    old_days(lake)
+    path = lake.root.parent / "bsky.duckdb"
+    catalogue.rebuild(lake, path)
+    with duckdb.connect(str(path)) as con:
+        for row in ALL:
+            relation = con.sql(f"SELECT * FROM {row.asset}")
+            assert relation.columns == ["sync_day", *arrow_schema(row).names]
+            if row is not RawPostDeletion:
+                assert relation.fetchall() == []
+        with pytest.raises(duckdb.Error, match="raw_post_deletions on 2026-03-08: column s"):
+            con.sql("SELECT count(*) FROM raw_post_deletions").fetchall()

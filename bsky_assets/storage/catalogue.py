@@ -5,14 +5,17 @@ readers and writers never wait for each other and whoever has it open keeps a st
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 
 import duckdb
 from filelock import FileLock
 
-from bsky_assets.contracts import ALL, Row
+from bsky_assets.contracts import ALL, Row, contract_version
 from bsky_assets.storage.files import staged, sync
 from bsky_assets.storage.lake import Lake, empty_columns
+from bsky_assets.storage.shape import ContractViolation
+from bsky_assets.storage.upcasts import Stored, select
 
 _STORAGE_VERSION = "v1.0.0"
 """So that DuckDB 1.0 and newer can open it."""
@@ -34,21 +37,36 @@ def rebuild(
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")), staged(path) as fresh, duckdb.connect() as con:
         con.execute(f"ATTACH '{_quoted(fresh)}' AS fresh (STORAGE_VERSION '{_STORAGE_VERSION}')")
-        files = {row: [found.path for found in lake.partitions(row)] for row in ALL}
-        for row, paths in (files | dict(others or {})).items():
-            con.execute(f'CREATE VIEW fresh."{row.asset}" AS {_view(row, paths)}')
+        tables = {row: _partitions(lake, row) for row in ALL}
+        tables |= {row: _files(paths) for row, paths in (others or {}).items()}
+        for row, files in tables.items():
+            con.execute(f'CREATE VIEW fresh."{row.asset}" AS {_view(row, files)}')
         con.execute("DETACH fresh")
         sync(fresh)
 
 
-def _view(row: type[Row], files: Sequence[Path]) -> str:
+def _partitions(lake: Lake, row: type[Row]) -> list[Stored]:
+    current = contract_version(row)
+    return [
+        Stored(found.day, found.path, found.contract == current) for found in lake.partitions(row)
+    ]
+
+
+def _files(paths: Sequence[Path]) -> list[Stored]:
+    days = (date.fromisoformat(path.parent.name.removeprefix("sync_day=")) for path in paths)
+    return [Stored(day, path, is_current=False) for day, path in zip(days, paths, strict=True)]
+
+
+def _view(row: type[Row], files: Sequence[Stored]) -> str:
+    """The rows of `files`; where one cannot be read, a view that says so to whoever asks it."""
+    nothing = f"SELECT CAST(NULL AS DATE) AS sync_day, {empty_columns(row)}"
     if not files:
-        return f"SELECT CAST(NULL AS DATE) AS sync_day, {empty_columns(row)} WHERE false"
-    paths = ", ".join(f"'{_quoted(path)}'" for path in files)
-    return (
-        "SELECT sync_day, * EXCLUDE (sync_day) FROM read_parquet("
-        f"[{paths}], hive_partitioning = true, hive_types = {{'sync_day': DATE}})"
-    )
+        return f"{nothing} WHERE false"
+    try:
+        return select(row, files, sync_day=True)
+    except ContractViolation as violation:
+        message = str(violation).replace("'", "''")
+        return f"{nothing} WHERE error('{message}')"
 
 
 def _quoted(path: Path) -> str:
