@@ -30,6 +30,7 @@ _TOO_LONG = re.compile(
     r"|exceed\w* .*(?:context|tokens)",
     re.IGNORECASE,
 )
+_SDK_PREFIX = re.compile(r"^Error code: \d+ - ")
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]+")
 
 
@@ -164,7 +165,8 @@ class Endpoint:
 
     def _failure(self, error: openai.APIStatusError) -> Exception:
         status = error.status_code
-        said = shorten(error.message.replace(self.client.api_key, "***"))
+        said = _SDK_PREFIX.sub("", error.message).replace(self.client.api_key, "***")
+        said = shorten(said)
         if error.code == "insufficient_quota":
             return EndpointRefuses(f"{self.host}: the account's quota is used up; {said}")
         if status in (429, 503, 529):
