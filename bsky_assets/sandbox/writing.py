@@ -18,7 +18,6 @@ _LEANS: tuple[Ideology, ...] = ("left", "right", "moderate", "unclear")
 _SHARES_OF_LEANS = (0.5, 0.2, 0.08, 0.22)
 _POLITICAL = 0.25
 _COUNTER_SPEECH = 0.012
-_TOPICLESS = ("replies", "greetings")
 _LONGEST = 280
 _STOPS = {"ja": "。", "zh": "。", "hi": "।", "th": ""}
 _CONTINUING = ",—"
@@ -69,7 +68,7 @@ class Writer:
         self._campaigns = [
             self._one(self._noisy, templates).replace("LINK", "{short}") for _ in range(campaigns)
         ]
-        self._subjects = [name for name in self._topics["topics"] if name not in _TOPICLESS]
+        self._subjects = list(self._topics["topics"])
 
     def person(self, language: str, *, reply: bool) -> Written:
         """What a person says, in whichever language it is; an answer may be short."""
@@ -83,8 +82,10 @@ class Writer:
         if chance < _COUNTER_SPEECH + _POLITICAL:
             return self._politics_post()
         if reply and chance < 0.7:
-            return self._on_topic("replies")
-        return self._on_topic("greetings" if chance > 0.97 else self._rng.choice(self._subjects))
+            return self._short("replies")
+        if chance > 0.97:
+            return self._short("greetings")
+        return self._on_topic(self._rng.choice(self._subjects))
 
     def hate(self) -> Written:
         """A hateful post."""
@@ -158,10 +159,12 @@ class Writer:
         text = self._paragraph(self._hateful, templates, 1)
         return Written(text, "en", is_political=True, ideology=ideology)
 
+    def _short(self, name: str) -> Written:
+        text = self._one(self._topic, texts("en_short")[name]["sentences"])
+        return Written(self._decorated(text), "en")
+
     def _on_topic(self, name: str) -> Written:
         rng, topic = self._rng, self._topics["topics"][name]
-        if topic.get("short"):
-            return Written(self._decorated(self._one(self._topic, topic["sentences"])), "en")
         text = self._paragraph(self._topic, topic["sentences"], rng.choice((1, 1, 1, 2, 2, 3)))
         text = self._framed(self._topic, text, self._topics["openers"], self._topics["closers"])
         count = rng.choice((0, 0, 0, 0, 1, 2, 3))
