@@ -14,12 +14,23 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import create_model
 
-from bsky_assets.contracts import ALL, RawPostDeletion, Row, arrow_schema, changes
+from bsky_assets.contracts import (
+    ALL,
+    RawFirehosePost,
+    RawPostDeletion,
+    Row,
+    arrow_schema,
+    changes,
+    contract_version,
+)
 from bsky_assets.contracts.base import Struct
 from bsky_assets.contracts.changes import Dropped, Made
 from bsky_assets.storage import catalogue
+from bsky_assets.storage.compaction import compact_firehose_day
 from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.segments import FIREHOSE, FOOTER_KEY, Footer, Segments
 from bsky_assets.storage.shape import ContractViolation
+from bsky_assets_tests.rows import firehose_post, table
 
 DAY = date(2026, 3, 8)
 THINGS = ("things",)
@@ -323,3 +334,39 @@ def test_a_view_that_cannot_be_read_says_why_and_costs_no_other(lake: Lake) -> N
                 assert relation.fetchall() == []
         with pytest.raises(duckdb.Error, match="raw_post_deletions on 2026-03-08: column s"):
             con.sql("SELECT count(*) FROM raw_post_deletions").fetchall()
+
+
+def without_tags(table: pa.Table) -> pa.Table:
+    """Segment rows as a contract had them that knew nothing of `record.tags`."""
+    position = table.schema.get_field_index("post")
+    posts = table.column(position).combine_chunks()
+    kind = posts.type
+    record = posts.field("record")
+    names = [part.name for part in record.type if part.name != "tags"]
+    narrowed = pa.StructArray.from_arrays([record.field(name) for name in names], names)
+    columns = [narrowed if part.name == "record" else posts.field(part.name) for part in kind]
+    older = pa.StructArray.from_arrays(columns, [part.name for part in kind])
+    return table.set_column(position, "post", older)
+
+
+def test_what_lands_in_segments_of_any_contract_joins_what_is_stored_under_any(
+    con: duckdb.DuckDBPyConnection, lake: Lake, tmp_path: Path
+) -> None:
+    segments = Segments(tmp_path / "segments", FIREHOSE)
+    footer = Footer(FIREHOSE, "relay.test", None, 1, "", "", rows={"post": 1})
+    with segments.collecting() as writer:
+        for number in (1, 2, 3):
+            post = firehose_post("did:plc:a", str(number), seq=number)
+            written = writer.write(DAY, {RawFirehosePost: table(RawFirehosePost, [post])}, footer)
+            if number == 2:
+                metadata = {FOOTER_KEY: footer.to_json()}
+                older = without_tags(pq.read_table(written.path))
+                pq.write_table(older.replace_schema_metadata(metadata), written.path)
+            if number == 1:
+                stored, _ = compact_firehose_day(con, lake, segments, DAY)
+                pointer = stored.path.with_name("current.json")
+                pointer.write_text(pointer.read_text().replace(stored.contract, "earlier"))
+    merged, _ = compact_firehose_day(con, lake, segments, DAY)
+    rows = lake.relation(con, RawFirehosePost, [DAY]).order("seq").fetchall()
+    assert [row[0].rpartition("/")[2] for row in rows] == ["1", "2", "3"]
+    assert merged.contract == contract_version(RawFirehosePost)

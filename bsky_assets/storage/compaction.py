@@ -29,7 +29,7 @@ from bsky_assets.contracts import (
     arrow_schema,
     contract_version,
 )
-from bsky_assets.storage import quarantine
+from bsky_assets.storage import quarantine, upcasts
 from bsky_assets.storage.completeness import Completeness
 from bsky_assets.storage.lake import Lake, Partition, select_rows
 from bsky_assets.storage.locks import exclusive
@@ -153,16 +153,15 @@ def _merge(
     """
     with exclusive(lake.root / row.asset):
         before = lake.current(row, day)
-        if before and before.contract != contract_version(row):
-            before = None
         merged = dict(before.details.get(MERGED, {})) if before else {}
         fresh = [_fresh(stream, day, merged.get(stream.stream, 0)) for stream in streams]
-        if before and added is None and not any(found.segments for found in fresh):
+        is_new = added is not None or any(found.segments for found in fresh)
+        if before and before.contract == contract_version(row) and not is_new:
             return before
         paths = [path for found in fresh for path in found.with_rows(Quarantined)]
         _quarantine(con, lake, row, day, paths)
         paths = [path for found in fresh for path in found.with_rows(row)]
-        _view_arrived(con, row, before, paths, added)
+        _view_arrived(con, row, day, before, paths, added)
         try:
             return lake.write_query(con, row, day, once, _details(before, fresh))
         finally:
@@ -184,7 +183,7 @@ def _details(before: Partition | None, fresh: Sequence[_Fresh]) -> dict[str, Any
             merged[found.stream] = segment.number
     completeness = Completeness.from_details(details.get(COMPLETENESS))
     completeness.add(footer for _, footer in fresh[0].segments)
-    return {MERGED: merged, COMPLETENESS: completeness.to_details()}
+    return {**details, MERGED: merged, COMPLETENESS: completeness.to_details()}
 
 
 def _quarantine(
@@ -192,7 +191,7 @@ def _quarantine(
 ) -> None:
     if paths:
         rows = con.sql(
-            f"{_select(Quarantined, paths)} AND {COLUMN_OF[Quarantined]}.source = '{row.asset}'"
+            f"SELECT * FROM ({_select(Quarantined, day, paths)}) WHERE source = '{row.asset}'"
         )
         quarantine.add(con, lake, row.asset, day, rows.to_arrow_table())
 
@@ -200,22 +199,20 @@ def _quarantine(
 def _view_arrived(
     con: duckdb.DuckDBPyConnection,
     row: type[Row],
+    day: date,
     before: Partition | None,
     paths: Sequence[Path],
     added: pa.Table | None,
 ) -> None:
     parts = [select_rows(row, [before] if before else [])]
     if paths:
-        parts.append(_select(row, paths))
+        parts.append(_select(row, day, paths))
     con.register(_ADDED, added if added is not None else arrow_schema(row).empty_table())
     parts.append(f"SELECT * FROM {_ADDED}")
     con.execute(f"CREATE OR REPLACE TEMP VIEW {_ARRIVED} AS {' UNION ALL '.join(parts)}")
 
 
-def _select(row: type[Row], paths: Sequence[Path]) -> str:
-    column = COLUMN_OF[row]
-    files = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
-    return (
-        f"SELECT {column}.* FROM read_parquet([{files}], hive_partitioning = false) "
-        f"WHERE {column} IS NOT NULL"
-    )
+def _select(row: type[Row], day: date, paths: Sequence[Path]) -> str:
+    """The rows of `row` in segments, which may be of earlier contracts."""
+    stored = [upcasts.Stored(day, path, is_current=False) for path in paths]
+    return upcasts.select(row, stored, within=COLUMN_OF[row])

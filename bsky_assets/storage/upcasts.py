@@ -46,20 +46,25 @@ class Stored(NamedTuple):
     """Whether it says that it was written under today's version of the contract."""
 
 
-def select(row: type[Row], files: Sequence[Stored], *, sync_day: bool = False) -> str:
+def select(
+    row: type[Row], files: Sequence[Stored], *, sync_day: bool = False, within: str | None = None
+) -> str:
     """SQL that reads `files`, at least one, as rows of `row` under today's contract.
 
     Args:
         row: the contract.
         files: what to read, of any time.
         sync_day: whether a DATE column `sync_day`, read off the file's folder, comes first.
+        within: the struct column that holds the rows, where they are not the files' own; where it
+            is null there is none.
 
     Raises:
         ContractViolation: a file cannot be read so; the message names the column.
     """
     groups: dict[tuple[str, ...], list[Path]] = {}
     for file in files:
-        groups.setdefault(_columns(row, file, changes.CHANGES), []).append(file.path)
+        columns = _columns(row, file, within, changes.CHANGES)
+        groups.setdefault(columns, []).append(file.path)
     first = ("sync_day",) if sync_day else ()
     hive = (
         "hive_partitioning = true, hive_types = {'sync_day': DATE}"
@@ -67,10 +72,17 @@ def select(row: type[Row], files: Sequence[Stored], *, sync_day: bool = False) -
         else "hive_partitioning = false"
     )
     return " UNION ALL ".join(
-        f"SELECT {', '.join(first + columns)} FROM read_parquet([{_names(paths)}], {hive}) "
-        f"AS {_TABLE}"
+        f"SELECT {', '.join(first + columns)} FROM {_rows(paths, hive, within)} AS {_TABLE}"
         for columns, paths in groups.items()
     )
+
+
+def _rows(paths: Sequence[Path], hive: str, within: str | None) -> str:
+    names = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
+    files = f"read_parquet([{names}], {hive})"
+    if within is None:
+        return files
+    return f"(SELECT {within}.* FROM {files} WHERE {within} IS NOT NULL)"
 
 
 def sql_type(kind: pa.DataType) -> str:
@@ -96,9 +108,11 @@ def differences(row: type[Row], day: date, found: pa.Schema) -> list[str]:
 
 
 @lru_cache(maxsize=65_536)
-def _columns(row: type[Row], file: Stored, stated: _Changes) -> tuple[str, ...]:
+def _columns(row: type[Row], file: Stored, within: str | None, stated: _Changes) -> tuple[str, ...]:
     """The SELECT list for a file; files never change, so neither does this within a process."""
     found = pq.read_schema(file.path)
+    if within is not None:
+        found = pa.schema(list(found.field(within).type))
     if file.is_current:
         check(row, file.day, found)
     if has_shape(row, found):
@@ -255,7 +269,3 @@ def _is_list_of_structs(kind: pa.DataType) -> bool:
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
-
-
-def _names(paths: Sequence[Path]) -> str:
-    return ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
