@@ -35,7 +35,7 @@ def receive(
     """The first `count` messages, or all until the server closes or is silent for `timeout`."""
     url = url.replace("http", "ws", 1)
     messages: list[Any] = []
-    with connect(url, max_size=None, close_timeout=1, **options) as socket:
+    with connect(url, max_size=None, close_timeout=0.1, **options) as socket:
         try:
             while count is None or len(messages) < count:
                 messages.append(socket.recv(timeout))

@@ -304,6 +304,16 @@ def test_nothing_happens_before_the_first_consumer_comes(world: World) -> None:
         assert decode_dag_cbor_multi(first[0])[1]["seq"] == world.events[0].seq
 
 
+def test_it_goes_on_where_it_was_when_it_is_served_again(world: World, frames: list[bytes]) -> None:
+    relay = relay_of(world)
+    with served(relay.app()) as host:
+        assert receive(firehose(host), 10).messages == frames[:10]
+    happened = relay.stream.pace.head
+    with served(relay.app()) as host:
+        assert receive(firehose(host), 10).messages == frames[happened : happened + 10]
+        assert receive(firehose(host, world.events[9].seq), 10).messages == frames[10:20]
+
+
 @pytest.mark.parametrize("place", [0, 1, 1234, EVENTS - 1])
 def test_a_cursor_gets_what_is_after_it(
     host: str, world: World, frames: list[bytes], place: int

@@ -1,8 +1,9 @@
 """Faults that the sandbox's streams commit on demand: which, where, and what came of them.
 
-A fault strikes at a position of a stream once, however often a consumer comes by; only what is
-left out stays left out. What does not belong here: faults of HTTP (`http_faults`), and how a
-stream sends what a fault asks for (`serving`).
+A fault strikes at a position of a stream once, however often a consumer comes by; but what is
+lost stays lost, for all consumers. So what a consumer must come to is known: everything but
+what `Injected.lost` names. What does not belong here: faults of HTTP (`http_faults`), and how
+a stream sends what a fault asks for (`serving`).
 """
 
 import hashlib
@@ -35,13 +36,16 @@ class Fault(StrEnum):
     CORRUPT = "corrupt"
     """A record in the message is not what its CID says. Strikes commits with a record only."""
     OVERSIZED = "oversized"
-    """The message comes with zeros after it; the amount is its size in bytes."""
+    """The message comes with zeros after it; the amount is its size in bytes.
+
+    Nothing is lost: a consumer that gives up and comes again gets the message as it is.
+    """
     TOO_BIG = "too_big"
     """A commit comes with `tooBig`, so without its operations. Strikes commits only."""
     DUPLICATE = "duplicate"
-    """Messages before it come again first; the amount is how many."""
+    """Messages before it, but those that are lost, come again first; the amount is how many."""
     SKIP = "skip"
-    """Messages, beginning with this, are left out for good; the amount is how many."""
+    """Messages, beginning with this, are left out; the amount is how many."""
     RENUMBER = "renumber"
     """From here on sequence numbers are others, as from a new host behind the same name.
 
@@ -109,7 +113,7 @@ class Injected:
     """The number that this message had for the consumer before the fault."""
     amount: float
     lost: tuple[int, ...] = ()
-    """The numbers of the messages that the consumer is not to get whole because of it."""
+    """The numbers of the messages that no consumer gets whole because of it."""
 
 
 class StreamInjector:
@@ -120,11 +124,12 @@ class StreamInjector:
         self.injected: list[Injected] = []
         """What struck so far, in that order."""
         self._left_out: dict[int, int] = {}
+        self._damaged: dict[int, Strike] = {}
         self.faults = faults
 
     @property
     def faults(self) -> StreamFaults:
-        """What is in force; with what is set, each position can be struck anew."""
+        """What is in force; with what is set, positions can be struck anew."""
         return self._faults
 
     @faults.setter
@@ -136,17 +141,18 @@ class StreamInjector:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing can strike and nothing is left out."""
-        return not (self._faults.at or self._faults.probability or self._left_out)
+        """Whether nothing can strike and nothing is lost."""
+        planned = self._faults.at or self._faults.probability
+        return not (planned or self._left_out or self._damaged)
 
     def refusal(self) -> int | None:
         """The HTTP status with which the next connection is refused, if it is."""
         return self._refusals.pop(0) if self._refusals else None
 
     def strike(self, position: int) -> Strike | None:
-        """What strikes at `position`, with its amount, unless it did before."""
-        if position in self._struck:
-            return None
+        """What strikes at `position`, with its amount, unless it did before and left no trace."""
+        if (damage := self._damaged.get(position)) is not None or position in self._struck:
+            return damage
         planned = self._faults.at.get(position) or self._by_chance(position)
         if planned is None:
             return None
@@ -156,15 +162,25 @@ class StreamInjector:
             return strike
         return Strike(strike.fault, AMOUNTS.get(strike.fault, 0))
 
-    def leave_out(self, positions: range) -> None:
-        """Keep `positions` from all consumers from now on."""
-        self._left_out[positions.start] = positions.stop
+    def record(self, injected: Injected) -> None:
+        """Keep that a fault struck; what it damaged for good stays so and is told once."""
+        if injected.position in self._damaged:
+            return
+        self.injected.append(injected)
+        if injected.fault is Fault.SKIP:
+            self._left_out[injected.position] = injected.position + int(injected.amount)
+        elif injected.lost:
+            self._damaged[injected.position] = Strike(injected.fault, injected.amount)
 
     def after_left_out(self, position: int) -> int:
         """The first position from `position` on that is not left out."""
         return next(
             (stop for start, stop in self._left_out.items() if start <= position < stop), position
         )
+
+    def is_lost(self, position: int) -> bool:
+        """Whether no consumer gets the message at `position` whole."""
+        return position in self._damaged or self.after_left_out(position) != position
 
     def _by_chance(self, position: int) -> Fault | None:
         if not self._faults.probability:

@@ -197,7 +197,7 @@ class FrameLog(Generic[T]):
         self._events = events
         self._encode = encode
         self._ends = array("q", [0])
-        self._file = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - closed by `close`
+        self._file = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - it goes with the log
 
     async def read(self, start: int, stop: int) -> list[bytes]:
         """The frames of the events from `start` to `stop`, exclusive."""
@@ -216,10 +216,6 @@ class FrameLog(Generic[T]):
         self._file.write(b"".join(frames))
         for frame in frames:
             self._ends.append(self._ends[-1] + len(frame))
-
-    def close(self) -> None:
-        """Give up what is kept."""
-        self._file.close()
 
 
 def timestamp(instant: datetime) -> str:

@@ -89,9 +89,8 @@ class Labeler:
         `backlog`: how many of the messages that happened the stream keeps; None is all.
         """
         batches = [list(batch) for _, batch in groupby(labels, attrgetter("seq"))]
-        self._log = FrameLog(batches, _frame)
         self.stream = EventStream(
-            self._log,
+            FrameLog(batches, _frame),
             [batch[0].seq for batch in batches],
             rate=rate,
             backlog=backlog,
@@ -107,11 +106,7 @@ class Labeler:
         app = self.server.app()
         app.add_routes([web.get(f"/xrpc/{SUBSCRIBE}", self.stream.handle)])
         app.on_shutdown.append(self.stream.shut_down)
-        app.on_cleanup.append(self._close)
         return app
-
-    async def _close(self, _app: web.Application) -> None:
-        self._log.close()
 
     async def _query(self, request: web.Request) -> Json:
         required(request, "uriPatterns")

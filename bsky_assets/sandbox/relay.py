@@ -61,11 +61,7 @@ class Relay:
             ]
         )
         app.on_shutdown.append(self.stream.shut_down)
-        app.on_cleanup.append(self._close)
         return app
-
-    async def _close(self, _app: web.Application) -> None:
-        self.frames.close()
 
 
 async def _health(_request: web.Request) -> web.Response:

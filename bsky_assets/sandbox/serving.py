@@ -212,7 +212,6 @@ class Broadcast:
         while True:
             stop = min(await self.pace.wait(position), position + _BATCH)
             position = await self._send_some(connection, position, stop)
-            self.pace.reach(position)
             await asyncio.sleep(0)
 
     async def _send_some(self, connection: _Connection, position: int, stop: int) -> int:
@@ -224,6 +223,7 @@ class Broadcast:
                     await connection.send(message)
                 else:
                     follower = await self._meet(connection, position, message)
+            self.pace.reach(follower)
             position, was_led_elsewhere = follower, follower != position + 1
             if was_led_elsewhere:
                 break
@@ -256,11 +256,12 @@ class Broadcast:
         if damaged is None:
             await connection.send(message)
             return
-        is_whole_after = self.injector.faults.whole_follows and strike.fault in DAMAGE
-        lost = () if is_whole_after else (connection.messages.number(position) + self.shift,)
-        self._record(connection, position, strike, lost)
+        follows = self.injector.faults.whole_follows and strike.fault in DAMAGE
+        is_lost = not follows and strike.fault is not Fault.OVERSIZED
+        number = connection.messages.number(position) + self.shift
+        self._record(connection, position, strike, (number,) if is_lost else ())
         await connection.send(damaged)
-        if is_whole_after:
+        if follows:
             await connection.send(message)
 
     async def _skip(self, connection: _Connection, position: int, strike: Strike) -> int:
@@ -271,8 +272,7 @@ class Broadcast:
             for at, message in zip(left_out, messages, strict=True)
             if message is not None
         )
-        self._record(connection, position, strike, lost)
-        self.injector.leave_out(left_out)
+        self._record(connection, position, Strike(Fault.SKIP, len(left_out)), lost)
         return left_out.stop
 
     async def _disturb(
@@ -295,15 +295,14 @@ class Broadcast:
     async def _repeat(self, connection: _Connection, start: int, stop: int) -> None:
         messages = await connection.messages.read(start, stop)
         for at, message in zip(range(start, stop), messages, strict=True):
-            if message is not None and self.injector.after_left_out(at) == at:
+            if message is not None and not self.injector.is_lost(at):
                 await connection.send(connection.messages.renumbered(message, self.shift))
 
     def _record(
         self, connection: _Connection, position: int, strike: Strike, lost: tuple[int, ...] = ()
     ) -> None:
         number = connection.messages.number(position) + self.shift
-        injected = Injected(strike.fault, position, number, strike.amount or 0, lost)
-        self.injector.injected.append(injected)
+        self.injector.record(Injected(strike.fault, position, number, strike.amount or 0, lost))
 
 
 def _damaged(messages: Messages, message: Message, strike: Strike, position: int) -> Message | None:
