@@ -138,6 +138,7 @@ setup(
         "dev": [
             "gguf",
             "hypothesis",
+            "jsonschema",
             "mypy",
             "pandas-stubs",
             "playwright",

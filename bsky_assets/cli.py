@@ -1,47 +1,57 @@
-"""The command line: `bsky-assets`."""
+"""The command line: `bsky-assets`. Each command is a module of `commands`, by its name."""
 
 import sys
+from collections.abc import Iterable
+from importlib import import_module
 
 import typer
 
-from bsky_assets.commands import (
-    collect,
-    config,
-    labels,
-    llm,
-    materialize,
-    migrate,
-    query,
-    run,
-    sandbox,
-    status,
-    sync,
-)
 from bsky_assets.console import stderr
 from bsky_assets.errors import UserError
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help="Collect a day of Bluesky, filter it, label it, and trace every label.",
+COMMANDS = (
+    "run",
+    "collect",
+    "sync",
+    "materialize",
+    "status",
+    "query",
+    "filters",
+    "labels",
+    "llm",
+    "migrate",
+    "config",
+    "sandbox",
 )
-app.command()(run.run)
-app.add_typer(sync.app, name="sync")
-app.command()(collect.collect)
-app.command()(materialize.materialize)
-app.command()(status.status)
-app.command()(query.query)
-app.command()(config.config)
-app.add_typer(labels.labels_app, name="labels")
-app.add_typer(llm.llm_app, name="llm")
-app.add_typer(migrate.app, name="migrate")
-app.command()(sandbox.sandbox)
+
+
+def build_app(names: Iterable[str] = COMMANDS) -> typer.Typer:
+    """The application with these commands.
+
+    A module has an `app` where its command has commands of its own, and otherwise a function of
+    the command's name.
+    """
+    app = typer.Typer(
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        help="Collect a day of Bluesky, filter it, label it, and trace every label.",
+    )
+    app.callback()(lambda: None)
+    for name in names:
+        module = import_module(f"bsky_assets.commands.{name}")
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=name)
+        else:
+            app.command(name)(getattr(module, name))
+    return app
 
 
 def main() -> None:
     """Run the command; exit 0 on success, 1 on failure with one line, 2 on bad usage."""
+    # Only what was asked for is imported: Dagster alone takes seconds.
+    wanted = sys.argv[1:2]
     try:
-        app()
+        build_app(wanted if set(wanted) & set(COMMANDS) else COMMANDS)()
     except UserError as error:
         stderr.print(f"error: {' '.join(str(error).split())}", markup=False, soft_wrap=True)
         sys.exit(1)

@@ -2,13 +2,11 @@
 
 import os
 from collections.abc import Iterator
-from datetime import date
 from pathlib import Path
 
 import pytest
 
 from bsky_assets.settings import Settings, get_settings
-from bsky_assets.sync_day import today
 
 REAL_DATA = Path(
     os.environ.get("BSKY_REAL_DATA", Path(__file__).parents[2] / "shared" / "real_data")
@@ -42,9 +40,3 @@ def _settings_of_its_own(
 def settings() -> Settings:
     """The settings in force in the test."""
     return get_settings()
-
-
-@pytest.fixture
-def present_day(settings: Settings) -> date:
-    """The sync day of the present moment."""
-    return today(settings.timezone)

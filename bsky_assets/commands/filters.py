@@ -18,7 +18,7 @@ from bsky_assets.filters.measures import Confusion
 from bsky_assets.filters.training import TrainingReport, train
 from bsky_assets.settings import get_settings
 
-filters_app = typer.Typer(
+app = typer.Typer(
     no_args_is_help=True,
     help="Measure the filters, train models for them, ask their canaries.",
 )
@@ -52,7 +52,7 @@ class CanariesFlipped(UserError):
     """A filter no longer tells what it must."""
 
 
-@filters_app.command("train")
+@app.command("train")
 def train_model(
     name: Annotated[str, typer.Argument(metavar="FILTER", help="spam, hate_speech or nsfw.")],
     data: Data,
@@ -76,7 +76,7 @@ def train_model(
     _print_training(report)
 
 
-@filters_app.command("eval")
+@app.command("eval")
 def evaluate_filter(
     name: Annotated[
         str, typer.Argument(metavar="FILTER", help="english, nsfw, spam or hate_speech.")
@@ -116,7 +116,7 @@ def evaluate_filter(
         _print_evaluation(evaluation, mistakes)
 
 
-@filters_app.command("check")
+@app.command("check")
 def check_canaries() -> None:
     """Ask every filter about posts of which it must say what it always said.
 

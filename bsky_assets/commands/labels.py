@@ -23,7 +23,7 @@ from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets.sync_day import parse_day
 
-labels_app = typer.Typer(
+app = typer.Typer(
     no_args_is_help=True,
     help="Check labels against people, and models against each other.",
 )
@@ -37,7 +37,7 @@ LastDay = Annotated[
 ]
 
 
-@labels_app.command("export")
+@app.command("export")
 def export_sample(
     out: Annotated[Path, typer.Argument(metavar="OUT.csv", help="The file to write.")],
     sample: Annotated[int, typer.Option(min=1, help="How many posts.")] = 200,
@@ -71,7 +71,7 @@ def export_sample(
     stdout.print(f"{out}: {len(design.posts)} of {posts} posts", markup=False, soft_wrap=True)
 
 
-@labels_app.command("eval")
+@app.command("eval")
 def evaluate_labels(
     gold_file: Annotated[
         Path, typer.Argument(metavar="GOLD.csv", help="A file with labels by people.")
@@ -138,7 +138,7 @@ def evaluate_labels(
         _show_consistency(measured)
 
 
-@labels_app.command("compare")
+@app.command("compare")
 def compare_models(
     day: Day = None,
     to: LastDay = None,

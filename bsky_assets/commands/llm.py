@@ -8,15 +8,15 @@ import typer
 from bsky_assets.console import stderr, stdout
 from bsky_assets.labelling.local_server import ended_by_signals, prepare, serving
 
-llm_app = typer.Typer(no_args_is_help=True, help="Serve a language model on this machine.")
+app = typer.Typer(no_args_is_help=True, help="Serve a language model on this machine.")
 
 
-@llm_app.callback()
+@app.callback()
 def llm() -> None:
     """Serve a language model on this machine."""
 
 
-@llm_app.command()
+@app.command()
 def serve(
     gguf: Annotated[Path, typer.Option(metavar="FILE", help="The model, a GGUF file.")],
     port: Annotated[

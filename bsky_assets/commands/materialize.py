@@ -15,9 +15,10 @@ from dagster import (
 from dagster._core.definitions.asset_selection import DagsterInvalidAssetSelectionError
 from dagster._core.errors import DagsterInvalidSubsetError
 
-from bsky_assets.console import PLAIN_LINES, failure_reason, run_progress, stderr
+from bsky_assets.console import stderr
 from bsky_assets.errors import UserError
 from bsky_assets.instance import open_instance
+from bsky_assets.run_log import PLAIN_LINES, failure_reason, run_progress
 from bsky_assets.settings import get_settings
 from bsky_assets.sync_day import parse_day
 

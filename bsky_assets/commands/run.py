@@ -15,11 +15,9 @@ from typing import Annotated
 
 import typer
 
-from bsky_assets.commands.materialize import materialize_day
 from bsky_assets.commands.status import show_day
 from bsky_assets.console import stderr, stdout
 from bsky_assets.errors import UserError
-from bsky_assets.instance import open_instance, prepare_home
 from bsky_assets.settings import Settings, get_settings, variable_name
 from bsky_assets.storage.lake import Lake
 from bsky_assets.sync_day import today
@@ -72,6 +70,10 @@ def _set(environment: Mapping[str, str]) -> None:
 
 
 def _run_day(ui: bool, port: int) -> None:
+    # Dagster takes seconds to import; meanwhile the sandbox has started.
+    from bsky_assets.commands.materialize import materialize_day
+    from bsky_assets.instance import open_instance
+
     settings = get_settings()
     day = today(settings.timezone)
     failure: UserError | None = None
@@ -96,6 +98,8 @@ def _run_day(ui: bool, port: int) -> None:
 
 def _serve_ui(settings: Settings, port: int) -> None:
     """Serve UI and daemon until interrupted."""
+    from bsky_assets.instance import prepare_home
+
     executable = shutil.which("dg", path=str(Path(sys.executable).parent)) or "dg"
     workspace = Path(__file__).parents[2] / "workspace.yaml"
     command = [executable, "dev", "-w", str(workspace), "--host", "127.0.0.1", "--port", str(port)]

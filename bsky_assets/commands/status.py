@@ -8,12 +8,12 @@ import typer
 from rich.table import Table
 
 from bsky_assets.bluesky.collector import is_collecting
-from bsky_assets.checks.raw_firehose_posts import gaps, uncovered
 from bsky_assets.console import stdout
 from bsky_assets.contracts import ALL, FilteredPost, LlmLabel, Quarantined, RawFirehosePost
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.compaction import COMPLETENESS
 from bsky_assets.storage.completeness import Completeness
+from bsky_assets.storage.coverage import gaps, uncovered
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets.sync_day import parse_day
 
@@ -93,7 +93,7 @@ def _coverage_lines(firehose: Partition, settings: Settings) -> Iterable[str]:
         f"{completeness.reconnect_count:,} reconnects, "
         f"{sum(completeness.quarantined.values()):,} quarantined"
     )
-    for problem in (*gaps(completeness), *uncovered(completeness, firehose, settings)):
+    for problem in (*gaps(completeness), *uncovered(completeness, firehose, settings.timezone)):
         yield f"  ! {problem}"
 
 

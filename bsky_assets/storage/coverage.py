@@ -1,0 +1,65 @@
+"""What a day's coverage of a stream lacks, in words: its gaps, and what no stretch spans.
+
+What belongs here: comparing `Completeness` with the day. Who is told of it is not decided here.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from bsky_assets.storage.completeness import Completeness
+from bsky_assets.storage.lake import Partition
+from bsky_assets.sync_day import bounds, now
+
+TOLERATED = timedelta(minutes=5)
+"""A day that lacks less than this at its ends and between stretches is covered."""
+LISTED = 5
+
+
+def gaps(completeness: Completeness) -> Iterator[str]:
+    """A line for each gap, the first few by name."""
+    for gap in completeness.gaps[:LISTED]:
+        missing = "" if gap["missing"] is None else f"{gap['missing']:,} events "
+        yield f"{missing}missing after {gap['after']} of {gap['host']} ({gap['reason']})"
+    if completeness.gap_count > LISTED:
+        yield f"{completeness.gap_count:,} gaps in all"
+
+
+def covered(completeness: Completeness) -> timedelta:
+    """How much of the hosts' time the stretches span."""
+    spans = (end - start for start, end in _spans(completeness))
+    return sum(spans, timedelta())
+
+
+def uncovered(
+    completeness: Completeness, partition: Partition, timezone: ZoneInfo
+) -> Iterator[str]:
+    """What of the day, as far as it has come, no stretch spans."""
+    start, end = bounds(partition.day, timezone)
+    end = min(end, now())
+    spans = sorted(_spans(completeness))
+    if not spans:
+        yield "nothing was collected"
+        return
+    first, last = spans[0][0], max(span[1] for span in spans)
+    if first - start > TOLERATED:
+        yield f"it begins {_hours(first - start)} after the day"
+    if end - last > TOLERATED:
+        yield f"it ends {_hours(end - last)} before the day, or before now"
+    missing = (last - first) - covered(completeness)
+    if missing > TOLERATED:
+        yield f"{_hours(missing)} are missing in between"
+
+
+def _spans(completeness: Completeness) -> Iterator[tuple[datetime, datetime]]:
+    for stretch in completeness.stretches:
+        if stretch.first_time and stretch.last_time:
+            yield (
+                datetime.fromisoformat(stretch.first_time),
+                datetime.fromisoformat(stretch.last_time),
+            )
+
+
+def _hours(span: timedelta) -> str:
+    minutes = round(span.total_seconds() / 60)
+    return f"{minutes // 60} h {minutes % 60} min"
