@@ -12,7 +12,7 @@ from bsky_assets.sandbox.writing import Writer, Written
 _SHARE_OF_ENGLISH = 0.06
 _ENGLISH_A_EVENT = 0.2 * 0.2
 _POSTS = 14
-_SAME = 0.3
+_SAME_ONE_IN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Bot:
     def says(self, writer: Writer) -> Written:
         """Its next post."""
         if self.text is not None:
-            return Written(self.text, self.language)
+            return Written(self.text, self.language, is_verbatim=True)
         return writer.mirrored(self.language, self.site)
 
 
@@ -45,8 +45,8 @@ def plan_bots(
     start, span = times[0], times[-1] - times[0]
     planned: dict[int, Bot] = {}
     for language in LANGUAGES:
-        for account in directory.of(language, "bot"):
-            same = language == "en" and rng.random() < _SAME
+        for place, account in enumerate(directory.of(language, "bot")):
+            same = language == "en" and place % _SAME_ONE_IN == 1
             text = writer.repeated() if same else None
             bot = Bot(account, language, rng.choice(SITES), text)
             posts = rng.randint(_POSTS // 2, _POSTS * 3 // 2)

@@ -245,7 +245,7 @@ class Day:
         """A post in `language` that is there, rather a recent one."""
         places = self._by_language.get(language, ())
         for _ in range(_TRIES if places else 0):
-            post = self.posts[places[int(len(places) * (1 - self.rng.random() ** 3))]]
+            post = self.posts[places[-1 - int(len(places) * self.rng.random() ** 3)]]
             if self._is_there(post):
                 return post
         return None

@@ -31,6 +31,8 @@ SITES = (
 """Where links lead; there is no such place."""
 
 _SHOWN_PATH = 24
+_ROOM_FOR_LINK = 200
+_LONGEST = 290
 _HOUR = 3_600_000_000
 _TOKEN = re.compile(
     r"(?P<link>https?://[^\s)]+)"
@@ -74,7 +76,8 @@ def make_record(
     """The record of a post; `handles` leads from handles to DIDs."""
     text = _addressed(rng, written.text, context.mention)
     embed = _embed(rng, written, context)
-    if embed is None and text and written.language != UNDETERMINED and rng.random() < 0.03:
+    room = 0 < len(text) < _ROOM_FOR_LINK and not written.is_verbatim
+    if embed is None and room and rng.random() < 0.035:
         text = f"{text} {_link(rng)}"
     targets: dict[str, str] = {}
     if text.count("https://") == 1 and rng.random() < 0.4:
@@ -102,7 +105,7 @@ def updated(rng: Random, record: Json) -> Json:
 
 
 def _addressed(rng: Random, text: str, mention: str | None) -> str:
-    if mention is None:
+    if mention is None or len(text) + len(mention) > _LONGEST:
         return text
     return f"@{mention} {text}" if rng.random() < 0.6 else f"{text} @{mention}"
 
@@ -242,7 +245,7 @@ def _embed(rng: Random, written: Written, context: Context) -> Json | None:
         return record
     if written.needs_picture:
         return _media(rng, written)
-    chance = rng.random()
+    chance = 1 if written.is_verbatim else rng.random()
     if chance < 0.14:
         return _media(rng, written)
     if chance < 0.20:

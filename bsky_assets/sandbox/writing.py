@@ -18,7 +18,9 @@ _LEANS: tuple[Ideology, ...] = ("left", "right", "moderate", "unclear")
 _SHARES_OF_LEANS = (0.5, 0.2, 0.08, 0.22)
 _POLITICAL = 0.25
 _COUNTER_SPEECH = 0.012
-_LONGEST = 280
+_LONGEST = 250
+_NEVER_ALONE = 0.8
+"""How often something follows a sentence that is always the same."""
 _STOPS = {"ja": "。", "zh": "。", "hi": "।", "th": ""}
 _CONTINUING = ",—"
 _LOWER = re.compile(
@@ -44,6 +46,8 @@ class Written:
     """The title of its link card."""
     label: str | None = None
     """What its author says of it by a self-label."""
+    is_verbatim: bool = False
+    """Whether it is posted as it is, with nothing around it."""
     needs_picture: bool = False
     alt: str | None = None
     """The alt text, where the picture is the point."""
@@ -191,7 +195,10 @@ class Writer:
         rng = self._rng
         text = ""
         gap = rng.choice((" ", " ", " ", "\n", "\n\n"))
-        for template in rng.sample(templates, count) if count > 1 else [rng.choice(templates)]:
+        chosen = rng.sample(templates, count)
+        if count == 1 and "{" not in chosen[0] and rng.random() < _NEVER_ALONE:
+            chosen.append(rng.choice(templates))
+        for template in dict.fromkeys(chosen):
             sentence = _sentence(grammar.fill(rng, template))
             if text and len(text) + len(sentence) > _LONGEST - 20:
                 break
