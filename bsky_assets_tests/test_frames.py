@@ -376,7 +376,7 @@ def test_an_operation_without_its_block_or_path_is_quarantined() -> None:
     fields = {"blocks": blocks, "ops": [*encoded, {"action": "create"}, 5]}
     read = Read(Commit(1, ops, fields=fields).frame())
     assert read.texts == ["here"]
-    assert read.reasons == ["missing_block", "bad_operation", "bad_operation"]
+    assert read.reasons == ["missing_block", "undecodable", "undecodable"]
 
 
 @pytest.mark.parametrize(
@@ -387,7 +387,7 @@ def test_an_operation_without_its_block_or_path_is_quarantined() -> None:
         ({"blocks": b"\x05abc"}, "bad_car"),
         ({"blocks": b"\xff" * 20}, "bad_car"),
         ({"repo": "alice.test"}, "bad_did"),
-        ({"repo": 5}, "bad_operation"),
+        ({"repo": 5}, "bad_did"),
         ({"rev": 5}, "bad_rev"),
         ({"ops": 5}, "undecodable"),
         ({"seq": "7"}, "bad_seq"),
@@ -522,7 +522,7 @@ def test_labels_are_read_one_by_one() -> None:
         (False, None, None),
         (True, "bafy", datetime(2027, 1, 1, tzinfo=UTC)),
     ]
-    assert read.reasons == ["bad_field", "bad_field", "bad_label"]
+    assert read.reasons == ["bad_field", "bad_field", "undecodable"]
     assert {row["source"] for row in read.quarantined} == {"raw_moderation_labels"}
 
 

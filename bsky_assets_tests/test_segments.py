@@ -167,7 +167,7 @@ def test_every_gap_is_told_and_none_is_invented(steps: list[str], data: st.DataO
     sent: list[tuple[int, str]] = []
     arrived: list[tuple[int, str | None]] = []
     gaps: list[tuple[int, int]] = []
-    last, seq = None, 1000
+    last, seq = None, 100_000
     footer: Footer | None = None
     found: list[tuple[int | None, int | None]] = []
 

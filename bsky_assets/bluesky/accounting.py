@@ -27,12 +27,12 @@ CHUNK = 1_000
 """Events that are accounted for together."""
 REMEMBERED_CHUNKS = 20
 """The events of as many chunks are known one by one."""
-CLOCK_SAMPLE = 25
-"""Events of a run that are asked the time."""
+CLOCK_SAMPLE = 15
+"""Events next to one whose time is in question that are asked the time."""
 FIRST_YEAR = 2022
 """No event is older than the network."""
 MOST_AHEAD = timedelta(days=1)
-MOST_APART = timedelta(minutes=1)
+MOST_APART = timedelta(minutes=10)
 JITTER = timedelta(seconds=5)
 """Events come this much out of the order of their times."""
 
@@ -73,10 +73,14 @@ class Account:
         self.clock = _last_clock(last)
         """The host's time of the last event."""
         self._began_after, self._began_clock = self.cursor, self.clock
+        self._cursor_time: Any = last.cursor_time if last else None
         self._gap_reason = "source changed" if self._cursors and self.cursor is None else None
         self._gap_after: int | None = self.cursor
         self._unread = 0
+        self._expected: int | None = None
         self._recent: deque[tuple[Numbers, list[Any]]] = deque(maxlen=REMEMBERED_CHUNKS)
+        if self.cursor is not None:
+            self._recent.append((np.array([self.cursor]), [self._cursor_time]))
         self._begin()
 
     def _begin(self) -> None:
@@ -92,6 +96,13 @@ class Account:
     def reconnected(self, reason: str, at: datetime) -> None:
         """Note that a connection ended before we wanted it to."""
         self._reconnects.append(Reconnect(at.isoformat(), reason))
+
+    def expect_again(self) -> None:
+        """The host is to send the last event again first: if it does not, what follows it is lost.
+
+        Unless something came instead that could not be read.
+        """
+        self._expected = self.cursor
 
     def start_anew(self, reason: str) -> None:
         """Forget the cursor, which the host does not know: what comes next follows a gap."""
@@ -126,6 +137,9 @@ class Account:
         if first == OUTDATED_CURSOR:
             self._gap_reason = "outdated cursor"
             return
+        if self._expected is not None and first > self._expected and not self._unread:
+            self._gap_reason = self._gap_reason or "outdated cursor"
+        self._expected = None
         if self.cursor is not None and first <= self.cursor:
             again = start + int(np.searchsorted(seqs[start:end], self.cursor, "right"))
             start, began = self._first_new(seqs, times, start, again), start
@@ -139,6 +153,7 @@ class Account:
         if reason or not self._stretches:
             self._stretches.append(Stretch(first, first, _iso(opened), None))
         self._gap_reason = None
+        self._cursor_time = times[end - 1]
         self._advance(last, closed, end - start, received)
 
     def _why_gap(self, seq: int) -> str | None:
@@ -225,6 +240,7 @@ class Account:
             host=self._host,
             follows=self._follows,
             cursor=self.cursor,
+            cursor_time=self._cursor_time if isinstance(self._cursor_time, str) else None,
             received_from=received[0].isoformat(),
             received_to=received[1].isoformat(),
             cursors=dict(self._cursors),
@@ -243,23 +259,22 @@ class Account:
 
 
 def _clocks(times: list[Any], received: datetime) -> tuple[datetime | None, datetime | None]:
-    """The time by the host at the first and the last of some events, where they tell.
-
-    An event's own time is that of its account's server, which may be far off: it counts where it
-    is close to the median.
-    """
-    sample = times[:: max(1, len(times) // CLOCK_SAMPLE)]
-    read = [made for time in sample if (made := instant(time))]
-    if not read:
-        return None, None
-    clock = median_low(read)
-    if clock.year < FIRST_YEAR or clock > received + MOST_AHEAD:
-        return None, None
-    first, last = (instant(time) for time in (times[0], times[-1]))
+    """The time by the host at the first and the last of some events, where they tell."""
     return (
-        first if first and abs(first - clock) < MOST_APART else clock,
-        last if last and abs(last - clock) < MOST_APART else clock,
+        _clock(times[0], times[:CLOCK_SAMPLE], received),
+        _clock(times[-1], times[-CLOCK_SAMPLE:], received),
     )
+
+
+def _clock(time: Any, around: list[Any], received: datetime) -> datetime | None:
+    """An event's time is that of its account's server, which may be far off those around it."""
+    read = [made for other in around if (made := instant(other))]
+    if not read:
+        return None
+    clock, made = median_low(read), instant(time)
+    if clock.year < FIRST_YEAR or clock > received + MOST_AHEAD:
+        return None
+    return made if made and abs(made - clock) < MOST_APART else clock
 
 
 def _last_clock(footer: Footer | None) -> datetime | None:

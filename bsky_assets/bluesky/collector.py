@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 
+from bsky_assets.bluesky.jetstream import Jetstream
 from bsky_assets.bluesky.labels_stream import LabelStream
 from bsky_assets.bluesky.relay import Relay
 from bsky_assets.bluesky.streaming import (
@@ -175,4 +176,6 @@ def stop_on_signals() -> Iterator[threading.Event]:
 
 
 def _firehose(settings: Settings) -> Source:
-    return Relay(settings.relay_url)
+    return (
+        Jetstream(settings.jetstream_url) if settings.jetstream_url else Relay(settings.relay_url)
+    )

@@ -7,10 +7,11 @@ from typing import Any
 
 import aiohttp
 
-from bsky_assets.bluesky.frames import FrameReader, kind_of
+from bsky_assets.bluesky.frames import FrameReader
+from bsky_assets.bluesky.reader import PROBLEMS
 from bsky_assets.bluesky.records import Unreadable
 from bsky_assets.bluesky.rows import instant
-from bsky_assets.bluesky.websocket import connect, host_of
+from bsky_assets.bluesky.websocket import Socket, connect, host_of
 from bsky_assets.contracts import RawModerationLabel
 
 METHOD = "com.atproto.label.subscribeLabels"
@@ -29,11 +30,8 @@ class LabelReader(FrameReader):
         for label in body["labels"]:
             try:
                 self.rows.add_label(read_label(label), body["seq"], received)
-            except Unreadable as problem:
-                self.quarantine(problem, frame, body["seq"], received)
-            except (KeyError, TypeError, AttributeError) as error:
-                odd = Unreadable("bad_label", f"a label cannot be read ({kind_of(error)})")
-                self.quarantine(odd, frame, body["seq"], received)
+            except PROBLEMS as error:
+                self.quarantine(error, frame, body["seq"], received)
 
 
 def read_label(label: dict[str, Any]) -> dict[str, Any]:
@@ -68,6 +66,8 @@ class LabelStream:
 
     variable = "BSKY_LABELER_URL"
     without_holes = False
+    may_rest = True
+    sends_cursor_again = False
     is_rewound = False
     patience = 600.0
     """Seconds of silence after which the connection is replaced: a small labeler rests."""
@@ -78,9 +78,7 @@ class LabelStream:
         self.host = host_of(url)
         self.reader = LabelReader(self.host)
 
-    async def connect(
-        self, client: aiohttp.ClientSession, cursor: int | None
-    ) -> aiohttp.ClientWebSocketResponse:
+    async def connect(self, client: aiohttp.ClientSession, cursor: int | None) -> Socket:
         """Go on after `cursor`, or begin with what happens now."""
         query = "" if cursor is None else f"?cursor={cursor}"
         return await connect(client, f"{self.url}/xrpc/{METHOD}{query}")

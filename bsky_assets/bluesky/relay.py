@@ -3,7 +3,7 @@
 import aiohttp
 
 from bsky_assets.bluesky.firehose import FirehoseReader
-from bsky_assets.bluesky.websocket import connect, host_of
+from bsky_assets.bluesky.websocket import Socket, connect, host_of
 
 METHOD = "com.atproto.sync.subscribeRepos"
 
@@ -13,6 +13,8 @@ class Relay:
 
     variable = "BSKY_RELAY_URL"
     without_holes = True
+    may_rest = False
+    sends_cursor_again = False
     is_rewound = True
     patience = 30.0
     """Seconds of silence after which the connection is replaced: the network never sleeps."""
@@ -23,9 +25,7 @@ class Relay:
         self.host = host_of(url)
         self.reader = FirehoseReader(self.host)
 
-    async def connect(
-        self, client: aiohttp.ClientSession, cursor: int | None
-    ) -> aiohttp.ClientWebSocketResponse:
+    async def connect(self, client: aiohttp.ClientSession, cursor: int | None) -> Socket:
         """Go on after `cursor`, or begin with what happens now."""
         query = "" if cursor is None else f"?cursor={cursor}"
         return await connect(client, f"{self.url}/xrpc/{METHOD}{query}")

@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -28,6 +28,7 @@ from bsky_assets.bluesky.websocket import (
     Disconnected,
     FrameTooLarge,
     Silent,
+    Socket,
     StreamError,
     end_of,
     session,
@@ -86,6 +87,10 @@ class Source(Protocol):
     variable: str
     """The environment variable that a person would change to read from elsewhere."""
     without_holes: bool
+    may_rest: bool
+    """Whether it is in order that nothing comes for a while."""
+    sends_cursor_again: bool
+    """Whether it goes on from the cursor's own event, not from the one after it."""
     is_rewound: bool
     """Whether to look through all that the host has for our place where it has lost that."""
     patience: float
@@ -95,9 +100,7 @@ class Source(Protocol):
     def reader(self) -> Reader:
         """What reads its frames."""
 
-    async def connect(
-        self, client: aiohttp.ClientSession, cursor: int | None
-    ) -> aiohttp.ClientWebSocketResponse:
+    async def connect(self, client: aiohttp.ClientSession, cursor: int | None) -> Socket:
         """Go on after `cursor`, or begin with what happens now."""
 
 
@@ -181,7 +184,8 @@ class Reading:
         self._told_at, self._told_events = self._began, 0
         source.reader.last_number = self._account.cursor
         self._knew_host = self._account.cursor is not None
-        self._reconnects = self._quiet = self._oversized = 0
+        self._had = self._reconnects = self._quiet = self._oversized = 0
+        self._ended: list[tuple[str, datetime]] = []
         self._is_rewinding = False
         self._due = 0
 
@@ -242,7 +246,7 @@ class Reading:
             raise Unreachable(
                 f"cannot read from {host}: {end}; see whether it is up, or set {variable}"
             ) from end
-        if self._knew_host or self._account.seen:
+        if self._knew_host or self._account.seen or self._source.may_rest:
             return "nothing more"
         raise NoEvents(f"no events from {host} ({end}); see whether it is up, or set {variable}")
 
@@ -252,16 +256,19 @@ class Reading:
         Raises:
             Disconnected: it could not be made, or brought nothing new.
         """
-        had = self._account.events
+        self._had = self._account.events
         try:
             socket = await self._source.connect(client, self._resume_after())
+            if self._source.sends_cursor_again:
+                self._account.expect_again()
             try:
                 await self._receive(socket)
             finally:
                 await socket.close()
         except Disconnected as end:
             self._spool.account_for(_now())
-            brought_something = self._account.events > had
+            brought_something = self._account.events > self._had
+            self._settle_reconnects()
             if brought_something:
                 self._quiet = self._oversized = 0
             elif end.was_open:
@@ -280,14 +287,21 @@ class Reading:
         return max(0, self._oversized - 1)
 
     def _note(self, end: Disconnected) -> None:
-        self._reconnects += 1
-        self._account.reconnected(str(end), now())
+        self._ended.append((str(end), now()))
         level = logging.INFO if self._is_bounded else logging.WARNING
         log.log(level, "%s: %s", self._source.host, end)
         if isinstance(end, FrameTooLarge):
             self._note_oversized(end)
-        elif isinstance(end, StreamError) and end.name == "FutureCursor":
-            self._start_anew()
+        elif isinstance(end, StreamError) and end.name in ("FutureCursor", "CursorTooOld"):
+            self._start_anew(end.name)
+
+    def _settle_reconnects(self) -> None:
+        """Note the connections that ended, once another has brought something new."""
+        if self._account.events > self._had:
+            for reason, at in self._ended:
+                self._account.reconnected(reason, at)
+            self._reconnects += len(self._ended)
+            self._ended.clear()
 
     def _note_oversized(self, end: FrameTooLarge) -> None:
         self._oversized += 1
@@ -297,17 +311,18 @@ class Reading:
         self._source.reader.rows.quarantine(end.problem, b"", position, received)
         self._account.add(Events([UNREADABLE], [None], Counter()), now())
 
-    def _start_anew(self) -> None:
-        """There are other numbers behind the name: look for our place by the host's clock."""
-        self._account.start_anew("future cursor")
+    def _start_anew(self, why: str) -> None:
+        """The host does not know our number: look for our place by its clock."""
+        reasons = {"FutureCursor": "future cursor", "CursorTooOld": "outdated cursor"}
+        self._account.start_anew(reasons[why])
         if self._source.is_rewound:
             self._is_rewinding = True
             if self._account.clock:
                 self._source.reader.skip_until(self._account.clock - OVERLAP)
 
-    async def _receive(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _receive(self, socket: Socket) -> None:
         receive, read, rows = socket.receive, self._source.reader.read, self._source.reader.rows
-        monotonic, offset, binary = time.monotonic_ns, _clock_offset(), aiohttp.WSMsgType.BINARY
+        monotonic, offset = time.monotonic_ns, _clock_offset()
         loop, spool = asyncio.get_running_loop(), self._spool
         patience = self._patience(is_new=True)
         self._due = 0
@@ -329,10 +344,11 @@ class Reading:
                         self._due = min(received + TICK_MICROSECONDS, self._spool.begin(received))
                         offset, patience = _clock_offset(), self._patience()
                         silence.reschedule(loop.time() + patience)
-                    if message.type is not binary:
-                        raise end_of(socket, message)
-                    read(message.data, received)
-                    spool.room -= len(message.data)
+                    data = message.data
+                    if type(data) is not bytes:
+                        raise end_of(socket, message.type, data, message.extra)
+                    read(data, received)
+                    spool.room -= len(data)
                     events_left -= 1
         except TimeoutError:
             raise Silent(f"silent for {patience:.0f} s") from None
@@ -343,7 +359,8 @@ class Reading:
         share = min(PATIENCE_SHARE * (time.monotonic() - self._began), MOST_PATIENCE)
         patience = max(self._idle_seconds, share)
         if is_new and not self._account.seen:
-            return max(patience, GOING_ON_SECONDS if self._knew_host else FIRST_EVENT_SECONDS)
+            is_in_order = self._knew_host or self._source.may_rest
+            return max(patience, GOING_ON_SECONDS if is_in_order else FIRST_EVENT_SECONDS)
         return patience
 
     async def _keep_watch(self) -> str:
@@ -358,6 +375,7 @@ class Reading:
 
     async def _tick(self, received: int) -> None:
         self._spool.account_for(received)
+        self._settle_reconnects()
         if self._spool.is_due(received):
             await self._spool.commit()
         self._tell_progress()

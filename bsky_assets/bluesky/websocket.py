@@ -4,6 +4,7 @@ What does not belong here: what is in a message, and whether to connect again.
 """
 
 import ssl
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
@@ -21,6 +22,8 @@ CONNECT_SECONDS = 20.0
 LONGEST_WAIT = 300.0
 """Seconds that a host's Retry-After is heeded for."""
 
+Socket = aiohttp.ClientWebSocketResponse[bool]
+
 USER_AGENT = f"bsky_assets/{version('bsky_assets')}"
 _CLOSE_SECONDS = 2.0
 _TOO_BIG = aiohttp.WSCloseCode.MESSAGE_TOO_BIG
@@ -31,7 +34,8 @@ class Disconnected(Exception):
     """A connection that could not be made or came to an end; its message says why.
 
     `was_open`: whether the host had taken it. `is_final`: asking again would not help, as far as
-    one can tell. `wait`: the seconds that the host asks us to stay away.
+    one can tell. `wait`: the seconds that the host asks us to stay away. `status`: the HTTP status
+    with which it refused.
     """
 
     def __init__(
@@ -41,12 +45,14 @@ class Disconnected(Exception):
         was_open: bool = True,
         is_final: bool = False,
         wait: float | None = None,
+        status: int | None = None,
     ) -> None:
         """Say why; what the host said is made printable and cut short."""
         super().__init__("".join(c for c in reason[:_WORDS] if c.isprintable()))
         self.was_open = was_open
         self.is_final = is_final
         self.wait = wait
+        self.status = status
 
 
 class Silent(Disconnected):
@@ -84,8 +90,8 @@ def session() -> aiohttp.ClientSession:
     )
 
 
-async def connect(client: aiohttp.ClientSession, url: str) -> aiohttp.ClientWebSocketResponse:
-    """Connect to `url`.
+async def connect(client: aiohttp.ClientSession, url: str, protocols: Sequence[str] = ()) -> Socket:
+    """Connect to `url`. All messages come as bytes, whatever their kind.
 
     Raises:
         Disconnected: the host cannot be reached or does not want us.
@@ -93,6 +99,8 @@ async def connect(client: aiohttp.ClientSession, url: str) -> aiohttp.ClientWebS
     try:
         return await client.ws_connect(
             url,
+            protocols=protocols,
+            decode_text=False,
             heartbeat=HEARTBEAT_SECONDS,
             max_msg_size=LARGEST_FRAME,
             timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_SECONDS),
@@ -106,15 +114,24 @@ async def connect(client: aiohttp.ClientSession, url: str) -> aiohttp.ClientWebS
         raise Disconnected(f"cannot connect: {_words(error)}", was_open=False) from error
 
 
-def end_of(socket: aiohttp.ClientWebSocketResponse, message: aiohttp.WSMessage) -> Disconnected:
-    """Why a connection ended, of which `message` is the last thing that was received."""
-    if socket.close_code == _TOO_BIG and message.type is aiohttp.WSMsgType.ERROR:
+async def error_name(client: aiohttp.ClientSession, url: str) -> str | None:
+    """The XRPC error with which a host refuses `url`, asked without the wish to upgrade."""
+    try:
+        async with client.get(url.replace("ws", "http", 1)) as response:
+            content = await response.json(content_type=None)
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+        return None
+    return str(content.get("error")) if isinstance(content, dict) else None
+
+
+def end_of(socket: Socket, kind: aiohttp.WSMsgType, data: object, extra: object) -> Disconnected:
+    """Why a connection ended; `kind`, `data` and `extra` are of the last thing it gave."""
+    if kind is aiohttp.WSMsgType.ERROR and socket.close_code == _TOO_BIG:
         return FrameTooLarge("a frame was too large")
-    if message.type is aiohttp.WSMsgType.CLOSE:
-        said = f" {message.extra}" if message.extra else ""
-        return Disconnected(f"closed by the host ({message.data}{said})")
-    if message.type is aiohttp.WSMsgType.ERROR:
-        return Disconnected(f"protocol error: {_words(message.data)}")
+    if kind is aiohttp.WSMsgType.ERROR:
+        return Disconnected(f"protocol error: {data}")
+    if kind is aiohttp.WSMsgType.CLOSE:
+        return Disconnected(f"closed by the host ({data}{f' {extra}' if extra else ''})")
     return Disconnected("connection lost (1006)")
 
 
@@ -123,7 +140,8 @@ def _refused(error: aiohttp.WSServerHandshakeError) -> Disconnected:
     return Disconnected(
         f"HTTP {status} {error.message}".strip(),
         was_open=False,
-        is_final=status in range(400, 500) and status not in (408, 425, 429),
+        is_final=400 <= status < 500 and status not in (408, 425, 429),
+        status=status,
         wait=_retry_after(error.headers.get("Retry-After") if error.headers else None),
     )
 

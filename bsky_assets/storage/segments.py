@@ -115,6 +115,8 @@ class Footer:
     """The event that it goes on from; null where it began with the live stream."""
     cursor: int | None
     """Its own last event."""
+    cursor_time: str | None
+    """The time of that event, as the host wrote it, by which it is known when it comes again."""
     received_from: str
     received_to: str
     cursors: dict[str, int] = field(default_factory=dict)

@@ -1,0 +1,79 @@
+"""What the readers of all streams share: rows, events, quarantine.
+
+What does not belong here: how any stream's messages look.
+"""
+
+from collections import Counter
+from datetime import datetime
+from typing import Any, ClassVar
+
+from bsky_assets.bluesky.accounting import UNREADABLE, Events
+from bsky_assets.bluesky.records import Unreadable
+from bsky_assets.bluesky.rows import Rows, instant
+
+LARGEST_NUMBER = 2**63 - 1
+PROBLEMS = (Unreadable, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What may be raised by reading something that is not as it should be."""
+
+
+class EventReader:
+    """Events of one host, read one after the other; `rows` gathers what they bring."""
+
+    source: ClassVar[str]
+    """The asset under which what cannot be read is quarantined."""
+    usual_kind: ClassVar[str]
+    """The kind of event that is counted by leaving it out of the count of all others."""
+
+    def __init__(self, host: str) -> None:
+        """Read what `host` sends."""
+        self.rows = Rows(host, self.source)
+        self.last_number: int | None = None
+        """The number of the last event before those that `take_events` would give."""
+        self._skip_until: datetime | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._seqs: list[int] = []
+        self._times: list[Any] = []
+        self._kinds: Counter[str] = Counter()
+        self._unusual = 0
+
+    def skip_until(self, time: datetime) -> None:
+        """Pass over all events before the first that is made at `time` or later."""
+        self._skip_until = time
+
+    def _is_to_skip(self, time: Any) -> bool:
+        made = instant(time)
+        if self._skip_until and made and made < self._skip_until:
+            self._kinds["passed over"] += 1
+            return True
+        self._skip_until = None
+        return False
+
+    def take_events(self) -> Events:
+        """The events since the last time this was asked."""
+        usual = sum(seq > 0 for seq in self._seqs) - self._unusual
+        self.last_number = self._last()
+        events = Events(self._seqs, self._times, self._kinds + Counter({self.usual_kind: usual}))
+        self._begin()
+        return events
+
+    def note_kind(self, kind: str) -> None:
+        """Count an event that is not of the usual kind."""
+        self._unusual += 1
+        self._kinds[kind] += 1
+
+    def note(self, seq: int, time: Any) -> None:
+        """Note an event in its place."""
+        self._seqs.append(seq)
+        self._times.append(time)
+
+    def quarantine(self, error: Exception, message: bytes, seq: int, received: int) -> None:
+        """Keep a message of which something could not be read."""
+        if not isinstance(error, Unreadable):
+            error = Unreadable("undecodable", f"it cannot be read ({type(error).__name__})")
+        position = str(seq) if seq != UNREADABLE else f"after {self._last() or 'the start'}"
+        self.rows.quarantine(error, message, position, received)
+
+    def _last(self) -> int | None:
+        return next((seq for seq in reversed(self._seqs) if seq > 0), self.last_number)
