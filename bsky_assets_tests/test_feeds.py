@@ -20,9 +20,13 @@ from hypothesis import strategies as st
 from bsky_assets.bluesky.feeds import FeedsFailed, sync_feeds
 from bsky_assets.bluesky.session import SignInFailed
 from bsky_assets.contracts import RawFeedPost
+from bsky_assets.sandbox.appview import AppView, Feed
+from bsky_assets.sandbox.http_faults import HttpFaults
+from bsky_assets.sandbox.sessions import APP_PASSWORD
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets.sync_day import today
+from bsky_assets_tests import sandbox_fixtures as sandbox
 from bsky_assets_tests.xrpc_fixtures import Answer, Asked, Host, Respond, serve
 
 FEED = "at://did:plc:generator/app.bsky.feed.generator/catch-up"
@@ -364,7 +368,7 @@ def test_what_passes_is_asked_again(
 def test_a_rate_limit_is_waited_out(
     con: duckdb.DuckDBPyConnection, tmp_path: Path, header: str
 ) -> None:
-    value = "1" if header == "retry-after" else str(int(time.time()) + 2)
+    value = "1.0" if header == "retry-after" else str(int(time.time()) + 2)
     limited = Answer({"error": "RateLimitExceeded"}, 429, {header: value})
     with stamina.set_testing(False), serve(failing(1, limited, pages([item(0)]))) as host:
         sync(con, tmp_path, host)
@@ -448,6 +452,37 @@ def test_a_session_is_shown_to_the_host(con: duckdb.DuckDBPyConnection, tmp_path
             sync(con, tmp_path, host, handle="r.test")
         _, rows, _ = sync(con, tmp_path, host, handle="r.test", app_password="secret")
     assert len(rows) == 1
+
+
+PRIVATE = "at://did:plc:generator/app.bsky.feed.generator/for-you"
+FAULTS = HttpFaults(seed=3, p429=0.2, retry_after=0.05, p500=0.2, p_malformed=0.15, p_reset=0.1)
+
+
+def test_the_sandbox_is_read_whole_through_everything_that_goes_wrong_there(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    somebody = sandbox.account(1)
+    authors = [sandbox.account(number) for number in range(2, 9)]
+    posts = [sandbox.post(number, authors[number % 7]) for number in range(260)]
+    feeds = {FEED: Feed(posts[:250]), PRIVATE: Feed(posts[200:], needs_session=True)}
+    view = AppView(posts, [somebody, *authors], [], feeds, faults=FAULTS)
+    with stamina.set_testing(False), sandbox.served(view.app()) as url:
+        chosen = settings(
+            Host(url, []),
+            tmp_path,
+            feeds={"today": FEED, "mine": PRIVATE},
+            handle=somebody.handle,
+            app_password=APP_PASSWORD,
+        )
+        partition = sync_feeds(con, Lake(tmp_path / "lake"), chosen, today(chosen.timezone))
+    rows, odd = stored(con, tmp_path, chosen)
+    assert odd == []
+    assert {(row["metadata"]["source_feed"], row["uri"], row["cid"]) for row in rows} == {
+        (name, post.uri, post.cid)
+        for name, shown in (("today", posts[:250]), ("mine", posts[200:]))
+        for post in shown
+    }
+    assert all(read["problem"] is None for read in partition.details["feeds"].values())
 
 
 json_values = st.recursive(

@@ -7,6 +7,7 @@ Source: https://atproto.com/specs/xrpc (errors, rate limits).
 """
 
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
@@ -166,17 +167,31 @@ def _how_long_to_wait(error: Exception) -> bool | float:
 
 
 def _requested_wait(response: httpx.Response) -> float | None:
-    """Seconds that the host asks for, in Retry-After or RateLimit-Reset."""
-    after = response.headers.get("retry-after", "")
-    reset = response.headers.get("ratelimit-reset", "")
-    if after.isdecimal():
-        return float(after)
-    if after:
+    """Seconds that the host asks for, in Retry-After or, being over a limit, RateLimit-Reset."""
+    readers = {"retry-after": _seconds_after}
+    if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
+        readers["ratelimit-reset"] = _seconds_to
+    for header, seconds_of in readers.items():
         try:
-            return max(parsedate_to_datetime(after).timestamp() - time.time(), 0.0)
-        except (ValueError, OverflowError):
-            pass
-    return max(float(reset) - time.time(), 0.0) if reset.isdecimal() else None
+            seconds = seconds_of(response.headers[header])
+        except (KeyError, ValueError, OverflowError):
+            continue
+        if math.isfinite(seconds):
+            return max(seconds, 0.0)
+    return None
+
+
+def _seconds_after(value: str) -> float:
+    """Retry-After: seconds, or a date."""
+    try:
+        return float(value)
+    except ValueError:
+        return parsedate_to_datetime(value).timestamp() - time.time()
+
+
+def _seconds_to(value: str) -> float:
+    """RateLimit-Reset: seconds since the epoch."""
+    return float(value) - time.time()
 
 
 def _error(response: httpx.Response) -> tuple[str, str]:
