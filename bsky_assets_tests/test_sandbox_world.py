@@ -172,9 +172,18 @@ def test_answers_and_quotes_are_of_posts_that_are_there(world: World) -> None:
 # What happens
 
 
+@pytest.mark.parametrize("seed", [1, 5])
+def test_a_long_stream_can_be_replayed(seed: int) -> None:
+    _replay(World.generate(seed, day=DAY, events=20_000))
+
+
 @settings(max_examples=25, deadline=None)
 @given(worlds)
 def test_the_stream_can_be_replayed(world: World) -> None:
+    _replay(world)
+
+
+def _replay(world: World) -> None:
     """Every operation is possible when it comes, and in the end there is what `posts` says."""
     records = {(did, path): record for did, path, record in world.records_before()}
     revs: dict[str, str] = {}

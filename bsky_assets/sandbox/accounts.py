@@ -1,5 +1,6 @@
 """The accounts of the sandbox: who they are, before the stream of the day begins."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -24,6 +25,7 @@ _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 _PLC_LENGTH = 24
 _WEB_ONE_IN = 150
 _LEAST = 8
+_TRIES = 20
 _EMOJI = ("🌸", "🐈", "🦋", "🏳️‍🌈", "☕", "📚", "🎨", "🌊", "🌙", "🇺🇸", "💙", "⚾")
 _EVENTS_AN_ACCOUNT = 22
 
@@ -91,6 +93,7 @@ class Directory:
         self._day = day
         self.drafts: list[Draft] = []
         self._places: dict[tuple[str, Role], list[int]] = {}
+        self._away: Counter[tuple[str, Role]] = Counter()
         self.by_handle: dict[str, str] = {}
         self._words = texts("people")
         self._grammar = Grammar(self._words["slots"])
@@ -111,11 +114,11 @@ class Directory:
     def pick(self, language: str, role: Role = "person") -> int:
         """The place of one of them that is active, the first ones more often."""
         places = self._places[language, role]
-        for _ in range(20):
+        for _ in range(_TRIES):
             place = places[int(len(places) * self._rng.random() ** 2)]
             if self.drafts[place].status == "active":
                 return place
-        return next((p for p in places if self.drafts[p].status == "active"), places[0])
+        return next(place for place in places if self.drafts[place].status == "active")
 
     def pick_any(self) -> int:
         """The place of any active account."""
@@ -123,6 +126,19 @@ class Directory:
             place = int(len(self.drafts) * self._rng.random())
             if self.drafts[place].status == "active":
                 return place
+
+    def can_spare(self, place: int) -> bool:
+        """Whether an account can go: not a program, and half of its kind stay."""
+        draft = self.drafts[place]
+        kind = (draft.language, draft.role)
+        return draft.role != "bot" and 2 * (self._away[kind] + 1) <= len(self._places[kind])
+
+    def set_status(self, place: int, status: AccountStatus) -> None:
+        """Let an account go, or come back."""
+        draft = self.drafts[place]
+        kind = (draft.language, draft.role)
+        self._away[kind] += (status != "active") - (draft.status != "active")
+        draft.status = status
 
     def rename(self, place: int) -> str:
         """Give an account another handle; the new one."""

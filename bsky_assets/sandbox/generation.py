@@ -457,12 +457,12 @@ class Day:
         else:
             spam = rng.random() < 0.3
             account = self.directory.pick("en", "spammer") if spam else self.directory.pick_any()
-            if self.directory.drafts[account].role == "bot":
+            if not self.directory.can_spare(account):
                 return self._do_sync()
             status = "takendown" if spam else rng.choice(_STATUSES)
             if status != "deleted":
                 self._gone.append(account)
-        self.directory.drafts[account].status = status
+        self.directory.set_status(account, status)
         event = self.columns.add_event(self._now, "account", account, 0, 0)
         self.columns.statuses[event] = status
         return None
