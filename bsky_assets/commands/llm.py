@@ -26,6 +26,9 @@ def serve(
     context: Annotated[
         int, typer.Option(min=512, help="Tokens of one request and its answer.")
     ] = 8192,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads; default: llama.cpp's choice.")
+    ] = None,
     name: Annotated[
         str | None, typer.Option(help="What the model is called; default: the file's name.")
     ] = None,
@@ -40,7 +43,9 @@ def serve(
       bsky-assets llm serve --gguf model.gguf --port 8080
     """
     stderr.print(f"reading {gguf} …", markup=False, soft_wrap=True)
-    served = prepare(gguf, port=port, parallel=parallel, context=context, name=name)
+    served = prepare(
+        gguf, port=port, parallel=parallel, context=context, threads=threads, name=name
+    )
     with ended_by_signals(), serving(served) as server:
         stdout.print(f"serving {served.name} ({served.digest})", markup=False, soft_wrap=True)
         stdout.print(f"BSKY_LLM_BASE_URL={server.url}", markup=False, soft_wrap=True)

@@ -27,6 +27,8 @@ class Served:
     """Requests that are answered at once."""
     context: int
     """Tokens of one request and its answer."""
+    threads: int | None = None
+    """CPU threads; None leaves it to llama.cpp. On a busy machine fewer are faster."""
 
 
 def serve(served: Served) -> None:
@@ -41,6 +43,9 @@ def serve(served: Served) -> None:
     parameters.port = served.port
     parameters.n_parallel = served.parallel
     parameters.n_ctx = served.parallel * served.context
+    if served.threads:
+        parameters.cpuparams.n_threads = served.threads
+        parameters.cpuparams_batch.n_threads = served.threads
     parameters.ui = False
     parameters.endpoint_slots = False  # it would show what others ask
     parameters.cors_origins = f"http://{LOOPBACK}"  # no web page may use it

@@ -138,7 +138,13 @@ class LocalServer:
 
 
 def prepare(
-    gguf: Path, *, port: int, parallel: int, context: int, name: str | None = None
+    gguf: Path,
+    *,
+    port: int,
+    parallel: int,
+    context: int,
+    threads: int | None = None,
+    name: str | None = None,
 ) -> Served:
     """What to serve, after making sure that it can be.
 
@@ -157,6 +163,7 @@ def prepare(
         port=_free_port(port),
         parallel=parallel,
         context=context,
+        threads=threads,
     )
 
 
