@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -19,9 +20,11 @@ from bsky_assets.commands.status import show_day
 from bsky_assets.console import stderr, stdout
 from bsky_assets.errors import UserError
 from bsky_assets.settings import Settings, get_settings, variable_name
+from bsky_assets.storage.files import staged
 from bsky_assets.storage.lake import Lake
-from bsky_assets.sync_day import today
+from bsky_assets.sync_day import now, sync_day_of, today
 
+INSTANT = "%Y-%m-%dT%H:%M:%S"
 START_SECONDS = 120
 """How long the sandbox may take to listen."""
 
@@ -115,12 +118,11 @@ def _serve_ui(settings: Settings, port: int) -> None:
 @contextmanager
 def _sandbox(settings: Settings, events: int, seed: int) -> Iterator[dict[str, str]]:
     """A sandbox in a process of its own; yields the variables that point at it."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         ready = Path(folder) / "ready.json"
         command = [
             sys.executable, "-m", "bsky_assets", "sandbox",
-            "--events", str(events), "--seed", str(seed),
+            "--events", str(events), "--seed", str(seed), "--now", _began(settings),
             "--truth", str(settings.data_dir / "truth.jsonl"), "--ready-file", str(ready),
         ]  # fmt: skip
         # A session of its own: an interrupt is for us, and we end the sandbox when we are done.
@@ -130,6 +132,21 @@ def _sandbox(settings: Settings, events: int, seed: int) -> Iterator[dict[str, s
         finally:
             process.terminate()
             process.wait()
+
+
+def _began(settings: Settings) -> str:
+    """When the sandbox of today was first run here: run again, it is the same network."""
+    note = settings.data_dir / "sandbox_began.txt"
+    began = note.read_text() if note.exists() else ""
+    if not began or sync_day_of(_instant(began), settings.timezone) != today(settings.timezone):
+        began = now().strftime(INSTANT)
+        with staged(note) as path:
+            path.write_text(began)
+    return began
+
+
+def _instant(text: str) -> datetime:
+    return datetime.strptime(text, INSTANT).replace(tzinfo=UTC)
 
 
 def _environment(process: "subprocess.Popen[bytes]", ready: Path) -> dict[str, str]:

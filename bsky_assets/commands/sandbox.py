@@ -1,5 +1,6 @@
 """`bsky-assets sandbox`: a small Bluesky and LLM on loopback."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,13 @@ def sandbox(
     events: Annotated[int, typer.Option(min=100, help="Events of the firehose.")] = 30_000,
     seed: Annotated[int, typer.Option(help="The same seed gives the same posts.")] = 0,
     day: Annotated[str, typer.Option(metavar="DAY", help="The day that it is about.")] = "today",
+    now: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%dT%H:%M:%S"],
+            help="Up to when it has happened, in UTC; the same instant gives the same posts.",
+        ),
+    ] = None,
     rate: Annotated[
         float | None, typer.Option(help="Events a second; default: as fast as they are read.")
     ] = None,
@@ -40,6 +48,7 @@ def sandbox(
         seed=seed,
         day=parse_day(day, timezone),
         events=events,
+        now=now and now.replace(tzinfo=UTC),
         rate=rate,
         truth=truth,
         ready_file=ready_file,

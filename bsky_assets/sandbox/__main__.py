@@ -27,6 +27,7 @@ def run(
     seed: int = 0,
     day: date | None = None,
     events: int = 30_000,
+    now: datetime | None = None,
     rate: float | None = None,
     ports: Mapping[str, int] | None = None,
     truth: Path | None = None,
@@ -38,6 +39,7 @@ def run(
         seed: the same seed makes the same world.
         day: the UTC day of its events; by default today.
         events: how many events its firehose has.
+        now: the instant up to which they have happened; by default the present one.
         rate: events a second; by default as fast as they are read.
         ports: by server's name; without, those of `DEFAULT_PORTS`, or free ones where taken.
         truth: a file for what is true of the world, as JSON lines.
@@ -48,7 +50,7 @@ def run(
         CannotListen: one of `ports` is taken.
         CannotWrite: a file cannot be written.
     """
-    world = World.generate(seed, day=day or datetime.now(UTC).date(), events=events)
+    world = World.generate(seed, day=day or datetime.now(UTC).date(), events=events, now=now)
     if truth is not None:
         _write(truth, lambda path: write_truth(world, path))
     ended = threading.Event()
