@@ -313,7 +313,7 @@ anything = st.none() | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.text(
 
 
 @hypothesis_settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     changes=st.lists(

@@ -353,7 +353,16 @@ def test_what_lands_in_segments_of_any_contract_joins_what_is_stored_under_any(
     con: duckdb.DuckDBPyConnection, lake: Lake, tmp_path: Path
 ) -> None:
     segments = Segments(tmp_path / "segments", FIREHOSE)
-    footer = Footer(FIREHOSE, "relay.test", None, 1, "", "", rows={"post": 1})
+    footer = Footer(
+        stream=FIREHOSE,
+        host="relay.test",
+        follows=None,
+        cursor=1,
+        cursor_time=None,
+        received_from="",
+        received_to="",
+        rows={"post": 1},
+    )
     with segments.collecting() as writer:
         for number in (1, 2, 3):
             post = firehose_post("did:plc:a", str(number), seq=number)
