@@ -111,8 +111,8 @@ def readme(export: Export, lake: Lake) -> str:
         f"{export.made_at:%Y-%m-%d %H:%M} UTC. A sync day is the day, in the timezone "
         f"{escaped(export.timezone)}, on which a row was received.",
     ]
-    lines = [line for section in (head, *sections) for line in (*section, "")]
-    return "\n".join(lines)
+    told = [section for section in (head, *sections) if section]
+    return "\n".join(line for section in told for line in (*section, ""))
 
 
 def _of(lake: Lake, row: type[Row], days: Sequence[date]) -> list[Partition]:
@@ -209,19 +209,23 @@ def _without(partitions: Sequence[Partition], days: Sequence[date]) -> Iterator[
     return (day for day in days if day not in there)
 
 
+def _section(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    """A table under its title; nothing where it has no rows."""
+    return [title, "", *table(header, rows)] if rows else []
+
+
 def _feeds(partitions: Sequence[Partition]) -> list[str]:
     names = ("read_at", "pages", "items", "repeats", "quarantined", "ended", "problem")
-    rows = (
+    rows = [
         (partition.day, feed, read.get("uri"), *(read.get(name) for name in names))
         for partition in partitions
         for feed, read in partition.details.get("feeds", {}).items()
-    )
-    header = ("sync day", "feed", "AT URI", "last read", *names[1:])
-    return ["## Feeds", "", *table(header, rows)]
+    ]
+    return _section("## Feeds", ("sync day", "feed", "AT URI", "last read", *names[1:]), rows)
 
 
 def _filters(partitions: Sequence[Partition]) -> list[str]:
-    rows = (
+    rows = [
         (
             partition.day,
             partition.details.get("filter_version"),
@@ -232,13 +236,13 @@ def _filters(partitions: Sequence[Partition]) -> list[str]:
         )
         for partition in partitions
         for step in partition.details.get("funnel", [])
-    )
+    ]
     header = ("sync day", "filter version", "filter", "reached", "stopped", "passed")
-    return ["## Filters", "", *table(header, rows)]
+    return _section("## Filters", header, rows)
 
 
 def _labels(partitions: Sequence[Partition], prompts: Sequence[Mapping[str, Any]]) -> list[str]:
-    rows = (
+    rows = [
         (
             partition.day,
             model.get("model"),
@@ -251,7 +255,7 @@ def _labels(partitions: Sequence[Partition], prompts: Sequence[Mapping[str, Any]
         )
         for partition in partitions
         for model in partition.details.get("models", [])
-    )
+    ]
     header = (
         "sync day",
         "model",
@@ -262,7 +266,7 @@ def _labels(partitions: Sequence[Partition], prompts: Sequence[Mapping[str, Any]
         "answered",
         "failed",
     )
-    lines = ["## Labels", "", *table(header, rows)]
+    lines = _section("## Labels", header, rows)
     if prompts:
         lines += ["", "The prompts and the schemas of their answers:", ""]
         lines += [f"- `prompts/{prompt_file(prompt)}`" for prompt in prompts]
