@@ -6,7 +6,7 @@ from importlib import import_module
 
 import typer
 
-from bsky_assets.console import stderr
+from bsky_assets.console import stderr, tell_retries
 from bsky_assets.errors import UserError
 
 COMMANDS = (
@@ -50,6 +50,7 @@ def main() -> None:
     """Run the command; exit 0 on success, 1 on failure with one line, 2 on bad usage."""
     # Only what was asked for is imported: Dagster alone takes seconds.
     wanted = sys.argv[1:2]
+    tell_retries()
     try:
         build_app(wanted if set(wanted) & set(COMMANDS) else COMMANDS)()
     except UserError as error:

@@ -28,7 +28,7 @@ def _url(*schemes: str) -> AfterValidator:
     def check(url: str) -> str:
         parts = urlsplit(url)
         if parts.scheme not in schemes or not parts.hostname:
-            raise ValueError(f"expected a URL beginning with {' or '.join(schemes)}://")
+            raise ValueError(f"expected a URL beginning with {':// or '.join(schemes)}://")
         return url.rstrip("/")
 
     return AfterValidator(check)
@@ -217,7 +217,11 @@ def get_settings() -> Settings:
     except ValidationError as error:
         raise InvalidSettings(
             "; ".join(
-                f"{variable_name(str(problem['loc'][0]))}: {problem['msg']}"
+                f"{variable_name(str(problem['loc'][0]))}: {_plain(problem['msg'])}"
                 for problem in error.errors()
             )
         ) from None
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Value error, ")

@@ -12,7 +12,7 @@ import duckdb
 from filelock import FileLock
 
 from bsky_assets.contracts import ALL, Row, contract_version
-from bsky_assets.storage.files import staged, sync
+from bsky_assets.storage.files import make_folder, staged, sync
 from bsky_assets.storage.lake import Lake, empty_columns
 from bsky_assets.storage.shape import ContractViolation
 from bsky_assets.storage.upcasts import Stored, select
@@ -34,7 +34,7 @@ def rebuild(
     Raises:
         UnusableDataDirectory: the folder cannot be written to.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with FileLock(path.with_suffix(".lock")), staged(path) as fresh, duckdb.connect() as con:
         con.execute(f"ATTACH '{_quoted(fresh)}' AS fresh (STORAGE_VERSION '{_STORAGE_VERSION}')")
         tables = {row: _partitions(lake, row) for row in ALL}

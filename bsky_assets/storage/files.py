@@ -43,6 +43,18 @@ def staged(target: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+def make_folder(folder: Path) -> None:
+    """Make sure that `folder` is there.
+
+    Raises:
+        UnusableDataDirectory: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unusable(folder, error) from error
+
+
 def sync(path: Path) -> None:
     """Wait until the file or directory is on disk."""
     handle = os.open(path, os.O_RDONLY)
