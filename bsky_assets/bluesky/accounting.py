@@ -72,8 +72,10 @@ class Account:
         """How far behind the host's clock we received the last events."""
         self.clock = _last_clock(last)
         """The host's time of the last event."""
+        self._times: deque[Any] = deque(maxlen=CLOCK_SAMPLE)
         self._began_after, self._began_clock = self.cursor, self.clock
         self._cursor_time: Any = last.cursor_time if last else None
+        self._last_place = instant(last.place) if last else None
         self._gap_reason = "source changed" if self._cursors and self.cursor is None else None
         self._gap_after: int | None = self.cursor
         self._unread = 0
@@ -103,6 +105,12 @@ class Account:
         Unless something came instead that could not be read.
         """
         self._expected = self.cursor
+
+    @property
+    def place(self) -> datetime | None:
+        """About where in time the stream is: no event of a clock that is off can tell alone."""
+        read = [made for time in self._times if (made := instant(time))]
+        return median_low(read) if read else self._last_place
 
     def start_anew(self, reason: str) -> None:
         """Forget the cursor, which the host does not know: what comes next follows a gap."""
@@ -154,6 +162,7 @@ class Account:
             self._stretches.append(Stretch(first, first, _iso(opened), None))
         self._gap_reason = None
         self._cursor_time = times[end - 1]
+        self._times.extend(times[start:end][-CLOCK_SAMPLE:])
         self._advance(last, closed, end - start, received)
 
     def _why_gap(self, seq: int) -> str | None:
@@ -230,7 +239,11 @@ class Account:
         return not (self._stretches or self._gaps or self._repeated or self._kinds)
 
     def close(
-        self, received: tuple[datetime, datetime], rows: dict[str, int], quarantined: dict[str, int]
+        self,
+        received: tuple[datetime, datetime],
+        rows: dict[str, int],
+        quarantined: dict[str, int],
+        passing_until: datetime | None = None,
     ) -> Footer:
         """The footer of the segment that is now written; begin the account of the next."""
         if self.cursor is not None:
@@ -241,6 +254,8 @@ class Account:
             follows=self._follows,
             cursor=self.cursor,
             cursor_time=self._cursor_time if isinstance(self._cursor_time, str) else None,
+            place=_iso(self.place),
+            passing_until=_iso(passing_until),
             received_from=received[0].isoformat(),
             received_to=received[1].isoformat(),
             cursors=dict(self._cursors),

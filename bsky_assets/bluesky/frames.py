@@ -33,9 +33,8 @@ class FrameReader(EventReader):
             number = body.get("seq")
             if type(number) is int and 0 < number <= LARGEST_NUMBER:
                 seq, time = number, body.get("time")
-                if self._skip_until is not None and self._is_to_skip(time):
-                    return
-                self._read_event(header["t"], body, frame, received)
+                if self.passing_until is None or not self.is_passed_over(time):
+                    self._read_event(header["t"], body, frame, received)
             else:
                 self._read_unnumbered(header, body)
                 return

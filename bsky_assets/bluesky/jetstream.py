@@ -90,9 +90,8 @@ class JetstreamReader(EventReader):
             if type(number) is not int or not 0 < number <= LARGEST_NUMBER:
                 raise Unreadable("bad_seq", "the event has no usable number")
             seq, time = number, _time(body, number)
-            if self._skip_until is not None and self._is_to_skip(time):
-                return
-            self._read_event(kind, body, seq, time, received)
+            if self.passing_until is None or not self.is_passed_over(time):
+                self._read_event(kind, body, seq, time, received)
         except (*PROBLEMS, zstandard.ZstdError) as error:
             self.quarantine(error, message, seq, received)
         self.note(seq, time)

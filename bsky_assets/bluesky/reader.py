@@ -29,7 +29,8 @@ class EventReader:
         self.rows = Rows(host, self.source)
         self.last_number: int | None = None
         """The number of the last event before those that `take_events` would give."""
-        self._skip_until: datetime | None = None
+        self.passing_until: datetime | None = None
+        """All events before the first that is made then or later are passed over."""
         self._begin()
 
     def _begin(self) -> None:
@@ -38,16 +39,13 @@ class EventReader:
         self._kinds: Counter[str] = Counter()
         self._unusual = 0
 
-    def skip_until(self, time: datetime) -> None:
-        """Pass over all events before the first that is made at `time` or later."""
-        self._skip_until = time
-
-    def _is_to_skip(self, time: Any) -> bool:
+    def is_passed_over(self, time: Any) -> bool:
+        """Whether an event made at `time` is one that we have had."""
         made = instant(time)
-        if self._skip_until and made and made < self._skip_until:
-            self._kinds["passed over"] += 1
+        if self.passing_until and made and made < self.passing_until:
+            self.note_kind("passed over")
             return True
-        self._skip_until = None
+        self.passing_until = None
         return False
 
     def take_events(self) -> Events:

@@ -35,12 +35,10 @@ class Reader(Protocol):
 
     rows: Rows
     last_number: int | None
+    passing_until: datetime | None
 
     def read(self, frame: bytes, received: int) -> None:
         """Take one frame that arrived at `received`, in microseconds since the epoch."""
-
-    def skip_until(self, time: datetime) -> None:
-        """Pass over all events before the first that is made at `time` or later."""
 
     def take_events(self) -> Events:
         """The events since the last time this was asked."""
@@ -106,7 +104,12 @@ class Spool:
             rows = {COLUMN_OF[row]: table.num_rows for row, table in tables.items()}
             self.rows.update(rows)
             self.gaps += self.account.gaps
-            footer = self.account.close((began, ended), rows, _by_reason(tables[Quarantined]))
+            footer = self.account.close(
+                (began, ended),
+                rows,
+                _by_reason(tables[Quarantined]),
+                self.reader.passing_until,
+            )
             self.segments += 1
             self.room, self._since = COMMIT_BYTES, None
             day = sync_day_of(began, self._timezone)

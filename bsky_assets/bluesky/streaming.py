@@ -23,6 +23,7 @@ import aiohttp
 import stamina
 
 from bsky_assets.bluesky.accounting import UNREADABLE, Account, Events
+from bsky_assets.bluesky.rows import instant
 from bsky_assets.bluesky.spool import Reader, Spool
 from bsky_assets.bluesky.websocket import (
     Disconnected,
@@ -183,6 +184,8 @@ class Reading:
         self._began = time.monotonic()
         self._told_at, self._told_events = self._began, 0
         source.reader.last_number = self._account.cursor
+        if last and last.host == source.host:
+            source.reader.passing_until = instant(last.passing_until)
         self._knew_host = self._account.cursor is not None
         self._had = self._reconnects = self._quiet = self._oversized = 0
         self._ended: list[tuple[str, datetime]] = []
@@ -317,8 +320,8 @@ class Reading:
         self._account.start_anew(reasons[why])
         if self._source.is_rewound:
             self._is_rewinding = True
-            if self._account.clock:
-                self._source.reader.skip_until(self._account.clock - OVERLAP)
+            if place := self._account.place:
+                self._source.reader.passing_until = place - OVERLAP
 
     async def _receive(self, socket: Socket) -> None:
         receive, read, rows = socket.receive, self._source.reader.read, self._source.reader.rows

@@ -119,6 +119,10 @@ class Footer:
     """The time of that event, as the host wrote it, by which it is known when it comes again."""
     received_from: str
     received_to: str
+    place: str | None = None
+    """About where in the host's time it ends."""
+    passing_until: str | None = None
+    """Events were passed over, as we have had them, and still are up to this time of the host."""
     cursors: dict[str, int] = field(default_factory=dict)
     """The last event of every host that this stream was ever read from."""
     stretches: list[Stretch] = field(default_factory=list)
