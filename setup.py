@@ -113,6 +113,7 @@ setup(
         "duckdb==2.0.0",
         "fasttext==0.9.3",
         "filelock",
+        "httpx",
         "jinja2",
         "libipld",
         "matplotlib",

@@ -20,6 +20,7 @@ COMMANDS = (
     "labels",
     "llm",
     "migrate",
+    "export",
     "config",
     "sandbox",
 )

@@ -23,7 +23,7 @@ def remove_deleted_posts(
 ) -> None:
     """Remove from every stored day the posts that have been deleted since, and their labels."""
     removed = 0
-    with duckdb.get_connection() as con:
+    with data.published(), duckdb.get_connection() as con:
         for removal in honour_deletions(con, data.lake):
             removed += removal.rows
             partition = removal.partition
@@ -40,7 +40,6 @@ def remove_deleted_posts(
                     },
                 )
             )
-    data.publish()
     context.log.info(f"{removed:,} rows removed in all")
 
 

@@ -3,6 +3,8 @@
 What belongs here: the Dagster resources. What does not: any work of theirs; it is in `storage`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from dagster import ConfigurableResource
@@ -26,9 +28,13 @@ class DataDirectory(ConfigurableResource):
         """The partitions."""
         return Lake(self.settings.lake_dir)
 
-    def publish(self) -> None:
-        """Show in the catalogue what the lake holds now."""
-        publish(self.settings)
+    @contextmanager
+    def published(self) -> Iterator[None]:
+        """Show in the catalogue what was stored in the block, even if it failed half-way."""
+        try:
+            yield
+        finally:
+            publish(self.settings)
 
 
 def duckdb_resource(settings: Settings) -> DuckDBResource:

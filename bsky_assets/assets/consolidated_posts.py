@@ -35,7 +35,7 @@ def consolidated_posts(
     """
     started = time.monotonic()
     day = day_of(context.partition_key)
-    with explained(), duckdb.get_connection() as con:
+    with explained(), data.published(), duckdb.get_connection() as con:
         partition = consolidate_day(con, data.lake, day)
         outcomes = checks.evaluate(con, data.lake, day, partition)
         rows = sample(
@@ -45,7 +45,6 @@ def consolidated_posts(
             ConsolidatedPost,
             "uri, indexed_at, metadata.source AS source, record.langs AS langs",
         )
-    data.publish()
     return result(
         ConsolidatedPost,
         partition,

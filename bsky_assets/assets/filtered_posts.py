@@ -44,7 +44,7 @@ def filtered_posts(
     """
     started = time.monotonic()
     day = day_of(context.partition_key)
-    with explained(), duckdb.get_connection() as con:
+    with explained(), data.published(), duckdb.get_connection() as con:
         partition = filter_day(
             con, data.lake, day, data.settings,
             progress=lambda done, total: context.log.info(f"{done:,} of {total:,} posts"),
@@ -53,7 +53,6 @@ def filtered_posts(
             con, data.lake, partition, FilteredPost,
             "uri, passed_filters, filtered_by_func, filter_reason, language",
         )  # fmt: skip
-    data.publish()
     funnel = partition.details["funnel"]
     return result(
         FilteredPost,

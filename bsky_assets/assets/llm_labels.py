@@ -59,7 +59,7 @@ def llm_labels(
     """
     started = time.monotonic()
     day = day_of(context.partition_key)
-    with explained(), duckdb.get_connection() as con:
+    with explained(), data.published(), duckdb.get_connection() as con:
         partition = label_day(
             con, data.lake, day, data.settings,
             models=config.models, batch_size=config.batch_size,
@@ -70,7 +70,6 @@ def llm_labels(
             con, data.lake, partition, LlmLabel,
             "uri, is_sociopolitical, political_ideology, model, prompt_version",
         )  # fmt: skip
-    data.publish()
     details = partition.details
     return result(
         LlmLabel,

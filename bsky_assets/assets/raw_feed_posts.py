@@ -47,7 +47,7 @@ def raw_feed_posts(
     """
     started = time.monotonic()
     day = day_of(context.partition_key)
-    with explained(), duckdb.get_connection() as con:
+    with explained(), data.published(), duckdb.get_connection() as con:
         partition = sync_feeds(
             con,
             data.lake,
@@ -59,7 +59,6 @@ def raw_feed_posts(
         rows = sample(
             con, data.lake, partition, RawFeedPost, "uri, indexed_at, like_count, position"
         )
-    data.publish()
     return result(
         RawFeedPost,
         partition,

@@ -65,7 +65,7 @@ def raw_firehose_posts(
     """
     started = time.monotonic()
     day, settings = day_of(context.partition_key), data.settings
-    with explained(), duckdb.get_connection() as con:
+    with explained(), data.published(), duckdb.get_connection() as con:
         if config.read_stream and day == today(settings.timezone) and not is_collecting(settings):
             limits = Limits(config.max_posts, config.max_events, config.max_seconds)
             report = sync_firehose(settings, limits)
@@ -78,7 +78,6 @@ def raw_firehose_posts(
             RawFirehosePost,
             "uri, commit_time, seq, record.langs AS langs",
         )
-    data.publish()
     completeness = Completeness.from_details(partition.details.get(COMPLETENESS))
     picture = inline_png(coverage_figure(completeness, settings.timezone), "Events per minute")
     return result(

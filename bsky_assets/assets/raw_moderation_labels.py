@@ -75,7 +75,7 @@ def raw_moderation_labels(
     started = time.monotonic()
     day, settings = day_of(context.partition_key), data.settings
     is_today = day == today(settings.timezone)
-    with explained(), duckdb.get_connection() as con:
+    with explained(), data.published(), duckdb.get_connection() as con:
         if config.read_stream and is_today and not is_collecting(settings):
             report = sync_labels(settings, Limits(None, config.max_events, config.max_seconds))
             context.log.info(f"{report.events:,} events, ended by {report.ended_by}")
@@ -93,7 +93,6 @@ def raw_moderation_labels(
         by_value = data.lake.relation(con, RawModerationLabel, [day]).aggregate("val, count(*)")
         counts = dict(by_value.fetchall())
         rows = sample(con, data.lake, partition, RawModerationLabel, "src, val, neg, cts, exp")
-    data.publish()
     return result(
         RawModerationLabel,
         partition,

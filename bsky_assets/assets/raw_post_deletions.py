@@ -30,14 +30,13 @@ def raw_post_deletions(
     """
     started = time.monotonic()
     day = day_of(context.partition_key)
-    with explained(), duckdb.get_connection() as con:
+    with explained(), data.published(), duckdb.get_connection() as con:
         _, partition = compact_firehose_day(con, data.lake, firehose_segments(data.settings), day)
         by_status = data.lake.relation(con, RawPostDeletion, [day]).aggregate(
             "kind || ' ' || status AS status, count(*) AS rows"
         )
         counts = dict(by_status.fetchall())
         rows = sample(con, data.lake, partition, RawPostDeletion, "kind, status, seq, received_at")
-    data.publish()
     return result(
         RawPostDeletion,
         partition,
