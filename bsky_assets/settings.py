@@ -99,6 +99,9 @@ class Settings(BaseSettings):
     llm_prompt: Path | None = Field(
         None, description="A folder with a prompt of your own; default: the built-in one."
     )
+    llm_gold: Path | None = Field(
+        None, description="Labels by people, as CSV, that the model of record is checked against."
+    )
     llm_prompt_token_price: float | None = Field(
         None, ge=0, description="Price of a million prompt tokens, to report what a day costs."
     )

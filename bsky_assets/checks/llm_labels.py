@@ -6,7 +6,10 @@ from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec
 from duckdb import DuckDBPyConnection
 
 from bsky_assets.contracts import FilteredPost, LlmLabel
+from bsky_assets.labelling import evaluation
 from bsky_assets.labelling.day import ledger_of
+from bsky_assets.labelling.gold import read_gold
+from bsky_assets.labelling.trace import labels_without_their_post
 from bsky_assets.materialisation import check
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake, Partition
@@ -14,6 +17,8 @@ from bsky_assets.storage.lake import Lake, Partition
 ASSET = LlmLabel.asset
 LEAST_POSTS = 100
 """Shares of fewer posts say little."""
+LEAST_KAPPA = 0.6
+"""Agreement with people below this is moderate at best (Landis & Koch, Biometrics 33, 1977)."""
 USUAL_SHARE = (0.01, 0.80)
 """Of sociopolitical posts among those that passed the filters."""
 
@@ -34,6 +39,11 @@ SPECS = [
         asset=ASSET,
         blocking=True,
         description="What the model was sent holds the text of the post that is labelled.",
+    ),
+    AssetCheckSpec(
+        "labels_agree_with_people",
+        asset=ASSET,
+        description="On the posts of BSKY_LLM_GOLD, the model of record says what people say.",
     ),
 ]
 
@@ -56,6 +66,12 @@ def evaluate(
             _not_sent(con, lake, settings, partition),
             asset=ASSET,
             severity=error,
+        ),
+        check(
+            "labels_agree_with_people",
+            _disagreement(con, lake, settings),
+            asset=ASSET,
+            severity=warn,
         ),
     ]
 
@@ -81,27 +97,22 @@ def _odd_shares(partition: Partition) -> Iterator[str]:
 def _not_sent(
     con: DuckDBPyConnection, lake: Lake, settings: Settings, partition: Partition
 ) -> Iterator[str]:
-    """Labels whose request does not hold the words of their post, read back from the ledger."""
-    posts = lake.relation(con, FilteredPost, [partition.day])
-    labels = lake.relation(con, LlmLabel, [partition.day]).filter("was_successfully_labeled")
-    asked = ledger_of(settings).relation(con)
-    posts.create_view("checked_posts", replace=True)
-    labels.create_view("checked_labels", replace=True)
-    asked.create_view("checked_requests", replace=True)
-    words = r"regexp_replace(nfc_normalize({}), '\s+', '', 'g')"
-    ((wrong,),) = con.sql(
-        f"""
-        SELECT count(*)
-        FROM checked_labels AS label
-        LEFT JOIN checked_posts AS post USING (uri)
-        LEFT JOIN checked_requests AS request USING (request_id, slot)
-        WHERE NOT coalesce(
-            contains(
-                {words.format("request.question->>'text'")}, {words.format("post.record.text")}
-            ),
-            false
-        )
-        """
-    ).fetchall()
+    wrong = labels_without_their_post(con, lake, ledger_of(settings), partition.day)
     if wrong:
-        yield f"{wrong:,} labels were made from a request that does not hold their post"
+        yield (
+            f"{len(wrong):,} labels were made from a request that does not hold their post, "
+            f"{wrong[0]} among them"
+        )
+
+
+def _disagreement(con: DuckDBPyConnection, lake: Lake, settings: Settings) -> Iterator[str]:
+    if settings.llm_gold is None:
+        return
+    try:
+        scored = evaluation.evaluate(con, lake, ledger_of(settings), read_gold(settings.llm_gold))
+    except evaluation.NothingToCompare:
+        return
+    for compared in scored.compared:
+        kappa = compared.scores.kappa
+        if kappa.value < LEAST_KAPPA:
+            yield f"{compared.name}: kappa {kappa} on {compared.scores.posts:,} posts"

@@ -1,7 +1,7 @@
 """The row models of every table: the one source of what a column is."""
 
 from bsky_assets.contracts.base import Row, arrow_schema, columns, contract_version
-from bsky_assets.contracts.labels import LlmAnswer, LlmLabel, LlmPrompt
+from bsky_assets.contracts.labels import DisputedPost, LlmAnswer, LlmLabel, LlmPrompt
 from bsky_assets.contracts.posts import ConsolidatedPost, FilteredPost
 from bsky_assets.contracts.raw import (
     Quarantined,
@@ -19,6 +19,7 @@ ALL: tuple[type[Row], ...] = (
     ConsolidatedPost,
     FilteredPost,
     LlmLabel,
+    DisputedPost,
     Quarantined,
 )
 """Every contract of the lake, in the order of the lineage."""
@@ -30,6 +31,7 @@ __all__ = [
     "ALL",
     "LEDGER",
     "ConsolidatedPost",
+    "DisputedPost",
     "FilteredPost",
     "LlmAnswer",
     "LlmLabel",

@@ -9,6 +9,22 @@ from bsky_assets.contracts.base import From, Row
 
 Ideology = Literal["left", "right", "moderate", "unclear"]
 
+_ASKED_ABOUT = (
+    "filtered_posts.record.text",
+    "filtered_posts.record.reply_parent",
+    "filtered_posts.record.reply_root",
+    "filtered_posts.record.embed.quoted_uri",
+    "filtered_posts.record.embed.link_uri",
+    "filtered_posts.record.embed.link_title",
+    "filtered_posts.record.embed.link_description",
+    "filtered_posts.record.embed.alt_texts",
+    "consolidated_posts.uri",
+    "consolidated_posts.cid",
+    "consolidated_posts.record.text",
+)
+"""The post, and the posts that it answers and quotes, found by URI; of several versions of one
+the first by CID."""
+
 
 class LlmLabel(Row):
     """One label of one post by one model and prompt.
@@ -27,16 +43,16 @@ class LlmLabel(Row):
         "parameters",
     )
 
-    uri: Annotated[str, From("filtered_posts.uri", "filtered_posts.passed_filters")] = Field(
-        description="AT URI of the post."
-    )
+    rows_from: ClassVar[tuple[str, ...]] = ("filtered_posts.passed_filters",)
+
+    uri: Annotated[str, From("filtered_posts.uri")] = Field(description="AT URI of the post.")
     is_label_of_record: bool = Field(
         description="Whether this is the first model's label with the prompt now in force."
     )
-    is_sociopolitical: Annotated[bool | None, From("filtered_posts.record")] = Field(
+    is_sociopolitical: Annotated[bool | None, From(*_ASKED_ABOUT)] = Field(
         description="Whether it is about politics or social issues; null if not labelled."
     )
-    political_ideology: Annotated[Ideology | None, From("filtered_posts.record")] = Field(
+    political_ideology: Annotated[Ideology | None, From(*_ASKED_ABOUT)] = Field(
         description="The side it takes; null where it is not sociopolitical."
     )
     was_successfully_labeled: bool = Field(description="Whether a valid answer was given.")
@@ -45,12 +61,12 @@ class LlmLabel(Row):
     text_hash: Annotated[str, From("filtered_posts.record.text")] = Field(
         description="SHA-256 of the normalised text that was asked about, in hex."
     )
-    question_hash: Annotated[
-        str, From("filtered_posts.record", "consolidated_posts.record.text")
-    ] = Field(description="Hash of text and context as they were sent: llm_answers.question_hash.")
-    context: Annotated[
-        list[str], From("filtered_posts.record", "consolidated_posts.record.text")
-    ] = Field(description="What was sent with the text: reply_to, thread_root, quoted, …")
+    question_hash: Annotated[str, From(*_ASKED_ABOUT)] = Field(
+        description="Hash of text and context as they were sent: llm_answers.question_hash."
+    )
+    context: Annotated[list[str], From(*_ASKED_ABOUT)] = Field(
+        description="What was sent with the text: reply_to, thread_root, quoted, …"
+    )
     model: str = Field(description="Name of the model, as the endpoint knows it.")
     model_digest: str | None = Field(
         description="What the endpoint says identifies its weights; null where it says nothing."
@@ -67,6 +83,21 @@ class LlmLabel(Row):
         description="The request: with slot, a row of llm_answers, which holds the raw answer."
     )
     slot: str | None = Field(description="The post's key in that request, p0 to pN.")
+
+
+class DisputedPost(Row):
+    """A post on which models disagree."""
+
+    asset: ClassVar[str] = "model_agreement"
+    key: ClassVar[tuple[str, ...]] = ("uri",)
+
+    uri: Annotated[str, From("llm_labels.uri")] = Field(description="AT URI of the post.")
+    models: Annotated[list[str], From("llm_labels.model")] = Field(
+        description="The models that labelled it."
+    )
+    labels: Annotated[
+        list[str], From("llm_labels.is_sociopolitical", "llm_labels.political_ideology")
+    ] = Field(description="What each says, in the same order; `none` for not sociopolitical.")
 
 
 class LlmAnswer(Row):

@@ -1,0 +1,62 @@
+"""How far models agree on the posts of a sync day, and which posts they dispute."""
+
+import base64
+import time
+
+import pandas as pd
+from dagster import AssetExecutionContext, MaterializeResult, MetadataValue
+from dagster_duckdb import DuckDBResource
+
+from bsky_assets.assets.llm_labels import llm_labels
+from bsky_assets.automation import when_inputs_land
+from bsky_assets.contracts import DisputedPost, arrow_schema
+from bsky_assets.labelling.agreement import Agreement, Pair, compare
+from bsky_assets.materialisation import explained, frame_table, result, row_asset, sample
+from bsky_assets.partitions import day_of
+from bsky_assets.resources import DataDirectory
+
+
+@row_asset(
+    DisputedPost,
+    group="labels",
+    kinds={"scikitlearn"},
+    deps=[llm_labels],
+    automation_condition=when_inputs_land,
+)
+def model_agreement(
+    context: AssetExecutionContext, data: DataDirectory, duckdb: DuckDBResource
+) -> MaterializeResult:
+    """The posts on which models disagree, and Cohen's kappa for each pair of models.
+
+    With one model in BSKY_LLM_MODELS there is nothing to compare, and no row. Kappa is given for
+    the ideology, with `none` for posts that are not sociopolitical, and its 95% interval.
+    """
+    started = time.monotonic()
+    day = day_of(context.partition_key)
+    with explained(), data.published(), duckdb.get_connection() as con:
+        agreement = compare(con, data.lake, [day])
+        disputed = agreement.disputed.cast(arrow_schema(DisputedPost))
+        partition = data.lake.write(DisputedPost, day, disputed)
+        rows = sample(con, data.lake, partition, DisputedPost, "uri, models, labels")
+    return result(DisputedPost, partition, started, sample=rows, metadata=_told(agreement))
+
+
+def _told(agreement: Agreement) -> dict[str, MetadataValue]:
+    if not agreement.pairs:
+        return {}
+    pictures = "\n\n".join(_picture(pair) for pair in agreement.pairs)
+    frame = pd.DataFrame(
+        {
+            "models": f"{pair.first} and {pair.second}",
+            "posts": pair.political_ideology.posts,
+            "kappa, is it sociopolitical": str(pair.is_sociopolitical.kappa),
+            "kappa, which side": str(pair.political_ideology.kappa),
+        }
+        for pair in agreement.pairs
+    )
+    return {"kappa": frame_table(frame), "confusion": MetadataValue.md(pictures)}
+
+
+def _picture(pair: Pair) -> str:
+    image = base64.b64encode(pair.png()).decode()
+    return f"![Confusion matrix](data:image/png;base64,{image})"
