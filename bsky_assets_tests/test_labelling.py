@@ -19,7 +19,7 @@ from bsky_assets.labelling.day import NothingToLabel, ledger_of, prompt_of
 from bsky_assets.labelling.endpoint import EndpointRefuses, EndpointUnreachable
 from bsky_assets.labelling.preflight import NoSuchModel
 from bsky_assets.labelling.prompt import PROMPTS, load_prompt
-from bsky_assets.labelling.trace import labels_without_their_post
+from bsky_assets.labelling.trace import forget, labels_without_their_post
 from bsky_assets_tests.labelling_fixtures import DAY, Lab, filtered_post
 from bsky_assets_tests.llm_endpoint import FakeEndpoint, by_first_letter, posts_of, refusal
 from bsky_assets_tests.rows import post_uri, record, table
@@ -157,6 +157,31 @@ def test_a_label_made_from_another_posts_words_is_found_out(lab: Lab) -> None:
     with duckdb.connect() as con:
         wrong = labels_without_their_post(con, lab.lake, ledger_of(lab.settings), DAY)
     assert wrong == [uris[5]]
+
+
+def test_the_words_of_a_deleted_post_go_from_the_ledger_and_its_hash_stays(lab: Lab) -> None:
+    said, other = "Left 🐊 alone,\nI said", "Right here"
+    answering = filtered_post(7, "Unsure", record=record("Unsure", reply_parent=post_uri("a", "b")))
+    parent = {**filtered_post(8, said), "uri": post_uri("a", "b")}
+    columns = ConsolidatedPost.model_fields
+    lab.lake.write(
+        ConsolidatedPost,
+        DAY,
+        table(ConsolidatedPost, [{name: parent[name] for name in columns if name in parent}]),
+    )
+    lab.filtered([filtered_post(0, said), filtered_post(1, other), answering])
+    lab.label()
+    ledger = ledger_of(lab.settings)
+    with duckdb.connect() as con:
+        before = ledger.relation(con).order("request_id, slot").to_arrow_table().to_pylist()
+        assert forget(con, ledger, ["Left \t🐊 alone,\r\nI said", "never asked about"]) == 2
+        after = ledger.relation(con).order("request_id, slot").to_arrow_table().to_pylist()
+        assert labels_without_their_post(con, lab.lake, ledger, DAY) == []
+        assert forget(con, ledger, []) == 0
+    for was, now in zip(before, after, strict=True):
+        gone = said in json.loads(was["question"]).values()
+        assert now == (was | {"question": "{}"} if gone else was)
+    assert lab.label().details["models"][0]["already_known"] == 3
 
 
 def test_what_is_sent_is_the_prompt_and_the_posts_as_data(lab: Lab, endpoint: FakeEndpoint) -> None:

@@ -1,5 +1,6 @@
 """No post is given up and none doubled, whatever the endpoint does."""
 
+import asyncio
 import json
 import os
 import signal
@@ -97,6 +98,30 @@ def test_an_endpoint_that_goes_away_loses_nothing_and_is_gone_on_with(tmp_path: 
         assert lab.labels() == expected(posts)
     assert details["models"][0]["already_known"] >= 100
     assert server.statuses[200] - answered <= 31, "only what was left was asked, and one probe"
+
+
+@pytest.mark.timeout(60)
+def test_who_hangs_before_latencies_are_known_is_not_waited_for_longer_than_needed(
+    lab: Lab, endpoint: FakeEndpoint
+) -> None:
+    hung = asyncio.Event()
+
+    @web.middleware
+    async def hang_first(request: web.Request, handler: Any) -> web.StreamResponse:
+        if request.method == "POST" and endpoint.probes and not hung.is_set():
+            hung.set()
+            await asyncio.sleep(600)
+        return await handler(request)
+
+    app = endpoint.app()
+    app.middlewares.append(hang_first)
+    with served(app) as url:
+        lab.url = f"{url}/v1"
+        lab.texts(known_posts(200))
+        policy = Policy(first_timeout=600, shortest_timeout=0.5)
+        details = lab.label(policy=policy, batch_size=2).details
+    assert details["labelled"] == 200
+    assert details["models"][0]["retries"] == {"timed_out": 1}
 
 
 def test_a_post_that_breaks_the_server_breaks_no_other(lab: Lab, endpoint: FakeEndpoint) -> None:

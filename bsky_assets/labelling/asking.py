@@ -43,6 +43,9 @@ from bsky_assets.labelling.questions import Question
 from bsky_assets.storage.files import unique_id
 from bsky_assets.sync_day import now
 
+_ENOUGH_ANSWERS = 20
+"""To know how long answers take."""
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -129,6 +132,7 @@ class Asking:
         self._open = 0
         self._finished = asyncio.Event()
         self._recent: deque[float] = deque(maxlen=200)
+        self._deadlines: dict[asyncio.Timeout, tuple[float, Batch]] = {}
         self._last_answer = time.monotonic()
 
     @property
@@ -213,8 +217,8 @@ class Asking:
             self._after_error(batch, failure, temperature)
         else:
             self._limit.accepted()
-            self._recent.append(reply.latency_seconds)
             self._last_answer = time.monotonic()
+            self._learn(reply.latency_seconds)
             self._take(batch, reply, temperature)
 
     async def _send(self, batch: Batch, temperature: float) -> Reply:
@@ -222,16 +226,19 @@ class Asking:
         tokens = (policy.tokens_a_post * size + policy.tokens_more) * 4**batch.truncated
         message = dump_message([question.payload for question in batch.questions])
         self.statistics.requests += 1
-        return await self._endpoint.ask(
-            {
-                **self._found.options(size, temperature, tokens),
-                "messages": [
-                    {"role": "system", "content": self._prompt.text},
-                    {"role": "user", "content": message},
-                ],
-            },
-            self._timeout(batch),
-        )
+        request = {
+            **self._found.options(size, temperature, tokens),
+            "messages": [
+                {"role": "system", "content": self._prompt.text},
+                {"role": "user", "content": message},
+            ],
+        }
+        deadline = asyncio.timeout(self._timeout(batch))
+        self._deadlines[deadline] = (asyncio.get_running_loop().time(), batch)
+        try:
+            return await self._endpoint.ask(request, deadline)
+        finally:
+            del self._deadlines[deadline]
 
     def _take(self, batch: Batch, reply: Reply, temperature: float) -> None:
         """Keep what can be used of `reply`, and ask about the rest again, each post alone."""
@@ -275,11 +282,10 @@ class Asking:
         else:
             self._put(batch, self._pause(None) * 2**batch.server_errors)
 
-    def _again_after_timeout(self, batch: Batch, failure: Failure) -> None:
-        waited = self._timeout(batch)
-        self._stop_if_gone(failure, self._policy.patience + 3 * waited)
+    def _again_after_timeout(self, batch: Batch, failure: TimedOut) -> None:
+        self._stop_if_gone(failure, self._policy.patience + 3 * failure.seconds)
         batch.timeouts += 1
-        if waited >= self._policy.longest_timeout and len(batch.questions) > 1:
+        if failure.seconds >= self._policy.longest_timeout and len(batch.questions) > 1:
             for half in _halves(batch.questions):
                 self._put(Batch(half, timeouts=batch.timeouts))
         else:
@@ -293,9 +299,18 @@ class Asking:
                 "run again to go on"
             )
 
+    def _learn(self, latency: float) -> None:
+        """Note how long an answer took; now and then, shorten the wait for those under way."""
+        self._recent.append(latency)
+        if self.statistics.requests % _ENOUGH_ANSWERS == 0:
+            for deadline, (started, batch) in self._deadlines.items():
+                sooner = started + self._timeout(batch)
+                if not deadline.expired() and sooner < (deadline.when() or 0.0):
+                    deadline.reschedule(sooner)
+
     def _timeout(self, batch: Batch) -> float:
         policy = self._policy
-        if len(self._recent) < 20:
+        if len(self._recent) < _ENOUGH_ANSWERS:
             base = policy.first_timeout
         else:
             usual = sorted(self._recent)[int(0.95 * len(self._recent))]

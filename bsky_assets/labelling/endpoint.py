@@ -62,6 +62,11 @@ class NoConnection(Failure):
 class TimedOut(Failure):
     """No answer in the time allowed."""
 
+    def __init__(self, seconds: float) -> None:
+        """Take how long it was waited for."""
+        super().__init__(f"no answer in {seconds:.0f} s")
+        self.seconds = seconds
+
 
 class ServerFailed(Failure):
     """The server failed at this request (5xx)."""
@@ -128,8 +133,10 @@ class Endpoint:
         """Close its connections."""
         await self.client.close()
 
-    async def ask(self, request: Mapping[str, Any], timeout: float) -> Reply:
+    async def ask(self, request: Mapping[str, Any], deadline: asyncio.Timeout) -> Reply:
         """The reply to `request`, the keyword arguments of a chat completion.
+
+        `deadline` (from `asyncio.timeout`, not entered yet) may be moved meanwhile.
 
         Raises:
             Failure: there is none; its kind says what can be done about that.
@@ -137,12 +144,12 @@ class Endpoint:
         """
         started = time.monotonic()
         try:
-            async with asyncio.timeout(timeout):
+            async with deadline:
                 completion = await self.client.chat.completions.create(
-                    **request, timeout=httpx2.Timeout(timeout + 5, connect=CONNECT_SECONDS)
+                    **request, timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS)
                 )
         except TimeoutError:
-            raise TimedOut(f"no answer in {timeout:.0f} s") from None
+            raise TimedOut(time.monotonic() - started) from None
         except openai.APIStatusError as error:
             raise self._failure(error) from None
         except openai.APIConnectionError as error:

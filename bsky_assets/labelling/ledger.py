@@ -181,13 +181,14 @@ class Ledger:
         )
 
     def questions(self, con: duckdb.DuckDBPyConnection, hashes: Iterable[str]) -> list[Question]:
-        """The questions with these hashes, as they were sent; unknown ones are left out."""
+        """The questions with these hashes, as they were sent; forgotten ones are left out."""
         con.register("ledger_wanted", pa.table({"question_hash": pa.array([*hashes], pa.string())}))
         self.relation(con).create_view("ledger_all", replace=True)
         rows = con.sql(
             """
             SELECT question_hash, any_value(text_hash), any_value(question)
             FROM ledger_all SEMI JOIN ledger_wanted USING (question_hash)
+            WHERE question <> '{}'
             GROUP BY question_hash ORDER BY question_hash
             """
         ).fetchall()

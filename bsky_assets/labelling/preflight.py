@@ -208,7 +208,7 @@ async def _ask_nonsense(endpoint: Endpoint, found: Preflight) -> Reply:
     ]
     for attempt, seconds in enumerate(PROBE_SECONDS):
         try:
-            return await endpoint.ask(request, seconds)
+            return await endpoint.ask(request, asyncio.timeout(seconds))
         except Declined:
             raise
         except (Busy, ServerFailed, NoConnection) as failure:

@@ -154,9 +154,9 @@ def _posts(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> duckdb.Duck
 
 def _context(post: dict[str, Any]) -> dict[str, Any]:
     given = {
-        "reply_to": _piece(post["reply_to"]),
-        "thread_root": _piece(post["thread_root"]),
-        "quoted": _piece(post["quoted"]),
+        "reply_to": context_piece(post["reply_to"]),
+        "thread_root": context_piece(post["thread_root"]),
+        "quoted": context_piece(post["quoted"]),
         "link": _link(post),
         "alt_texts": _pieces(post["alt_texts"] or ()),
     }
@@ -165,17 +165,18 @@ def _context(post: dict[str, Any]) -> dict[str, Any]:
 
 def _link(post: dict[str, Any]) -> dict[str, str]:
     card = {
-        "title": _piece(post["link_title"]),
-        "description": _piece(post["link_description"]),
-        "url": _piece(post["link_uri"], 200),
+        "title": context_piece(post["link_title"]),
+        "description": context_piece(post["link_description"]),
+        "url": context_piece(post["link_uri"], 200),
     }
     return {name: value for name, value in card.items() if value}
 
 
 def _pieces(texts: Sequence[str]) -> list[str]:
-    return [piece for text in texts[:_ALT_TEXTS] if (piece := _piece(text))]
+    return [piece for text in texts[:_ALT_TEXTS] if (piece := context_piece(text))]
 
 
-def _piece(text: str | None, characters: int = _CONTEXT_CHARACTERS) -> str:
+def context_piece(text: str | None, characters: int = _CONTEXT_CHARACTERS) -> str:
+    """`text` as it is sent for context: normalised, and cut off where it is long."""
     shortened = normalise(text or "")
     return shortened if len(shortened) <= characters else shortened[: characters - 1] + "…"

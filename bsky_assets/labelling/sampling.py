@@ -94,6 +94,7 @@ def export(
     rows = (
         _row(design.sample, number, uri, questions[question_hash])
         for number, (uri, question_hash) in enumerate(items, start=1)
+        if question_hash in questions  # its author may have deleted its words since
     )
     with staged(target.absolute()) as path, path.open("w", newline="", encoding="utf-8-sig") as out:
         writer = csv.DictWriter(out, COLUMNS)

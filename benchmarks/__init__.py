@@ -1,0 +1,1 @@
+"""Benchmarks; each ends with one line of JSON."""

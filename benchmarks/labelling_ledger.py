@@ -1,0 +1,113 @@
+"""The ledger in and out: how long it takes to keep answers, and to find them again.
+
+The baseline is the same rows written by pyarrow to one Parquet file, and read back whole.
+"""
+
+import json
+import resource
+import sys
+import tempfile
+import time
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bsky_assets.contracts import arrow_schema
+from bsky_assets.contracts.labels import LlmAnswer
+from bsky_assets.labelling.answers import SCHEMA_VERSION
+from bsky_assets.labelling.ledger import AskedHow, Exchange, Ledger, SlotAnswer
+from bsky_assets.labelling.questions import make_question
+
+DAY = date(2026, 3, 8)
+HOW = AskedHow("model", None, "prompt", SCHEMA_VERSION, "{}")
+SIZE = 10
+"""Posts a request."""
+
+
+def exchange(number: int) -> Exchange:
+    return Exchange(
+        request_id=f"{number:016x}",
+        raw_answer='{"p0": {"is_sociopolitical": true, "political_ideology": "left"}}' * SIZE,
+        finish_reason="stop",
+        batch_size=SIZE,
+        model=HOW.model,
+        model_digest=None,
+        endpoint="benchmark@here",
+        system_fingerprint=None,
+        prompt_version=HOW.prompt_version,
+        schema_version=HOW.schema_version,
+        parameters=HOW.parameters,
+        temperature=0.0,
+        response_format="json_schema",
+        prompt_tokens=1000,
+        completion_tokens=200,
+        latency_seconds=1.0,
+        answered_at=datetime(2026, 3, 8, tzinfo=UTC),
+    )
+
+
+def slots(first: int) -> list[SlotAnswer]:
+    questions = [
+        make_question(f"Post {n} " + "what people say of things. " * 5)
+        for n in range(first, first + SIZE)
+    ]
+    return [
+        SlotAnswer(f"p{n}", q.hash, q.text_hash, q.payload.decode(), True, True, "left", None, 1)
+        for n, q in enumerate(questions)
+    ]
+
+
+def run(posts: int) -> dict:
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = Ledger(Path(folder))
+        started = time.monotonic()
+        with ledger.writer(DAY) as writer:
+            for number in range(0, posts, SIZE):
+                writer.append(exchange(number), slots(number))
+            appended = time.monotonic() - started
+        sealed = time.monotonic() - started - appended
+        hashes = [slot.question_hash for n in range(0, posts, SIZE) for slot in slots(n)]
+        with duckdb.connect() as con:
+            started = time.monotonic()
+            ledger.register_best(con, "best", hashes, HOW)
+            found = con.sql("SELECT count(*) FROM best").fetchall()[0][0]
+            looked_up = time.monotonic() - started
+            started = time.monotonic()
+            ledger.register_best(con, "best", hashes[: posts // 100], HOW)
+            one_percent = time.monotonic() - started
+        assert found == posts
+        bare = baseline(ledger, Path(folder))
+        size = sum(path.stat().st_size for path in ledger.files(LlmAnswer))
+    return {
+        "name": f"ledger: {posts:,} posts",
+        "ratio": round((appended + sealed + looked_up) / bare, 2),
+        "append_seconds": round(appended, 2),
+        "seal_seconds": round(sealed, 2),
+        "look_up_all_seconds": round(looked_up, 2),
+        "look_up_one_percent_seconds": round(one_percent, 3),
+        "baseline_seconds": round(bare, 2),
+        "megabytes": round(size / 1e6, 1),
+        "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }
+
+
+def baseline(ledger: Ledger, folder: Path) -> float:
+    """Seconds to write the rows from Python objects to one file and to read that back."""
+    rows = pq.ParquetFile(ledger.files(LlmAnswer)[0]).read().to_pylist()
+    started = time.monotonic()
+    table = pa.Table.from_pylist(rows, schema=arrow_schema(LlmAnswer))
+    pq.write_table(table, folder / "baseline.parquet", compression="zstd")
+    pq.ParquetFile(folder / "baseline.parquet").read()
+    return time.monotonic() - started
+
+
+def main() -> None:
+    for posts in map(int, sys.argv[1:] or ("10000", "200000")):
+        print(json.dumps(run(posts)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
