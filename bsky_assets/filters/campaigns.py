@@ -23,7 +23,7 @@ _BANDS = 4
 _WINDOW = 8
 """Bytes from the beginning of a word that make a shingle."""
 
-_LINKS_NAMES_NUMBERS = r"https?://\S+|[@#]\S+|[0-9\s]+"
+_LINKS_NAMES_NUMBERS = r"https?://\S+|[@#]\S+|[0-9]+|\s\s+"
 _SEEDS = np.random.default_rng(20_260_308).integers(1, 2**63, _HASHES, dtype=np.uint64) * 2 + 1
 
 
@@ -71,6 +71,7 @@ def _sketch_day(con: duckdb.DuckDBPyConnection, characters: int) -> _Sketched:
                 )
             END AS host
             FROM day_posts WHERE strlen(record.text) >= {characters}
+                AND regexp_matches(record.text, '[A-Za-z]{{3}}')
         )
         """
     ).to_arrow_reader(_BATCH_ROWS)
@@ -126,24 +127,33 @@ def _members(texts: _Sketched, band: int, config: SpamConfig) -> dict[bool, np.n
     """
     width = _HASHES // _BANDS
     rows = np.ascontiguousarray(texts.sketches[:, band * width : (band + 1) * width])
-    keys = rows.astype(np.uint64) @ _SEEDS[:width]
+    places, groups = _groups(rows.astype(np.uint64) @ _SEEDS[:width], config.campaign_accounts)
+    firsts = np.searchsorted(groups, groups)
+    alike = texts.sketches[places] == texts.sketches[places[firsts]]
+    near = alike.mean(axis=1) >= config.campaign_similarity
+    places, groups = places[near], groups[near]
+    authors, hosts = texts.authors[places], texts.hosts[places]
+    many = _distinct(groups, authors) >= config.campaign_accounts
+    _, same_host = np.unique(groups.astype(np.uint64) * _SEEDS[0] ^ hosts, return_inverse=True)
+    leading = (_distinct(same_host, authors) >= config.campaign_accounts) & (hosts != 0)
+    return {True: places[many & leading], False: places[many & ~leading]}
+
+
+def _groups(keys: np.ndarray, least: int) -> tuple[np.ndarray, np.ndarray]:
+    """The positions whose key at least so many share, by key, and a number for each one's key."""
     order = np.argsort(keys, kind="stable")
-    edges = np.concatenate([[0], np.flatnonzero(np.diff(keys[order])) + 1, [len(order)]])
-    members = {linked: [np.empty(0, np.int64)] for linked in (True, False)}
-    for place in np.flatnonzero(np.diff(edges) >= config.campaign_accounts):
-        group = order[edges[place] : edges[place + 1]]
-        alike = (texts.sketches[group] == texts.sketches[group[0]]).mean(axis=1)
-        chosen = group[alike >= config.campaign_similarity]
-        if len(np.unique(texts.authors[chosen])) >= config.campaign_accounts:
-            leading = _leading(texts, chosen, config.campaign_accounts)
-            members[True].append(leading)
-            members[False].append(np.setdiff1d(chosen, leading))
-    return {linked: np.concatenate(parts) for linked, parts in members.items()}
+    starts_group = np.ones(len(order), dtype=bool)
+    starts_group[1:] = np.diff(keys[order]) != 0
+    numbers = np.cumsum(starts_group) - 1
+    large = np.bincount(numbers, minlength=1)[numbers] >= least
+    return order[large], numbers[large]
 
 
-def _leading(texts: _Sketched, chosen: np.ndarray, accounts: int) -> np.ndarray:
-    """Those of `chosen` that lead to a host to which enough of their accounts lead."""
-    pairs = np.unique(np.stack([texts.hosts[chosen], texts.authors[chosen]]), axis=1)
-    hosts, counts = np.unique(pairs[0], return_counts=True)
-    wanted = hosts[(counts >= accounts) & (hosts != 0)]
-    return chosen[np.isin(texts.hosts[chosen], wanted)]
+def _distinct(groups: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """For each place, how many different values its group has."""
+    if len(groups) == 0:
+        return np.zeros(0, dtype=np.int64)
+    order = np.lexsort((values, groups))
+    changes = np.ones(len(order), dtype=bool)
+    changes[1:] = (np.diff(groups[order]) != 0) | (np.diff(values[order]) != 0)
+    return np.bincount(groups[order], weights=changes)[groups].astype(np.int64)

@@ -30,7 +30,7 @@ from bsky_assets.sync_day import bounds, now, synctimestamp
 
 __all__ = ["CHAIN", "FilterFailed", "NothingToFilter", "Progress", "filter_day"]
 
-BATCH_ROWS = 8_192
+BATCH_ROWS = 32_768
 
 Progress = Callable[[int, int], None]
 """Told after each batch how many posts are judged, of how many."""

@@ -8,11 +8,12 @@ import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from bsky_assets.settings import Settings, get_settings
+if TYPE_CHECKING:
+    from bsky_assets.settings import Settings
 
 FOLDER = Path(__file__).parent
 LEXICON = FOLDER / "lexicon"
@@ -32,6 +33,8 @@ class EnglishConfig(_Section):
     sure: float = Field(gt=0.5, le=1)
     sure_not: float = Field(gt=0.5, le=1)
     sure_characters: int = Field(ge=1)
+    unlikely: float = Field(ge=0, lt=0.5)
+    words_if_unlikely: int = Field(ge=0)
     weight_model: float = Field(gt=0)
     weight_words: float = Field(gt=0)
     weight_shared: float = Field(ge=0)
@@ -129,31 +132,35 @@ def filter_config() -> FilterConfig:
     return FilterConfig.model_validate(tomllib.loads((FOLDER / "config.toml").read_text()))
 
 
-def language_model_path(settings: Settings | None = None) -> Path:
+def language_model_path(settings: "Settings") -> Path:
     """The language model in use."""
-    return (settings or get_settings()).language_model or BUILT_IN_LANGUAGE_MODEL
+    return settings.language_model or BUILT_IN_LANGUAGE_MODEL
 
 
-def trained_model_path(name: str, settings: Settings | None = None) -> Path:
+def trained_model_path(name: str, settings: "Settings") -> Path:
     """Where the model that a user trained for a filter is, if there is one."""
-    return (settings or get_settings()).data_dir / "models" / name / "model.bin"
+    return settings.data_dir / "models" / name / "model.bin"
 
 
-def config_version(settings: Settings | None = None) -> str:
+def config_version(settings: "Settings | None" = None) -> str:
     """Twelve hex digits that change when anything a verdict depends on does.
 
     That is the configuration, the word lists, the filters' code, the language model, the models
     that the user trained and the labelers that are trusted.
     """
+    # Worker processes import this module, and settings would double what that costs them.
+    from bsky_assets.settings import get_settings
+
+    settings = settings or get_settings()
     digest = hashlib.sha256()
-    for path in _versioned(settings or get_settings()):
+    for path in _versioned(settings):
         digest.update(path.name.encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
-    digest.update(",".join((settings or get_settings()).trusted_labelers).encode())
+    digest.update(",".join(settings.trusted_labelers).encode())
     return digest.hexdigest()[:12]
 
 
-def _versioned(settings: Settings) -> Iterator[Path]:
+def _versioned(settings: "Settings") -> Iterator[Path]:
     yield FOLDER / "config.toml"
     yield from sorted(LEXICON.glob("*.toml"))
     yield from sorted(FOLDER.glob("*.py"))

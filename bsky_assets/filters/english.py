@@ -15,8 +15,7 @@ from bsky_assets.filters.config import EnglishConfig
 from bsky_assets.filters.language import (
     LanguageModel,
     clean,
-    has_latin,
-    mostly_other_script,
+    readable,
     script_language,
 )
 from bsky_assets.filters.lexicon import words
@@ -24,7 +23,7 @@ from bsky_assets.filters.posts import Posts
 from bsky_assets.filters.verdicts import Verdicts
 
 UNDECIDED = "und"
-_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+_WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
 
 
 class EnglishFilter:
@@ -43,53 +42,64 @@ class EnglishFilter:
     def judge(self, posts: Posts) -> Verdicts:
         """Stop what is not English; `columns` has the language and how likely it is."""
         cleaned = clean(posts.text)
-        readable = pc.and_(has_latin(cleaned), pc.invert(mostly_other_script(cleaned)))
-        asked = np.flatnonzero(readable.to_numpy(zero_copy_only=False))
+        asked = readable(cleaned)
+        whole = cleaned.filter(pa.array(asked))
+        texts = pc.utf8_slice_codeunits(whole, 0, self._config.model_characters).to_pylist()
+        found, shares = self._model.identify(texts)
+        langs = posts.batch.column("langs").filter(pa.array(asked))
         is_english = np.zeros(len(posts), dtype=bool)
         probability = np.full(len(posts), np.nan)
-        languages = script_language(cleaned).to_numpy(zero_copy_only=False)
-        chosen = pa.array(asked)
-        texts = pc.utf8_slice_codeunits(
-            cleaned.take(chosen), 0, self._config.model_characters
-        ).to_pylist()
-        found, shares = self._model.identify(texts)
-        decided = self._decide(texts, found, shares, posts.batch.column("langs").take(chosen))
-        languages[asked], probability[asked], is_english[asked] = found, shares, decided
+        languages = np.full(len(posts), None, dtype=object)
+        is_english[asked] = self._decide(whole, found, shares, langs)
+        languages[asked], probability[asked] = found, shares
+        others = cleaned.filter(pa.array(~asked))
+        languages[~asked] = script_language(others).to_numpy(zero_copy_only=False)
         return _verdicts(is_english, languages, probability, cleaned)
 
     def _decide(
-        self,
-        texts: list[str],
-        found: list[str],
-        shares: np.ndarray,
-        langs: pa.ListArray,
+        self, texts: pa.StringArray, found: list[str], shares: np.ndarray, langs: pa.ListArray
     ) -> np.ndarray:
-        """Whether each text is English; where more than the model decides, `found` is corrected."""
+        """Whether each text is English, given what the model makes of its beginning.
+
+        Where that is not sure, the model sees all of the text and other evidence counts too;
+        `found` and `shares` are then corrected.
+        """
         config = self._config
         says_english = np.array([language == "en" for language in found], dtype=bool)
-        long_enough = np.array([len(text) for text in texts]) >= config.sure_characters
-        decided = says_english & (shares >= config.sure) & long_enough
-        open_ = ~decided & ~(~says_english & (shares >= config.sure_not) & long_enough)
-        for place in np.flatnonzero(open_):
-            text = texts[place]
-            share = shares[place] if says_english[place] else self._model.share_of("en", text)
-            is_english = self._log_odds(text, share, langs[place].as_py()) > 0
+        long_enough = pc.utf8_length(texts).to_numpy() >= config.sure_characters
+        sure = np.where(says_english, config.sure, config.sure_not)
+        decided: np.ndarray = says_english & (shares >= sure) & long_enough
+        unsure = np.flatnonzero((shares < sure) | ~long_enough)
+        left, named = texts.take(pa.array(unsure)).to_pylist(), langs.take(pa.array(unsure))
+        for place, text, languages in zip(unsure, left, named.to_pylist(), strict=True):
+            likely, share = found[place], shares[place]
+            english = share
+            if not says_english[place] or len(text) > config.model_characters:
+                likely, share, english = self._model.look_closely(text, "en")
+            is_english = self._log_odds(text, english, languages) > 0
             decided[place] = is_english
-            if is_english and not says_english[place]:
-                found[place], shares[place] = "en", share
-            elif says_english[place] and not is_english:
-                found[place] = UNDECIDED
+            if is_english:
+                found[place], shares[place] = "en", english
+            else:
+                found[place], shares[place] = likely if likely != "en" else UNDECIDED, share
         return decided
 
     def _log_odds(self, text: str, share: float, langs: list[str] | None) -> float:
         config = self._config
-        tokens = [token.replace("’", "'") for token in _WORD.findall(text.lower())]
+        tokens = _WORD.findall(text.lower().replace("’", "'"))
         count = len(tokens) or 1
+        known = len([1 for token in tokens if token in self._words])
+        if (
+            share < config.unlikely
+            and known < config.words_if_unlikely
+            and len(text) >= config.sure_characters
+        ):
+            return -math.inf
         odds = (
             config.constant
             + config.weight_model * math.log((share + 1e-3) / (1 - share + 1e-3))
-            + config.weight_words * sum(token in self._words for token in tokens) / count
-            + config.weight_shared * sum(token in self._shared for token in tokens) / count
+            + config.weight_words * known / count
+            + config.weight_shared * len([1 for token in tokens if token in self._shared]) / count
         )
         if langs and len(text) <= config.langs_characters:
             names_english = any(tag.lower().split("-")[0] == "en" for tag in langs)
@@ -115,7 +125,7 @@ def _verdicts(
         pc.binary_join_element_wise(
             " p=", pc.round(pc.fill_null(shares, 0.0), 2).cast(pa.string()), ""
         ),
-        pc.if_else(pc.equal(cleaned, ""), " no text", " script"),
+        pc.if_else(pc.match_substring_regex(cleaned, r"\p{L}"), " script", " no text"),
     )
     reasons = pc.binary_join_element_wise(code, evidence, "")
     stopped = pc.if_else(pa.array(is_english), pa.scalar(None, pa.string()), reasons)

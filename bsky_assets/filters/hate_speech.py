@@ -85,8 +85,7 @@ class HateSpeechFilter:
         targets = any_of(terms["group"] + terms["majority"])
         hostile = any_of(term for kind in _HOSTILE for term in terms[kind])
         self._targets, self._hostile = targets, hostile
-        self._alone = any_of(terms["slur"] + terms["coded"])
-        self._weak = any_of(terms["weak_slur"])
+        self._alone = any_of(terms["slur"] + terms["weak_slur"] + terms["coded"])
         spelt = words("hate_speech", "spelling.words")
         self._unmask = Unmasker(any_of([*terms["slur"], *terms["weak_slur"], *spelt]))
         self._homonym = re.compile(any_of(words("hate_speech", "kinds.homonym")))
@@ -95,13 +94,14 @@ class HateSpeechFilter:
         self._own = re.compile(any_of(words("hate_speech", "kinds.own")))
         self._respell = Respeller(
             {*spelt, *_plain(terms["slur"])},
+            words("hate_speech", "spelling.signs"),
             words("hate_speech", "spelling.run_together"),
             words("english", "words") + words("english", "shared"),
         )
 
     def judge(self, posts: Posts) -> Verdicts:
         """Stop posts with a label, or with an attack that nothing excuses."""
-        texts = self._respell(self._unmask(posts.folded))
+        texts = self._respell(self._unmask(posts.words))
         suspects = np.flatnonzero(self._suspicious(texts))
         reasons: list[str | None] = [None] * len(posts)
         chosen = texts.take(pa.array(suspects)).to_pylist()
@@ -112,13 +112,12 @@ class HateSpeechFilter:
     def _suspicious(self, texts: pa.StringArray) -> np.ndarray:
         """Which texts have words that could make an attack."""
 
-        def has(pattern: str) -> np.ndarray:
-            found = pc.match_substring_regex(texts, pattern)
-            return np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
-
-        found: np.ndarray = has(self._alone) | has(self._weak)
-        found |= has(self._targets) & has(self._hostile)
-        return found
+        found = pc.match_substring_regex(texts, self._alone)
+        targeting = np.flatnonzero(pc.match_substring_regex(texts, self._targets))
+        hostile = pc.match_substring_regex(texts.take(pa.array(targeting)), self._hostile)
+        suspicious = np.array(found, dtype=bool)
+        suspicious[targeting] |= np.array(hostile, dtype=bool)
+        return suspicious
 
     def _reason(self, text: str) -> str | None:
         text = self._homonym.sub(" ", text)

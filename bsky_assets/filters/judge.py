@@ -7,6 +7,7 @@ does not: days and processes, which are the business of `chain` and `workers`.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +27,9 @@ from bsky_assets.filters.nsfw import NsfwFilter
 from bsky_assets.filters.posts import Posts
 from bsky_assets.filters.spam import SpamFilter
 from bsky_assets.filters.verdicts import Filter, Verdicts
-from bsky_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from bsky_assets.settings import Settings
 
 VERDICTS = pa.schema(
     {
@@ -87,7 +90,7 @@ class FilterFailed(RuntimeError):
     """A filter cannot be made or raised an error; the message names it."""
 
 
-def sources(settings: Settings) -> Sources:
+def sources(settings: "Settings") -> Sources:
     """Where the language model is, and the models that the user trained."""
     paths = {name: trained_model_path(name, settings) for name in FILTERS}
     return Sources(

@@ -18,17 +18,21 @@ from bsky_assets.filters.normalise import replaced
 _LATIN = r"\p{Latin}"
 _OTHER_SCRIPT = r"[^\P{L}\p{Latin}]"
 _STYLED_LATIN = r"[\x{1D400}-\x{1D7FF}\x{FF21}-\x{FF5A}\x{24B6}-\x{24E9}\x{2100}-\x{214F}]"
-_NOT_LANGUAGE = r"https?://\S+|www\.\S+|[@#][\w.\-]+|[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:com|org|net|social|gov|co|io|ly)\b\S*"
-_NOISE = r"[^\p{L}\p{M}'’\-.,!?]+"
+_MARKS = r"[@#/]|\.[a-z]{2,6}\b"
+_NOT_LANGUAGE = (
+    r"https?://\S+|www\.\S+|[@#][\w.\-]+|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*"
+    r"\.(?:[a-z]{2,}/|(?:com|org|net|social|gov|edu|co|io|ly|xyz|app|dev|tv|uk|eu)\b)\S*"
+)
+_NOISE = r"[^\p{L}\p{M}'’\-.,!? ]+"
 _SCRIPTS = (
     ("ja", r"[\p{Hiragana}\p{Katakana}]"),
     ("ko", r"\p{Hangul}"),
     ("zh", r"\p{Han}"),
-    ("th", r"\p{Thai}"),
-    ("he", r"\p{Hebrew}"),
-    ("el", r"\p{Greek}"),
-    ("hy", r"\p{Armenian}"),
-    ("ka", r"\p{Georgian}"),
+    ("th", r"\p{Thai}{2}"),
+    ("he", r"\p{Hebrew}{2}"),
+    ("el", r"\p{Greek}{2}"),
+    ("hy", r"\p{Armenian}{2}"),
+    ("ka", r"\p{Georgian}{2}"),
 )
 """Scripts that mean one language, as good as always; earlier ones win."""
 
@@ -36,17 +40,17 @@ _SCRIPTS = (
 def clean(texts: pa.StringArray) -> pa.StringArray:
     """`texts` without what is not language: addresses, mentions, hashtags, emoji, digits.
 
-    What is left stands on one line, with single spaces. It may be empty.
+    What is left stands on one line. It may be empty.
     """
     styled = pc.match_substring_regex(texts, _STYLED_LATIN)
     plain = replaced(texts, styled, lambda chosen: pc.utf8_normalize(chosen, "NFKC"))
-    noisy = pc.match_substring_regex(plain, r"[@#/]|\.(?:com|org|net|social|gov|co|io|ly)\b")
+    linked = pc.match_substring_regex(plain, _MARKS)
     plain = replaced(
-        plain,
-        noisy,
-        lambda chosen: pc.replace_substring_regex(chosen, _NOT_LANGUAGE, " "),
+        plain, linked, lambda chosen: pc.replace_substring_regex(chosen, _NOT_LANGUAGE, " ")
     )
-    return pc.utf8_trim_whitespace(pc.replace_substring_regex(plain, _NOISE, " "))
+    noisy = pc.match_substring_regex(plain, _NOISE)
+    plain = replaced(plain, noisy, lambda chosen: pc.replace_substring_regex(chosen, _NOISE, " "))
+    return pc.utf8_trim_whitespace(plain)
 
 
 class LanguageModel:
@@ -65,13 +69,14 @@ class LanguageModel:
         predict = self._model.f.predict
         found = [predict(f"{text}\n", 1, 0.0, "strict") for text in texts]
         languages = [pairs[0][1].removeprefix("__label__") if pairs else "und" for pairs in found]
-        return languages, np.array([pairs[0][0] if pairs else 0.0 for pairs in found])
+        return languages, np.array([min(pairs[0][0], 1.0) if pairs else 0.0 for pairs in found])
 
-    def share_of(self, language: str, text: str) -> float:
-        """How likely a text is to be in `language`, from 0 to 1."""
-        label = f"__label__{language}"
+    def look_closely(self, text: str, wanted: str) -> tuple[str, float, float]:
+        """The most likely language of a text, how likely it is, and how likely `wanted` is."""
         found = self._model.f.predict(f"{text}\n", 5, 0.0, "strict")
-        return next((float(share) for share, name in found if name == label), 0.0)
+        shares = {label.removeprefix("__label__"): min(share, 1.0) for share, label in found}
+        likely = next(iter(shares), "und")
+        return likely, shares.get(likely, 0.0), shares.get(wanted, 0.0)
 
 
 def script_language(texts: pa.StringArray) -> pa.StringArray:
@@ -83,17 +88,16 @@ def script_language(texts: pa.StringArray) -> pa.StringArray:
     return found
 
 
-def has_latin(texts: pa.StringArray) -> pa.BooleanArray:
-    """Whether each text has a letter of the Latin alphabet."""
-    return pc.match_substring_regex(texts, _LATIN)
+def readable(texts: pa.StringArray) -> np.ndarray:
+    """Which texts the model can read: more than half of their letters are Latin."""
+    latin: np.ndarray = _matching(texts, _LATIN)
+    mixed = np.flatnonzero(latin & _matching(texts, _OTHER_SCRIPT))
+    if len(mixed):
+        few = texts.take(pa.array(mixed))
+        letters = pc.count_substring_regex(few, _LATIN).to_numpy()
+        latin[mixed] = letters > pc.count_substring_regex(few, _OTHER_SCRIPT).to_numpy()
+    return latin
 
 
-def mostly_other_script(texts: pa.StringArray) -> pa.BooleanArray:
-    """Whether at least half of each text's letters are not Latin."""
-    mixed = pc.match_substring_regex(texts, _OTHER_SCRIPT).to_numpy(zero_copy_only=False)
-    chosen = np.flatnonzero(mixed)
-    few = texts.take(pa.array(chosen))
-    latin = pc.count_substring_regex(few, _LATIN).to_numpy()
-    other = pc.count_substring_regex(few, _OTHER_SCRIPT).to_numpy()
-    mixed[chosen] = other >= latin
-    return pa.array(mixed)
+def _matching(texts: pa.StringArray, pattern: str) -> np.ndarray:
+    return np.array(pc.match_substring_regex(texts, pattern), dtype=bool)

@@ -45,10 +45,10 @@ def words(name: str, key: str) -> tuple[str, ...]:
 def any_of(terms: Iterable[str]) -> str:
     """A pattern that matches one of `terms` as whole words.
 
-    A term is a regular expression fragment in lower case; a space in it matches white space, a
-    hyphen or an underscore, or nothing. A term of signs alone, such as an emoji, matches anywhere.
+    A term is a regular expression fragment in lower case; a space in it matches a space, a hyphen,
+    an underscore or nothing. A term of signs alone, such as an emoji, matches anywhere.
     """
-    fragments = sorted({term.replace(" ", r"[\s_-]*") for term in terms}, key=len, reverse=True)
+    fragments = sorted({term.replace(" ", "[ _-]?") for term in terms}, key=len, reverse=True)
     if not fragments:
         raise EmptyWordList("a pattern of no words would match everything")
     signs = [fragment for fragment in fragments if not _LETTER.search(fragment)]

@@ -38,7 +38,7 @@ class NsfwFilter:
 
     def judge(self, posts: Posts) -> Verdicts:
         """Stop posts with a label, or with terms that their context does not excuse."""
-        content = pc.binary_join_element_wise(posts.folded, posts.surroundings, _PART)
+        content = pc.binary_join_element_wise(posts.words, posts.surroundings, _PART)
         content = self._unmask(content)
         suspects = np.flatnonzero(
             pc.match_substring_regex(content, self._any).to_numpy(zero_copy_only=False)

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bsky_assets.filters.normalise import fold
+from bsky_assets.filters.normalise import fold, replaced
 
 STRINGS = pa.list_(pa.field("element", pa.string()))
 INPUTS = pa.schema(
@@ -50,8 +50,12 @@ class Posts:
         return int(self.batch.num_rows)
 
     def where(self, mask: pa.BooleanArray) -> "Posts":
-        """The posts for which `mask` is true."""
-        return Posts(self.batch.filter(mask))
+        """The posts for which `mask` is true, with what is already derived of them."""
+        chosen = Posts(self.batch.filter(mask))
+        for name in ("folded", "words", "surroundings", "links"):
+            if name in self.__dict__:
+                chosen.__dict__[name] = self.__dict__[name].filter(mask)
+        return chosen
 
     def facts(self, filter_name: str) -> pa.StringArray:
         """What the day says of each post on behalf of a filter: a reason to stop it, or null."""
@@ -67,6 +71,16 @@ class Posts:
     def folded(self) -> pa.StringArray:
         """The text as word rules read it: see `normalise.fold`."""
         return fold(self.text)
+
+    @cached_property
+    def words(self) -> pa.StringArray:
+        """The folded text on one line, without addresses and names: what word rules look at."""
+        one_line = pc.replace_substring_regex(self.folded, r"[\n\r\t]+", ". ")
+        return replaced(
+            one_line,
+            pc.match_substring_regex(one_line, r"@|//"),
+            lambda chosen: pc.replace_substring_regex(chosen, r"https?://\S+|@\S+", " "),
+        )
 
     @cached_property
     def surroundings(self) -> pa.StringArray:

@@ -2,7 +2,7 @@
 
 A spelling counts as a word of the list only if it is no English word itself. Looking at every
 word costs more than all other rules together, so that only texts with a sign are looked at: a
-word of the list that is spelt well, or one that is run together with others. What does not belong
+telling word that is spelt well, or one that is run together with others. What does not belong
 here: digits and signs for letters, which `unmask` reads.
 """
 
@@ -27,8 +27,14 @@ _TOKEN = re.compile(r"[a-z]+")
 class Respeller:
     """Puts the spelling of wanted words right."""
 
-    def __init__(self, wanted: Iterable[str], marked: Iterable[str], known: Iterable[str]) -> None:
-        """Look for misspelt `wanted` words, in texts that have one, or run into `marked` ones.
+    def __init__(
+        self,
+        wanted: Iterable[str],
+        signs: Iterable[str],
+        marked: Iterable[str],
+        known: Iterable[str],
+    ) -> None:
+        """Look for misspelt `wanted` words in texts with one of `signs`, or run into `marked` ones.
 
         A word of `known` is never taken for a misspelling.
         """
@@ -49,7 +55,7 @@ class Respeller:
         }
         glued = "|".join(sorted(marked, key=len, reverse=True))
         self._glued = re.compile(rf"[a-z]*(?:{glued})[a-z]*")
-        self._signs = rf"{any_of(self._wanted)}|[a-z](?:{glued})|(?:{glued})[a-z]"
+        self._signs = rf"{any_of(signs)}|[a-z](?:{glued})|(?:{glued})[a-z]"
         self._parts = lru_cache(maxsize=4096)(self._find_parts)
 
     def __call__(self, texts: pa.StringArray) -> pa.StringArray:

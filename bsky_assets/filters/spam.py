@@ -24,7 +24,6 @@ _HASHTAG = r"(?:^|[^\w&/])#[\p{L}\p{N}_]*\p{L}"
 _TAGS_AND_LINKS = re.compile(r"[#@]\S+|https?://\S+")
 _MENTION = r"(?:^|[\s(])@[a-z0-9][\w.\-]*\.[a-z]+"
 _WORD = r"\p{L}[\p{L}\p{M}'’]*"
-_BOUNDARY = r"(?<![a-z0-9])(?:{})(?![a-z])"
 
 
 class SpamFilter:
@@ -41,10 +40,9 @@ class SpamFilter:
         signs = lexicon("spam")["signs"]
         if not signs:
             raise EmptyWordList("signs in lexicon/spam.toml is empty")
-        self._signs = [
-            (sign["weight"], sign["name"], re.compile(_signs_pattern(sign["terms"])))
-            for sign in signs
-        ]
+        self._signs = sorted(
+            (sign["weight"], sign["name"], _signs_pattern(sign["terms"])) for sign in signs
+        )
         self._heavy = any_of(
             term.split(".{", 1)[0] for sign in signs if sign["weight"] > 1 for term in sign["terms"]
         )
@@ -68,38 +66,61 @@ class SpamFilter:
         """Hashtags or mentions by the dozen, or a post that is little else."""
         config = self._config
         text = posts.folded
-        tags = pc.count_substring_regex(text, _HASHTAG).to_numpy()
         reasons = np.full(len(posts), None, dtype=object)
-        several = np.flatnonzero(tags >= config.hashtags_if_mostly)
-        counted = pc.count_substring_regex(text.take(pa.array(several)), _WORD).to_numpy()
-        mostly = tags[several] >= config.mostly_hashtags_share * np.maximum(counted, 1)
-        reasons[several[mostly | (tags[several] >= config.hashtags)]] = "rule:hashtag_stuffing"
-        addressed = pc.count_substring_regex(text, _MENTION).to_numpy()
-        reasons[addressed >= config.mentions] = "rule:mention_stuffing"
+        tagged = np.flatnonzero(
+            pc.count_substring(text, "#").to_numpy() >= config.hashtags_if_mostly
+        )
+        few = text.take(pa.array(tagged))
+        tags = pc.count_substring_regex(few, _HASHTAG).to_numpy()
+        counted = pc.count_substring_regex(few, _WORD).to_numpy()
+        mostly = tags >= np.maximum(
+            config.mostly_hashtags_share * counted, config.hashtags_if_mostly
+        )
+        reasons[tagged[mostly | (tags >= config.hashtags)]] = "rule:hashtag_stuffing"
+        addressing = np.flatnonzero(pc.count_substring(text, "@").to_numpy() >= config.mentions)
+        names = pc.count_substring_regex(text.take(pa.array(addressing)), _MENTION).to_numpy()
+        reasons[addressing[names >= config.mentions]] = "rule:mention_stuffing"
         return pa.array(reasons, pa.string())
 
     def _scams(self, posts: Posts) -> tuple[pa.StringArray, pa.StringArray]:
         """Texts that show enough signs of a scam, and those of campaigns that show any."""
         content = pc.binary_join_element_wise(posts.folded, posts.surroundings, _PART)
-        in_campaign = pc.is_valid(posts.facts(CAMPAIGN)).to_numpy(zero_copy_only=False)
-        heavy = pc.match_substring_regex(content, self._heavy).to_numpy(zero_copy_only=False)
-        scams: list[str | None] = [None] * len(posts)
-        campaigns: list[str | None] = [None] * len(posts)
+        in_campaign = np.array(pc.is_valid(posts.facts(CAMPAIGN)), dtype=bool)
+        heavy = np.array(pc.match_substring_regex(content, self._heavy), dtype=bool)
         suspects = np.flatnonzero(heavy | in_campaign)
-        texts = content.take(pa.array(suspects)).to_pylist()
-        for place, text in zip(suspects.tolist(), texts, strict=True):
-            shown = [(weight, name) for weight, name, sign in self._signs if sign.search(text)]
-            if sum(weight for weight, _ in shown) >= self._config.scam_score:
-                scams[place] = f"rule:scam_{max(shown)[1]}"
-            elif in_campaign[place] and (shown or self._is_long(text)):
-                campaigns[place] = "rule:campaign"
+        texts = content.take(pa.array(suspects))
+        score, names = self._shown(texts)
+        scams = np.full(len(posts), None, dtype=object)
+        found = score >= self._config.scam_score
+        scams[suspects[found]] = names[found]
+        campaigns = np.full(len(posts), None, dtype=object)
+        campaigns[suspects[in_campaign[suspects] & ((score > 0) | self._long(texts))]] = (
+            "rule:campaign"
+        )
         return pa.array(scams, pa.string()), pa.array(campaigns, pa.string())
 
-    def _is_long(self, text: str) -> bool:
-        """Whether a text is so long that nobody writes it like somebody else."""
-        written = _TAGS_AND_LINKS.sub("", text.partition(_PART)[0])
-        return len(written) >= self._config.campaign_characters_alone
+    def _shown(self, texts: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
+        """The weight of the signs that each text shows, and a reason for the weightiest."""
+        score, names = np.zeros(len(texts), dtype=int), np.full(len(texts), None, dtype=object)
+        for weight, name, pattern in self._signs:
+            shows = np.array(pc.match_substring_regex(texts, pattern), dtype=bool)
+            score[shows] += weight
+            names[shows] = f"rule:scam_{name}"
+        return score, names
+
+    def _long(self, texts: pa.StringArray) -> np.ndarray:
+        """Which texts are so long that nobody writes them like somebody else."""
+        long = np.array(
+            pc.greater_equal(pc.utf8_length(texts), self._config.campaign_characters_alone),
+            dtype=bool,
+        )
+        for place in np.flatnonzero(long):
+            written = texts[place].as_py().partition(_PART)[0]
+            written = _TAGS_AND_LINKS.sub("", written)
+            long[place] = len(written) >= self._config.campaign_characters_alone
+        return long
 
 
 def _signs_pattern(terms: list[str]) -> str:
-    return _BOUNDARY.format("|".join(term.replace(" ", r"[\s_-]*") for term in terms))
+    fragments = "|".join(term.replace(" ", "[ _-]?") for term in terms)
+    return rf"(?:^|[^a-z0-9])(?:{fragments})(?:$|[^a-z])"

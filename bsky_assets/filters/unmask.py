@@ -17,7 +17,7 @@ _TOKEN = re.compile(r"(?<![\w@$!|+*])[\w@$!|+*]*[a-z][\w@$!|+*]*", re.ASCII)
 _SPACED = re.compile(r"(?<!\w)[a-z0-9@$!](?:[\s.*_\-]{1,3}[a-z0-9@$!](?!\w)){2,}")
 _DRAWN_OUT = re.compile(r"(\w)\1{2,}")
 _SUSPICIOUS = (
-    r"[a-z][0-9@$!|+*]+[a-z]|(?:^|\s)[0-9@$!][a-z]{2}|[a-z]{2}[0-9$@]+(?:\s|$)"
+    r"[a-z][0-9@$!|+*]+[a-z]|(?:^|\s)[0-9$!][a-z]{2}|[a-z]{2}[0-9$]+(?:\s|$)"
     r"|\b[a-z0-9](?:[\s.*_\-]{1,3}[a-z0-9@$!]\b){2,}|"
     + "|".join(f"{letter}{{3}}" for letter in "abcdefghijklmnopqrstuvyz")
 )

@@ -5,9 +5,11 @@ but the filters, and get and give Arrow IPC.
 """
 
 import os
+import sys
 from collections import deque
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
+from importlib.abc import MetaPathFinder
 from multiprocessing import get_context
 
 import pyarrow as pa
@@ -20,6 +22,19 @@ _AHEAD = 2
 """Batches that wait for each worker."""
 
 _judge: Judge | None = None
+
+
+class _WithoutPandas(MetaPathFinder):
+    """Hides pandas: Arrow looks for it, and a worker has no use for what costs it a second."""
+
+    def find_spec(self, fullname: str, *_: object) -> None:
+        """Nothing to find.
+
+        Raises:
+            ModuleNotFoundError: it is pandas that is looked for.
+        """
+        if fullname == "pandas":
+            raise ModuleNotFoundError(fullname)
 
 
 def judged(
@@ -55,6 +70,7 @@ def judged(
 
 def _start(sources: Sources) -> None:
     global _judge
+    sys.meta_path.insert(0, _WithoutPandas())
     pa.set_cpu_count(1)
     _judge = Judge(sources)
 

@@ -1,0 +1,197 @@
+"""CPU of the whole chain over a day of posts, against fastText language identification alone.
+
+Both run over the same texts, each in processes of its own, in turns. The chain's figure holds
+everything from reading the consolidated posts to the written partition of filtered posts; the
+other is `predict` over the texts, as a list, and nothing else.
+Usage: python benchmarks/filters_chain.py [POSTS [SHARE OF ENGLISH]]
+"""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import psutil
+import pyarrow as pa
+
+from bsky_assets.contracts import ConsolidatedPost, arrow_schema
+from bsky_assets.sandbox.writing import Writer
+from bsky_assets.storage.lake import Lake
+from bsky_assets.sync_day import synctimestamp
+
+DAY = date(2026, 3, 8)
+CHUNK = 20_000
+LANGUAGES = ("ja", "pt", "de", "es", "fr", "ko", "nl", "tr", "id", "pl", "ru", "th", "zh", "it")
+WEIGHTS = (36, 16, 8, 8, 6, 5, 3, 3, 3, 2, 3, 3, 2, 2)
+
+CHAIN = """
+import sys, resource, json, datetime, duckdb
+from pathlib import Path
+from bsky_assets.filters.chain import filter_day
+from bsky_assets.settings import Settings
+from bsky_assets.storage.lake import Lake
+
+def main():
+    folder = Path(sys.argv[1])
+    con = duckdb.connect()
+    con.execute("SET memory_limit = '400MB'; SET enable_progress_bar = false; SET threads = 2")
+    con.execute(f"SET temp_directory = '{folder / 'spill'}'")
+    partition = filter_day(
+        con, Lake(folder / "lake"), datetime.date(2026, 3, 8), Settings(data_dir=folder)
+    )
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    cpu = sum(one.ru_utime + one.ru_stime for one in used)
+    print(json.dumps({"cpu": cpu, "posts": partition.rows, "passed": partition.details["passed"]}))
+
+if __name__ == "__main__":
+    main()
+"""
+
+ALONE = """
+import sys, resource, json
+import fasttext
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from bsky_assets.filters.config import BUILT_IN_LANGUAGE_MODEL
+
+model = fasttext.load_model(str(BUILT_IN_LANGUAGE_MODEL))
+for batch in pq.ParquetFile(sys.argv[1]).iter_batches(50_000, columns=["record.text"]):
+    texts = pc.replace_substring(pc.struct_field(batch["record"], "text"), "\\n", " ")
+    model.predict(texts.to_pylist())
+used = resource.getrusage(resource.RUSAGE_SELF)
+print(json.dumps({"cpu": used.ru_utime + used.ru_stime}))
+"""
+
+
+def posts(count: int, english: float) -> Iterator[pa.Table]:
+    """Posts as they come on a day, in chunks."""
+    rng = random.Random(1)
+    writer = Writer(rng, 5)
+    began = datetime(2026, 3, 8, 6, tzinfo=UTC)
+    for start in range(0, count, CHUNK):
+        rows: list[dict[str, Any]] = []
+        for number in range(start, min(start + CHUNK, count)):
+            written = _written(writer, rng, english)
+            at = began + timedelta(seconds=number * 86_000 / count)
+            did = f"did:plc:{int(rng.paretovariate(0.6)) if rng.random() < 0.2 else rng.randrange(count):024x}"
+            rows.append(
+                {
+                    "uri": f"at://{did}/app.bsky.feed.post/3k{number:011x}",
+                    "cid": f"bafyrei{number:052x}",
+                    "indexed_at": at,
+                    "author": {"did": did, "handle": None, "display_name": None, "avatar": None},
+                    "metadata": {
+                        "synctimestamp": synctimestamp(at),
+                        "url": None,
+                        "source": "firehose",
+                        "source_feeds": ["firehose"],
+                        "processed_timestamp": at,
+                    },
+                    "record": {
+                        "created_at": at.isoformat(),
+                        "text": written.text,
+                        "langs": [written.language],
+                        "py_type": "app.bsky.feed.post",
+                    },
+                    "metrics": None,
+                    "applied_labels": [],
+                }
+            )
+        yield pa.Table.from_pylist(rows, schema=arrow_schema(ConsolidatedPost))
+
+
+def _written(writer: Writer, rng: random.Random, english: float) -> Any:
+    chance = rng.random()
+    if chance < 0.02:
+        return writer.spam()
+    if chance < 0.03:
+        return writer.nsfw("en")
+    if chance < 0.035:
+        return writer.hate()
+    language = "en" if rng.random() < english else rng.choices(LANGUAGES, WEIGHTS)[0]
+    return writer.person(language, reply=rng.random() < 0.4)
+
+
+def run(script: str, *arguments: str) -> tuple[dict[str, Any], float, float]:
+    """What a script printed, its wall seconds, and the peak of memory of it and its children."""
+    peak = 0.0
+    began = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, *arguments], stdout=subprocess.PIPE, text=True
+    )
+    done = threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        whole = psutil.Process(process.pid)
+        while not done.wait(0.2):
+            try:
+                family = [whole, *whole.children(recursive=True)]
+                peak = max(peak, sum(one.memory_full_info().pss for one in family))
+            except psutil.Error:
+                continue
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    output, _ = process.communicate()
+    done.set()
+    watcher.join()
+    if process.returncode:
+        raise SystemExit(f"failed: {output}")
+    return json.loads(output.splitlines()[-1]), time.monotonic() - began, peak
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    english = float(sys.argv[2]) if len(sys.argv) > 2 else 0.4
+    with TemporaryDirectory() as folder:
+        chunks = posts(count, english)
+        first = next(chunks)
+        rest = pa.RecordBatchReader.from_batches(
+            first.schema,
+            (batch for table in _chained(first, chunks) for batch in table.to_batches()),
+        )
+        path = Lake(Path(folder, "lake")).write(ConsolidatedPost, DAY, rest).path
+        print(f"{count:,} posts, {english:.0%} English, {path.stat().st_size / 1e6:.0f} MB")
+        alone, chain = [], []
+        peak = 0.0
+        for _ in range(2):
+            figures, wall, _ = run(ALONE, str(path))
+            alone.append(figures["cpu"])
+            print(f"fastText alone: {figures['cpu']:.1f} CPU s, {wall:.1f} s")
+            figures, wall, used = run(CHAIN, folder)
+            chain.append(figures["cpu"])
+            peak = max(peak, used)
+            print(
+                f"chain: {figures['cpu']:.1f} CPU s, {wall:.1f} s ({figures['cpu'] / wall:.2f} of "
+                f"{os.cpu_count()} cores), {used / 1e6:.0f} MB, {figures['passed']:,} passed"
+            )
+    print(
+        json.dumps(
+            {
+                "name": "filters_chain",
+                "posts": count,
+                "ratio": round(min(chain) / min(alone), 2),
+                "chain_cpu_seconds": round(min(chain), 1),
+                "fasttext_cpu_seconds": round(min(alone), 1),
+                "peak_memory_mb": round(peak / 1e6),
+            }
+        )
+    )
+
+
+def _chained(first: pa.Table, rest: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    yield first
+    yield from rest
+
+
+if __name__ == "__main__":
+    main()
