@@ -152,8 +152,9 @@ def _groups(keys: np.ndarray, least: int) -> tuple[np.ndarray, np.ndarray]:
 def _distinct(groups: np.ndarray, values: np.ndarray) -> np.ndarray:
     """For each place, how many different values its group has."""
     if len(groups) == 0:
-        return np.zeros(0, dtype=np.int64)
+        return np.zeros(0)
     order = np.lexsort((values, groups))
     changes = np.ones(len(order), dtype=bool)
     changes[1:] = (np.diff(groups[order]) != 0) | (np.diff(values[order]) != 0)
-    return np.bincount(groups[order], weights=changes)[groups].astype(np.int64)
+    counts: np.ndarray = np.bincount(groups[order], weights=changes)[groups]
+    return counts

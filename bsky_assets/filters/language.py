@@ -5,6 +5,7 @@ What belongs here: cleaning a text as the model expects it, and asking it. What 
 text counts as English, which `english` decides.
 """
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,10 @@ _SCRIPTS = (
 )
 """Scripts that mean one language, as good as always; earlier ones win."""
 
+_REMEMBERED = 50_000
+_LOOKED_AT = 5
+_LEAST_SHARE = 0.005
+
 
 def clean(texts: pa.StringArray) -> pa.StringArray:
     """`texts` without what is not language: addresses, mentions, hashtags, emoji, digits.
@@ -54,7 +59,7 @@ def clean(texts: pa.StringArray) -> pa.StringArray:
 
 
 class LanguageModel:
-    """fastText language identification."""
+    """fastText language identification. It remembers what it saw last: posts repeat each other."""
 
     def __init__(self, path: Path) -> None:
         """Load the model file.
@@ -62,21 +67,27 @@ class LanguageModel:
         Raises:
             ValueError: the file is not there, or is not a fastText model.
         """
-        self._model: Any = fasttext.load_model(str(path))
+        self._predict: Any = fasttext.load_model(str(path)).f.predict
+        self._likeliest = lru_cache(_REMEMBERED)(self._find_likeliest)
 
     def identify(self, texts: list[str]) -> tuple[list[str], np.ndarray]:
         """The most likely language of each text (one line each) and how likely it is."""
-        predict = self._model.f.predict
-        found = [predict(f"{text}\n", 1, 0.0, "strict") for text in texts]
-        languages = [pairs[0][1].removeprefix("__label__") if pairs else "und" for pairs in found]
-        return languages, np.array([min(pairs[0][0], 1.0) if pairs else 0.0 for pairs in found])
+        found = [self._likeliest(text) for text in texts]
+        return [language for language, _ in found], np.array([share for _, share in found])
 
     def look_closely(self, text: str, wanted: str) -> tuple[str, float, float]:
         """The most likely language of a text, how likely it is, and how likely `wanted` is."""
-        found = self._model.f.predict(f"{text}\n", 5, 0.0, "strict")
+        found = self._predict(f"{text}\n", _LOOKED_AT, _LEAST_SHARE, "strict")
         shares = {label.removeprefix("__label__"): min(share, 1.0) for share, label in found}
         likely = next(iter(shares), "und")
         return likely, shares.get(likely, 0.0), shares.get(wanted, 0.0)
+
+    def _find_likeliest(self, text: str) -> tuple[str, float]:
+        found = self._predict(f"{text}\n", 1, 0.0, "strict")
+        if not found:
+            return "und", 0.0
+        share, label = found[0]
+        return label.removeprefix("__label__"), min(share, 1.0)
 
 
 def script_language(texts: pa.StringArray) -> pa.StringArray:
