@@ -1,15 +1,15 @@
 """How a row model states everything that is known of a table.
 
 A contract is a pydantic model whose fields carry a description and, where a column is
-derived, what it is made from (`From`). Its Arrow schema, version, DuckDB view, Dagster table
-schema and column lineage all come from it and from nowhere else.
+derived, what it is made from (`From`, `Copied`). Its Arrow schema, version, DuckDB view, Dagster
+table schema and column lineage all come from it and from nowhere else.
 What does not belong here: any particular table.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
 from inspect import get_annotations
@@ -31,9 +31,23 @@ _SCALARS: dict[type, pa.DataType] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class From:
-    """What a column is made from: `asset.column` names, dotted into structs."""
+    """The columns whose values go into a column: `asset.column` names, dotted into structs."""
+
+    columns: tuple[str, ...]
+    into: str
+    """The field of the struct that is made from them; empty for the whole column."""
+
+    def __init__(self, *columns: str, into: str = "") -> None:
+        """Take the columns one by one."""
+        object.__setattr__(self, "columns", columns)
+        object.__setattr__(self, "into", into)
+
+
+@dataclass(frozen=True, init=False)
+class Copied:
+    """The columns that a column takes over as they are, each field from the field of its name."""
 
     columns: tuple[str, ...]
 
@@ -54,6 +68,9 @@ class Row(Struct):
     asset: ClassVar[str]
     key: ClassVar[tuple[str, ...]]
     """Columns (dotted into structs) that are unique together within a sync day."""
+    rows_from: ClassVar[tuple[str, ...]] = ()
+    """Upstream columns, `asset.column`, that decide which rows there are, and which of several
+    versions of one is taken, whether or not their values go into any column."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +83,7 @@ class Column:
     nullable: bool
     description: str
     sources: tuple[str, ...]
+    """What it is made from, `asset.column`; of a struct, what any of its fields is made from."""
 
     @property
     def nested(self) -> bool:
@@ -120,33 +138,40 @@ def columns(row: type[Row]) -> Iterator[Column]:
     A contract that extends another takes over its columns as they are: such a column is made
     from the one of the same name.
     """
-    for column in _walk(row, prefix=""):
-        origin = _declaring(row, column.name.partition(".")[0])
-        if origin is not row:
-            column = replace(column, sources=(f"{origin.asset}.{column.name}",))
-        yield column
+    for name, info in row.model_fields.items():
+        origin = _declaring(row, name)
+        marks = info.metadata if origin is row else [Copied(f"{origin.asset}.{name}")]
+        yield from _walk(name, "", info, marks)
 
 
 def _declaring(row: type[Row], name: str) -> type[Row]:
     return next(
-        model
-        for model in row.__mro__
-        if issubclass(model, Row) and name in get_annotations(model)
+        model for model in row.__mro__ if issubclass(model, Row) and name in get_annotations(model)
     )
 
 
-def _walk(model: type[Struct], prefix: str) -> Iterator[Column]:
-    for name, info in model.model_fields.items():
-        kind, nullable = arrow_type(info.annotation)
-        yield Column(prefix + name, kind, nullable, info.description or "", _sources(info))
-        if nested := _nested(info.annotation):
-            yield from _walk(nested, f"{prefix}{name}.")
+def _walk(name: str, path: str, info: FieldInfo, marks: Sequence[object]) -> Iterator[Column]:
+    """The column `name`, or its field at `path`, and the fields below; `marks` are the column's."""
+    kind, nullable = arrow_type(info.annotation)
+    full_name = f"{name}.{path}" if path else name
+    sources = tuple(dict.fromkeys(source for mark in marks for source in _sources(mark, path)))
+    yield Column(full_name, kind, nullable, info.description or "", sources)
+    if nested := _nested(info.annotation):
+        for field, field_info in nested.model_fields.items():
+            yield from _walk(name, f"{path}.{field}" if path else field, field_info, marks)
 
 
-def _sources(info: FieldInfo) -> tuple[str, ...]:
-    return tuple(
-        source for mark in info.metadata if isinstance(mark, From) for source in mark.columns
-    )
+def _sources(mark: object, path: str) -> tuple[str, ...]:
+    if isinstance(mark, Copied):
+        return tuple(f"{column}.{path}" if path else column for column in mark.columns)
+    if isinstance(mark, From) and (is_within(path, mark.into) or is_within(mark.into, path)):
+        return mark.columns
+    return ()
+
+
+def is_within(path: str, outer: str) -> bool:
+    """Whether a dotted name is `outer` or in it; everything is in the empty name."""
+    return not outer or path == outer or path.startswith(f"{outer}.")
 
 
 def _nested(annotation: Any) -> type[Struct] | None:

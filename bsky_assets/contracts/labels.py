@@ -9,8 +9,7 @@ from bsky_assets.contracts.base import From, Row
 
 Ideology = Literal["left", "right", "moderate", "unclear"]
 
-_ASKED_ABOUT = (
-    "filtered_posts.record.text",
+_CONTEXT = (
     "filtered_posts.record.reply_parent",
     "filtered_posts.record.reply_root",
     "filtered_posts.record.embed.quoted_uri",
@@ -22,8 +21,10 @@ _ASKED_ABOUT = (
     "consolidated_posts.cid",
     "consolidated_posts.record.text",
 )
-"""The post, and the posts that it answers and quotes, found by URI; of several versions of one
+"""Besides the post the posts that it answers and quotes, found by URI; of several versions of one
 the first by CID."""
+
+_ASKED_ABOUT = ("filtered_posts.record.text", *_CONTEXT)
 
 
 class LlmLabel(Row):
@@ -64,7 +65,7 @@ class LlmLabel(Row):
     question_hash: Annotated[str, From(*_ASKED_ABOUT)] = Field(
         description="Hash of text and context as they were sent: llm_answers.question_hash."
     )
-    context: Annotated[list[str], From(*_ASKED_ABOUT)] = Field(
+    context: Annotated[list[str], From(*_CONTEXT)] = Field(
         description="What was sent with the text: reply_to, thread_root, quoted, …"
     )
     model: str = Field(description="Name of the model, as the endpoint knows it.")

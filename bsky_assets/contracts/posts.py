@@ -5,14 +5,18 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from bsky_assets.contracts.base import From, Row, Struct
+from bsky_assets.contracts.base import Copied, From, Row, Struct
 from bsky_assets.contracts.records import AppliedLabel, Author, Metrics, PostRecord
 
 RAW = ("raw_firehose_posts", "raw_feed_posts")
 
 
-def _from_raw(column: str) -> From:
-    return From(*(f"{asset}.{column}" for asset in RAW))
+def _of(asset: str, *columns: str) -> tuple[str, ...]:
+    return tuple(f"{asset}.{column}" for column in columns)
+
+
+def _from_raw(column: str, into: str = "") -> From:
+    return From(*(f"{asset}.{column}" for asset in RAW), into=into)
 
 
 class ConsolidatedMetadata(Struct):
@@ -33,9 +37,13 @@ class ConsolidatedPost(Row):
     asset: ClassVar[str] = "consolidated_posts"
     key: ClassVar[tuple[str, ...]] = ("uri",)
 
-    uri: Annotated[
-        str, _from_raw("uri"), From("raw_post_deletions.uri", "raw_post_deletions.did")
-    ] = Field(description="AT URI of the post.")
+    rows_from: ClassVar[tuple[str, ...]] = (
+        *_of("raw_firehose_posts", "uri", "author", "relay", "seq"),
+        *_of("raw_feed_posts", "uri", "author.did", "metadata.source_feed", "received_at"),
+        *_of("raw_post_deletions", "kind", "uri", "did", "status", "relay", "seq", "received_at"),
+    )
+
+    uri: Annotated[str, _from_raw("uri")] = Field(description="AT URI of the post.")
     cid: Annotated[str, _from_raw("cid")] = Field(description="CID of the record.")
     indexed_at: Annotated[
         datetime,
@@ -45,48 +53,85 @@ class ConsolidatedPost(Row):
             "raw_firehose_posts.received_at",
         ),
     ] = Field(description="When the network had it; the relay's time for the firehose.")
-    author: Annotated[Author, _from_raw("author")] = Field(description="The author.")
-    metadata: Annotated[ConsolidatedMetadata, _from_raw("metadata")] = Field(
-        description="How we came by it."
-    )
-    record: Annotated[PostRecord, _from_raw("record")] = Field(description="The record.")
+    author: Annotated[
+        Author, Copied("raw_feed_posts.author"), From("raw_firehose_posts.author", into="did")
+    ] = Field(description="The author.")
+    metadata: Annotated[
+        ConsolidatedMetadata,
+        _from_raw("metadata.synctimestamp", into="synctimestamp"),
+        _from_raw("metadata.url", into="url"),
+        From("raw_feed_posts.metadata.source_feed", into="source_feeds"),
+    ] = Field(description="How we came by it.")
+    record: Annotated[
+        PostRecord, Copied(*_of("raw_firehose_posts", "record"), *_of("raw_feed_posts", "record"))
+    ] = Field(description="The record.")
     metrics: Annotated[
         Metrics | None,
-        From(
-            "raw_feed_posts.like_count",
-            "raw_feed_posts.reply_count",
-            "raw_feed_posts.repost_count",
-            "raw_feed_posts.quote_count",
-        ),
+        *(From(f"raw_feed_posts.{count}", into=count) for count in Metrics.model_fields),
     ] = Field(description="Engagement when the feed showed it; null for the firehose.")
     applied_labels: Annotated[
         list[AppliedLabel],
-        From("raw_feed_posts.post_labels", "raw_feed_posts.author_labels"),
+        Copied("raw_feed_posts.post_labels", "raw_feed_posts.author_labels"),
     ] = Field(description="Labels that the feed showed on the post and its author.")
+
+
+_READ_BY_ENGLISH = _of("consolidated_posts", "record.text", "record.langs")
+_READ_BY_BOT = (
+    *_READ_BY_ENGLISH,
+    *_of("consolidated_posts", "uri", "cid", "indexed_at", "author.did", "author.handle"),
+    *_of("consolidated_posts", "record.labels", "record.reply_parent", "record.embed.link_uri"),
+    *_of("consolidated_posts", *(f"applied_labels.{name}" for name in AppliedLabel.model_fields)),
+    *_of("raw_moderation_labels", "src", "uri", "cid", "val", "neg", "cts", "exp", "seq"),
+)
+_READ_BY_CONTENT = (
+    *_READ_BY_BOT,
+    *_of("consolidated_posts", "record.tags", "record.facets.kind", "record.facets.value"),
+    *_of("consolidated_posts", "record.embed.link_title", "record.embed.alt_texts"),
+)
+"""What each filter reads, and what those before it read: what one stops, the next never sees."""
 
 
 class FilteredPost(ConsolidatedPost):
     """A consolidated post with the filters' verdict."""
 
     asset: ClassVar[str] = "filtered_posts"
+    rows_from: ClassVar[tuple[str, ...]] = ()
 
-    passed_filters: bool = Field(description="Whether every filter let it through.")
+    passed_filters: Annotated[bool, From(*_READ_BY_CONTENT)] = Field(
+        description="Whether every filter let it through."
+    )
     filtered_at: datetime = Field(description="When the verdict was given.")
-    filtered_by_func: str | None = Field(
+    filtered_by_func: Annotated[str | None, From(*_READ_BY_CONTENT)] = Field(
         description="The first filter that stopped it; null if none did."
     )
-    filter_reason: str | None = Field(
+    filter_reason: Annotated[str | None, From(*_READ_BY_CONTENT)] = Field(
         description="Why that filter stopped it, e.g. label:porn; null if none did."
     )
-    is_english: bool | None = Field(description="English; every post is asked this first.")
-    is_bot: bool | None = Field(description="By a bot; null where not reached.")
-    is_nsfw: bool | None = Field(description="Not safe for work; null where not reached.")
-    is_spam: bool | None = Field(description="Spam; null where not reached.")
-    is_hate_speech: bool | None = Field(description="Hate speech; null where not reached.")
-    language: str | None = Field(description="Most likely language; null where undecided.")
-    language_probability: float | None = Field(description="How likely, from 0 to 1.")
+    is_english: Annotated[bool | None, From(*_READ_BY_ENGLISH)] = Field(
+        description="English; every post is asked this first."
+    )
+    is_bot: Annotated[bool | None, From(*_READ_BY_BOT)] = Field(
+        description="By a bot; null where not reached."
+    )
+    is_nsfw: Annotated[bool | None, From(*_READ_BY_CONTENT)] = Field(
+        description="Not safe for work; null where not reached."
+    )
+    is_spam: Annotated[bool | None, From(*_READ_BY_CONTENT)] = Field(
+        description="Spam; null where not reached."
+    )
+    is_hate_speech: Annotated[bool | None, From(*_READ_BY_CONTENT)] = Field(
+        description="Hate speech; null where not reached."
+    )
+    language: Annotated[str | None, From(*_READ_BY_ENGLISH)] = Field(
+        description="Most likely language; null where undecided."
+    )
+    language_probability: Annotated[float | None, From(*_READ_BY_ENGLISH)] = Field(
+        description="How likely, from 0 to 1."
+    )
     filter_version: str = Field(description="Version of the filters' configuration.")
-    synctimestamp: str = Field(description="When we received it, UTC, YYYY-MM-DD-HH:MM:SS.")
+    synctimestamp: Annotated[str, From("consolidated_posts.metadata.synctimestamp")] = Field(
+        description="When we received it, UTC, YYYY-MM-DD-HH:MM:SS."
+    )
     preprocessing_timestamp: str = Field(
         description="When it was filtered, UTC, YYYY-MM-DD-HH:MM:SS."
     )

@@ -88,6 +88,8 @@ class RawModerationLabel(Row):
 
     asset: ClassVar[str] = "raw_moderation_labels"
     key: ClassVar[tuple[str, ...]] = ("src", "uri", "val", "cts", "neg")
+    rows_from: ClassVar[tuple[str, ...]] = ("raw_feed_posts.uri", "raw_feed_posts.author.did")
+    """Of these the labeler is asked; most rows come by its stream, whatever the feeds show."""
 
     src: str = Field(description="DID of who made it; the subject's own for a self-label.")
     uri: str = Field(description="AT URI of the record, or DID of the account, that it is on.")
