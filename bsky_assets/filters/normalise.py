@@ -57,7 +57,8 @@ def _unmasked(texts: pa.StringArray) -> pa.StringArray:
 
 
 def _without_accents(text: str) -> str:
-    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    letters = (c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return unicodedata.normalize("NFC", "".join(letters))
 
 
 def where(texts: pa.StringArray, pattern: str, change: Callable[[str], str]) -> pa.StringArray:

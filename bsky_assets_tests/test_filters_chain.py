@@ -1,0 +1,190 @@
+"""A day through the whole chain: every post has a verdict, and no failure lets anything through."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pytest
+
+import bsky_assets
+from bsky_assets.contracts import ConsolidatedPost, FilteredPost
+from bsky_assets.filters import canaries, workers
+from bsky_assets.filters.chain import CHAIN, FilterFailed, NothingToFilter, filter_day
+from bsky_assets.filters.config import config_version, trained_model_path
+from bsky_assets.filters.nsfw import NsfwFilter
+from bsky_assets.storage.lake import Lake
+from bsky_assets_tests.filters_fixtures import (
+    DAY,
+    label,
+    lake_with,
+    post,
+    rows_of,
+    settings_in,
+)
+from bsky_assets_tests.rows import post_uri
+
+VERDICTS = [f"is_{link.name}" for link in CHAIN]
+POSTS = [
+    post("The council voted last night to delay the new housing plan", "did:plc:a", 0),
+    post("bom dia meus amigos, hoje vai ser um dia muito longo", "did:plc:b", 1),
+    post("Watch free porn here tonight my friends", "did:plc:c", 2),
+    post("I made $5,000 in a week working from home, DM me on WhatsApp", "did:plc:d", 3),
+    post("All immigrants are vermin and I hate them", "did:plc:e", 4),
+    post("A perfectly ordinary remark about the weather today", "did:plc:f", 5),
+    post("😀", "did:plc:g", 6),
+]
+LABELS = [label("did:plc:f", "bot", "did:plc:f"), label(post_uri("did:plc:c", "k2"), "porn")]
+STOPPED_BY = [None, "english", "nsfw", "spam", "hate_speech", "bot", "english"]
+
+
+def filtered(folder: Path, lake: Lake) -> tuple[list[dict[str, object]], dict[str, object]]:
+    with duckdb.connect() as con:
+        partition = filter_day(con, lake, DAY, settings_in(folder))
+    return rows_of(partition.path), dict(partition.details)
+
+
+def test_each_post_gets_one_verdict_and_a_reason(tmp_path: Path) -> None:
+    rows, details = filtered(tmp_path, lake_with(tmp_path, POSTS, LABELS))
+    assert [row["filtered_by_func"] for row in rows] == STOPPED_BY
+    assert [row["passed_filters"] for row in rows] == [by is None for by in STOPPED_BY]
+    assert [row["uri"] for row in rows] == [one["uri"] for one in POSTS]
+    assert rows[2]["filter_reason"] == "label:porn"
+    assert rows[5]["filter_reason"] == "label:bot account"
+    assert str(rows[1]["filter_reason"]).startswith("language:pt p=")
+    assert {row["filter_version"] for row in rows} == {details["filter_version"]}
+
+
+def test_only_what_passes_one_filter_reaches_the_next(tmp_path: Path) -> None:
+    rows, _ = filtered(tmp_path, lake_with(tmp_path, POSTS, LABELS))
+    for row in rows:
+        verdicts = [row[name] for name in VERDICTS]
+        good = [name == "is_english" for name in VERDICTS]
+        stopped = [v is not None and v != g for v, g in zip(verdicts, good, strict=True)]
+        reached = stopped.index(True) + 1 if any(stopped) else len(verdicts)
+        assert None not in verdicts[:reached]
+        assert set(verdicts[reached:]) <= {None}
+        assert (row["filtered_by_func"] is None) == (not any(stopped))
+        assert (row["filter_reason"] is None) == (not any(stopped))
+
+
+def test_the_funnel_adds_up(tmp_path: Path) -> None:
+    _, details = filtered(tmp_path, lake_with(tmp_path, POSTS, LABELS))
+    reached = details["posts"]
+    assert [step["filter"] for step in details["funnel"]] == [link.name for link in CHAIN]
+    for step in details["funnel"]:
+        assert step["reached"] == reached
+        assert step["stopped"] == sum(step["reasons"].values())
+        reached = step["passed"] = step["reached"] - step["stopped"]
+    assert details["passed"] == reached == 1
+    assert sum(details["languages"].values()) == len(POSTS)
+
+
+def test_worker_processes_come_to_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = lake_with(tmp_path, POSTS, LABELS)
+    alone, _ = filtered(tmp_path, lake)
+    monkeypatch.setattr(workers, "_IN_PROCESS_ROWS", 0)
+    shared, _ = filtered(tmp_path, lake)
+    said = ("uri", "filter_reason", "language", "language_probability", *VERDICTS)
+    assert [[row[name] for name in said] for row in shared] == [
+        [row[name] for name in said] for row in alone
+    ]
+
+
+def test_a_filter_that_raises_stops_the_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = lake_with(tmp_path, POSTS)
+    monkeypatch.setattr(canaries, "check", lambda _: [])
+    monkeypatch.setattr(NsfwFilter, "judge", lambda *_: 1 / 0)
+    with pytest.raises(FilterFailed, match="filter nsfw: ZeroDivisionError"):
+        filtered(tmp_path, lake)
+    assert lake.current(FilteredPost, DAY) is None
+
+
+def test_a_day_without_posts(tmp_path: Path) -> None:
+    with pytest.raises(NothingToFilter, match="no consolidated posts on 2026-03-08"):
+        filtered(tmp_path, Lake(tmp_path / "lake"))
+    assert filtered(tmp_path, lake_with(tmp_path, []))[0] == []
+
+
+def test_canaries_sing() -> None:
+    assert canaries.check() == []
+
+
+def test_the_version_follows_models_and_trusted_labelers(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    before = config_version(settings)
+    assert config_version(settings) == before
+    model = trained_model_path("spam", settings)
+    model.parent.mkdir(parents=True)
+    model.write_bytes(b"another")
+    assert config_version(settings) != before
+    assert config_version(settings.model_copy(update={"trusted_labelers": ()})) != before
+
+
+def _remove(path: str) -> Callable[[Path], None]:
+    return lambda package: (package / path).unlink()
+
+
+def _empty(path: str) -> Callable[[Path], None]:
+    return lambda package: (package / path).write_bytes(b"")
+
+
+def _swap(path: str, old: str, new: str) -> Callable[[Path], None]:
+    def change(package: Path) -> None:
+        text = (package / path).read_text()
+        assert old in text
+        (package / path).write_text(text.replace(old, new))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("break_it", "named"),
+    [
+        (_remove("lexicon/nsfw.toml"), "nsfw"),
+        (_swap("lexicon/spam.toml", "shorteners = [", "shorteners = []\nunused = ["), "spam"),
+        (_empty("models/lid.176.ftz"), "english"),
+        (
+            _swap("nsfw.py", "pc.match_substring_regex(content, self._any)",
+                  "pc.equal(content, self._any)"),
+            "nsfw",
+        ),
+        (
+            _swap("hate_speech.py", "pc.match_substring_regex(texts, self._targets)",
+                  "pc.equal(texts, self._targets)"),
+            "hate_speech",
+        ),
+        (_swap("config.toml", 'bot = ["bot"]', 'bot = ["no-such-label"]'), "bot"),
+        (_swap("config.toml", "posts_an_hour = 60", "posts_an_hour = 6000"), "bot"),
+    ],
+)  # fmt: skip
+def test_a_broken_filter_is_named(
+    tmp_path: Path, break_it: Callable[[Path], None], named: str
+) -> None:
+    package = Path(bsky_assets.__file__).parent
+    copy = tmp_path / "bsky_assets"
+    copy.mkdir()
+    for part in package.iterdir():
+        if part.name != "filters":
+            (copy / part.name).symlink_to(part)
+    shutil.copytree(package / "filters", copy / "filters")
+    break_it(copy / "filters")
+    told = subprocess.run(
+        [sys.executable, "-c",
+         "from bsky_assets.filters import canaries\nfor f in canaries.check(): print(f)"],
+        env={"PYTHONPATH": str(tmp_path), "BSKY_DATA_DIR": str(tmp_path / "data")},
+        capture_output=True, text=True, check=True, cwd=tmp_path,
+    ).stdout.splitlines()  # fmt: skip
+    assert told
+    assert all(line.startswith(f"filter {named}: ") for line in told)
+
+
+def test_the_contract_of_the_day_is_kept(tmp_path: Path) -> None:
+    lake = lake_with(tmp_path, POSTS)
+    rows, _ = filtered(tmp_path, lake)
+    assert list(rows[0]) == list(FilteredPost.model_fields)
+    assert set(ConsolidatedPost.model_fields) < set(rows[0])

@@ -1,0 +1,127 @@
+"""What counts as English, on texts of every kind."""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bsky_assets.filters.config import BUILT_IN_LANGUAGE_MODEL, filter_config
+from bsky_assets.filters.english import EnglishFilter
+from bsky_assets.filters.language import clean
+from bsky_assets.filters.measures import Confusion
+from bsky_assets.filters.posts import from_texts
+
+MAJOR = "en es pt fr de it nl sv da nb fi pl cs tr id ja ko ru ar zh".split()  # noqa: SIM905 -- shorter
+LEAST_PRECISION, LEAST_RECALL = 0.98, 0.95
+
+
+@pytest.fixture(scope="module")
+def english() -> EnglishFilter:
+    return EnglishFilter(filter_config().english, BUILT_IN_LANGUAGE_MODEL)
+
+
+def passes(
+    english: EnglishFilter,
+    texts: Sequence[str],
+    langs: Sequence[Sequence[str] | None] | None = None,
+) -> list[bool]:
+    return english.judge(from_texts(texts, langs)).passed.to_pylist()
+
+
+def test_everyday_texts(english: EnglishFilter) -> None:
+    texts = {
+        "I can't believe they cancelled the show after one season": True,
+        "so true": True,
+        "lol same": True,
+        "𝓘 𝓪𝓶 𝓼𝓸 𝓽𝓲𝓻𝓮𝓭 𝓽𝓸𝓭𝓪𝔂": True,
+        "Check this: https://example.com/wetter/heute great photo of my dog": True,
+        "bom dia, como vocês estão?": False,
+        "Ich habe heute keine Zeit, vielleicht morgen": False,
+        "今日は寒い": False,
+        "NHKのニュース": False,
+        "Привет, как дела": False,
+    }
+    assert dict(zip(texts, passes(english, list(texts)), strict=True)) == texts
+
+
+@pytest.mark.parametrize(
+    "text", ["", " \n ", "😀🔥", "https://example.com/a", "@who.test #tag", "123"]
+)
+def test_without_words_there_is_no_language(english: EnglishFilter, text: str) -> None:
+    verdicts = english.judge(from_texts([text]))
+    assert verdicts.reasons.to_pylist() == ["language:und no text"]
+    assert verdicts.columns["language"].to_pylist() == [None]
+
+
+def test_scripts_need_no_model(english: EnglishFilter) -> None:
+    verdicts = english.judge(from_texts(["오늘은 춥다", "สวัสดีครับ", "שלום לכולם"]))
+    assert verdicts.columns["language"].to_pylist() == ["ko", "th", "he"]
+    assert verdicts.columns["language_probability"].to_pylist() == [None] * 3
+
+
+def test_langs_tip_the_scale_of_a_short_text_but_never_decide(english: EnglishFilter) -> None:
+    unclear = "A treasure trove! 🐩"
+    assert passes(english, [unclear] * 2, [["en"], ["nl"]]) == [True, False]
+    foreign = "eu queria um fone de ouvido novo para o trabalho"
+    native = "we should all go home now and get some sleep tonight"
+    assert passes(english, [foreign, native], [["en"], ["pt"]]) == [False, True]
+
+
+@given(st.lists(st.text(max_size=200), max_size=5))
+def test_a_cleaned_text_stands_on_one_line(texts: list[str]) -> None:
+    cleaned = clean(pa.array(texts, pa.string())).to_pylist()
+    assert len(cleaned) == len(texts)
+    assert not any("\n" in text or "http://" in text for text in cleaned)
+
+
+@given(st.lists(st.text(max_size=120), min_size=1, max_size=8))
+def test_any_text_gets_a_verdict(texts: list[str]) -> None:
+    verdicts = _anything().judge(from_texts(texts))
+    shares = verdicts.columns["language_probability"].to_pylist()
+    assert len(verdicts.reasons) == len(texts)
+    assert all(share is None or 0 <= share <= 1 for share in shares)
+
+
+def _anything(made: list[EnglishFilter] = []) -> EnglishFilter:  # noqa: B006 -- made once
+    if not made:
+        made.append(EnglishFilter(filter_config().english, BUILT_IN_LANGUAGE_MODEL))
+    return made[0]
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("kind", ["sentences", "short"])
+def test_precision_and_recall_on_real_sentences(
+    english: EnglishFilter, real_data: Path, kind: str
+) -> None:
+    """Twenty languages, as many sentences of each, with what posts have around their text."""
+    rng = random.Random(1)
+    items = [
+        (language, _post_like(rng, sentence if kind == "sentences" else _cut(rng, sentence)))
+        for language in MAJOR
+        for sentence in (real_data / f"labelled/lingua-sentences/{language}.txt")
+        .read_text()
+        .splitlines()
+        for _ in range(6 if kind == "short" and language == "en" else 1)
+    ]
+    lengths = [len(text) for text in clean(pa.array([text for _, text in items])).to_pylist()]
+    items = [item for item, length in zip(items, lengths, strict=True) if length >= 20]
+    found = passes(english, [text for _, text in items])
+    measured = Confusion.count([language == "en" for language, _ in items], found)
+    assert (measured.precision or 0) >= LEAST_PRECISION
+    assert (measured.recall or 0) >= LEAST_RECALL
+
+
+def _cut(rng: random.Random, sentence: str) -> str:
+    words = sentence.split(" ")
+    text = " ".join(words[rng.randrange(max(1, len(words) // 2)) :])
+    return text[: rng.choice((25, 30, 40, 60, 80))].rsplit(" ", 1)[0]
+
+
+def _post_like(rng: random.Random, text: str) -> str:
+    before = "@someone.test " if rng.random() < 0.3 else ""
+    after = rng.choice(("", "", " 😀🔥", " https://example.com/a/b", " #news"))
+    return before + text + after
