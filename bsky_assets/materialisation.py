@@ -135,19 +135,19 @@ def result(
         metadata: what else there is to tell.
         checks: outcomes of the asset's own checks.
     """
+    # The UI keeps this order: what the asset itself has to tell comes before how it was stored.
     entries: dict[str, Any] = {
         "dagster/partition_row_count": partition.rows,
+        **(metadata or {}),
+        **({"sample": sample} if sample else {}),
         "bytes": partition.bytes,
         "seconds": round(time.monotonic() - started, 2),
-        "dagster/column_schema": table_schema(row),
         "path": MetadataValue.path(str(partition.path)),
         "details": MetadataValue.json(dict(partition.details)),
-        **(metadata or {}),
+        "dagster/column_schema": table_schema(row),
     }
     if lineage := column_lineage(row):
         entries["dagster/column_lineage"] = lineage
-    if sample:
-        entries["sample"] = sample
     return MaterializeResult(metadata=entries, check_results=list(checks))
 
 
@@ -163,10 +163,11 @@ def sample(
 
 
 def frame_table(frame: pd.DataFrame) -> MetadataValue:
-    """A data frame as a table in the UI, every value as text."""
+    """A data frame as a table in the UI, every value as text, and a missing one as null."""
+    shown = frame.astype(object).where(frame.notna(), "null")
     records = [
         TableRecord({str(name): str(value) for name, value in line.items()})
-        for line in frame.to_dict(orient="records")
+        for line in shown.to_dict(orient="records")
     ]
     return MetadataValue.table(
         records=records, schema=TableSchema([TableColumn(str(name)) for name in frame.columns])

@@ -43,7 +43,7 @@ def consolidated_posts(
             data.lake,
             partition,
             ConsolidatedPost,
-            "uri, indexed_at, metadata.source AS source, record.langs AS langs",
+            "indexed_at, metadata.source AS source, record.langs AS langs, uri",
         )
     return result(
         ConsolidatedPost,

@@ -9,7 +9,7 @@ from bsky_assets.assets.filtered_posts import filtered_posts
 from bsky_assets.assets.llm_labels import llm_labels
 from bsky_assets.automation import when_inputs_land
 from bsky_assets.contracts import FilteredPost, LlmLabel
-from bsky_assets.materialisation import OWNERS
+from bsky_assets.materialisation import OWNERS, explained
 from bsky_assets.partitions import day_of, sync_days
 from bsky_assets.reporting.figures import funnel_figure, inline_png, labels_figure
 from bsky_assets.reporting.report import write_report
@@ -34,7 +34,7 @@ def daily_report(
     """
     started = time.monotonic()
     day = day_of(context.partition_key)
-    with duckdb.get_connection() as con:
+    with explained(), duckdb.get_connection() as con:
         path = write_report(con, data.lake, data.settings.reports_dir, day)
     filtered, labels = data.lake.current(FilteredPost, day), data.lake.current(LlmLabel, day)
     pictures = {}
@@ -45,9 +45,10 @@ def daily_report(
         }
     return MaterializeResult(
         metadata={
-            "report": MetadataValue.url(path.as_uri()),
+            # A path to copy: browsers do not follow a link from a page on http to a file.
+            "report": MetadataValue.path(str(path)),
+            **pictures,
             "bytes": path.stat().st_size,
             "seconds": round(time.monotonic() - started, 2),
-            **pictures,
         }
     )

@@ -51,7 +51,7 @@ def filtered_posts(
         )  # fmt: skip
         rows = sample(
             con, data.lake, partition, FilteredPost,
-            "uri, passed_filters, filtered_by_func, filter_reason, language",
+            "passed_filters, filtered_by_func, filter_reason, language, uri",
         )  # fmt: skip
     funnel = partition.details["funnel"]
     return result(

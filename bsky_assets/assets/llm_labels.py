@@ -68,7 +68,7 @@ def llm_labels(
         outcomes = checks.evaluate(con, data.lake, data.settings, partition)
         rows = sample(
             con, data.lake, partition, LlmLabel,
-            "uri, is_sociopolitical, political_ideology, model, prompt_version",
+            "is_sociopolitical, political_ideology, model, prompt_version, uri",
         )  # fmt: skip
     details = partition.details
     return result(

@@ -37,7 +37,7 @@ def model_agreement(
         agreement = compare(con, data.lake, [day])
         disputed = agreement.disputed.cast(arrow_schema(DisputedPost))
         partition = data.lake.write(DisputedPost, day, disputed)
-        rows = sample(con, data.lake, partition, DisputedPost, "uri, models, labels")
+        rows = sample(con, data.lake, partition, DisputedPost, "models, labels, uri")
     return result(DisputedPost, partition, started, sample=rows, metadata=_told(agreement))
 
 

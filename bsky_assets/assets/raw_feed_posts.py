@@ -57,7 +57,7 @@ def raw_feed_posts(
             progress=lambda feed, items: context.log.info(f"{feed}: {items:,} items"),
         )
         rows = sample(
-            con, data.lake, partition, RawFeedPost, "uri, indexed_at, like_count, position"
+            con, data.lake, partition, RawFeedPost, "indexed_at, like_count, position, uri"
         )
     return result(
         RawFeedPost,

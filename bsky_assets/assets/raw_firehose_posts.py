@@ -76,7 +76,7 @@ def raw_firehose_posts(
             data.lake,
             partition,
             RawFirehosePost,
-            "uri, commit_time, seq, record.langs AS langs",
+            "commit_time, seq, record.langs AS langs, uri",
         )
     completeness = Completeness.from_details(partition.details.get(COMPLETENESS))
     picture = inline_png(coverage_figure(completeness, settings.timezone), "Events per minute")

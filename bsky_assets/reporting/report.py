@@ -15,6 +15,8 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from scipy.stats import binomtest
 
 from bsky_assets.contracts import ALL, FilteredPost, LlmLabel, Quarantined
+from bsky_assets.contracts.lineage import report_version
+from bsky_assets.errors import UserError
 from bsky_assets.reporting import figures
 from bsky_assets.storage.files import staged
 from bsky_assets.storage.lake import Lake, Partition
@@ -25,11 +27,15 @@ TOP_REASONS = 12
 POLITICAL = ("left", "right", "moderate", "unclear")
 
 
+class NothingToReport(UserError):
+    """The day is not filtered or not labelled."""
+
+
 def write_report(con: duckdb.DuckDBPyConnection, lake: Lake, folder: Path, day: date) -> Path:
     """Write the report of `day` below `folder`; returns its path.
 
     Raises:
-        LookupError: the day is not filtered or not labelled.
+        NothingToReport: the day is not filtered or not labelled.
         UnusableDataDirectory: the folder cannot be written to.
     """
     target = folder / f"{day.isoformat()}.html"
@@ -66,7 +72,8 @@ def _template() -> Any:
 def _numbers(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> dict[str, Any]:
     filtered, labels = lake.current(FilteredPost, day), lake.current(LlmLabel, day)
     if filtered is None or labels is None:
-        raise LookupError(f"{day} is not filtered and labelled")
+        missing = FilteredPost if filtered is None else LlmLabel
+        raise NothingToReport(f"{day} has no {missing.asset} to report on; materialise them first")
     shares = pd.DataFrame(
         entry
         for partition in _trailing(lake, LlmLabel, day)
@@ -74,6 +81,7 @@ def _numbers(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> dict[str,
     )
     return {
         "day": day,
+        "version": report_version(),
         "written_at": now(),
         "partitions": [
             (row.asset, row.__doc__, partition)
