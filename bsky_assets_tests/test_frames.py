@@ -49,7 +49,7 @@ class Read:
         for frame in frames:
             reader.read(frame, MICROSECONDS)
         self.events = reader.take_events()
-        tables: dict[type[Row], pa.Table] = reader.rows.take()
+        tables: dict[type[Row], pa.Table] = reader.rows.tables()
         self.posts = tables[RawFirehosePost].to_pylist()
         self.deletions = tables[RawPostDeletion].to_pylist()
         self.labels = tables[RawModerationLabel].to_pylist()
@@ -387,7 +387,7 @@ def test_an_operation_without_its_block_or_path_is_quarantined() -> None:
         ({"blocks": b"\x05abc"}, "bad_car"),
         ({"blocks": b"\xff" * 20}, "bad_car"),
         ({"repo": "alice.test"}, "bad_did"),
-        ({"repo": 5}, "bad_did"),
+        ({"repo": 5}, "undecodable"),
         ({"rev": 5}, "bad_rev"),
         ({"ops": 5}, "undecodable"),
         ({"seq": "7"}, "bad_seq"),

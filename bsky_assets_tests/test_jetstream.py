@@ -19,7 +19,7 @@ from bsky_assets.bluesky.collector import firehose_segments, label_segments, syn
 from bsky_assets.bluesky.jetstream import JetstreamReader
 from bsky_assets.bluesky.streaming import Limits, StreamReport
 from bsky_assets.bluesky.websocket import StreamError
-from bsky_assets.contracts import RawFirehosePost, RawPostDeletion
+from bsky_assets.contracts import Quarantined, RawFirehosePost, RawPostDeletion
 from bsky_assets.sandbox.faults import Fault, StreamFaults
 from bsky_assets.sandbox.jetstream import Jetstream
 from bsky_assets.sandbox.server import Servers
@@ -141,7 +141,7 @@ def test_version_2_is_compressed_with_the_dictionary_of_the_host(
 def test_a_broken_connection_loses_and_doubles_nothing(
     tmp_path: Path, world: World, version: int, fault: Fault
 ) -> None:
-    faults = StreamFaults(at={place: fault for place in (*range(200, 206), *range(700, 706))})
+    faults = StreamFaults(at=dict.fromkeys((*range(200, 206), *range(700, 706)), fault))
     with jetstream(world, serves_v2=version == 2, faults=faults) as (host, url):
         sync(tmp_path, jetstream_url=url)
         assert host.stream.injector.injected
@@ -197,7 +197,7 @@ def read(*messages: bytes) -> tuple[JetstreamReader, Any, Any]:
     reader = JetstreamReader("jetstream.test")
     for message in messages:
         reader.read(message, START_US)
-    tables = reader.rows.take()
+    tables = reader.rows.tables()
     return reader, tables, tables[RawFirehosePost].to_pylist()
 
 
@@ -219,7 +219,7 @@ def read(*messages: bytes) -> tuple[JetstreamReader, Any, Any]:
 def test_an_odd_message_is_quarantined_and_the_stream_goes_on(odd: bytes, reason: str) -> None:
     reader, tables, posts = read(v1(1), odd, v1(2, "3b"))
     assert len(posts) == 2
-    (row,) = next(t for row, t in tables.items() if row.asset == "quarantine").to_pylist()
+    (row,) = tables[Quarantined].to_pylist()
     assert (row["reason"], row["content"]) == (reason, odd)
     assert len(reader.take_events().seqs) == 3
 
@@ -282,7 +282,7 @@ def test_a_message_that_unpacks_to_too_much_is_quarantined() -> None:
     bomb = zstandard.compress(b" " * 20 * 2**20)
     _, tables, posts = read(bomb, v1(1))
     assert len(posts) == 1
-    assert next(t for row, t in tables.items() if row.asset == "quarantine").num_rows == 1
+    assert tables[Quarantined].num_rows == 1
 
 
 @pytest.mark.real_data
@@ -300,5 +300,16 @@ def test_captured_messages_are_read() -> None:
     ]
     assert [post["record"]["text"] for post in posts] == [c["record"]["text"] for c in expected]
     assert [post["cid"] for post in posts] == [commit["cid"] for commit in expected]
-    assert next(t for row, t in tables.items() if row.asset == "quarantine").num_rows == 0
+    assert tables[Quarantined].num_rows == 0
     assert len(reader.take_events().seqs) == len(lines)
+
+
+def test_a_record_that_no_column_can_hold_costs_only_itself() -> None:
+    reader = JetstreamReader("jetstream.test")
+    for number in range(3):
+        reader.read(v1(number, f"3k{number}"), START_US)
+    *_, record = reader.rows.posts[1]
+    record["text"] = "half of a pair: \ud800"
+    tables = reader.rows.tables()
+    assert [seq % 10 for seq in tables[RawFirehosePost]["seq"].to_pylist()] == [0, 2]
+    assert tables[Quarantined]["reason"].to_pylist() == ["unconvertible"]

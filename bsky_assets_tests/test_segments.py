@@ -6,6 +6,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -19,16 +20,11 @@ from hypothesis import strategies as st
 
 from bsky_assets.bluesky.accounting import OUTDATED_CURSOR, UNREADABLE, Account, Events
 from bsky_assets.bluesky.firehose import FirehoseReader
-from bsky_assets.contracts import (
-    Quarantined,
-    RawFirehosePost,
-    RawModerationLabel,
-    RawPostDeletion,
-)
+from bsky_assets.contracts import RawModerationLabel
 from bsky_assets.storage.compaction import compact_firehose_day, compact_labels_day
 from bsky_assets.storage.files import UnusableDataDirectory
 from bsky_assets.storage.lake import Lake, Partition
-from bsky_assets.storage.segments import FIREHOSE, LABELS, Footer, Segments, StreamInUse
+from bsky_assets.storage.segments import COLUMN_OF, FIREHOSE, LABELS, Footer, Segments, StreamInUse
 from bsky_assets_tests import wire
 from bsky_assets_tests.rows import NOON, table
 from bsky_assets_tests.wire import Commit, Op
@@ -52,16 +48,11 @@ class Landing:
             last = writer.last.footer() if writer.last else None
             account = Account(FIREHOSE, self.host, last, without_holes=True)
             account.add(reader.take_events(), at)
-            tables = reader.rows.take()
-            rows = {
-                "post": tables[RawFirehosePost].num_rows,
-                "deletion": tables[RawPostDeletion].num_rows,
-                "label": tables[RawModerationLabel].num_rows,
-                "quarantined": tables[Quarantined].num_rows,
-            }
-            reasons = dict(Counter(tables[Quarantined]["reason"].to_pylist()))
-            footer = account.close((at, at), rows, reasons)
-            writer.write(day, tables, footer)
+            rows = reader.rows.take()
+            counts = {COLUMN_OF[row]: count for row, count in rows.counts().items()}
+            reasons = dict(Counter(row["reason"] for row in rows.quarantined))
+            footer = replace(account.close((at, at)), rows=counts, quarantined=reasons)
+            writer.write(day, rows.tables(), footer)
         return footer
 
 
@@ -178,7 +169,7 @@ def test_every_gap_is_told_and_none_is_invented(steps: list[str], data: st.DataO
             size = data.draw(st.integers(1, 8))
             part, arrived = arrived[:size], arrived[size:]
             account.add(Events([s for s, _ in part], [t for _, t in part], Counter()), host_time)
-        closed = account.close((host_time, host_time), {}, {})
+        closed = account.close((host_time, host_time))
         found.extend((gap.after, gap.before) for gap in closed.gaps)
         return closed
 
@@ -222,7 +213,7 @@ def test_an_outdated_or_unknown_cursor_is_a_gap() -> None:
     account.start_anew("future cursor")
     assert account.cursor is None
     account.add(Events([3, 4], times, Counter()), NOON)
-    footer = account.close((NOON, NOON), {}, {})
+    footer = account.close((NOON, NOON))
     assert [(gap.after, gap.before, gap.reason, gap.missing) for gap in footer.gaps] == [
         (6, 90, "outdated cursor", 83),
         (91, 3, "future cursor", None),
@@ -237,7 +228,7 @@ def test_an_outdated_or_unknown_cursor_is_a_gap() -> None:
 def test_an_outdated_cursor_from_which_nothing_is_missing_is_no_gap() -> None:
     account = Account(FIREHOSE, HOST, None, without_holes=True)
     account.add(Events([5, OUTDATED_CURSOR, 6], [wire.TIME] * 3, Counter()), NOON)
-    assert account.close((NOON, NOON), {}, {}).gaps == []
+    assert account.close((NOON, NOON)).gaps == []
 
 
 def test_clocks_of_single_accounts_do_not_turn_the_hosts() -> None:
@@ -245,7 +236,7 @@ def test_clocks_of_single_accounts_do_not_turn_the_hosts() -> None:
     odd = ["1970-01-01T00:00:00Z", "2099-01-01T00:00:00Z", "noon", None]
     times = [odd[n % 40] if n % 40 < 4 else wire.TIME for n in range(400)]
     account.add(Events(list(range(1, 401)), times, Counter()), NOON)
-    footer = account.close((NOON, NOON), {}, {})
+    footer = account.close((NOON, NOON))
     assert footer.events_per_minute == {"2026-03-08T18:00Z": 400}
     assert footer.largest_lag_seconds == 0
 

@@ -241,11 +241,9 @@ class Account:
     def close(
         self,
         received: tuple[datetime, datetime],
-        rows: dict[str, int],
-        quarantined: dict[str, int],
         passing_until: datetime | None = None,
     ) -> Footer:
-        """The footer of the segment that is now written; begin the account of the next."""
+        """The footer of the segment that is now written, but for its rows; begin the next."""
         if self.cursor is not None:
             self._cursors[self._host] = self.cursor
         footer = Footer(
@@ -266,8 +264,6 @@ class Account:
             repeated=self._repeated,
             events_per_minute=dict(self._minutes),
             largest_lag_seconds=_seconds(self._largest_lag),
-            rows=rows,
-            quarantined=quarantined,
         )
         self._begin()
         return footer

@@ -13,7 +13,7 @@ from typing import Any
 from libipld import decode_dag_cbor_multi
 
 from bsky_assets.bluesky.accounting import OUTDATED_CURSOR, UNREADABLE
-from bsky_assets.bluesky.reader import LARGEST_NUMBER, PROBLEMS, EventReader
+from bsky_assets.bluesky.reader import NUMBER_BITS, PROBLEMS, EventReader
 from bsky_assets.bluesky.records import Unreadable
 from bsky_assets.bluesky.websocket import StreamError
 
@@ -27,11 +27,21 @@ class FrameReader(EventReader):
         Raises:
             StreamError: it is an error frame.
         """
-        seq, time = UNREADABLE, None
         try:
             header, body = decode_dag_cbor_multi(frame)
+        except PROBLEMS as error:
+            self.quarantine(error, frame, UNREADABLE, received)
+            self.note(UNREADABLE, None)
+        else:
+            self._read_message(header, body, frame, received)
+
+    def _read_message(
+        self, header: dict[str, Any], body: dict[str, Any], frame: bytes, received: int
+    ) -> None:
+        seq, time = UNREADABLE, None
+        try:
             number = body.get("seq")
-            if type(number) is int and 0 < number <= LARGEST_NUMBER:
+            if type(number) is int and not number >> NUMBER_BITS:
                 seq, time = number, body.get("time")
                 if self.passing_until is None or not self.is_passed_over(time):
                     self._read_event(header["t"], body, frame, received)
@@ -40,8 +50,7 @@ class FrameReader(EventReader):
                 return
         except PROBLEMS as error:
             self.quarantine(error, frame, seq, received)
-        self._seqs.append(seq)
-        self._times.append(time)
+        self.note(seq, time)
 
     @abstractmethod
     def _read_event(self, kind: Any, body: dict[str, Any], frame: bytes, received: int) -> None:

@@ -19,7 +19,7 @@ import orjson
 import zstandard
 
 from bsky_assets.bluesky.accounting import OUTDATED_CURSOR, UNREADABLE
-from bsky_assets.bluesky.reader import LARGEST_NUMBER, PROBLEMS, EventReader
+from bsky_assets.bluesky.reader import NUMBER_BITS, PROBLEMS, EventReader
 from bsky_assets.bluesky.records import Unreadable
 from bsky_assets.bluesky.repositories import (
     WANTED_COLLECTIONS,
@@ -87,7 +87,7 @@ class JetstreamReader(EventReader):
                 self._read_info(body)
                 return
             number = body["time_us"] if "time_us" in body else body["seq"]
-            if type(number) is not int or not 0 < number <= LARGEST_NUMBER:
+            if type(number) is not int or number >> NUMBER_BITS:
                 raise Unreadable("bad_seq", "the event has no usable number")
             seq, time = number, _time(body, number)
             if self.passing_until is None or not self.is_passed_over(time):
@@ -114,11 +114,11 @@ class JetstreamReader(EventReader):
     ) -> None:
         if commit["collection"] not in WANTED_COLLECTIONS:
             return
-        did, path = checked_did(did), f"{commit['collection']}/{commit['rkey']}"
+        path = f"{commit['collection']}/{commit['rkey']}"
         if commit["operation"] == "delete":
             take_deletion(self.rows, did, path, seq, received)
             return
-        cid = commit["cid"]
+        did, cid = checked_did(did), commit["cid"]
         if type(cid) is not str:
             raise Unreadable("bad_cid", "the operation's CID is not a string")
         take_record(self.rows, did, path, cid, commit["record"], commit["rev"], seq, time, received)

@@ -11,7 +11,8 @@ from bsky_assets.bluesky.accounting import UNREADABLE, Events
 from bsky_assets.bluesky.records import Unreadable
 from bsky_assets.bluesky.rows import Rows, instant
 
-LARGEST_NUMBER = 2**63 - 1
+NUMBER_BITS = 63
+"""Numbers of events are integers of as many bits: `number >> NUMBER_BITS` is 0."""
 PROBLEMS = (Unreadable, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 """What may be raised by reading something that is not as it should be."""
 
@@ -36,6 +37,7 @@ class EventReader:
     def _begin(self) -> None:
         self._seqs: list[int] = []
         self._times: list[Any] = []
+        self.note_number, self.note_time = self._seqs.append, self._times.append
         self._kinds: Counter[str] = Counter()
         self._unusual = 0
 
@@ -50,7 +52,7 @@ class EventReader:
 
     def take_events(self) -> Events:
         """The events since the last time this was asked."""
-        usual = sum(seq > 0 for seq in self._seqs) - self._unusual
+        usual = sum(seq >= 0 for seq in self._seqs) - self._unusual
         self.last_number = self._last()
         events = Events(self._seqs, self._times, self._kinds + Counter({self.usual_kind: usual}))
         self._begin()
@@ -74,4 +76,4 @@ class EventReader:
         self.rows.quarantine(error, message, position, received)
 
     def _last(self) -> int | None:
-        return next((seq for seq in reversed(self._seqs) if seq > 0), self.last_number)
+        return next((seq for seq in reversed(self._seqs) if seq >= 0), self.last_number)

@@ -23,8 +23,21 @@ COLUMNS = tuple(PostRecord.model_fields)
 """The columns that `post_values` gives the values of, in order."""
 
 _LARGEST = 2**63 - 1
-_REQUIRED = ("$type", "text", "createdAt")
-_KNOWN = frozenset((*_REQUIRED, "embed", "entities", "facets", "labels", "langs", "reply", "tags"))
+_REQUIRED = 3
+_KNOWN = frozenset(
+    (
+        "$type",
+        "text",
+        "createdAt",
+        "embed",
+        "entities",
+        "facets",
+        "labels",
+        "langs",
+        "reply",
+        "tags",
+    )
+)
 _CID_PREFIXES = (b"\x01\x71\x12\x20", b"\x01\x55\x12\x20")
 _CID_BYTES = 36
 
@@ -47,6 +60,7 @@ def read_post_record(record: JsonObject) -> dict[str, Any]:
     Raises:
         Unreadable: it is not a post.
     """
+    check_post(record)
     values = post_values(record)
     try:
         orjson.dumps(values)
@@ -55,44 +69,54 @@ def read_post_record(record: JsonObject) -> dict[str, Any]:
     return dict(zip(COLUMNS, values, strict=True))
 
 
-def post_values(record: JsonObject) -> tuple[Any, ...]:
-    """The values of `COLUMNS` for a decoded record.
+def check_post(record: JsonObject) -> None:
+    """See that a decoded record is a post.
 
     Raises:
-        Unreadable: it is not a post.
+        Unreadable: it is not.
     """
-    text, created_at = record.get("text"), record.get("createdAt")
+    try:
+        if (
+            record["$type"] == POST
+            and type(record["text"]) is str
+            and type(record["createdAt"]) is str
+        ):
+            return
+    except KeyError:
+        pass
     if record.get("$type") != POST:
         raise Unreadable("wrong_type", f"the record's $type is not {POST}")
-    if type(text) is not str:
-        raise Unreadable("bad_field", "the record's text is missing or not a string")
-    if type(created_at) is not str:
-        raise Unreadable("bad_field", "the record's createdAt is missing or not a string")
+    field = "createdAt" if type(record.get("text")) is str else "text"
+    raise Unreadable("bad_field", f"the record's {field} is missing or not a string")
 
+
+def post_values(record: JsonObject) -> tuple[Any, ...]:
+    """The values of `COLUMNS` for a decoded record that is a post."""
+    get = record.get
     odd: dict[str, Any] = {}
-    known = len(_REQUIRED)
-    embed = entities = facets = labels = langs = parent = root = tags = None
-    if "langs" in record:
+    known = _REQUIRED
+    entities = labels = parent = root = tags = None
+    if (langs := get("langs")) is not None:
         known += 1
-        langs = _strings(record, "langs", odd)
-    if "reply" in record:
+        langs = _strings(langs, "langs", odd)
+    if (reply := get("reply")) is not None:
         known += 1
-        parent, root = _reply(record["reply"], odd)
-    if "embed" in record:
+        parent, root = _reply(reply, odd)
+    if (embed := get("embed")) is not None:
         known += 1
-        embed = _embed(record["embed"], odd)
-    if "facets" in record:
+        embed = _embed(embed, odd)
+    if (facets := get("facets")) is not None:
         known += 1
-        facets = _facets(record["facets"], odd)
+        facets = _facets(facets, odd)
     if known != len(record):
-        entities = _entities(record["entities"], odd) if "entities" in record else None
-        labels = _self_labels(record["labels"], odd) if "labels" in record else None
-        tags = _strings(record, "tags", odd) if "tags" in record else None
+        entities = _entities(get("entities"), odd)
+        labels = _self_labels(get("labels"), odd)
+        tags = _strings(get("tags"), "tags", odd)
         odd.update((key, record[key]) for key in record.keys() - _KNOWN)
     unknown = stable_json(odd) if odd else None
     return (
-        created_at,
-        text,
+        record["createdAt"],
+        record["text"],
         embed,
         entities,
         facets,
@@ -132,8 +156,7 @@ def _json_form(value: object) -> object:
     return {"$bytes": base64.b64encode(value).decode().rstrip("=")}
 
 
-def _strings(record: JsonObject, name: str, odd: dict[str, Any]) -> list[str] | None:
-    values = record[name]
+def _strings(values: Any, name: str, odd: dict[str, Any]) -> list[str] | None:
     if type(values) is list:
         for value in values:
             if type(value) is not str:
@@ -161,8 +184,6 @@ def _uri(reply: Any, end: str) -> str | None:
 
 
 def _facets(facets: Any, odd: dict[str, Any]) -> list[dict[str, Any]] | None:
-    if facets is None:
-        return None
     rows: list[dict[str, Any]] = []
     try:
         for facet in facets:
@@ -231,8 +252,6 @@ def _self_labels(labels: Any, odd: dict[str, Any]) -> list[str] | None:
 
 
 def _embed(embed: Any, odd: dict[str, Any]) -> dict[str, Any] | None:
-    if embed is None:
-        return None
     row: dict[str, Any] = {}
     try:
         kind = embed["$type"]

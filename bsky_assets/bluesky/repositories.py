@@ -8,7 +8,7 @@ from typing import Any
 
 from libipld import encode_cid
 
-from bsky_assets.bluesky.records import POST, JsonObject, Unreadable, post_values, self_labels
+from bsky_assets.bluesky.records import POST, JsonObject, Unreadable, check_post, self_labels
 from bsky_assets.bluesky.rows import Rows, instant
 
 PROFILE = "app.bsky.actor.profile"
@@ -41,20 +41,27 @@ def take_record(
     Raises:
         Unreadable: it is not what it should be there.
     """
-    if not isinstance(record, dict):
+    if type(record) is not dict:
         raise Unreadable("undecodable_record", "the record is not a map")
     if type(rev) is not str:
         raise Unreadable("bad_rev", "the commit's rev is not a string")
+    if not did.startswith("did:"):
+        raise Unreadable("bad_did", "the commit's repo is not a DID")
     if path.startswith(_POSTS):
-        rows.add_post(did, path, cid, rev, seq, time, received, post_values(record))
+        check_post(record)
+        rows.posts.append((did, path, cid, rev, seq, time, received, record))
     else:
         _take_profile(rows, did, path, cid, record, seq, time, received)
 
 
-def take_deletion(rows: Rows, did: str, path: str, seq: int, received: int) -> None:
-    """Take the deletion of what was at a wanted `path`."""
+def take_deletion(rows: Rows, did: Any, path: str, seq: int, received: int) -> None:
+    """Take the deletion of what was at a wanted `path`.
+
+    Raises:
+        Unreadable: the account is not a DID.
+    """
     if path.startswith(_POSTS):
-        rows.add_deletion("post", did, path, "deleted", seq, received)
+        rows.add_deletion("post", checked_did(did), path, "deleted", seq, received)
 
 
 def take_account(rows: Rows, body: JsonObject, seq: int, received: int) -> None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from libipld import encode_cid
 
-from bsky_assets.bluesky.records import COLUMNS, Unreadable
+from bsky_assets.bluesky.records import COLUMNS, JsonObject, Unreadable, post_values, stable_json
 from bsky_assets.contracts import (
     Quarantined,
     RawFirehosePost,
@@ -24,6 +24,8 @@ from bsky_assets.contracts import (
 )
 
 SOURCE_FEED = "firehose"
+_CANNOT_BE_TOLD = (pa.ArrowException, TypeError, ValueError, OverflowError, RecursionError)
+"""What Arrow raises at values that no column can hold."""
 _INSTANT = pa.timestamp("us", tz="UTC")
 _SECOND = pa.timestamp("s", tz="UTC")
 
@@ -42,34 +44,17 @@ class Rows:
         self._begin()
 
     def _begin(self) -> None:
-        self._posts: list[tuple[Any, ...]] = []
+        self.posts: list[tuple[Any, ...]] = []
+        """DID, path (collection/rkey), CID, rev, number, time by the host, instant of receipt, and
+        record, of each post."""
         self.deletions: list[dict[str, Any]] = []
         self.labels: list[dict[str, Any]] = []
         self.quarantined: list[dict[str, Any]] = []
 
     @property
-    def posts(self) -> int:
-        """How many posts are here."""
-        return len(self._posts)
-
-    @property
     def rows(self) -> int:
         """How many rows of any kind are here."""
-        return self.posts + len(self.deletions) + len(self.labels) + len(self.quarantined)
-
-    def add_post(
-        self,
-        did: str,
-        path: str,
-        cid: bytes | str,
-        rev: str,
-        seq: int,
-        time: Any,
-        received: int,
-        record: tuple[Any, ...],
-    ) -> None:
-        """Take a post: `path` is collection/rkey, `record` the values of `records.COLUMNS`."""
-        self._posts.append((did, path, cid, rev, seq, time, received, record))
+        return len(self.posts) + len(self.deletions) + len(self.labels) + len(self.quarantined)
 
     def add_deletion(
         self, kind: str, did: str, path: str | None, status: str, seq: int, received: int
@@ -107,53 +92,85 @@ class Rows:
             }
         )
 
-    def take(self) -> Tables:
-        """Everything gathered so far, as tables; begin anew."""
-        tables: Tables = {
-            RawFirehosePost: self._post_table(),
+    def counts(self) -> dict[type[Row], int]:
+        """How many rows are here of each contract."""
+        return {
+            RawFirehosePost: len(self.posts),
+            RawPostDeletion: len(self.deletions),
+            RawModerationLabel: len(self.labels),
+            Quarantined: len(self.quarantined),
+        }
+
+    def take(self) -> "Rows":
+        """Everything gathered so far; begin anew."""
+        taken = Rows(self.host, self.source)
+        for name in ("posts", "deletions", "labels", "quarantined"):
+            setattr(taken, name, getattr(self, name))
+        self._begin()
+        return taken
+
+    def tables(self) -> Tables:
+        """What is here, as tables."""
+        posts = self._post_table()  # first: it may have more to put into quarantine
+        return {
+            RawFirehosePost: posts,
             RawPostDeletion: _table(RawPostDeletion, self.deletions),
             RawModerationLabel: _table(RawModerationLabel, self.labels),
             Quarantined: _table(Quarantined, self.quarantined),
         }
-        self._begin()
-        return tables
 
     def _post_table(self) -> pa.Table:
-        schema = arrow_schema(RawFirehosePost)
-        count = self.posts
-        if not count:
-            return schema.empty_table()
-        dids, paths, cids, revs, seqs, times, instants_received, records = zip(
-            *self._posts, strict=True
-        )
-        authors = pa.array(dids, pa.string())
-        received = pa.array(instants_received, _INSTANT)
-        columns = {
-            "uri": pc.binary_join_element_wise("at://", authors, "/", pa.array(paths), ""),
-            "cid": pa.array([*map(_cid, cids)], pa.string()),
-            "author": authors,
-            "record": _struct(schema.field("record").type, _record_columns(schema, records)),
-            "metadata": _struct(
-                schema.field("metadata").type,
-                {
-                    "synctimestamp": _synctimestamps(received),
-                    "source_feed": pa.repeat(SOURCE_FEED, count),
-                    "url": pa.nulls(count, pa.string()),
-                },
-            ),
-            "relay": pa.repeat(self.host, count),
-            "seq": pa.array(seqs, pa.int64()),
-            "rev": pa.array(revs, pa.string()),
-            "commit_time": instants(times),
-            "received_at": received,
-            "earlier_versions": pa.nulls(count, schema.field("earlier_versions").type),
-        }
-        return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
+        try:
+            return _posts(self.host, self.posts)
+        except _CANNOT_BE_TOLD:
+            self.posts = [post for post in self.posts if self._can_be_told(post)]
+            return _posts(self.host, self.posts)
+
+    def _can_be_told(self, post: tuple[Any, ...]) -> bool:
+        try:
+            _posts(self.host, [post])
+        except _CANNOT_BE_TOLD:
+            *_, seq, _, received, record = post
+            problem = Unreadable("unconvertible", "the record does not fit into columns")
+            self.quarantine(problem, stable_json(record).encode(), str(seq), received)
+            return False
+        return True
 
 
-def _record_columns(schema: pa.Schema, records: Sequence[tuple[Any, ...]]) -> dict[str, pa.Array]:
+def _posts(host: str, posts: Sequence[tuple[Any, ...]]) -> pa.Table:
+    schema = arrow_schema(RawFirehosePost)
+    count = len(posts)
+    if not count:
+        return schema.empty_table()
+    dids, paths, cids, revs, seqs, times, instants_received, records = zip(*posts, strict=True)
+    authors = pa.array(dids, pa.string())
+    received = pa.array(instants_received, _INSTANT)
+    columns = {
+        "uri": pc.binary_join_element_wise("at://", authors, "/", pa.array(paths), ""),
+        "cid": pa.array([*map(_cid, cids)], pa.string()),
+        "author": authors,
+        "record": _struct(schema.field("record").type, _record_columns(schema, records)),
+        "metadata": _struct(
+            schema.field("metadata").type,
+            {
+                "synctimestamp": _synctimestamps(received),
+                "source_feed": pa.repeat(SOURCE_FEED, count),
+                "url": pa.nulls(count, pa.string()),
+            },
+        ),
+        "relay": pa.repeat(host, count),
+        "seq": pa.array(seqs, pa.int64()),
+        "rev": pa.array(revs, pa.string()),
+        "commit_time": instants(times),
+        "received_at": received,
+        "earlier_versions": pa.nulls(count, schema.field("earlier_versions").type),
+    }
+    return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
+
+
+def _record_columns(schema: pa.Schema, records: Sequence[JsonObject]) -> dict[str, pa.Array]:
     types = {field.name: field.type for field in schema.field("record").type}
-    columns = zip(*records, strict=True)
+    columns = zip(*map(post_values, records), strict=True)
     return {
         name: pa.array(values, types[name]) for name, values in zip(COLUMNS, columns, strict=True)
     }

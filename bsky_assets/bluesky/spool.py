@@ -7,27 +7,40 @@ What does not belong here: connections.
 """
 
 import asyncio
+import gc
 from collections import Counter
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from bsky_assets.bluesky.accounting import Account, Events
 from bsky_assets.bluesky.rows import Rows
-from bsky_assets.contracts import Quarantined
-from bsky_assets.storage.segments import COLUMN_OF, Segment, SegmentWriter
+from bsky_assets.contracts import Row
+from bsky_assets.storage.segments import COLUMN_OF, Footer, SegmentWriter
 from bsky_assets.sync_day import bounds, sync_day_of
 
 COMMIT_SECONDS = 5.0
-COMMIT_ROWS = 20_000
+COMMIT_ROWS = 10_000
 COMMIT_EVENTS = 400_000
 COMMIT_BYTES = 64 * 2**20
 """A segment is committed when it is as old, has as many rows or events, or took as many bytes."""
 
+GARBAGE_THRESHOLDS = (100_000, 20, 100)
 MICROSECONDS = 1_000_000
+
+
+@contextmanager
+def few_collections() -> Iterator[None]:
+    """Look for garbage in cycles less often: reading makes many objects, and none of those."""
+    before = gc.get_threshold()
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 class Reader(Protocol):
@@ -59,7 +72,7 @@ class Spool:
         self.room = COMMIT_BYTES
         """Bytes that may still be received for the segment that is filling."""
         self._writer, self._timezone = writer, timezone
-        self._writing: asyncio.Task[Segment] | None = None
+        self._writing: asyncio.Task[None] | None = None
         self._committing = asyncio.Lock()
         self._since: int | None = None
         self._until = 0
@@ -100,22 +113,21 @@ class Spool:
                 return
             since = self._until if self._since is None else self._since
             began, ended = _instant(since), _instant(max(self._until, since))
-            tables = self.reader.rows.take()
-            rows = {COLUMN_OF[row]: table.num_rows for row, table in tables.items()}
-            self.rows.update(rows)
+            rows = self.reader.rows.take()
+            self.rows.update(_by_column(rows.counts()))
             self.gaps += self.account.gaps
-            footer = self.account.close(
-                (began, ended),
-                rows,
-                _by_reason(tables[Quarantined]),
-                self.reader.passing_until,
-            )
+            footer = self.account.close((began, ended), self.reader.passing_until)
             self.segments += 1
             self.room, self._since = COMMIT_BYTES, None
             day = sync_day_of(began, self._timezone)
-            self._writing = asyncio.create_task(
-                asyncio.to_thread(self._writer.write, day, tables, footer)
-            )
+            self._writing = asyncio.create_task(asyncio.to_thread(self._write, day, rows, footer))
+
+    def _write(self, day: date, rows: Rows, footer: Footer) -> None:
+        """Off the event loop: what was read becomes columns, and they a segment."""
+        tables = rows.tables()
+        reasons = Counter(row["reason"] for row in rows.quarantined)
+        counted = replace(footer, rows=_by_column(rows.counts()), quarantined=dict(reasons))
+        self._writer.write(day, tables, counted)
 
     async def settle(self) -> None:
         """Wait until nothing is being written any more.
@@ -129,9 +141,8 @@ class Spool:
             self._writing = None
 
 
-def _by_reason(quarantined: pa.Table) -> dict[str, int]:
-    counts = pc.value_counts(quarantined["reason"])
-    return {count["values"]: count["counts"] for count in counts.to_pylist()}
+def _by_column(counts: Mapping[type[Row], int]) -> dict[str, int]:
+    return {COLUMN_OF[row]: count for row, count in counts.items()}
 
 
 def _instant(microseconds: int) -> datetime:

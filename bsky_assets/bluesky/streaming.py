@@ -24,7 +24,7 @@ import stamina
 
 from bsky_assets.bluesky.accounting import UNREADABLE, Account, Events
 from bsky_assets.bluesky.rows import instant
-from bsky_assets.bluesky.spool import Reader, Spool
+from bsky_assets.bluesky.spool import Reader, Spool, few_collections
 from bsky_assets.bluesky.websocket import (
     Disconnected,
     FrameTooLarge,
@@ -200,6 +200,10 @@ class Reading:
             NoEvents: the host was reached and sent nothing.
             UnusableDataDirectory: a segment cannot be written.
         """
+        with few_collections():
+            return await self._run()
+
+    async def _run(self) -> StreamReport:
         async with session() as client:
             reading = asyncio.create_task(self._keep_reading(client))
             watching = asyncio.create_task(self._keep_watch())
@@ -339,7 +343,7 @@ class Reading:
                         received >= self._due
                         or spool.room <= 0
                         or events_left <= 0
-                        or rows.posts >= posts_left
+                        or len(rows.posts) >= posts_left
                     ):
                         silence.reschedule(None)
                         await self._tick(received)
@@ -397,7 +401,7 @@ class Reading:
         seconds = self._limits.max_seconds
         if self._stop.is_set():
             return "stop"
-        if self._source.reader.rows.posts >= posts_left:
+        if len(self._source.reader.rows.posts) >= posts_left:
             return "max posts"
         if events_left <= 0:
             return "max events"
@@ -413,7 +417,7 @@ class Reading:
         self._tell(
             Progress(
                 stream=self._stream,
-                posts=self._spool.rows[POST_COLUMN] + self._source.reader.rows.posts,
+                posts=self._spool.rows[POST_COLUMN] + len(self._source.reader.rows.posts),
                 events=events,
                 rate=(events - self._told_events) / (at - self._told_at),
                 lag_seconds=None if lag is None else lag.total_seconds(),

@@ -29,6 +29,7 @@ from bsky_assets.contracts import (
     arrow_schema,
     contract_version,
 )
+from bsky_assets.contracts.lineage import lineage_version
 from bsky_assets.storage import quarantine, upcasts
 from bsky_assets.storage.completeness import Completeness
 from bsky_assets.storage.lake import Lake, Partition, select_rows
@@ -156,7 +157,7 @@ def _merge(
         merged = dict(before.details.get(MERGED, {})) if before else {}
         fresh = [_fresh(stream, day, merged.get(stream.stream, 0)) for stream in streams]
         is_new = added is not None or any(found.segments for found in fresh)
-        if before and before.contract == contract_version(row) and not is_new:
+        if before and _is_current(before, row) and not is_new:
             return before
         paths = [path for found in fresh for path in found.with_rows(Quarantined)]
         _quarantine(con, lake, row, day, paths)
@@ -167,6 +168,11 @@ def _merge(
         finally:
             con.execute(f"DROP VIEW {_ARRIVED}")
             con.unregister(_ADDED)
+
+
+def _is_current(partition: Partition, row: type[Row]) -> bool:
+    made_as = (partition.contract, partition.lineage)
+    return made_as == (contract_version(row), lineage_version(row))
 
 
 def _fresh(stream: Segments, day: date, after: int) -> _Fresh:
