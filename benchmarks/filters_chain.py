@@ -3,7 +3,7 @@
 Both run over the same texts, each in processes of its own, in turns. The chain's figure holds
 everything from reading the consolidated posts to the written partition of filtered posts; the
 other is `predict` over the texts, as a list, and nothing else.
-Usage: python benchmarks/filters_chain.py [POSTS [SHARE OF ENGLISH]]
+Usage: python -m benchmarks.filters_chain [POSTS [SHARE OF ENGLISH]]
 """
 
 import json
@@ -81,7 +81,7 @@ def posts(count: int, english: float) -> Iterator[pa.Table]:
         for number in range(start, min(start + CHUNK, count)):
             written = _written(writer, rng, english)
             at = began + timedelta(seconds=number * 86_000 / count)
-            did = f"did:plc:{int(rng.paretovariate(0.6)) if rng.random() < 0.2 else rng.randrange(count):024x}"
+            did = _author(rng, count)
             rows.append(
                 {
                     "uri": f"at://{did}/app.bsky.feed.post/3k{number:011x}",
@@ -106,6 +106,13 @@ def posts(count: int, english: float) -> Iterator[pa.Table]:
                 }
             )
         yield pa.Table.from_pylist(rows, schema=arrow_schema(ConsolidatedPost))
+
+
+def _author(rng: random.Random, posts: int) -> str:
+    """A few accounts post a lot, the most of them seldom."""
+    often = rng.random() < 0.2
+    number = int(rng.paretovariate(0.6)) if often else rng.randrange(posts)
+    return f"did:plc:{number:024x}"
 
 
 def _written(writer: Writer, rng: random.Random, english: float) -> Any:

@@ -13,6 +13,8 @@ LETTERS = {
     "accusation": "k",
     "hate": "h",
     "without": "x",
+    "avoid": "X",
+    "good": "q",
     "attacked": "V",
     "attack": "v",
     "weak_slur": "b",
