@@ -18,6 +18,7 @@ from dagster import (
     AssetsDefinition,
     AutomationCondition,
     Backoff,
+    DataVersion,
     Failure,
     Jitter,
     MaterializeResult,
@@ -34,8 +35,9 @@ from dagster import (
 )
 from duckdb import DuckDBPyConnection
 
-from bsky_assets.contracts import Row, columns, contract_version
+from bsky_assets.contracts import Row, columns
 from bsky_assets.contracts.base import Column
+from bsky_assets.contracts.lineage import lineage_version, reads, summary
 from bsky_assets.errors import UserError
 from bsky_assets.partitions import sync_days
 from bsky_assets.storage.lake import Lake, Partition
@@ -65,8 +67,8 @@ def row_asset(
 ) -> Callable[[Materialise], AssetsDefinition]:
     """`@asset` for a table whose contract is `row`: name, schema and code version follow from it.
 
-    `made_with` are versions of what else decides the rows, such as a prompt: another one marks
-    stored partitions as made by other code.
+    `made_with` are versions of what else decides the rows, such as a prompt. Another one, or
+    another contract anywhere in the lineage, marks stored partitions as made by other code.
     """
     return asset(
         name=row.asset,
@@ -74,7 +76,7 @@ def row_asset(
         group_name=group,
         kinds={"duckdb", "parquet", *kinds},
         owners=OWNERS,
-        code_version="-".join([contract_version(row), *made_with]),
+        code_version="-".join([lineage_version(row), *made_with]),
         deps=list(deps),
         check_specs=list(checks),
         retry_policy=retry_policy,
@@ -84,6 +86,7 @@ def row_asset(
             "dagster/column_schema": table_schema(row),
             "one_row_is": _first_line(row.__doc__),
             "unique_within_a_day": ", ".join(row.key),
+            **({"made_from": lineage_table(row)} if reads(row) else {}),
         },
     )
 
@@ -114,6 +117,11 @@ def column_lineage(row: type[Row]) -> TableColumnLineage | None:
         if column.sources
     }
     return TableColumnLineage(deps_by_column=deps) if deps else None
+
+
+def lineage_table(row: type[Row]) -> MetadataValue:
+    """For a person, each column and what it is made from."""
+    return frame_table(pd.DataFrame(summary(row), columns=["column", "made from"]))
 
 
 def result(
@@ -148,7 +156,13 @@ def result(
     }
     if lineage := column_lineage(row):
         entries["dagster/column_lineage"] = lineage
-    return MaterializeResult(metadata=entries, check_results=list(checks))
+        entries["made_from"] = lineage_table(row)
+    return MaterializeResult(
+        metadata=entries,
+        check_results=list(checks),
+        # What is downstream is out of date if this partition was stored anew, and only then.
+        data_version=DataVersion(partition.path.stem),
+    )
 
 
 def sample(

@@ -9,6 +9,7 @@ from bsky_assets.assets.filtered_posts import filtered_posts
 from bsky_assets.assets.llm_labels import llm_labels
 from bsky_assets.automation import when_inputs_land
 from bsky_assets.contracts import FilteredPost, LlmLabel
+from bsky_assets.contracts.lineage import report_version
 from bsky_assets.materialisation import OWNERS, explained
 from bsky_assets.partitions import day_of, sync_days
 from bsky_assets.reporting.figures import funnel_figure, inline_png, labels_figure
@@ -21,7 +22,7 @@ from bsky_assets.resources import DataDirectory
     group_name="labels",
     kinds={"html", "matplotlib"},
     owners=OWNERS,
-    code_version="1",
+    code_version=report_version(),
     deps=[filtered_posts, llm_labels],
     automation_condition=when_inputs_land,
 )

@@ -14,18 +14,19 @@ from bsky_assets.automation import when_inputs_land
 from bsky_assets.checks import filtered_posts as checks
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, RawModerationLabel
 from bsky_assets.filters.chain import filter_day
-from bsky_assets.filters.config import config_version
 from bsky_assets.materialisation import counts_table, explained, result, row_asset, sample
 from bsky_assets.partitions import day_of, look_back
 from bsky_assets.reporting.figures import funnel_figure, inline_png
 from bsky_assets.resources import DataDirectory
+from bsky_assets.settings import get_settings
+from bsky_assets.staleness import made_with
 
 
 @row_asset(
     FilteredPost,
     group="posts",
     kinds={"fasttext"},
-    made_with=[config_version()],
+    made_with=made_with(FilteredPost, get_settings()).values(),
     checks=checks.SPECS,
     deps=[
         AssetDep(ConsolidatedPost.asset, partition_mapping=look_back),

@@ -15,12 +15,13 @@ from bsky_assets.assets.filtered_posts import filtered_posts
 from bsky_assets.automation import when_inputs_land
 from bsky_assets.checks import llm_labels as checks
 from bsky_assets.contracts import LlmLabel
-from bsky_assets.labelling.day import label_day, prompt_of
+from bsky_assets.labelling.day import label_day
 from bsky_assets.materialisation import explained, result, row_asset, sample
 from bsky_assets.partitions import day_of
 from bsky_assets.reporting.figures import inline_png, labels_figure
 from bsky_assets.resources import DataDirectory
 from bsky_assets.settings import get_settings
+from bsky_assets.staleness import made_with
 
 
 class Labelling(Config):
@@ -38,7 +39,7 @@ class Labelling(Config):
     LlmLabel,
     group="labels",
     kinds={"openai"},
-    made_with=[prompt_of(get_settings()).version[:12]],
+    made_with=made_with(LlmLabel, get_settings()).values(),
     checks=checks.SPECS,
     deps=[filtered_posts],
     automation_condition=when_inputs_land,

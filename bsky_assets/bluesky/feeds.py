@@ -19,7 +19,8 @@ from bsky_assets.bluesky.appview import read_item
 from bsky_assets.bluesky.records import Unreadable
 from bsky_assets.bluesky.session import sign_in
 from bsky_assets.bluesky.xrpc import Refused, XrpcHost, as_bytes
-from bsky_assets.contracts import RawFeedPost, arrow_schema
+from bsky_assets.contracts import RawFeedPost, arrow_schema, contract_version
+from bsky_assets.contracts.lineage import lineage_version
 from bsky_assets.errors import UserError
 from bsky_assets.settings import Settings
 from bsky_assets.storage import quarantine
@@ -111,17 +112,25 @@ def sync_feeds(
         UnusableDataDirectory: the data directory cannot be written to.
     """
     if day != today(settings.timezone):
-        return lake.current(RawFeedPost, day) or lake.write(
-            RawFeedPost,
-            day,
-            SCHEMA.empty_table(),
-            {"feeds": {}, "note": "not collected: feeds cannot be read back in time"},
-        )
+        return _as_it_is(con, lake, day)
     reads = list(_read_feeds(settings, max_posts, progress))
     partition = _store(con, lake, day, reads)
     if problems := [read.problem for read in reads if read.problem]:
         raise FeedsFailed("; ".join(problems))
     return partition
+
+
+def _as_it_is(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> Partition:
+    """The partition of an earlier day, under today's contract, or one that says there is none."""
+    partition = lake.current(RawFeedPost, day)
+    if partition is None:
+        note = {"feeds": {}, "note": "not collected: feeds cannot be read back in time"}
+        return lake.write(RawFeedPost, day, SCHEMA.empty_table(), note)
+    made_as = (partition.contract, partition.lineage)
+    if made_as == (contract_version(RawFeedPost), lineage_version(RawFeedPost)):
+        return partition
+    rows = select_rows(RawFeedPost, [partition])
+    return lake.write_query(con, RawFeedPost, day, rows, partition.details)
 
 
 def _read_feeds(

@@ -73,5 +73,6 @@ def _rewrite(
         before.day,
         "SELECT * FROM kept_before ANTI JOIN removed USING (uri)",
         {**before.details, "removed_since": removals},
+        kept_from=before,
     )
     return Removal(after, before.rows - after.rows, reasons)

@@ -91,14 +91,24 @@ class DisputedPost(Row):
 
     asset: ClassVar[str] = "model_agreement"
     key: ClassVar[tuple[str, ...]] = ("uri",)
+    rows_from: ClassVar[tuple[str, ...]] = (
+        "llm_labels.uri",
+        "llm_labels.model",
+        "llm_labels.political_ideology",
+        "llm_labels.is_label_of_record",
+        "llm_labels.was_successfully_labeled",
+        "llm_labels.prompt_version",
+        "llm_labels.schema_version",
+        "llm_labels.label_timestamp",
+    )
 
     uri: Annotated[str, From("llm_labels.uri")] = Field(description="AT URI of the post.")
     models: Annotated[list[str], From("llm_labels.model")] = Field(
         description="The models that labelled it."
     )
-    labels: Annotated[
-        list[str], From("llm_labels.is_sociopolitical", "llm_labels.political_ideology")
-    ] = Field(description="What each says, in the same order; `none` for not sociopolitical.")
+    labels: Annotated[list[str], From("llm_labels.political_ideology", "llm_labels.model")] = Field(
+        description="What each says, in the same order; `none` for not sociopolitical."
+    )
 
 
 class LlmAnswer(Row):

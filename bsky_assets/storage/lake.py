@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bsky_assets.contracts import Quarantined, Row, arrow_schema, contract_version
+from bsky_assets.contracts.lineage import lineage_version
 from bsky_assets.storage import upcasts
 from bsky_assets.storage.files import staged, unique_id, unusable, write_json
 from bsky_assets.storage.shape import check
@@ -43,6 +44,8 @@ class Partition:
     bytes: int
     contract: str
     """Version of the contract that it was written with."""
+    lineage: str | None
+    """Version of the lineage that it was made with; None where that was not recorded yet."""
     written_at: datetime
     details: Details
     """What its maker has to say of it: coverage, counts, versions."""
@@ -81,15 +84,20 @@ class Lake:
         day: date,
         sql: str,
         details: Details | None = None,
+        *,
+        kept_from: Partition | None = None,
     ) -> Partition:
         """Make the result of `sql` the partition of `row` on `day`, written by DuckDB itself.
+
+        Rows that are not made anew but kept from a partition keep the version of its lineage.
 
         Raises:
             ContractViolation: the columns are not those of the contract; nothing is changed.
             UnusableDataDirectory: the folder cannot be written to.
         """
         target = self._copy(con, row.asset, row, day, sql)
-        return self._point(row.asset, row, day, target, details)
+        lineage = kept_from.lineage if kept_from else lineage_version(row)
+        return self._point(row.asset, row, day, target, details, lineage)
 
     def rewrite(
         self,
@@ -110,7 +118,9 @@ class Lake:
         sql = select_rows(row, [partition])
         target = self._copy(con, partition.dataset, row, partition.day, sql)
         verify(target)
-        return self._point(partition.dataset, row, partition.day, target, details)
+        return self._point(
+            partition.dataset, row, partition.day, target, details, partition.lineage
+        )
 
     def _copy(
         self, con: duckdb.DuckDBPyConnection, dataset: str, row: type[Row], day: date, sql: str
@@ -142,7 +152,7 @@ class Lake:
         ):
             for batch in reader:
                 writer.write_batch(batch.cast(schema), row_group_size=ROW_GROUP_ROWS)
-        return self._point(dataset, row, day, target, details)
+        return self._point(dataset, row, day, target, details, lineage_version(row))
 
     def current(self, row: type[Row], day: date) -> Partition | None:
         """The partition of `row` on `day`, if there is one."""
@@ -206,12 +216,19 @@ class Lake:
             rows=stored["rows"],
             bytes=stored["bytes"],
             contract=stored["contract"],
+            lineage=stored.get("lineage"),
             written_at=datetime.fromisoformat(stored["written_at"]),
             details=stored["details"],
         )
 
     def _point(
-        self, dataset: str, row: type[Row], day: date, target: Path, details: Details | None
+        self,
+        dataset: str,
+        row: type[Row],
+        day: date,
+        target: Path,
+        details: Details | None,
+        lineage: str | None,
     ) -> Partition:
         pointer = self._folder(dataset, day) / POINTER
         write_json(
@@ -221,6 +238,7 @@ class Lake:
                 "rows": pq.read_metadata(target).num_rows,
                 "bytes": target.stat().st_size,
                 "contract": contract_version(row),
+                "lineage": lineage,
                 "written_at": datetime.now(UTC).isoformat(),
                 "details": dict(details or {}),
             },

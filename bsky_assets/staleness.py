@@ -1,0 +1,73 @@
+"""Which stored partitions are not as they would be made today, and why.
+
+A partition keeps the version of its contract, of its lineage, and of what else it was made with:
+the filters' configuration, the prompt. Those of today are in Dagster's code versions too, so that
+this lists what its UI shows as Unsynced.
+What does not belong here: making them again.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from bsky_assets.contracts import FilteredPost, LlmLabel, Row, contract_version
+from bsky_assets.contracts.lineage import DAILY_REPORT, ROWS, lineage_version, report_version
+from bsky_assets.filters.config import config_version
+from bsky_assets.labelling.answers import SCHEMA_VERSION
+from bsky_assets.labelling.day import prompt_of
+from bsky_assets.settings import Settings
+from bsky_assets.storage.lake import Lake, Partition
+
+REPORT_VERSION_NAME = "bsky-assets-version"
+"""Of the meta element in which a report keeps its version."""
+
+_REPORT_VERSION = re.compile(rf'<meta name="{REPORT_VERSION_NAME}" content="(\w+)">')
+_HEAD_CHARACTERS = 2_000
+
+
+@dataclass(frozen=True)
+class Stale:
+    """A partition that would be made otherwise today."""
+
+    asset: str
+    day: date
+    reasons: tuple[str, ...]
+
+
+def made_with(row: type[Row], settings: Settings) -> dict[str, str]:
+    """Versions of what decides the rows besides contracts, by their names in the details."""
+    if row is FilteredPost:
+        return {"filter_version": config_version(settings)}
+    if row is LlmLabel:
+        return {"prompt_version": prompt_of(settings).version, "schema_version": SCHEMA_VERSION}
+    return {}
+
+
+def stale(lake: Lake, settings: Settings) -> Iterator[Stale]:
+    """Every partition and report that would be made otherwise today, by asset and day."""
+    for row in ROWS:
+        versions = made_with(row, settings)
+        for partition in lake.partitions(row):
+            if reasons := tuple(_reasons(row, partition, versions)):
+                yield Stale(row.asset, partition.day, reasons)
+    yield from _stale_reports(settings)
+
+
+def _reasons(row: type[Row], partition: Partition, versions: dict[str, str]) -> Iterator[str]:
+    if partition.contract != contract_version(row):
+        yield "the contract has changed"
+    elif partition.lineage not in (None, lineage_version(row)):
+        yield "what it is made from has changed"
+    for name, version in versions.items():
+        if (stored := partition.details.get(name)) != version:
+            yield f"{name} was {stored}, is {version}"
+
+
+def _stale_reports(settings: Settings) -> Iterator[Stale]:
+    for path in sorted(settings.reports_dir.glob("????-??-??.html")):
+        with path.open(encoding="utf-8") as page:
+            found = _REPORT_VERSION.search(page.read(_HEAD_CHARACTERS))
+        if found is None or found[1] != report_version():
+            day = date.fromisoformat(path.stem)
+            yield Stale(DAILY_REPORT, day, ("what it is made from has changed",))
