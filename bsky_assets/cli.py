@@ -16,6 +16,7 @@ COMMANDS = (
     "materialize",
     "status",
     "query",
+    "schema",
     "filters",
     "labels",
     "llm",

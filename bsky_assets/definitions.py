@@ -10,6 +10,7 @@ from bsky_assets import assets
 from bsky_assets.automation import daily_sync, daily_sync_schedule, follow_inputs_sensor
 from bsky_assets.landing import collector_landed_sensor, take_in_landed
 from bsky_assets.maintenance import maintenance, maintenance_schedule
+from bsky_assets.refresh import refresh_stale_sensor
 from bsky_assets.resources import DataDirectory, duckdb_resource
 from bsky_assets.run_log import console, plain_lines
 from bsky_assets.settings import Settings, get_settings
@@ -21,7 +22,11 @@ def build_defs(settings: Settings) -> Definitions:
         assets=load_assets_from_package_module(assets),
         jobs=[daily_sync, take_in_landed, maintenance],
         schedules=[daily_sync_schedule(settings), maintenance_schedule(settings)],
-        sensors=[follow_inputs_sensor(settings), collector_landed_sensor(settings)],
+        sensors=[
+            follow_inputs_sensor(settings),
+            collector_landed_sensor(settings),
+            refresh_stale_sensor(settings),
+        ],
         resources={"data": DataDirectory(), "duckdb": duckdb_resource(settings)},
         executor=in_process_executor,
         loggers={"console": console, "plain_lines": plain_lines},

@@ -34,12 +34,11 @@ take_in_landed = define_asset_job(
     description="Bring the raw partitions of a sync day up to date with what a collector landed.",
 )
 
-_ONLY_LANDED = {
-    "ops": {
-        RawFirehosePost.asset: {"config": {"read_stream": False}},
-        RawModerationLabel.asset: {"config": {"read_stream": False, "query": False}},
-    }
+ONLY_LANDED = {
+    RawFirehosePost.asset: {"config": {"read_stream": False}},
+    RawModerationLabel.asset: {"config": {"read_stream": False, "query": False}},
 }
+"""Run config by asset: take in what has landed, and read nothing from the network."""
 
 
 def collector_landed_sensor(settings: Settings) -> SensorDefinition:
@@ -52,7 +51,7 @@ def collector_landed_sensor(settings: Settings) -> SensorDefinition:
             yield RunRequest(
                 run_key=f"{day}/{last}",
                 partition_key=day.isoformat(),
-                run_config=_ONLY_LANDED,
+                run_config={"ops": ONLY_LANDED},
                 tags={"closes_the_day": str(closing).lower()},
             )
         if not days:

@@ -19,7 +19,7 @@ from bsky_assets.console import stderr
 from bsky_assets.errors import UserError
 from bsky_assets.instance import open_instance
 from bsky_assets.run_log import PLAIN_LINES, failure_reason, run_progress
-from bsky_assets.settings import get_settings
+from bsky_assets.settings import Settings, get_settings
 from bsky_assets.sync_day import parse_day
 
 ALL = "*"
@@ -39,6 +39,14 @@ def materialize(
     select: Annotated[
         str, typer.Option(help="Assets, in Dagster's selection syntax; default: all.")
     ] = ALL,
+    only_stale: Annotated[
+        bool,
+        typer.Option(
+            "--stale",
+            help="Instead: of every stored day what would be made otherwise today, and what "
+            "follows it; `bsky-assets schema stale` lists it.",
+        ),
+    ] = False,
 ) -> None:
     """Materialise a sync day, or several, through Dagster.
 
@@ -49,6 +57,9 @@ def materialize(
       bsky-assets materialize --day 2026-03-08 --select 'filtered_posts+'
     """
     settings = get_settings()
+    if only_stale:
+        _materialize_stale(settings)
+        return
     first = parse_day(day, settings.timezone)
     last = parse_day(to, settings.timezone) if to else first
     if last < first:
@@ -56,6 +67,21 @@ def materialize(
     with open_instance(settings) as instance:
         for number in range((last - first).days + 1):
             materialize_day(instance, first + timedelta(days=number), select)
+
+
+def _materialize_stale(settings: Settings) -> None:
+    from bsky_assets.landing import ONLY_LANDED
+    from bsky_assets.refresh import stale_days
+
+    days = stale_days(settings)
+    if not days:
+        stderr.print("every stored partition is as it would be made today")
+        return
+    with open_instance(settings) as instance:
+        for day, assets in days.items():
+            select = " or ".join(f'key:"{asset}"' for asset in assets)
+            landed = {name: ONLY_LANDED[name] for name in assets if name in ONLY_LANDED}
+            materialize_day(instance, day, select, {"ops": landed})
 
 
 def materialize_day(
