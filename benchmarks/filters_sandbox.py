@@ -125,7 +125,7 @@ def main() -> None:
     for name, one in measured.items():
         print(
             f"{name:12} reached {one.texts:7,}, to stop "
-            f"{one.stopped_rightly + one.passed_wrongly:6,}, "
+            f"{one.true_positives + one.false_negatives:6,}, "
             f"precision {one.precision or 0:.3f}, recall {one.recall or 0:.3f}"
         )
     for kind, count in Counter(

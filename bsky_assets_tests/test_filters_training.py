@@ -107,7 +107,7 @@ def test_labels_that_say_nothing_have_to_be_named(tmp_path: Path) -> None:
 
 def test_confusion_adds_up() -> None:
     one = Confusion.count([True, True, False, False, False], [True, False, True, False, False])
-    assert (one.stopped_rightly, one.passed_wrongly, one.stopped_wrongly, one.passed_rightly) == (
+    assert (one.true_positives, one.false_negatives, one.false_positives, one.true_negatives) == (
         1, 1, 1, 2,
     )  # fmt: skip
     assert (one.precision, one.recall, one.f1, one.accuracy) == (0.5, 0.5, 0.5, 0.6)

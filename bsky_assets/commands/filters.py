@@ -6,6 +6,7 @@ from typing import Annotated
 
 import orjson
 import typer
+from rich.box import SIMPLE
 from rich.table import Table
 
 from bsky_assets.console import stderr, stdout
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 
 _SHOWN_CHARACTERS = 110
+_FIGURES = ("texts", "TP", "FP", "FN", "TN", "precision", "recall", "F1", "accuracy")
 
 Data = Annotated[
     Path,
@@ -100,7 +102,7 @@ def evaluate_filter(
 
     The filter is asked as the chain would, with the model that was trained for it if there is
     one, but sees the text alone: no labels, no account, nothing of the day. For `english` labels
-    are language codes, and every other language should be stopped.
+    are language codes, and what is English counts as positive.
 
     \b
     Example:
@@ -152,7 +154,8 @@ def _print_training(report: TrainingReport) -> None:
 
 
 def _print_evaluation(evaluation: Evaluation, mistakes: int) -> None:
-    stdout.print(_table(evaluation.filter, {evaluation.data: evaluation.overall}))
+    stdout.print(f"{evaluation.filter}; positive is what is {evaluation.positive}", markup=False)
+    stdout.print(_table("data", {evaluation.data: evaluation.overall}))
     for column, groups in evaluation.groups.items():
         stdout.print(_table(column, groups))
     for title, shown in _worst(evaluation, mistakes).items():
@@ -166,11 +169,7 @@ def _print_evaluation(evaluation: Evaluation, mistakes: int) -> None:
 
 
 def _table(title: str, rows: Mapping[str, Confusion]) -> Table:
-    table = Table(
-        title,
-        *("texts", "stopped rightly", "wrongly", "passed wrongly", "rightly"),
-        *("precision", "recall", "F1", "accuracy"),
-    )
+    table = Table(title, *_FIGURES, box=SIMPLE, padding=(0, 1, 0, 0))
     for name, one in rows.items():
         figures = one.figures()
         counts = [figures[key] for key in list(figures)[:5]]
@@ -196,6 +195,7 @@ def _as_json(evaluation: Evaluation, mistakes: int) -> dict[str, object]:
     return {
         "filter": evaluation.filter,
         "data": evaluation.data,
+        "positive": evaluation.positive,
         "overall": evaluation.overall.figures(),
         "groups": {
             column: {name: one.figures() for name, one in groups.items()}

@@ -33,6 +33,8 @@ class Evaluation:
 
     filter: str
     data: str
+    positive: str
+    """What counts as positive: what should be stopped; for `english`, what is English."""
     overall: Confusion
     groups: dict[str, dict[str, Confusion]]
     """By column, then by group in it, in the order of the file."""
@@ -56,12 +58,16 @@ def evaluate(name: str, data: LabelledTexts, settings: Settings) -> Evaluation:
     for start in range(0, len(data.texts), _BATCH):
         reasons += judged(one, from_texts(data.texts[start : start + _BATCH])).reasons.to_pylist()
     stopped = [reason is not None for reason in reasons]
+    passing = name == "english"
+    expected = [should != passing for should in data.stop]
+    found = [did != passing for did in stopped]
     labels = {"label": data.labels, **data.groups}
     return Evaluation(
         name,
         data.name,
-        Confusion.count(data.stop, stopped),
-        {column: _by_group(values, data.stop, stopped) for column, values in labels.items()},
+        "English" if passing else "to stop",
+        Confusion.count(expected, found),
+        {column: _by_group(values, expected, found) for column, values in labels.items()},
         tuple(
             Mistake(text, label, reason)
             for text, label, should, reason in zip(

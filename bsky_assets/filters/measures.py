@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Confusion:
-    """How often a filter was right and wrong. To stop is positive."""
+    """How often a filter was right and wrong. To stop is positive, unless said otherwise."""
 
-    stopped_rightly: int
-    stopped_wrongly: int
-    passed_wrongly: int
-    passed_rightly: int
+    true_positives: int
+    false_positives: int
+    false_negatives: int
+    true_negatives: int
 
     @classmethod
     def count(cls, expected: Sequence[bool], found: Sequence[bool]) -> "Confusion":
-        """Count verdicts `found` against `expected`; true is to stop."""
+        """Count verdicts `found` against `expected`; true is positive."""
         pairs = list(zip(expected, found, strict=True))
         return cls(
             sum(should and did for should, did in pairs),
@@ -28,40 +28,40 @@ class Confusion:
     def texts(self) -> int:
         """How many there were."""
         return sum(
-            (self.stopped_rightly, self.stopped_wrongly, self.passed_wrongly, self.passed_rightly)
+            (self.true_positives, self.false_positives, self.false_negatives, self.true_negatives)
         )
 
     @property
     def precision(self) -> float | None:
-        """Of what was stopped, the share that should have been; null if nothing was."""
-        return _share(self.stopped_rightly, self.stopped_rightly + self.stopped_wrongly)
+        """Of what was found positive, the share that is; null if nothing was."""
+        return _share(self.true_positives, self.true_positives + self.false_positives)
 
     @property
     def recall(self) -> float | None:
-        """Of what should have been stopped, the share that was; null if nothing should."""
-        return _share(self.stopped_rightly, self.stopped_rightly + self.passed_wrongly)
+        """Of what is positive, the share that was found; null if nothing is."""
+        return _share(self.true_positives, self.true_positives + self.false_negatives)
 
     @property
     def f1(self) -> float | None:
         """The harmonic mean of both."""
         return _share(
-            2 * self.stopped_rightly,
-            2 * self.stopped_rightly + self.stopped_wrongly + self.passed_wrongly,
+            2 * self.true_positives,
+            2 * self.true_positives + self.false_positives + self.false_negatives,
         )
 
     @property
     def accuracy(self) -> float | None:
         """The share of right verdicts."""
-        return _share(self.stopped_rightly + self.passed_rightly, self.texts)
+        return _share(self.true_positives + self.true_negatives, self.texts)
 
     def figures(self) -> dict[str, float | int | None]:
         """Everything by name, for a report that is stored."""
         return {
             "texts": self.texts,
-            "stopped_rightly": self.stopped_rightly,
-            "stopped_wrongly": self.stopped_wrongly,
-            "passed_wrongly": self.passed_wrongly,
-            "passed_rightly": self.passed_rightly,
+            "true_positives": self.true_positives,
+            "false_positives": self.false_positives,
+            "false_negatives": self.false_negatives,
+            "true_negatives": self.true_negatives,
             "precision": self.precision,
             "recall": self.recall,
             "f1": self.f1,
