@@ -56,6 +56,7 @@ def raw_feed_posts(
             max_posts=config.max_posts,
             progress=lambda feed, items: context.log.info(f"{feed}: {items:,} items"),
         )
+        outcomes = checks.evaluate(con, data.lake, partition, data.settings)
         rows = sample(
             con, data.lake, partition, RawFeedPost, "indexed_at, like_count, position, uri"
         )
@@ -64,5 +65,5 @@ def raw_feed_posts(
         partition,
         started,
         sample=rows,
-        checks=checks.evaluate(partition, data.settings),
+        checks=outcomes,
     )

@@ -71,6 +71,7 @@ def raw_firehose_posts(
             report = sync_firehose(settings, limits)
             context.log.info(f"{report.events:,} events, ended by {report.ended_by}")
         partition, _ = compact_firehose_day(con, data.lake, firehose_segments(settings), day)
+        outcomes = checks.evaluate(con, data.lake, partition, settings)
         rows = sample(
             con,
             data.lake,
@@ -94,5 +95,5 @@ def raw_firehose_posts(
             "largest_lag_seconds": completeness.largest_lag_seconds,
             "events_per_minute": MetadataValue.md(picture),
         },
-        checks=checks.evaluate(partition, settings),
+        checks=outcomes,
     )

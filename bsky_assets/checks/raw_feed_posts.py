@@ -1,13 +1,15 @@
-"""Every feed of the settings was read to its end."""
+"""Every feed of the settings was read to its end, and brought nothing unheard of."""
 
 from collections.abc import Iterator
 
 from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec
+from duckdb import DuckDBPyConnection
 
+from bsky_assets.checks import new_fields
 from bsky_assets.contracts import RawFeedPost
 from bsky_assets.materialisation import check
 from bsky_assets.settings import Settings
-from bsky_assets.storage.lake import Partition
+from bsky_assets.storage.lake import Lake, Partition
 
 ASSET = RawFeedPost.asset
 
@@ -16,15 +18,19 @@ SPECS = [
         "feeds_are_complete",
         asset=ASSET,
         description="Every feed of the settings was read, and gave posts.",
-    )
+    ),
+    new_fields.spec(RawFeedPost),
 ]
 
 
-def evaluate(partition: Partition, settings: Settings) -> list[AssetCheckResult]:
-    """The outcome for one partition."""
+def evaluate(
+    con: DuckDBPyConnection, lake: Lake, partition: Partition, settings: Settings
+) -> list[AssetCheckResult]:
+    """The outcomes for one partition."""
     severity = AssetCheckSeverity.WARN
     return [
-        check("feeds_are_complete", _problems(partition, settings), asset=ASSET, severity=severity)
+        check("feeds_are_complete", _problems(partition, settings), asset=ASSET, severity=severity),
+        new_fields.evaluate(con, lake, RawFeedPost, partition.day),
     ]
 
 

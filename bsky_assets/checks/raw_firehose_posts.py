@@ -1,16 +1,20 @@
 """Which part of the stream a day's posts come from, and what is missing."""
 
 from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec
+from duckdb import DuckDBPyConnection
 
+from bsky_assets.checks import new_fields
 from bsky_assets.contracts import RawFirehosePost
 from bsky_assets.materialisation import check
 from bsky_assets.settings import Settings
 from bsky_assets.storage.compaction import COMPLETENESS
 from bsky_assets.storage.completeness import Completeness
 from bsky_assets.storage.coverage import covered, gaps, uncovered
-from bsky_assets.storage.lake import Partition
+from bsky_assets.storage.lake import Lake, Partition
 
 ASSET = RawFirehosePost.asset
+UNKNOWN_EVENT = "unknown_event"
+"""Why events of a kind that is not in the lexicon are quarantined."""
 
 SPECS = [
     AssetCheckSpec(
@@ -23,10 +27,13 @@ SPECS = [
         asset=ASSET,
         description="The stream was read from the day's beginning to its end, or to this moment.",
     ),
+    new_fields.spec(RawFirehosePost),
 ]
 
 
-def evaluate(partition: Partition, settings: Settings) -> list[AssetCheckResult]:
+def evaluate(
+    con: DuckDBPyConnection, lake: Lake, partition: Partition, settings: Settings
+) -> list[AssetCheckResult]:
     """The outcomes for one partition."""
     completeness = Completeness.from_details(partition.details.get(COMPLETENESS))
     severity = AssetCheckSeverity.WARN
@@ -45,5 +52,12 @@ def evaluate(partition: Partition, settings: Settings) -> list[AssetCheckResult]
             asset=ASSET,
             severity=severity,
             covered_seconds=covered(completeness).total_seconds(),
+        ),
+        new_fields.evaluate(
+            con,
+            lake,
+            RawFirehosePost,
+            partition.day,
+            completeness.quarantined.get(UNKNOWN_EVENT, 0),
         ),
     ]

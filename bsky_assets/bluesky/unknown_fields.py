@@ -1,0 +1,88 @@
+"""What records bring that no contract knows: counted by path, and compared with earlier days.
+
+A record's fields that `PostRecord` has no column for are kept in `record.unknown_fields`, as JSON.
+A lexicon that changes shows there first.
+What does not belong here: telling anyone, which a check and the report do.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import duckdb
+
+from bsky_assets.contracts import RawFeedPost, RawFirehosePost
+from bsky_assets.storage.lake import Lake
+
+TRAILING_DAYS = 14
+"""What came up in as many days before is not new."""
+
+MOST_PATHS = 1_000
+"""Of a day; authors can make up as many as they like."""
+
+EMBED_KIND = "embed of kind "
+_PATH_CHARACTERS = 120
+
+Posts = type[RawFirehosePost] | type[RawFeedPost]
+
+
+@dataclass(frozen=True)
+class UnknownField:
+    """A field that no contract knows, or a kind of embed that could not be read in full."""
+
+    path: str
+    """Dotted, `[]` for any place in a list; or `EMBED_KIND` and the embed's $type."""
+    posts: int
+    example: str
+    """AT URI of one of these posts."""
+
+
+def unknown_fields(
+    con: duckdb.DuckDBPyConnection, lake: Lake, row: Posts, days: Sequence[date]
+) -> list[UnknownField]:
+    """What no contract knows in the records of `days`, the most frequent first."""
+    lake.relation(con, row, days).create_view("records_with_unknown", replace=True)
+    found = con.sql(
+        rf"""
+        WITH odd AS (
+            SELECT uri, record.embed.kind AS kind, record.unknown_fields::JSON AS fields
+            FROM records_with_unknown WHERE record.unknown_fields IS NOT NULL
+        ),
+        named AS (
+            SELECT uri, regexp_replace(substr(tree.fullkey, 3), '\[[0-9]+\]', '[]', 'g') AS path
+            FROM odd, json_tree(odd.fields) AS tree WHERE tree.fullkey <> '$'
+            UNION ALL
+            SELECT uri, '{EMBED_KIND}' || kind FROM odd
+            WHERE kind IS NOT NULL AND json_exists(fields, '$.embed')
+        )
+        SELECT path[:{_PATH_CHARACTERS}] AS path, count(DISTINCT uri) AS posts, min(uri)
+        FROM named GROUP BY ALL ORDER BY posts DESC, path LIMIT {MOST_PATHS}
+        """
+    ).fetchall()
+    return [UnknownField(*line) for line in found]
+
+
+def new_fields(
+    con: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    row: Posts,
+    day: date,
+    present: Sequence[UnknownField],
+) -> list[UnknownField]:
+    """Those of `present`, the unknown fields of `day`, that did not come up on the days before.
+
+    Of a field that is new with all that is in it only the field itself is given.
+    """
+    before = [day - timedelta(days=back) for back in range(1, TRAILING_DAYS + 1)]
+    seen = {field.path for field in unknown_fields(con, lake, row, before)} if present else set()
+    new = [field for field in present if field.path not in seen]
+    paths = {field.path for field in new}
+    return [field for field in new if not _is_in_any(field.path, paths)]
+
+
+def _is_in_any(path: str, outer: set[str]) -> bool:
+    """Whether one of `outer` is a part, from the beginning, of the dotted `path`."""
+    if path.startswith(EMBED_KIND):
+        return False
+    ends = (place for place, char in enumerate(path) if char in ".[" and place)
+    return any(path[:end] in outer for end in ends)

@@ -1,0 +1,70 @@
+"""No record brings a field or an embed that has not come up before.
+
+Of both assets that hold records as they arrived: a lexicon that changes shows here first.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+
+import pandas as pd
+from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec
+from duckdb import DuckDBPyConnection
+
+from bsky_assets.bluesky.unknown_fields import (
+    TRAILING_DAYS,
+    Posts,
+    UnknownField,
+    new_fields,
+    unknown_fields,
+)
+from bsky_assets.materialisation import check, frame_table
+from bsky_assets.storage.lake import Lake
+
+NAME = "no_new_fields"
+LISTED = 5
+TABLED = 50
+
+
+def spec(row: Posts) -> AssetCheckSpec:
+    """The check of one asset."""
+    return AssetCheckSpec(
+        NAME,
+        asset=row.asset,
+        description=(
+            "Records have no field and no kind of embed that the contract does not know and that "
+            f"did not come up in the {TRAILING_DAYS} days before. What is new is kept, in "
+            "record.unknown_fields."
+        ),
+    )
+
+
+def evaluate(
+    con: DuckDBPyConnection, lake: Lake, row: Posts, day: date, unknown_events: int = 0
+) -> AssetCheckResult:
+    """The outcome for one day; `unknown_events` were of a kind that is not in the lexicon."""
+    present = unknown_fields(con, lake, row, [day])
+    new = new_fields(con, lake, row, day, present)
+    return check(
+        NAME,
+        _problems(new, unknown_events),
+        asset=row.asset,
+        severity=AssetCheckSeverity.WARN,
+        new_fields=len(new),
+        unknown_fields=len(present),
+        unknown_events=unknown_events,
+        by_path=frame_table(pd.DataFrame(present[:TABLED], columns=["path", "posts", "example"])),
+    )
+
+
+def _problems(new: Sequence[UnknownField], unknown_events: int) -> Iterator[str]:
+    for field in new[:LISTED]:
+        yield f"{printable(field.path)} is new, in {field.posts:,} posts, e.g. {field.example}"
+    if len(new) > LISTED:
+        yield f"{len(new) - LISTED:,} more are new"
+    if unknown_events:
+        yield f"{unknown_events:,} events of an unknown kind are in quarantine"
+
+
+def printable(path: str) -> str:
+    """What a stranger called a field, as text that is nothing but text."""
+    return "".join(char if char.isalnum() or char in " $#.[]_-" else "?" for char in path)
