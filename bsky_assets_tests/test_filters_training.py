@@ -147,7 +147,7 @@ def test_from_the_command_line(data: Path) -> None:
     ("name", "file", "rows", "least"),
     [
         ("spam", "sms-spam/sms.tsv", None, 0.93),
-        ("hate_speech", "davidson/labeled_data.csv", 8000, 0.90),
+        ("hate_speech", "davidson/labeled_data.csv", 5000, 0.90),
     ],
 )
 def test_trained_on_published_sets(

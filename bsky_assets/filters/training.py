@@ -109,7 +109,7 @@ def train(name: str, data: LabelledTexts, settings: Settings) -> TrainingReport:
 def _measured(
     name: str, texts: list[str], stop: np.ndarray, data: LabelledTexts
 ) -> dict[str, Confusion]:
-    """Confusions at both thresholds; where several labels are stopped, each alone as well."""
+    """Confusions at both thresholds; of several labels to stop, the rarest alone as well."""
     shares = _cross_validated(texts, stop)
     threshold = getattr(filter_config().models, name)
     measured = {
@@ -117,13 +117,13 @@ def _measured(
         for level in (EVEN_THRESHOLD, threshold)
     }
     if len(data.stop_labels) > 1:
-        for label in data.stop_labels:
-            alone = np.array([one == label for one in data.labels], dtype=bool)
-            if alone.sum() >= _LEAST_OF_EACH:
-                found = _cross_validated(texts, alone) >= EVEN_THRESHOLD
-                measured[f"{label} alone, at {EVEN_THRESHOLD}"] = Confusion.count(
-                    alone.tolist(), found.tolist()
-                )
+        rarest = min(data.stop_labels, key=data.labels.count)
+        alone = np.array([label == rarest for label in data.labels], dtype=bool)
+        if alone.sum() >= _LEAST_OF_EACH:
+            found = _cross_validated(texts, alone) >= EVEN_THRESHOLD
+            measured[f"{rarest} alone, at {EVEN_THRESHOLD}"] = Confusion.count(
+                alone.tolist(), found.tolist()
+            )
     return measured
 
 
