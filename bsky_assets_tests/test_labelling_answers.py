@@ -163,4 +163,4 @@ def test_the_limit_follows_what_the_server_bears() -> None:
     assert limit.limit == 1
     for _ in range(2000):
         limit.accepted()
-    assert limit.limit > 32
+    assert limit.limit > 16

@@ -110,7 +110,7 @@ def test_a_killed_server_of_random_weights_is_started_again_and_nothing_is_lost(
     told: list[str] = []
     keeper = threading.Thread(target=server.keep_running, args=(told.append,))
     keeper.start()
-    posts = known_posts(300)
+    posts = known_posts(160)
     lab.texts(posts)
     killed: list[int] = []
 
@@ -124,14 +124,14 @@ def test_a_killed_server_of_random_weights_is_started_again_and_nothing_is_lost(
     keeper.join(20)
     assert killed, "it was killed half-way"
     assert told == ["llama.cpp was ended by signal 9; starting it again"]
-    assert details["labelled"] + details["failed"] == 300
+    assert details["labelled"] + details["failed"] == 160
     check_answers(lab)
 
 
 def test_without_restart_the_run_stops_and_another_goes_on_with_random_weights(
     lab: Lab, server: LocalServer
 ) -> None:
-    lab.texts(known_posts(300))
+    lab.texts(known_posts(160))
 
     def kill(progress: Progress) -> None:
         if progress.done >= 20 and server.pid:
@@ -142,7 +142,7 @@ def test_without_restart_the_run_stops_and_another_goes_on_with_random_weights(
     server.start()
     details = lab.label(policy=PATIENT).details
     assert details["models"][0]["already_known"] >= 20
-    assert details["labelled"] + details["failed"] == 300
+    assert details["labelled"] + details["failed"] == 160
     check_answers(lab)
 
 

@@ -179,47 +179,63 @@ class Asking:
     async def _worker(self) -> None:
         while True:
             _, _, batch = await self._queue.get()
+            temperature = self._temperature_for(batch)
             async with self._limit:
-                await self._try(batch)
+                outcome = await self._try(batch, temperature)
+            await asyncio.sleep(0)  # whoever waited for the slot sends before this is looked into
+            if pause := self._handle(batch, outcome, temperature):
+                await self._limit.rest(pause)
 
-    def _put(self, batch: Batch, delay: float = 0.0) -> None:
-        """Queue `batch`; what was asked about before goes first, so that nothing lags behind."""
+    def _put(self, batch: Batch, delay: float = 0.0) -> float:
+        """Queue `batch`, in `delay` seconds, which are returned.
+
+        What was asked about before goes first, so that nothing lags behind.
+        """
         asked = max(self._attempts[question.hash] for question in batch.questions)
         entry = (-asked, next(self._order), batch)
         if delay:
             asyncio.get_running_loop().call_later(delay, self._queue.put_nowait, entry)
         else:
             self._queue.put_nowait(entry)
+        return delay
 
-    async def _try(self, batch: Batch) -> None:
-        """Ask once. A slot is kept while backing off, so that a struggling server gets less."""
-        temperature = self._temperature_for(batch)
+    async def _try(self, batch: Batch, temperature: float) -> Reply | Failure:
+        """Ask once, and tell the limit how the server bore it."""
         try:
             reply = await self._send(batch, temperature)
-        except Busy as busy:
+        except (Busy, TimedOut) as failure:
             self._limit.refused()
-            self._count("busy")
-            self._stop_if_gone(busy, self._policy.busy_patience)
-            self._put(batch, wait := self._pause(busy.retry_after))
-            await self._limit.rest(wait)
-        except TimedOut as failure:
-            self._limit.refused()
-            self._count("timed_out")
-            self._again_after_timeout(batch, failure)
+            return failure
         except NoConnection as failure:
-            self._count("no_connection")
-            self._stop_if_gone(failure)
-            self._put(batch, wait := self._pause_without_connection())
-            await self._limit.rest(wait)
-        except (ServerFailed, TooLong, Declined) as failure:
+            return failure
+        except Failure as failure:
             self._limit.accepted()
-            self._count(_code(failure))
-            self._after_error(batch, failure, temperature)
-        else:
-            self._limit.accepted()
-            self._last_answer = time.monotonic()
-            self._learn(reply.latency_seconds)
-            self._take(batch, reply, temperature)
+            return failure
+        self._limit.accepted()
+        return reply
+
+    def _handle(self, batch: Batch, outcome: Reply | Failure, temperature: float) -> float:
+        """Do what follows from the outcome; returns for how many seconds to back off."""
+        match outcome:
+            case Busy():
+                self._count("busy")
+                self._stop_if_gone(outcome, self._policy.busy_patience)
+                return self._put(batch, self._pause(outcome.retry_after))
+            case TimedOut():
+                self._count("timed_out")
+                self._again_after_timeout(batch, outcome)
+            case NoConnection():
+                self._count("no_connection")
+                self._stop_if_gone(outcome)
+                return self._put(batch, self._pause_without_connection())
+            case Failure():
+                self._count(_code(outcome))
+                self._after_error(batch, outcome, temperature)
+            case Reply():
+                self._last_answer = time.monotonic()
+                self._learn(outcome.latency_seconds)
+                self._take(batch, outcome, temperature)
+        return 0.0
 
     async def _send(self, batch: Batch, temperature: float) -> Reply:
         policy, size = self._policy, len(batch.questions)
@@ -322,7 +338,8 @@ class Asking:
         if retry_after is not None:
             return retry_after + random.uniform(0, 0.1)  # noqa: S311 -- not for secrets
         usual = median(self._recent) if self._recent else 0.5
-        return min(max(usual, 0.05), 5.0) * random.uniform(0.25, 0.75)  # noqa: S311
+        pause = min(max(usual, 0.05), 5.0) * random.uniform(0.25, 0.75)  # noqa: S311
+        return min(pause * self._limit.backing_off, 30.0)
 
     def _pause_without_connection(self) -> float:
         """Seconds to wait for a server that may be starting again: the longer it has been away."""
