@@ -19,7 +19,7 @@ from bsky_assets_tests.rows import firehose_post, table
 DAY = date(2026, 3, 1)
 
 
-def metadata(found: MaterializeResult) -> dict[str, Any]:
+def metadata(found: MaterializeResult[Any]) -> dict[str, Any]:
     return dict(found.metadata or {})
 
 

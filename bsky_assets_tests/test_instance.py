@@ -1,0 +1,79 @@
+"""Dagster as it stands in the repository: where it keeps its storage, and that it loads."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from dagster import AssetMaterialization, DagsterInstance
+
+from bsky_assets.instance import home, open_instance
+from bsky_assets.settings import Settings
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _dagster_home_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", "")
+
+
+@pytest.fixture
+def instance(settings: Settings) -> Iterator[DagsterInstance]:
+    with open_instance(settings) as instance:
+        yield instance
+
+
+def dagster(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """A command of Dagster's own, in the folder of the project, without DAGSTER_HOME."""
+    return subprocess.run(
+        [sys.executable, "-m", "dagster", *arguments],
+        cwd=REPOSITORY,
+        env={name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+
+def leftovers() -> set[Path]:
+    return set(REPOSITORY.glob(".tmp_dagster_home*"))
+
+
+def test_dagster_itself_loads_the_workspace_and_leaves_nothing_behind(settings: Settings) -> None:
+    before = leftovers()
+    done = dagster("definitions", "validate", "-w", "workspace.yaml")
+    assert done.returncode == 0, done.stderr
+    assert "Validation successful for code location bsky_assets" in done.stderr + done.stdout
+    assert (home(settings) / "history").is_dir(), "the storage is not in the data directory"
+    assert leftovers() <= before
+
+
+def test_what_runs_tell_is_stored_in_the_data_directory(
+    instance: DagsterInstance, settings: Settings
+) -> None:
+    instance.report_runless_asset_event(AssetMaterialization("daily_report"))
+    stored = [path for path in settings.data_dir.rglob("*.db") if path.stat().st_size]
+    assert stored
+    assert all(path.is_relative_to(settings.data_dir / "dagster") for path in stored)
+    assert Path(instance.storage_directory()).is_relative_to(settings.data_dir)
+    with open_instance(settings) as again:
+        event = again.get_latest_materialization_event(
+            AssetMaterialization("daily_report").asset_key
+        )
+    assert event
+
+
+def test_dagster_sends_nothing_and_greets_no_one(instance: DagsterInstance) -> None:
+    assert not instance.telemetry_enabled
+    assert not instance.nux_enabled
+
+
+def test_a_failed_step_is_not_run_again_but_a_run_that_died_is(instance: DagsterInstance) -> None:
+    assert instance.run_retries_enabled
+    assert instance.run_monitoring_enabled
+    assert instance.run_retries_max_retries == 2
+    assert not instance.run_retries_retry_on_asset_or_op_failure
