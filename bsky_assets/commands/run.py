@@ -52,6 +52,8 @@ def run(
     Example:
       bsky-assets run --no-ui
     """
+    # Ended by a service manager, it ends the sandbox and the UI as it does when interrupted.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if live:
         _set_defaults(live="true", data_dir=str(Path("data", "live").absolute()))
         _run_day(ui, port)
