@@ -7,6 +7,7 @@ one asset does, which is in `assets`, or what it is checked for, which is in `ch
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pandas as pd
@@ -20,6 +21,7 @@ from dagster import (
     Backoff,
     DataVersion,
     Failure,
+    FreshnessPolicy,
     Jitter,
     MaterializeResult,
     MetadataValue,
@@ -48,6 +50,11 @@ NETWORK_RETRIES = RetryPolicy(
     max_retries=2, delay=30, backoff=Backoff.EXPONENTIAL, jitter=Jitter.FULL
 )
 """For assets that read the network; an error that a person must mend is not tried again."""
+
+DAILY = FreshnessPolicy.time_window(
+    warn_window=timedelta(hours=26), fail_window=timedelta(hours=50)
+)
+"""Once a day, with two hours to spare; a day that was left out is a failure."""
 
 OWNERS = ["team:data-platform"]
 SAMPLE_ROWS = 5
@@ -82,6 +89,7 @@ def row_asset(
         retry_policy=retry_policy,
         automation_condition=automation_condition,
         pool=pool,
+        freshness_policy=DAILY,
         metadata={
             "dagster/column_schema": table_schema(row),
             "one_row_is": _first_line(row.__doc__),

@@ -4,7 +4,7 @@ What belongs here: which numbers stand on it. Their look is in `templates/report
 escaping is on, so that nothing that came from the network is taken for markup.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ from scipy.stats import binomtest
 from bsky_assets.contracts import ALL, FilteredPost, LlmLabel, Quarantined
 from bsky_assets.contracts.lineage import report_version
 from bsky_assets.errors import UserError
-from bsky_assets.reporting import figures
+from bsky_assets.reporting import figures, health
+from bsky_assets.reporting.health import CheckOutcome
+from bsky_assets.settings import get_settings
 from bsky_assets.storage.files import staged
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets.sync_day import now
@@ -31,15 +33,21 @@ class NothingToReport(UserError):
     """The day is not filtered or not labelled."""
 
 
-def write_report(con: duckdb.DuckDBPyConnection, lake: Lake, folder: Path, day: date) -> Path:
-    """Write the report of `day` below `folder`; returns its path.
+def write_report(
+    con: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    folder: Path,
+    day: date,
+    checks: Sequence[CheckOutcome] = (),
+) -> Path:
+    """Write the report of `day` below `folder`, with what its checks came to; returns its path.
 
     Raises:
         NothingToReport: the day is not filtered or not labelled.
         UnusableDataDirectory: the folder cannot be written to.
     """
     target = folder / f"{day.isoformat()}.html"
-    page = _template().render(**_numbers(con, lake, day))
+    page = _template().render(checks=checks, **_numbers(con, lake, day), **_health(con, lake, day))
     with staged(target) as path:
         path.write_text(page, encoding="utf-8")
     return target
@@ -101,7 +109,19 @@ def _numbers(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> dict[str,
         if len(shares)
         else None,
         "quarantine": _quarantine(con, lake, day),
-        "versions": {"filters": filtered.details["filter_version"]},
+        "filter_version": filtered.details["filter_version"],
+        "models": list(health.model_health(labels)),
+    }
+
+
+def _health(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> dict[str, Any]:
+    day_before, changes = health.schema_changes(lake, day)
+    return {
+        "firehose": health.firehose_health(lake, day, get_settings().timezone),
+        "feeds": health.feeds_health(lake, day),
+        "unknown_fields": health.fields_nobody_knows(con, lake, day),
+        "day_before": day_before,
+        "changes": changes,
     }
 
 

@@ -1,0 +1,40 @@
+"""The checks of all assets on one day, asked again: what stands now, whenever they were made."""
+
+from collections.abc import Iterator
+from datetime import date
+
+from dagster import AssetCheckResult
+from duckdb import DuckDBPyConnection
+
+from bsky_assets.checks import (
+    consolidated_posts,
+    filtered_posts,
+    llm_labels,
+    raw_feed_posts,
+    raw_firehose_posts,
+)
+from bsky_assets.contracts import (
+    ConsolidatedPost,
+    FilteredPost,
+    LlmLabel,
+    RawFeedPost,
+    RawFirehosePost,
+)
+from bsky_assets.settings import Settings
+from bsky_assets.storage.lake import Lake
+
+
+def evaluate_day(
+    con: DuckDBPyConnection, lake: Lake, settings: Settings, day: date
+) -> Iterator[AssetCheckResult]:
+    """The outcomes for every partition of `day`, in the order of the lineage."""
+    if firehose := lake.current(RawFirehosePost, day):
+        yield from raw_firehose_posts.evaluate(con, lake, firehose, settings)
+    if feeds := lake.current(RawFeedPost, day):
+        yield from raw_feed_posts.evaluate(con, lake, feeds, settings)
+    if consolidated := lake.current(ConsolidatedPost, day):
+        yield from consolidated_posts.evaluate(con, lake, day, consolidated)
+    if filtered := lake.current(FilteredPost, day):
+        yield from filtered_posts.evaluate(lake, filtered)
+    if labels := lake.current(LlmLabel, day):
+        yield from llm_labels.evaluate(con, lake, settings, labels)
