@@ -19,7 +19,7 @@ from bsky_assets.commands.labels import app
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.corrected import Stratum, allocate, corrected_share
 from bsky_assets.labelling.gold import IDEOLOGY, OTHER, POLITICS, UnusableGold, read_gold
-from bsky_assets.labelling.metrics import accuracies, kappas, macro_f1s, score
+from bsky_assets.labelling.metrics import accuracies, kappas, macro_f1s, score, weighted_f1s
 from bsky_assets.labelling.sampling import COLUMNS, guarded, unguarded
 from bsky_assets.settings import get_settings
 from bsky_assets_tests.labelling_fixtures import Lab, filtered_post
@@ -43,6 +43,9 @@ def test_the_resampled_metrics_are_scikit_learns(pairs: list[tuple[str, str]]) -
     assert accuracies(confusion)[0] == pytest.approx(accuracy_score(gold, predicted))
     assert macro_f1s(confusion)[0] == pytest.approx(
         f1_score(gold, predicted, average="macro", zero_division=0)
+    )
+    assert weighted_f1s(confusion)[0] == pytest.approx(
+        f1_score(gold, predicted, average="weighted", zero_division=0)
     )
     if len({*gold, *predicted}) > 1:
         assert kappas(confusion)[0] == pytest.approx(cohen_kappa_score(gold, predicted))

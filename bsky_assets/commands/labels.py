@@ -225,6 +225,7 @@ def _show_scores(scores: Scores) -> None:
     for name, estimate in (
         ("accuracy", scores.accuracy),
         ("macro-F1", scores.macro_f1),
+        ("weighted F1", scores.weighted_f1),
         ("Cohen's kappa", scores.kappa),
     ):
         interval = f"{estimate.low:.3f} to {estimate.high:.3f}"

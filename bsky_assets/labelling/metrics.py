@@ -58,6 +58,8 @@ class Scores:
     accuracy: Estimate
     macro_f1: Estimate
     """The mean of F1 over the classes that either rating has."""
+    weighted_f1: Estimate
+    """The mean of F1 over the classes, each by its posts in the gold labels."""
     kappa: Estimate
     """Cohen's kappa, not weighted."""
     per_class: tuple[ClassScore, ...]
@@ -93,6 +95,7 @@ def score(
         posts=len(gold),
         accuracy=_rate(int(np.trace(counts)), len(gold)),
         macro_f1=_estimate(float(np.mean(f1)), macro_f1s(samples)),
+        weighted_f1=_estimate(float(np.average(f1, weights=support)), weighted_f1s(samples)),
         kappa=_estimate(_kappa(gold, predicted, classes), kappas(samples)),
         per_class=tuple(
             ClassScore(label, float(p), float(r), float(f), int(n))
@@ -114,11 +117,24 @@ def accuracies(confusions: Counts) -> Counts:
 
 def macro_f1s(confusions: Counts) -> Counts:
     """The macro-F1 of each confusion matrix in a stack, over the classes that occur in it."""
+    f1, occurs = _f1s(confusions)
+    return np.asarray(f1.sum(axis=1) / occurs.sum(axis=1))
+
+
+def weighted_f1s(confusions: Counts) -> Counts:
+    """The F1 of each confusion matrix in a stack, its classes weighted by their gold labels."""
+    f1, _ = _f1s(confusions)
+    return np.asarray((f1 * confusions.sum(axis=2)).sum(axis=1) / confusions.sum(axis=(1, 2)))
+
+
+def _f1s(confusions: Counts) -> tuple[Counts, Counts]:
+    """F1 of each class, and whether the class occurs at all."""
     hits = np.diagonal(confusions, axis1=1, axis2=2)
     uses = confusions.sum(axis=1) + confusions.sum(axis=2)
     occurs = uses > 0
-    f1 = np.divide(2 * hits, uses, out=np.zeros_like(uses), where=occurs)
-    return np.asarray(f1.sum(axis=1) / occurs.sum(axis=1))
+    f1: Counts = np.zeros_like(uses)
+    np.divide(2 * hits, uses, out=f1, where=occurs)
+    return f1, occurs.astype(float)
 
 
 def kappas(confusions: Counts) -> Counts:
