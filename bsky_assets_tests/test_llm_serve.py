@@ -167,7 +167,7 @@ def test_the_command_serves_until_it_is_ended_and_leaves_no_process(gguf: Path) 
         socket.create_connection(("127.0.0.1", port), 5).close()
 
 
-def test_a_server_whose_starter_was_killed_ends_by_itself(gguf: Path) -> None:
+def test_a_server_whose_starter_was_killed_ends_by_itself(gguf: Path, tmp_path: Path) -> None:
     command = (
         "import sys, time; from pathlib import Path;"
         "from bsky_assets.labelling.local_server import prepare, serving;"
@@ -175,7 +175,10 @@ def test_a_server_whose_starter_was_killed_ends_by_itself(gguf: Path) -> None:
         "print(served.__enter__().pid, flush=True); time.sleep(60)"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", command, str(gguf)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", command, str(gguf)],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     pid = int(process.stdout.readline())
