@@ -96,7 +96,7 @@ setup(
     package_data={
         "bsky_assets": ["py.typed"],
         "bsky_assets.filters": ["*.toml", "lexicon/*", "models/NOTICE"],
-        "bsky_assets.labelling": ["prompts/*.md"],
+        "bsky_assets.labelling": ["prompts/*"],
         "bsky_assets.reporting": ["templates/*.html"],
         "bsky_assets.sandbox": ["texts/*.toml"],
     },
