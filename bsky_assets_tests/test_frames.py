@@ -295,7 +295,7 @@ def test_nothing_in_a_record_can_cost_the_post(odd: dict[str, Any], text: str) -
         ({"$type": wire.POST, "text": "when", "createdAt": 1}, "bad_field"),
         ({"$type": "app.bsky.feed.like", "text": "", "createdAt": wire.TIME}, "wrong_type"),
         ({"text": "untyped", "createdAt": wire.TIME}, "wrong_type"),
-        (["not", "a", "map"], "undecodable_record"),
+        (["not", "a", "map"], "undecodable"),
     ],
 )
 def test_what_is_not_a_post_is_quarantined(record: Any, reason: str) -> None:
@@ -386,9 +386,9 @@ def test_an_operation_without_its_block_or_path_is_quarantined() -> None:
         ({"blocks": None}, "no_blocks"),
         ({"blocks": b"\x05abc"}, "bad_car"),
         ({"blocks": b"\xff" * 20}, "bad_car"),
-        ({"repo": "alice.test"}, "bad_did"),
+        ({"repo": "alice.test"}, "bad_commit"),
         ({"repo": 5}, "undecodable"),
-        ({"rev": 5}, "bad_rev"),
+        ({"rev": 5}, "bad_commit"),
         ({"ops": 5}, "undecodable"),
         ({"seq": "7"}, "bad_seq"),
         ({"seq": -7}, "bad_seq"),

@@ -209,11 +209,14 @@ def read(*messages: bytes) -> tuple[JetstreamReader, Any, Any]:
         (b"\x28\xb5\x2f\xfd garbage", "undecodable"),
         (v1(1, record={"$type": wire.POST, "text": 5}), "bad_field"),
         (v1(1, cid=None), "bad_cid"),
-        (v1(1, rev=7), "bad_rev"),
+        (v1(1, rev=7), "bad_commit"),
         (orjson.dumps({"did": "x", "time_us": 5, "kind": "novelty"}), "unknown_event"),
         (orjson.dumps({"did": "x", "time_us": "5", "kind": "commit"}), "bad_seq"),
         (orjson.dumps({"did": "x", "time_us": 2**63 - 1, "kind": "commit"}), "bad_seq"),
-        (v2("commit", did=5, seq=7, time=wire.TIME, collection=wire.POST, rkey="a"), "bad_did"),
+        (
+            v2("commit", did=5, seq=7, time="", collection=wire.POST, rkey="a", operation="delete"),
+            "bad_did",
+        ),
     ],
 )
 def test_an_odd_message_is_quarantined_and_the_stream_goes_on(odd: bytes, reason: str) -> None:

@@ -15,8 +15,9 @@ from libipld import decode_dag_cbor, decode_dag_cbor_multi
 from bsky_assets.bluesky.cars import find_block
 from bsky_assets.bluesky.frames import FrameReader
 from bsky_assets.bluesky.reader import NUMBER_BITS, PROBLEMS
-from bsky_assets.bluesky.records import Unreadable
+from bsky_assets.bluesky.records import POST, Unreadable
 from bsky_assets.bluesky.repositories import (
+    POST_PATHS,
     WANTED_PATHS,
     checked_did,
     take_account,
@@ -67,16 +68,28 @@ class FirehoseReader(FrameReader):
 
     def _read_commit(self, body: dict[str, Any], seq: int, frame: bytes, received: int) -> None:
         did, rev, time = body["repo"], body["rev"], body.get("time")
+        posts = self.rows.posts
         for op in body["ops"]:
             try:
                 path = op["path"]
-                if path.startswith(WANTED_PATHS):
-                    if op["action"] == "delete":
-                        take_deletion(self.rows, did, path, seq, received)
-                    else:
-                        cid = op["cid"]
-                        record = decode_dag_cbor(find_block(body["blocks"], cid))
-                        take_record(self.rows, did, path, cid, record, rev, seq, time, received)
+                if not path.startswith(WANTED_PATHS):
+                    continue
+                if op["action"] == "delete":
+                    take_deletion(self.rows, did, path, seq, received)
+                    continue
+                cid = op["cid"]
+                record = decode_dag_cbor(find_block(body["blocks"], cid))
+                if (  # a post in good order, as most are
+                    path.startswith(POST_PATHS)
+                    and type(rev) is str
+                    and did.startswith("did:")
+                    and record.get("$type") == POST
+                    and type(record.get("text")) is str
+                    and type(record.get("createdAt")) is str
+                ):
+                    posts.append((did, path, cid, rev, seq, time, received, record))
+                else:  # a profile, or this says what is wrong
+                    take_record(self.rows, did, path, cid, record, rev, seq, time, received)
             except PROBLEMS as error:
                 self.quarantine(error, frame, seq, received)
         if body.get("tooBig"):

@@ -75,19 +75,11 @@ def check_post(record: JsonObject) -> None:
     Raises:
         Unreadable: it is not.
     """
-    try:
-        if (
-            record["$type"] == POST
-            and type(record["text"]) is str
-            and type(record["createdAt"]) is str
-        ):
-            return
-    except KeyError:
-        pass
     if record.get("$type") != POST:
         raise Unreadable("wrong_type", f"the record's $type is not {POST}")
-    field = "createdAt" if type(record.get("text")) is str else "text"
-    raise Unreadable("bad_field", f"the record's {field} is missing or not a string")
+    for field in ("text", "createdAt"):
+        if type(record.get(field)) is not str:
+            raise Unreadable("bad_field", f"the record's {field} is missing or not a string")
 
 
 def post_values(record: JsonObject) -> tuple[Any, ...]:

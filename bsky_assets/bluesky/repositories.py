@@ -13,6 +13,7 @@ from bsky_assets.bluesky.rows import Rows, instant
 
 PROFILE = "app.bsky.actor.profile"
 WANTED_COLLECTIONS = (POST, PROFILE)
+POST_PATHS = f"{POST}/"
 WANTED_PATHS = tuple(f"{collection}/" for collection in WANTED_COLLECTIONS)
 """How the paths of records begin that we want."""
 
@@ -21,8 +22,6 @@ ACCOUNT_STATUSES = frozenset(
 )
 UNEXPLAINED_STATUS = "deactivated"
 """Taken for an account that is not active and for which the host gives no reason we know."""
-
-_POSTS = f"{POST}/"
 
 
 def take_record(
@@ -43,11 +42,9 @@ def take_record(
     """
     if type(record) is not dict:
         raise Unreadable("undecodable_record", "the record is not a map")
-    if type(rev) is not str:
-        raise Unreadable("bad_rev", "the commit's rev is not a string")
-    if not did.startswith("did:"):
-        raise Unreadable("bad_did", "the commit's repo is not a DID")
-    if path.startswith(_POSTS):
+    if type(rev) is not str or not did.startswith("did:"):
+        raise Unreadable("bad_commit", "the commit's rev is not a string, or its repo no DID")
+    if path.startswith(POST_PATHS):
         check_post(record)
         rows.posts.append((did, path, cid, rev, seq, time, received, record))
     else:
@@ -60,7 +57,7 @@ def take_deletion(rows: Rows, did: Any, path: str, seq: int, received: int) -> N
     Raises:
         Unreadable: the account is not a DID.
     """
-    if path.startswith(_POSTS):
+    if path.startswith(POST_PATHS):
         rows.add_deletion("post", checked_did(did), path, "deleted", seq, received)
 
 
