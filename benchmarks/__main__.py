@@ -10,9 +10,8 @@ from pathlib import Path
 
 BENCHMARKS = (
     "wire_decode",
-    "wire_socket",
     "filters_chain",
-    "labelling_simulated",
+    "labelling_endpoint",
     "labelling_ledger",
     "migrate_legacy_sqlite",
 )
