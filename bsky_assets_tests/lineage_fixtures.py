@@ -45,7 +45,7 @@ def _value(kind: pa.DataType, name: str, number: int) -> Any:
         return [_value(kind.value_type, name, number)]
     if pa.types.is_boolean(kind):
         return False
-    if pa.types.is_integer(kind):
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return number
     if pa.types.is_timestamp(kind):
         return NOON + timedelta(minutes=number)
@@ -80,7 +80,7 @@ def other(value: Any, number: int = 0) -> Any:
         return [other(item, number) for item in value]
     if isinstance(value, bool):
         return not value
-    if isinstance(value, int):
+    if isinstance(value, int | float):
         return value + 1
     if isinstance(value, datetime):
         return value + timedelta(hours=1)

@@ -18,6 +18,7 @@ from bsky_assets.consolidation.consolidate import consolidate_day
 from bsky_assets.contracts import (
     ALL,
     ConsolidatedPost,
+    DisputedPost,
     FilteredPost,
     LlmLabel,
     RawFeedPost,
@@ -26,10 +27,14 @@ from bsky_assets.contracts import (
     RawPostDeletion,
     Row,
     columns,
+    contract_version,
 )
 from bsky_assets.filters.chain import filter_day
 from bsky_assets.filters.judge import Judge
 from bsky_assets.filters.judge import sources as judge_sources
+from bsky_assets.labelling.agreement import compare
+from bsky_assets.labelling.prompt import PROMPTS
+from bsky_assets.reporting.lineage_picture import lineage_svg
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets.sync_day import bounds
@@ -104,6 +109,13 @@ def test_sources_of_values_are_columns_that_hold_values(row: type[Row]) -> None:
         for source in made_from:
             asset, _, path = source.partition(".")
             assert path in leaves(BY_ASSET[asset]), source
+
+
+def test_the_picture_in_the_docs_is_current() -> None:
+    picture = Path(__file__).parent.parent / "docs" / "images" / "columns.svg"
+    assert picture.read_text() == lineage_svg(), (
+        f"run: python -m bsky_assets.reporting.lineage_picture > docs/images/{picture.name}"
+    )
 
 
 # --- consolidated posts
@@ -519,3 +531,76 @@ def test_what_is_new_each_time_is_said_to_be_made_from_no_column(
     row: type[Row], names: set[str]
 ) -> None:
     assert {name for name in names if sources(row)[name]} == set()
+
+
+def test_labels_by_an_earlier_prompt_outlive_a_changed_contract(tmp_path: Path) -> None:
+    for file in PROMPTS.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    with served(FakeEndpoint().app()) as url:
+        lab = Lab(tmp_path / "data", f"{url}/v1", {"llm_models": ("fake",)})
+        lab.filtered([filtered_post(1, "Left it is")])
+        pointer = lab.label().path.with_name("current.json")
+        pointer.write_text(pointer.read_text().replace(contract_version(LlmLabel), "earlier"))
+        (tmp_path / "task.md").write_text("Another task.")
+        lab.options["llm_prompt"] = tmp_path
+        lab.label()
+    assert sorted(row["is_label_of_record"] for row in lab.rows()) == [False, True]
+
+
+# --- posts on which models disagree
+
+
+def labels_of_models() -> Input:
+    """A post on which two models disagree, and one that they did before, by another prompt."""
+
+    def label(uri: str, model: str, side: str | None, **fields: Any) -> dict[str, Any]:
+        given = {"uri": uri, "model": model, "political_ideology": side, "is_sociopolitical": True}
+        given |= {"was_successfully_labeled": True, "is_label_of_record": model == "a"}
+        versions = {"prompt_version": "now", "schema_version": "now", "label_timestamp": NOON}
+        return filled(LlmLabel, 1, **{**given, **versions, **fields})
+
+    return {
+        (LlmLabel, DAY): [
+            label("1", "a", "left"),
+            label("1", "b", "right"),
+            label("2", "a", "left"),
+            label("2", "b", "left", label_timestamp=NOON + timedelta(hours=1)),
+            label("2", "b", "right", label_timestamp=NOON),
+            label("3", "a", "left"),
+            label("3", "b", "right", prompt_version="before"),
+            label("4", "a", "left"),
+            label("4", "b", "right", schema_version="before"),
+            label("5", "a", "left"),
+            label("5", "b", "right", was_successfully_labeled=False),
+            label("6", "a", "left"),
+            label("6", "a", "right", is_label_of_record=False),
+        ]
+    }
+
+
+DISPUTE_CHANGES: dict[str, list[Change]] = {
+    "llm_labels.uri": [other, lambda value, number: "one and the same"],
+    "llm_labels.model": [lambda value, number: {"a": "z"}.get(value, value), lambda *_: "a"],
+    "llm_labels.political_ideology": [lambda value, number: {"left": "moderate"}.get(value, value)],
+    "llm_labels.prompt_version": [lambda *_: "now"],
+    "llm_labels.schema_version": [lambda *_: "now"],
+    "llm_labels.label_timestamp": [backwards],
+}
+
+
+def test_disputed_posts_change_with_what_they_say_they_are_made_from(
+    con: duckdb.DuckDBPyConnection, lake: Lake
+) -> None:
+    def disputed(given: Input) -> list[tuple[Any, ...]]:
+        store(lake, given)
+        found = compare(con, lake, [DAY]).disputed
+        return sorted(tuple(row.values()) for row in found.to_pylist())
+
+    before = disputed(labels_of_models())
+    assert before == [("1", ["a", "b"], ["left", "right"])]
+    for path in leaves(LlmLabel):
+        column = f"llm_labels.{path}"
+        changes = DISPUTE_CHANGES.get(column, [other])
+        found = [disputed(with_change(labels_of_models(), column, change)) for change in changes]
+        is_read = column in DisputedPost.rows_from or bool(declared(DisputedPost, column))
+        assert any(after != before for after in found) is is_read, column
