@@ -10,7 +10,6 @@ from bsky_assets.contracts import (
     LlmLabel,
     Quarantined,
     arrow_schema,
-    contract_version,
 )
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.asking import Policy
@@ -138,8 +137,7 @@ def _add_rows(con: duckdb.DuckDBPyConnection, *, of_record: bool) -> None:
 
 def _keep_earlier_rows(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> None:
     """Labels of the same posts by other prompts and models stay, beside the present ones."""
-    earlier = lake.current(LlmLabel, day)
-    if earlier is None or earlier.contract != contract_version(LlmLabel):
+    if lake.current(LlmLabel, day) is None:
         return
     lake.relation(con, LlmLabel, [day]).create_view("labelling_earlier", replace=True)
     same = " AND ".join(f"new.{name} IS NOT DISTINCT FROM earlier.{name}" for name in _IDENTITY)
