@@ -63,8 +63,8 @@ def filtered_posts(
         metadata={
             "passed": partition.details["passed"],
             "stopped": counts_table("filter", {step["filter"]: step["stopped"] for step in funnel}),
-            "languages": counts_table("language", partition.details["languages"]),
             "funnel": MetadataValue.md(inline_png(funnel_figure(partition), "Filter funnel")),
+            "languages": counts_table("language", partition.details["languages"]),
         },
         checks=checks.evaluate(data.lake, partition),
     )
