@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from bsky_assets.bluesky.accounting import OUTDATED_CURSOR, UNREADABLE, Account, Events
 from bsky_assets.bluesky.firehose import FirehoseReader
 from bsky_assets.contracts import RawModerationLabel
-from bsky_assets.storage.compaction import compact_firehose_day, compact_labels_day
+from bsky_assets.storage.compaction import compact_firehose_day, compact_labels_day, vacuum_segments
 from bsky_assets.storage.files import UnusableDataDirectory
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets.storage.segments import COLUMN_OF, FIREHOSE, LABELS, Footer, Segments, StreamInUse
@@ -365,3 +365,37 @@ def test_times_are_instants_in_utc(tmp_path: Path) -> None:
     (post,) = rows(posts)
     assert post["received_at"] == NOON
     assert post["commit_time"] == datetime(2026, 3, 8, 18, tzinfo=UTC)
+
+
+def test_only_segments_that_every_partition_has_taken_in_are_removed(tmp_path: Path) -> None:
+    landing, lake = Landing(tmp_path), Lake(tmp_path / "lake")
+    tomorrow = DAY + timedelta(days=1)
+    for seq in (1, 2):
+        landing.land(wire.create(seq, f"3{seq}"))
+    landing.land(wire.create(3, "33"), day=tomorrow)
+    at_once = timedelta(seconds=-5)
+    assert vacuum_segments(lake, landing.segments, at_once) == 0
+    before, _ = compact(tmp_path)
+    compact(tmp_path, tomorrow)
+    assert vacuum_segments(lake, landing.segments, at_once) == 0  # the labels are to be had yet
+    with duckdb.connect() as con:
+        for day in (DAY, tomorrow):
+            labels = Segments(tmp_path / "segments", LABELS)
+            compact_labels_day(con, lake, labels, landing.segments, day)
+    assert vacuum_segments(lake, landing.segments) == 0  # too early
+    assert vacuum_segments(lake, landing.segments, at_once) > 0
+    assert landing.segments.of_day(DAY) == []
+    assert len(landing.segments.of_day(tomorrow)) == 1
+    assert compact(tmp_path)[0] == before
+    assert landing.land(wire.create(4, "34"), day=tomorrow).gaps == []
+
+
+def test_numbers_may_be_skipped_where_events_are_passed_over() -> None:
+    account = Account(FIREHOSE, HOST, None, without_holes=True)
+    account.add(Events([1, 2], [wire.TIME] * 2, Counter()), NOON)
+    account.is_passing_over(True)
+    account.add(Events([5, 9], [wire.TIME] * 2, Counter()), NOON)
+    account.is_passing_over(False)
+    account.add(Events([10, 12], [wire.TIME] * 2, Counter()), NOON)
+    gaps = account.close((NOON, NOON)).gaps
+    assert [(gap.after, gap.before) for gap in gaps] == [(10, 12)]

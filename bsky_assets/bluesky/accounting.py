@@ -61,6 +61,7 @@ class Account:
             without_holes: whether the host's numbers rise by one.
         """
         self._stream, self._host, self._without_holes = stream, host, without_holes
+        self._may_have_holes = not without_holes
         self._cursors = dict(last.cursors) if last else {}
         self.cursor: int | None = self._cursors.get(host)
         """The last event; a connection goes on after it."""
@@ -112,6 +113,10 @@ class Account:
         read = [made for time in self._times if (made := instant(time))]
         return median_low(read) if read else self._last_place
 
+    def is_passing_over(self, is_so: bool) -> None:
+        """Say whether the next events are passed over: of those, numbers may be skipped."""
+        self._may_have_holes = is_so or not self._without_holes
+
     def start_anew(self, reason: str) -> None:
         """Forget the cursor, which the host does not know: what comes next follows a gap."""
         self._gap_reason, self._gap_after, self.cursor = reason, self.cursor, None
@@ -128,7 +133,7 @@ class Account:
     def _add_chunk(self, seqs: Numbers, times: list[Any], received: datetime) -> None:
         self._recent.append((seqs, times))
         steps = np.diff(seqs)
-        breaks = steps != 1 if self._without_holes else steps <= 0
+        breaks = steps <= 0 if self._may_have_holes else steps != 1
         breaks |= (seqs[1:] < 0) | (seqs[:-1] < 0)
         starts = [0, *(np.flatnonzero(breaks) + 1).tolist()]
         for start, end in zip(starts, [*starts[1:], len(seqs)], strict=True):
@@ -170,10 +175,10 @@ class Account:
             return self._gap_reason
         if seq <= self.cursor:
             return "sequence went back"
-        if self._without_holes:
-            is_next = seq - self.cursor - 1 <= self._unread
-            return None if is_next else self._gap_reason or "sequence jumped"
-        return self._gap_reason
+        if self._may_have_holes:
+            return None if self._without_holes else self._gap_reason
+        is_next = seq - self.cursor - 1 <= self._unread
+        return None if is_next else self._gap_reason or "sequence jumped"
 
     def _advance(self, seq: int, clock: datetime | None, events: int, received: datetime) -> None:
         self.clock = clock or self.clock

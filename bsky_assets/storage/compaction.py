@@ -7,18 +7,24 @@
 
 Both add what could not be read to the quarantine, and both can be run at any time and again:
 a partition says in its details up to which segment it was merged, and where nothing has landed
-since it stays as it is. `details["completeness"]` is a `Completeness`.
+since it stays as it is. `details["completeness"]` is a `Completeness`. `vacuum_segments` removes
+what all have taken in.
 What does not belong here: deciding when.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from bsky_assets.contracts import (
     Quarantined,
@@ -34,9 +40,23 @@ from bsky_assets.storage import quarantine, upcasts
 from bsky_assets.storage.completeness import Completeness
 from bsky_assets.storage.lake import Lake, Partition, select_rows
 from bsky_assets.storage.locks import exclusive
-from bsky_assets.storage.segments import COLUMN_OF, Footer, Segment, Segments
+from bsky_assets.storage.segments import (
+    COLUMN_OF,
+    FIREHOSE,
+    LABELS,
+    Footer,
+    Segment,
+    Segments,
+)
 
 MERGED = "merged_through"
+CHUNK_ROWS = 50_000
+SEGMENT_GRACE = timedelta(days=7)
+_TAKERS: Mapping[str, tuple[type[Row], ...]] = {
+    FIREHOSE: (RawFirehosePost, RawPostDeletion, RawModerationLabel),
+    LABELS: (RawModerationLabel,),
+}
+"""The contracts whose partitions are made from each stream."""
 COMPLETENESS = "completeness"
 
 
@@ -104,9 +124,10 @@ def compact_firehose_day(
     Raises:
         UnusableDataDirectory: the folder cannot be written to.
     """
+    footers = cache(Segment.footer)
     return (
-        _merge(con, lake, RawFirehosePost, day, [segments], _POSTS_ONCE),
-        _merge(con, lake, RawPostDeletion, day, [segments], _DELETIONS_ONCE),
+        _merge(con, lake, RawFirehosePost, day, [segments], footers, _POSTS_ONCE),
+        _merge(con, lake, RawPostDeletion, day, [segments], footers, _DELETIONS_ONCE),
     )
 
 
@@ -123,7 +144,44 @@ def compact_labels_day(
     Raises:
         UnusableDataDirectory: the folder cannot be written to.
     """
-    return _merge(con, lake, RawModerationLabel, day, [labels, firehose], _LABELS_ONCE, queried)
+    return _merge(
+        con,
+        lake,
+        RawModerationLabel,
+        day,
+        [labels, firehose],
+        Segment.footer,
+        _LABELS_ONCE,
+        queried,
+    )
+
+
+def vacuum_segments(lake: Lake, segments: Segments, grace: timedelta = SEGMENT_GRACE) -> int:
+    """Remove segments that every partition has taken in, `grace` ago or longer.
+
+    The last one stays in any case: it is where the stream goes on from.
+
+    Returns:
+        The bytes freed.
+    """
+    oldest = (datetime.now(UTC) - grace).timestamp()
+    last, freed = segments.last(), 0
+    for day in segments.days():
+        through = min(
+            _merged_through(lake, row, day, segments.stream) for row in _TAKERS[segments.stream]
+        )
+        for segment in segments.of_day(day):
+            status = segment.path.stat()
+            if segment.number <= through and segment != last and status.st_mtime < oldest:
+                segment.path.unlink()
+                freed += status.st_size
+    return freed
+
+
+def _merged_through(lake: Lake, row: type[Row], day: date, stream: str) -> int:
+    partition = lake.current(row, day)
+    merged = partition.details.get(MERGED, {}) if partition else {}
+    return int(merged.get(stream, 0))
 
 
 @dataclass(frozen=True)
@@ -133,10 +191,11 @@ class _Fresh:
     stream: str
     segments: list[tuple[Segment, Footer]]
 
-    def with_rows(self, row: type[Row]) -> list[Path]:
-        """The files that hold rows of `row`."""
-        column = COLUMN_OF[row]
-        return [segment.path for segment, footer in self.segments if footer.rows.get(column)]
+    def tables(self, row: type[Row]) -> Iterator[pa.Table]:
+        """The rows of `row`, segment by segment."""
+        for segment, footer in self.segments:
+            if footer.rows.get(COLUMN_OF[row]):
+                yield segment.read(row, footer)
 
 
 def _merge(
@@ -145,6 +204,7 @@ def _merge(
     row: type[Row],
     day: date,
     streams: Sequence[Segments],
+    footers: Callable[[Segment], Footer],
     once: str,
     added: pa.Table | None = None,
 ) -> Partition:
@@ -155,29 +215,27 @@ def _merge(
     with exclusive(lake.root / row.asset):
         before = lake.current(row, day)
         merged = dict(before.details.get(MERGED, {})) if before else {}
-        fresh = [_fresh(stream, day, merged.get(stream.stream, 0)) for stream in streams]
+        fresh = [
+            _Fresh(stream.stream, [(found, footers(found)) for found in stream.of_day(day, after)])
+            for stream in streams
+            for after in (merged.get(stream.stream, 0),)
+        ]
         is_new = added is not None or any(found.segments for found in fresh)
         if before and _is_current(before, row) and not is_new:
             return before
-        paths = [path for found in fresh for path in found.with_rows(Quarantined)]
-        _quarantine(con, lake, row, day, paths)
-        paths = [path for found in fresh for path in found.with_rows(row)]
-        _view_arrived(con, row, day, before, paths, added)
-        try:
-            return lake.write_query(con, row, day, once, _details(before, fresh))
-        finally:
-            con.execute(f"DROP VIEW {_ARRIVED}")
-            con.unregister(_ADDED)
+        _quarantine(con, lake, row, day, fresh)
+        with _gathered(lake.root / row.asset, row, fresh) as files:
+            _view_arrived(con, row, day, before, files, added)
+            try:
+                return lake.write_query(con, row, day, once, _details(before, fresh))
+            finally:
+                con.execute(f"DROP VIEW {_ARRIVED}")
+                con.unregister(_ADDED)
 
 
 def _is_current(partition: Partition, row: type[Row]) -> bool:
     made_as = (partition.contract, partition.lineage)
     return made_as == (contract_version(row), lineage_version(row))
-
-
-def _fresh(stream: Segments, day: date, after: int) -> _Fresh:
-    found = stream.of_day(day, after)
-    return _Fresh(stream.stream, [(segment, segment.footer()) for segment in found])
 
 
 def _details(before: Partition | None, fresh: Sequence[_Fresh]) -> dict[str, Any]:
@@ -193,13 +251,46 @@ def _details(before: Partition | None, fresh: Sequence[_Fresh]) -> dict[str, Any
 
 
 def _quarantine(
-    con: duckdb.DuckDBPyConnection, lake: Lake, row: type[Row], day: date, paths: Sequence[Path]
+    con: duckdb.DuckDBPyConnection, lake: Lake, row: type[Row], day: date, fresh: Sequence[_Fresh]
 ) -> None:
-    if paths:
-        rows = con.sql(
-            f"SELECT * FROM ({_select(Quarantined, day, paths)}) WHERE source = '{row.asset}'"
-        )
-        quarantine.add(con, lake, row.asset, day, rows.to_arrow_table())
+    """Add what could not be read on the way into this asset, and not into another."""
+    schema = arrow_schema(Quarantined)
+    tables = [table.cast(schema) for found in fresh for table in found.tables(Quarantined)]
+    if tables:
+        rows = pa.concat_tables(tables)
+        quarantine.add(con, lake, row.asset, day, rows.filter(pc.equal(rows["source"], row.asset)))
+
+
+@contextmanager
+def _gathered(folder: Path, row: type[Row], fresh: Sequence[_Fresh]) -> Iterator[list[Path]]:
+    """The rows of many small segments in few files, one for each contract they were written under.
+
+    DuckDB is slow, and remembers much, where files are small and have many columns.
+    """
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(TemporaryDirectory(prefix=".gathered-", dir=folder)))
+        writers: dict[pa.Schema, pq.ParquetWriter] = {}
+        for table in _chunks(table for found in fresh for table in found.tables(row)):
+            if table.schema not in writers:
+                path = scratch / f"{len(writers)}.parquet"
+                writers[table.schema] = pq.ParquetWriter(path, table.schema)
+            writers[table.schema].write_table(table)
+        for writer in writers.values():
+            writer.close()
+        yield sorted(scratch.iterdir())
+
+
+def _chunks(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in fewer, larger tables, each of one schema."""
+    waiting: list[pa.Table] = []
+    for table in tables:
+        count = sum(held.num_rows for held in waiting)
+        if waiting and (count >= CHUNK_ROWS or waiting[0].schema != table.schema):
+            yield pa.concat_tables(waiting)
+            waiting = []
+        waiting.append(table)
+    if waiting:
+        yield pa.concat_tables(waiting)
 
 
 def _view_arrived(
@@ -207,18 +298,13 @@ def _view_arrived(
     row: type[Row],
     day: date,
     before: Partition | None,
-    paths: Sequence[Path],
+    gathered: Sequence[Path],
     added: pa.Table | None,
 ) -> None:
     parts = [select_rows(row, [before] if before else [])]
-    if paths:
-        parts.append(_select(row, day, paths))
+    if gathered:
+        stored = [upcasts.Stored(day, path, is_current=False) for path in gathered]
+        parts.append(upcasts.select(row, stored))
     con.register(_ADDED, added if added is not None else arrow_schema(row).empty_table())
     parts.append(f"SELECT * FROM {_ADDED}")
     con.execute(f"CREATE OR REPLACE TEMP VIEW {_ARRIVED} AS {' UNION ALL '.join(parts)}")
-
-
-def _select(row: type[Row], day: date, paths: Sequence[Path]) -> str:
-    """The rows of `row` in segments, which may be of earlier contracts."""
-    stored = [upcasts.Stored(day, path, is_current=False) for path in paths]
-    return upcasts.select(row, stored, within=COLUMN_OF[row])

@@ -158,7 +158,7 @@ class Segment:
     """One committed segment."""
 
     number: int
-    path: Path = field(compare=False)
+    path: Path
 
     @property
     def day(self) -> date:
@@ -168,6 +168,13 @@ class Segment:
     def footer(self) -> Footer:
         """What it says of itself."""
         return Footer.from_json(pq.read_metadata(self.path).metadata[FOOTER_KEY])
+
+    def read(self, row: type[Row], footer: Footer) -> pa.Table:
+        """Its rows of `row`, with the columns of the contract that it was written under."""
+        column = COLUMN_OF[row]
+        filled = [name for name, count in footer.rows.items() if count]
+        group = pq.ParquetFile(self.path).read_row_group(filled.index(column), columns=[column])
+        return pa.Table.from_struct_array(group[column].combine_chunks())
 
 
 class Segments:
@@ -275,11 +282,12 @@ class SegmentWriter:
 
 
 def _write(path: Path, tables: Mapping[type[Row], pa.Table], footer: Footer) -> None:
+    """Each contract's rows are a row group of their own, in the order of the footer's counts."""
     with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
         writer.add_key_value_metadata({FOOTER_KEY: footer.to_json()})
         for row, table in tables.items():
             if table.num_rows:
-                writer.write_table(_widened(row, table))
+                writer.write_table(_widened(row, table), row_group_size=table.num_rows)
 
 
 def _widened(row: type[Row], table: pa.Table) -> pa.Table:

@@ -1,0 +1,109 @@
+"""A relay that sends frames as fast as they are taken, in a process of its own.
+
+It writes ready-made WebSocket frames to the socket, so that what is measured is the client.
+Usage: python -m benchmarks.wire_server EVENTS [FOLDER WITH server.pem]; prints its port.
+"""
+
+import asyncio
+import base64
+import hashlib
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import parse_qs, urlsplit
+
+import trustme
+
+from benchmarks.wire_frames import FIRST_SEQ, frames, renumbered
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_BATCH = 100
+_DISTINCT = 5_000
+"""Frames that are made; after them they come again with other numbers."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where it listens, and the certificate of who vouches for it."""
+
+    url: str
+    authority: Path | None
+
+
+@contextmanager
+def serving(events: int, *, tls: bool = False) -> Iterator[Server]:
+    """A relay with so many events, numbered from `FIRST_SEQ`."""
+    with TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "benchmarks.wire_server", str(events)]
+        authority = Path(folder, "authority.pem")
+        if tls:
+            issuer = trustme.CA()
+            issuer.cert_pem.write_to_path(authority)
+            chain = issuer.issue_cert("localhost").private_key_and_cert_chain_pem
+            chain.write_to_path(Path(folder, "server.pem"))
+            command.append(folder)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        try:
+            port = int(process.stdout.readline())
+            yield Server(f"{'wss' if tls else 'ws'}://localhost:{port}", authority if tls else None)
+        finally:
+            process.kill()
+            process.wait()
+
+
+class _Relay:
+    def __init__(self, wire: list[bytes], events: int) -> None:
+        self._wire = wire
+        self._events = events
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = (await reader.readuntil(b"\r\n\r\n")).decode()
+        path = urlsplit(request.split(" ")[1])
+        cursor = int(parse_qs(path.query).get("cursor", [FIRST_SEQ - 1])[0])
+        key = next(
+            line.split(":", 1)[1].strip()
+            for line in request.split("\r\n")
+            if line.lower().startswith("sec-websocket-key:")
+        )
+        accept = base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()
+        writer.write(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Accept: {accept}\r\n\r\n".encode()
+        )
+        try:
+            end = FIRST_SEQ + self._events
+            for start in range(cursor + 1, end, _BATCH):
+                seqs = range(start, min(start + _BATCH, end))
+                writer.write(b"".join(map(self._message, seqs)))
+                await writer.drain()
+            await reader.read()
+        except ConnectionError:
+            pass
+
+    def _message(self, seq: int) -> bytes:
+        frame = renumbered(self._wire[(seq - FIRST_SEQ) % len(self._wire)], seq)
+        length = len(frame)
+        if length < 126:
+            return bytes((0x82, length)) + frame
+        return b"\x82\x7e" + length.to_bytes(2, "big") + frame
+
+
+async def _main(events: int, folder: str | None) -> None:
+    context = None
+    if folder is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(Path(folder, "server.pem"))
+    relay = _Relay(frames(min(events, _DISTINCT)), events)
+    server = await asyncio.start_server(relay.serve, "localhost", 0, ssl=context)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None))
