@@ -1,5 +1,6 @@
 """Jobs that keep stored days as they should be: deletions honoured, old files removed."""
 
+import pyarrow as pa
 from dagster import (
     AssetMaterialization,
     DefaultScheduleStatus,
@@ -13,6 +14,8 @@ from dagster import (
 from dagster_duckdb import DuckDBResource
 
 from bsky_assets.consolidation.honour import honour_deletions
+from bsky_assets.labelling.day import ledger_of
+from bsky_assets.labelling.trace import forget
 from bsky_assets.resources import DataDirectory
 from bsky_assets.settings import Settings
 
@@ -21,10 +24,19 @@ from bsky_assets.settings import Settings
 def remove_deleted_posts(
     context: OpExecutionContext, data: DataDirectory, duckdb: DuckDBResource
 ) -> None:
-    """Remove from every stored day the posts that have been deleted since, and their labels."""
+    """Remove from every stored day the posts that have been deleted since, and their labels.
+
+    Their words also leave the ledger of what models were asked.
+    """
     removed = 0
+    ledger = ledger_of(data.settings)
     with data.published(), duckdb.get_connection() as con:
-        for removal in honour_deletions(con, data.lake):
+
+        def forget_words(posts: pa.Table) -> None:
+            ledger.seal_abandoned()
+            context.log.info(f"{forget(con, data.lake, ledger, posts):,} questions forgotten")
+
+        for removal in honour_deletions(con, data.lake, forget_words):
             removed += removal.rows
             partition = removal.partition
             context.log.info(f"{partition.dataset} on {partition.day}: {removal.rows:,} rows left")

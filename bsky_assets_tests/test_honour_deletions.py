@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from bsky_assets.consolidation.consolidate import consolidate_day
 from bsky_assets.consolidation.honour import honour_deletions
@@ -68,8 +69,11 @@ def test_posts_deleted_later_leave_older_days_and_their_labels(tmp_path: Path) -
             ),
         )
 
-        removals = list(honour_deletions(con, lake))
+        told: list[pa.Table] = []
+        removals = list(honour_deletions(con, lake, told.append))
 
+        gone = {post_uri("did:plc:ann", "3k1"), post_uri("did:plc:bob", "3kz")}
+        assert [set(posts["uri"].to_pylist()) for posts in told] == [gone]
         kept = {post_uri("did:plc:ann", rkey) for rkey in ("3k0", "3k2", "3k3", "3k4")}
         assert uris(con, lake, ConsolidatedPost, DAY) == kept
         assert uris(con, lake, LlmLabel, DAY) == kept
@@ -80,7 +84,8 @@ def test_posts_deleted_later_leave_older_days_and_their_labels(tmp_path: Path) -
         assert removals[0].reasons == {"account_takendown": 1, "deleted": 1}
         noted = removals[-1].partition.details["removed_since"]
         assert [entry["posts_by_reason"] for entry in noted] == [removals[0].reasons]
-        assert list(honour_deletions(con, lake)) == []
+        assert list(honour_deletions(con, lake, told.append)) == []
+        assert len(told) == 1
 
 
 def test_an_account_that_comes_back_has_its_posts_when_the_day_is_materialised_again(

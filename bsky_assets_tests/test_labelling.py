@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 from aiohttp import web
 
@@ -161,7 +162,6 @@ def test_a_label_made_from_another_posts_words_is_found_out(lab: Lab) -> None:
 
 def test_the_words_of_a_deleted_post_go_from_the_ledger_and_its_hash_stays(lab: Lab) -> None:
     said, other = "Left 🐊 alone,\nI said", "Right here"
-    answering = filtered_post(7, "Unsure", record=record("Unsure", reply_parent=post_uri("a", "b")))
     parent = {**filtered_post(8, said), "uri": post_uri("a", "b")}
     columns = ConsolidatedPost.model_fields
     lab.lake.write(
@@ -169,18 +169,27 @@ def test_the_words_of_a_deleted_post_go_from_the_ledger_and_its_hash_stays(lab: 
         DAY,
         table(ConsolidatedPost, [{name: parent[name] for name in columns if name in parent}]),
     )
-    lab.filtered([filtered_post(0, said), filtered_post(1, other), answering])
+    answering = filtered_post(7, "Unsure", record=record("Unsure", reply_parent=post_uri("a", "b")))
+    deleted, twin = filtered_post(0, said), filtered_post(2, other)
+    lab.filtered([deleted, filtered_post(1, other), twin, answering])
     lab.label()
     ledger = ledger_of(lab.settings)
+    removed = pa.table(
+        {
+            "uri": [parent["uri"], deleted["uri"], twin["uri"]],
+            "text": [said, "Left \t🐊 alone,\r\nI said", other],
+        }
+    )
     with duckdb.connect() as con:
         before = ledger.relation(con).order("request_id, slot").to_arrow_table().to_pylist()
-        assert forget(con, ledger, ["Left \t🐊 alone,\r\nI said", "never asked about"]) == 2
+        assert forget(con, lab.lake, ledger, removed) == 2
         after = ledger.relation(con).order("request_id, slot").to_arrow_table().to_pylist()
         assert labels_without_their_post(con, lab.lake, ledger, DAY) == []
-        assert forget(con, ledger, []) == 0
+        assert forget(con, lab.lake, ledger, removed) == 0
+    left = {said: {}, other: {"text": other}, "Unsure": {"text": "Unsure"}}
     for was, now in zip(before, after, strict=True):
-        gone = said in json.loads(was["question"]).values()
-        assert now == (was | {"question": "{}"} if gone else was)
+        assert json.loads(now["question"]) == left[json.loads(was["question"])["text"]]
+        assert now == was | {"question": now["question"]}
     assert lab.label().details["models"][0]["already_known"] == 3
 
 

@@ -4,11 +4,12 @@ A deletion usually arrives days after its post. Materialising the day again woul
 this does so for every stored day, without filtering or labelling anything again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
 import duckdb
+import pyarrow as pa
 
 from bsky_assets.consolidation.consolidate import register_left_out
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, LlmLabel, Row
@@ -30,26 +31,51 @@ class Removal:
     """How many posts left, by reason; a post may have several labels."""
 
 
-def honour_deletions(con: duckdb.DuckDBPyConnection, lake: Lake) -> Iterator[Removal]:
-    """Remove from every stored day what has been deleted since; yields what was rewritten."""
-    for day in lake.days(ConsolidatedPost):
+def honour_deletions(
+    con: duckdb.DuckDBPyConnection, lake: Lake, forget: Callable[[pa.Table], object]
+) -> Iterator[Removal]:
+    """Remove from every stored day what has been deleted since; yields what was rewritten.
+
+    `forget` is handed uri and text of these posts first, to remove their words from wherever else
+    they are: a run that is interrupted finds them again.
+    """
+    _find_removed(con, lake)
+    removed = con.sql("SELECT uri, text FROM removed_posts").to_arrow_table()
+    if removed.num_rows:
+        forget(removed)
+    days = con.sql("SELECT DISTINCT sync_day FROM removed_posts ORDER BY sync_day").fetchall()
+    for (day,) in days:
         yield from _honour(con, lake, day)
 
 
-def _honour(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> Iterator[Removal]:
-    register_left_out(con, lake, day)
-    lake.relation(con, ConsolidatedPost, [day]).create_view("consolidated", replace=True)
+def _find_removed(con: duckdb.DuckDBPyConnection, lake: Lake) -> None:
+    """Make the temporary table `removed_posts`: sync_day, uri, reason and text."""
     con.execute(
-        """
-        CREATE OR REPLACE TEMP TABLE removed AS
-        SELECT uri, reason FROM left_out SEMI JOIN consolidated USING (uri)
-        WHERE reason <> 'already_consolidated'
-        """
+        "CREATE OR REPLACE TEMP TABLE removed_posts "
+        "(sync_day DATE, uri VARCHAR, reason VARCHAR, text VARCHAR)"
+    )
+    for day in lake.days(ConsolidatedPost):
+        register_left_out(con, lake, day)
+        lake.relation(con, ConsolidatedPost, [day]).create_view("consolidated", replace=True)
+        con.execute(
+            """
+            INSERT INTO removed_posts
+            SELECT $day, uri, left_out.reason, consolidated.record.text
+            FROM left_out JOIN consolidated USING (uri)
+            WHERE left_out.reason <> 'already_consolidated'
+            """,
+            {"day": day},
+        )
+
+
+def _honour(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> Iterator[Removal]:
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE removed AS "
+        "SELECT uri, reason FROM removed_posts WHERE sync_day = $day",
+        {"day": day},
     )
     by_reason = con.sql("SELECT reason, count(*) FROM removed GROUP BY reason ORDER BY reason")
     reasons: dict[str, int] = dict(by_reason.fetchall())
-    if not reasons:
-        return
     for row in REWRITTEN:
         if before := lake.current(row, day):
             yield _rewrite(con, lake, row, before, reasons)

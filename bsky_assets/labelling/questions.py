@@ -21,7 +21,10 @@ from bsky_assets.contracts import ConsolidatedPost, FilteredPost
 from bsky_assets.storage.lake import Lake
 from bsky_assets.sync_day import look_back
 
-CONTEXT = ("reply_to", "thread_root", "quoted", "link", "alt_texts")
+CONTEXT_OF_POSTS = ("reply_to", "thread_root", "quoted")
+"""The kinds of context that are the words of other posts."""
+
+CONTEXT = (*CONTEXT_OF_POSTS, "link", "alt_texts")
 """The kinds of context, in the order in which they are sent."""
 
 _CONTEXT_CHARACTERS = 500

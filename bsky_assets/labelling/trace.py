@@ -4,8 +4,8 @@ And the other way: when a post is deleted its words go from the ledger too, and 
 stay.
 """
 
-from collections.abc import Iterable
 from datetime import date
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from bsky_assets.contracts import FilteredPost, LlmLabel
 from bsky_assets.contracts.labels import LlmAnswer
 from bsky_assets.labelling.ledger import Ledger
-from bsky_assets.labelling.questions import context_piece, normalise
+from bsky_assets.labelling.questions import CONTEXT_OF_POSTS, context_piece, normalise
 from bsky_assets.storage.files import staged
 from bsky_assets.storage.lake import Lake
 
@@ -47,36 +47,54 @@ def labels_without_their_post(
     ]
 
 
-def forget(con: duckdb.DuckDBPyConnection, ledger: Ledger, texts: Iterable[str]) -> int:
+def forget(con: duckdb.DuckDBPyConnection, lake: Lake, ledger: Ledger, removed: pa.Table) -> int:
     """Remove the words of deleted posts from the sealed files of `ledger`.
 
-    A question that has one of `texts` as its text or in its context becomes `{}`; its hash, its
-    answers and all else stay. Returns how many rows were changed.
+    `removed` has uri and text of the posts. A question about such a text becomes `{}`, unless the
+    label of a post that stays was made from it; one that had such a text as context loses that
+    context. Hashes, answers and all else stay. Returns how many rows were changed.
 
     Raises:
         UnusableDataDirectory: a file cannot be replaced; those before it are.
     """
+    texts = pc.unique(removed["text"]).to_pylist()
     gone = {form for text in texts for form in (normalise(text), context_piece(text)) if form}
     con.register("forgotten", pa.table({"text": pa.array(sorted(gone), pa.string())}))
-    changed = 0
-    for path in ledger.files(LlmAnswer):
-        rows = pq.ParquetFile(path).read()
-        con.register("forgetting", rows)
-        touched = con.sql(
-            """
-            SELECT list_has_any(
-                [question->>'text', question->>'reply_to', question->>'thread_root',
-                    question->>'quoted'],
-                (SELECT coalesce(list(text), []) FROM forgotten)
-            ) AS is_touched
+    con.register("leaving", removed.select(["uri"]))
+    lake.relation(con, LlmLabel, lake.days(LlmLabel)).create_view("all_labels", replace=True)
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE still_used AS "
+        "SELECT DISTINCT request_id, slot FROM all_labels ANTI JOIN leaving USING (uri)"
+    )
+    return sum(_forget_in(con, path) for path in ledger.files(LlmAnswer))
+
+
+def _forget_in(con: duckdb.DuckDBPyConnection, path: Path) -> int:
+    rows = pq.ParquetFile(path).read()
+    con.register("forgetting", rows)
+    contexts = ", ".join(
+        f"CASE WHEN question->>'{key}' IN (FROM forgotten) THEN '\"{key}\":null' END"
+        for key in CONTEXT_OF_POSTS
+    )
+    left = con.sql(
+        f"""
+        WITH found AS (
+            SELECT question, concat_ws(',', {contexts}) AS contexts,
+                question->>'text' IN (FROM forgotten)
+                AND (request_id, slot) NOT IN (FROM still_used) AS is_about_one
             FROM forgetting
-            """
-        ).to_arrow_table()["is_touched"]
-        if count := pc.sum(touched).as_py():
-            column = rows.schema.get_field_index("question")
-            blanked = pc.if_else(touched, "{}", rows["question"])
-            with staged(path) as fresh:
-                changed_rows = rows.set_column(column, rows.schema.field(column), blanked)
-                pq.write_table(changed_rows, fresh, compression="zstd")
-            changed += int(count)
+        )
+        SELECT CASE
+            WHEN is_about_one THEN '{{}}'
+            WHEN contexts <> '' THEN json_merge_patch(question, '{{' || contexts || '}}')::VARCHAR
+            ELSE question END AS question
+        FROM found
+        """
+    ).to_arrow_table()["question"]
+    changed: int = pc.sum(pc.not_equal(left, rows["question"])).as_py() or 0
+    if changed:
+        column = rows.schema.get_field_index("question")
+        with staged(path) as fresh:
+            fewer_words = rows.set_column(column, rows.schema.field(column), left)
+            pq.write_table(fewer_words, fresh, compression="zstd")
     return changed
