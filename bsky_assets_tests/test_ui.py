@@ -117,14 +117,16 @@ def metadata_row(page: Page, key: str) -> Locator:
 
 
 def test_a_first_visitor_sees_assets_and_no_dialog(page: Page, platform: Platform) -> None:
-    page.goto(platform.url)
+    with page.expect_response(lambda answer: "ShouldShowNux" in (answer.request.post_data or "")):
+        page.goto(platform.url)
     page.get_by_text("Lineage", exact=True).click()
     page.locator("foreignObject").filter(has_text="ingest").first.wait_for()
     expect(page.locator("[role=dialog]")).to_have_count(0)
 
 
 def test_the_lineage_graph_shows_every_asset_in_its_group(page: Page, platform: Platform) -> None:
-    expand_graph(page, platform)
+    page.goto(f"{platform.url}/asset-groups")
+    expand_graph(page)
     boxes = graph_boxes(page)
     for group, assets in GROUPS.items():
         for asset in assets:

@@ -115,9 +115,8 @@ def page_of(browser: Browser, width: int = 1400, height: int = 900) -> Iterator[
     assert not outside, f"the page asked for {outside}"
 
 
-def expand_graph(page: Page, platform: Platform) -> None:
-    """Open the lineage graph with every group expanded."""
-    page.goto(f"{platform.url}/asset-groups")
+def expand_graph(page: Page) -> None:
+    """Expand every group of the lineage graph that the page shows."""
     nodes = page.locator("foreignObject")
     nodes.first.wait_for()
     page.keyboard.press("Alt+e")
