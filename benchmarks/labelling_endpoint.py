@@ -19,7 +19,7 @@ import duckdb
 
 from benchmarks.labelling_simulated import MODEL, Capacity, running
 from bsky_assets.contracts import FilteredPost
-from bsky_assets.labelling.answers import dump_message, response_format
+from bsky_assets.labelling.answers import LABELS_ONLY, dump_message, response_format
 from bsky_assets.labelling.day import label_day
 from bsky_assets.labelling.prompt import load_prompt
 from bsky_assets.labelling.questions import make_question
@@ -92,7 +92,7 @@ async def load(scenario: Scenario, url: str) -> float:
                 {"role": "system", "content": load_prompt().text},
                 {"role": "user", "content": dump_message(questions)},
             ],
-            "response_format": response_format(scenario.batch_size),
+            "response_format": response_format(LABELS_ONLY, scenario.batch_size),
         }
     ).encode()
     in_flight = asyncio.Semaphore(scenario.capacity.parallel)

@@ -17,12 +17,12 @@ import pyarrow.parquet as pq
 
 from bsky_assets.contracts import arrow_schema
 from bsky_assets.contracts.labels import LlmAnswer
-from bsky_assets.labelling.answers import SCHEMA_VERSION
+from bsky_assets.labelling.answers import LABELS_ONLY
 from bsky_assets.labelling.ledger import AskedHow, Exchange, Ledger, SlotAnswer
 from bsky_assets.labelling.questions import make_question
 
 DAY = date(2026, 3, 8)
-HOW = AskedHow("model", None, "prompt", SCHEMA_VERSION, "{}")
+HOW = AskedHow("model", None, "prompt", LABELS_ONLY.version, "{}")
 SIZE = 10
 """Posts a request."""
 
@@ -55,7 +55,18 @@ def slots(first: int) -> list[SlotAnswer]:
         for n in range(first, first + SIZE)
     ]
     return [
-        SlotAnswer(f"p{n}", q.hash, q.text_hash, q.payload.decode(), True, True, "left", None, 1)
+        SlotAnswer(
+            slot=f"p{n}",
+            question_hash=q.hash,
+            text_hash=q.text_hash,
+            question=q.payload.decode(),
+            is_valid=True,
+            is_sociopolitical=True,
+            political_ideology="left",
+            reason=None,
+            error=None,
+            attempt=1,
+        )
         for n, q in enumerate(questions)
     ]
 

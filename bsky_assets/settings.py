@@ -99,6 +99,9 @@ class Settings(BaseSettings):
     llm_prompt: Path | None = Field(
         None, description="A folder with a prompt of your own; default: the built-in one."
     )
+    llm_reason: bool = Field(
+        False, description="Whether the model is asked for the reason of each label, too."
+    )
     llm_gold: Path | None = Field(
         None, description="Labels by people, as CSV, that the model of record is checked against."
     )

@@ -14,7 +14,6 @@ from datetime import date
 from bsky_assets.contracts import FilteredPost, LlmLabel, Row, contract_version
 from bsky_assets.contracts.lineage import DAILY_REPORT, ROWS, lineage_version, report_version
 from bsky_assets.filters.config import config_version
-from bsky_assets.labelling.answers import SCHEMA_VERSION
 from bsky_assets.labelling.day import prompt_of
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake, Partition
@@ -40,7 +39,8 @@ def made_with(row: type[Row], settings: Settings) -> dict[str, str]:
     if row is FilteredPost:
         return {"filter_version": config_version(settings)}
     if row is LlmLabel:
-        return {"prompt_version": prompt_of(settings).version, "schema_version": SCHEMA_VERSION}
+        prompt = prompt_of(settings)
+        return {"prompt_version": prompt.version, "schema_version": prompt.form.version}
     return {}
 
 

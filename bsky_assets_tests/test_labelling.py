@@ -15,7 +15,7 @@ from bsky_assets.contracts import ConsolidatedPost, FilteredPost, LlmLabel
 from bsky_assets.contracts.labels import LlmAnswer, LlmPrompt
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.agreement import compare
-from bsky_assets.labelling.answers import response_format
+from bsky_assets.labelling.answers import LABELS_ONLY, AnswerForm, response_format
 from bsky_assets.labelling.day import NothingToLabel, ledger_of, prompt_of
 from bsky_assets.labelling.endpoint import EndpointRefuses, EndpointUnreachable
 from bsky_assets.labelling.preflight import NoSuchModel
@@ -200,9 +200,28 @@ def test_what_is_sent_is_the_prompt_and_the_posts_as_data(lab: Lab, endpoint: Fa
     system, user = body["messages"]
     assert system == {"role": "system", "content": load_prompt().text}
     assert len(json.loads(user["content"])) == len(HOSTILE)
-    assert body["response_format"] == response_format(len(HOSTILE))
+    assert body["response_format"] == response_format(LABELS_ONLY, len(HOSTILE))
     assert body["temperature"] == 0
     assert set(lab.labels()) == set(uris)
+
+
+def test_a_reason_is_kept_with_the_label_where_one_is_asked_for(
+    lab: Lab, endpoint: FakeEndpoint
+) -> None:
+    store(lab, "Left alone", "Right here")
+    lab.label()
+    endpoint.answer = lambda body, question: {
+        key: {**said, "reason": f" Since {question[key]['text']!r}. "}
+        for key, said in by_first_letter(body, question).items()
+    }
+    lab.options["llm_reason"] = True
+    lab.label()
+    body = endpoint.requests[-1]
+    assert body["response_format"] == response_format(AnswerForm(has_reason=True), 2)
+    assert "`reason`" in body["messages"][0]["content"]
+    of_record = [row for row in lab.rows() if row["is_label_of_record"]]
+    assert {row["reason"] for row in of_record} == {"Since 'Left alone'.", "Since 'Right here'."}
+    assert [row["reason"] for row in lab.rows() if not row["is_label_of_record"]] == [None, None]
 
 
 def test_context_that_was_collected_goes_with_the_post(lab: Lab, endpoint: FakeEndpoint) -> None:

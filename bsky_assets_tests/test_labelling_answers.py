@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bsky_assets.labelling.answers import (
     IDEOLOGIES,
+    LABELS_ONLY,
     NONE,
     Answer,
     Invalid,
@@ -128,7 +129,7 @@ def test_what_differs_only_in_blanks_and_composition_is_one_text() -> None:
 
 @pytest.mark.parametrize("count", [1, 10, 50])
 def test_the_schema_asks_for_each_post_and_nothing_else(count: int) -> None:
-    form = response_format(count)
+    form = response_format(LABELS_ONLY, count)
     schema = form["json_schema"]["schema"]
     assert form["json_schema"]["strict"] is True
     assert schema["required"] == list(schema["properties"]) == slots(count)

@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 
 from bsky_assets.contracts import arrow_schema
 from bsky_assets.contracts.labels import LlmAnswer, LlmPrompt
-from bsky_assets.labelling.answers import SCHEMA_VERSION
+from bsky_assets.labelling.answers import LABELS_ONLY
 from bsky_assets.labelling.ledger import AskedHow, Exchange, Ledger, SlotAnswer
 from bsky_assets.labelling.prompt import Prompt
 from bsky_assets.labelling.questions import make_question
 
 DAY = date(2026, 3, 8)
 NOON = datetime(2026, 3, 8, 18, tzinfo=UTC)
-HOW = AskedHow("model", "sha256:aa", "prompt", SCHEMA_VERSION, "{}")
+HOW = AskedHow("model", "sha256:aa", "prompt", LABELS_ONLY.version, "{}")
 
 
 def exchange(number: int, **changes: Any) -> Exchange:
@@ -61,6 +61,7 @@ def slot(text: str, ideology: str | None = "left", *, is_valid: bool = True) -> 
         is_valid=is_valid,
         is_sociopolitical=ideology is not None if is_valid else None,
         political_ideology=ideology if is_valid else None,
+        reason=None,
         error=None if is_valid else "missing",
         attempt=1,
     )

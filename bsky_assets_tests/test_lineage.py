@@ -491,11 +491,15 @@ def test_labels_change_with_what_they_say_they_are_made_from(tmp_path: Path) -> 
 
     def answer(_body: dict[str, Any], question: dict[str, Any]) -> dict[str, Any]:
         leaning = "left" if is_another_question else "none"
-        one = {"is_sociopolitical": is_another_question, "political_ideology": leaning}
+        one = {
+            "is_sociopolitical": is_another_question,
+            "political_ideology": leaning,
+            "reason": leaning,
+        }
         return dict.fromkeys(question, one)
 
     with served(FakeEndpoint(answer).app()) as url:
-        lab = Lab(tmp_path, f"{url}/v1", {"llm_models": ("fake",)})
+        lab = Lab(tmp_path, f"{url}/v1", {"llm_models": ("fake",), "llm_reason": True})
         before = labelled(lab, to_label())
         assert len(before["uri"]) == 9
         is_another_question = True

@@ -56,6 +56,9 @@ class LlmLabel(Row):
     political_ideology: Annotated[Ideology | None, From(*_ASKED_ABOUT)] = Field(
         description="The side it takes; null where it is not sociopolitical."
     )
+    reason: Annotated[str | None, From(*_ASKED_ABOUT)] = Field(
+        description="Why, in the model's words; null unless BSKY_LLM_REASON asked for it."
+    )
     was_successfully_labeled: bool = Field(description="Whether a valid answer was given.")
     error: str | None = Field(description="Why there is none.")
     label_timestamp: datetime = Field(description="When the answer arrived.")
@@ -129,6 +132,7 @@ class LlmAnswer(Row):
     is_valid: bool = Field(description="Whether there is a valid answer for this post.")
     is_sociopolitical: bool | None = Field(description="The answer; null if not valid.")
     political_ideology: Ideology | None = Field(description="The answer; null where 'none'.")
+    reason: str | None = Field(description="Why, in the model's words, where that was asked.")
     error: str | None = Field(description="What is wrong with it.")
     attempt: int = Field(description="How often the post had been asked about, this included.")
     raw_answer: str | None = Field(

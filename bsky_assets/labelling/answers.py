@@ -19,23 +19,43 @@ NONE = "none"
 
 IDEOLOGIES: tuple[str, ...] = get_args(Ideology)
 
-SLOT_SCHEMA: Mapping[str, Any] = {
-    "type": "object",
-    "properties": {
-        "is_sociopolitical": {"type": "boolean"},
-        "political_ideology": {"type": "string", "enum": [*IDEOLOGIES, NONE]},
-    },
-    "required": ["is_sociopolitical", "political_ideology"],
-    "additionalProperties": False,
+_LABELS: Mapping[str, Any] = {
+    "is_sociopolitical": {"type": "boolean"},
+    "political_ideology": {"type": "string", "enum": [*IDEOLOGIES, NONE]},
 }
-"""Of one post. Only what every server that was tried honours: no ranges, no alternatives."""
-
-SCHEMA_VERSION = hashlib.sha256(json.dumps(SLOT_SCHEMA).encode()).hexdigest()[:16]
+_REASON_CHARACTERS = 1_000
+"""What is kept of a reason; a sentence is asked for."""
 
 _DECODER = json.JSONDecoder()
 _THOUGHTS = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 _BLANK = re.compile(r"[\s,]*")
 _COLON = re.compile(r"\s*:\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerForm:
+    """What is asked for each post: the two labels, and a reason for them if one is wanted."""
+
+    has_reason: bool = False
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """Of one post. Only what every server that was tried honours: no ranges or alternatives."""
+        fields = {**_LABELS, "reason": {"type": "string"}} if self.has_reason else {**_LABELS}
+        return {
+            "type": "object",
+            "properties": fields,
+            "required": [*fields],
+            "additionalProperties": False,
+        }
+
+    @property
+    def version(self) -> str:
+        """Sixteen hex digits of the schema's SHA-256."""
+        return hashlib.sha256(json.dumps(self.schema).encode()).hexdigest()[:16]
+
+
+LABELS_ONLY = AnswerForm()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +65,15 @@ class Answer:
     is_sociopolitical: bool
     political_ideology: str | None
     """Null where it is not sociopolitical."""
+    reason: str | None = None
+    """Why, in the model's words; null where it gives none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Invalid:
     """Why there is no valid answer for one post: a short code, and perhaps a detail."""
 
-    reason: str
+    code: str
 
 
 def slots(count: int) -> list[str]:
@@ -60,12 +82,12 @@ def slots(count: int) -> list[str]:
 
 
 @cache
-def response_format(count: int) -> dict[str, Any]:
+def response_format(form: AnswerForm, count: int) -> dict[str, Any]:
     """The `response_format` of a request about `count` posts."""
     keys = slots(count)
     schema = {
         "type": "object",
-        "properties": dict.fromkeys(keys, SLOT_SCHEMA),
+        "properties": dict.fromkeys(keys, form.schema),
         "required": keys,
         "additionalProperties": False,
     }
@@ -128,7 +150,9 @@ def _judge(values: list[Any]) -> Answer | Invalid:
     leaning = None if ideology == NONE else ideology
     if political != (leaning is not None):
         return Invalid("inconsistent")
-    return Answer(political, leaning)
+    reason = value.get("reason")
+    said = reason.strip()[:_REASON_CHARACTERS] if isinstance(reason, str) else ""
+    return Answer(political, leaning, said or None)
 
 
 def dump_message(questions: Sequence[bytes]) -> str:

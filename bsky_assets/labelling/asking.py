@@ -16,11 +16,11 @@ from itertools import count
 from statistics import median
 
 from bsky_assets.labelling.answers import (
-    SCHEMA_VERSION,
     Answer,
     Invalid,
     dump_message,
     read_answers,
+    response_format,
     slots,
 )
 from bsky_assets.labelling.concurrency import AdaptiveLimit
@@ -71,6 +71,7 @@ class Policy:
     busy_patience: float = 1800.0
     """Likewise of a server that does nothing but turn requests away."""
     tokens_a_post: int = 64
+    tokens_a_reason: int = 128
     tokens_more: int = 128
     """A request may have so many tokens of answer: about twice what it takes in plain JSON."""
 
@@ -239,11 +240,13 @@ class Asking:
 
     async def _send(self, batch: Batch, temperature: float) -> Reply:
         policy, size = self._policy, len(batch.questions)
-        tokens = (policy.tokens_a_post * size + policy.tokens_more) * 4**batch.truncated
+        form = self._prompt.form
+        each = policy.tokens_a_post + policy.tokens_a_reason * form.has_reason
+        tokens = (each * size + policy.tokens_more) * 4**batch.truncated
         message = dump_message([question.payload for question in batch.questions])
         self.statistics.requests += 1
         request = {
-            **self._found.options(size, temperature, tokens),
+            **self._found.options(response_format(form, size), temperature, tokens),
             "messages": [
                 {"role": "system", "content": self._prompt.text},
                 {"role": "user", "content": message},
@@ -269,7 +272,7 @@ class Asking:
             if isinstance(answer, Answer):
                 self._close(answered=True)
                 continue
-            self._count(answer.reason)
+            self._count(answer.code)
             self._invalid[question.hash] += 1
             if self._invalid[question.hash] >= self._policy.invalid_answers:
                 self._close(answered=False)
@@ -370,7 +373,7 @@ class Asking:
             endpoint=found.endpoint,
             system_fingerprint=reply.fingerprint if reply else None,
             prompt_version=how.prompt_version,
-            schema_version=SCHEMA_VERSION,
+            schema_version=how.schema_version,
             parameters=how.parameters,
             temperature=temperature if found.takes_temperature else None,
             response_format=found.response_format,
@@ -397,7 +400,8 @@ class Asking:
             is_valid=valid,
             is_sociopolitical=answer.is_sociopolitical if isinstance(answer, Answer) else None,
             political_ideology=answer.political_ideology if isinstance(answer, Answer) else None,
-            error=answer.reason if isinstance(answer, Invalid) else None,
+            reason=answer.reason if isinstance(answer, Answer) else None,
+            error=answer.code if isinstance(answer, Invalid) else None,
             attempt=self._attempts[question.hash],
         )
 

@@ -12,6 +12,7 @@ from bsky_assets.contracts import (
     arrow_schema,
 )
 from bsky_assets.errors import UserError
+from bsky_assets.labelling.answers import AnswerForm
 from bsky_assets.labelling.asking import Policy
 from bsky_assets.labelling.details import day_details
 from bsky_assets.labelling.ledger import Ledger
@@ -39,7 +40,7 @@ def prompt_of(settings: Settings) -> Prompt:
     Raises:
         UnusablePrompt: its files cannot be read.
     """
-    return load_prompt(settings.llm_prompt or PROMPTS)
+    return load_prompt(settings.llm_prompt or PROMPTS, AnswerForm(settings.llm_reason))
 
 
 def label_day(
@@ -116,7 +117,8 @@ def _add_rows(con: duckdb.DuckDBPyConnection, *, of_record: bool) -> None:
         """
         INSERT INTO labelling_rows BY NAME
         SELECT uri, posts.context, posts.text_hash, best.question_hash, ? AS is_label_of_record,
-            is_sociopolitical, political_ideology, is_valid AS was_successfully_labeled, error,
+            is_sociopolitical, political_ideology, reason, is_valid AS was_successfully_labeled,
+            error,
             answered_at AS label_timestamp, model, model_digest, prompt_version, schema_version,
             parameters, attempt AS attempts, prompt_tokens, completion_tokens, latency_seconds,
             batch_size, request_id, slot

@@ -23,7 +23,6 @@ from filelock import FileLock, Timeout
 
 from bsky_assets.contracts import Row, arrow_schema
 from bsky_assets.contracts.labels import LlmAnswer, LlmPrompt
-from bsky_assets.labelling.answers import SCHEMA_VERSION, SLOT_SCHEMA
 from bsky_assets.labelling.prompt import Prompt
 from bsky_assets.labelling.questions import Question
 from bsky_assets.storage.files import staged, sync, unique_id, unusable
@@ -51,6 +50,7 @@ class SlotAnswer:
     is_valid: bool
     is_sociopolitical: bool | None
     political_ideology: str | None
+    reason: str | None
     error: str | None
     attempt: int
 
@@ -110,15 +110,15 @@ class Ledger:
 
     def record_prompt(self, prompt: Prompt, day: date) -> None:
         """Keep the text of `prompt` and the answer's schema, unless they are there."""
-        name = f"{prompt.version}-{SCHEMA_VERSION}{_SEALED}"
+        name = f"{prompt.version}-{prompt.form.version}{_SEALED}"
         if any((self.root / LlmPrompt.asset).glob(f"sync_day=*/{name}")):
             return
         row = {
             "prompt_version": prompt.version,
-            "schema_version": SCHEMA_VERSION,
+            "schema_version": prompt.form.version,
             "name": prompt.name,
             "system_prompt": prompt.text,
-            "answer_schema": orjson.dumps(SLOT_SCHEMA).decode(),
+            "answer_schema": orjson.dumps(prompt.form.schema).decode(),
             "first_used_at": now(),
         }
         with staged(self._folder(LlmPrompt, day) / name) as path:

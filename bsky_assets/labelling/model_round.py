@@ -8,7 +8,6 @@ from datetime import date
 
 import duckdb
 
-from bsky_assets.labelling.answers import SCHEMA_VERSION
 from bsky_assets.labelling.asking import Asking, Policy, Statistics
 from bsky_assets.labelling.endpoint import Endpoint, EndpointUnreachable
 from bsky_assets.labelling.ledger import SYNC_SECONDS, AskedHow, Ledger, LedgerWriter
@@ -119,7 +118,7 @@ class Asker:
         return Round(how, found, len(questions), known, statistics)
 
     def _how(self, model: str, digest: str | None, parameters: str) -> AskedHow:
-        return AskedHow(model, digest, self.prompt.version, SCHEMA_VERSION, parameters)
+        return AskedHow(model, digest, self.prompt.version, self.prompt.form.version, parameters)
 
     def _unanswered(
         self, questions: Sequence[Question], how: AskedHow, table: str

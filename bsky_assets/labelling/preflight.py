@@ -15,7 +15,6 @@ import httpx2
 import openai
 
 from bsky_assets.errors import UserError
-from bsky_assets.labelling.answers import response_format
 from bsky_assets.labelling.endpoint import (
     Busy,
     Declined,
@@ -74,13 +73,16 @@ class Preflight:
         """Everything, for metadata."""
         return asdict(self)
 
-    def options(self, count: int, temperature: float, tokens: int) -> dict[str, Any]:
-        """The arguments of a chat completion about `count` posts, as this endpoint takes them."""
+    def options(self, wanted: dict[str, Any], temperature: float, tokens: int) -> dict[str, Any]:
+        """The arguments of a chat completion, as this endpoint takes them.
+
+        `wanted` is the `response_format` where it takes a schema.
+        """
         chosen: dict[str, Any] = {"model": self.model, self.length_parameter: tokens}
         if self.takes_temperature:
             chosen["temperature"] = temperature
         if self.response_format == "json_schema":
-            chosen["response_format"] = response_format(count)
+            chosen["response_format"] = wanted
         elif self.response_format == "json_object":
             chosen["response_format"] = {"type": "json_object"}
         return chosen
@@ -198,10 +200,9 @@ async def _ask_nonsense(endpoint: Endpoint, found: Preflight) -> Reply:
         "required": ["answer"],
         "additionalProperties": False,
     }
-    request = found.options(1, temperature=0.0, tokens=200)
-    if found.response_format == "json_schema":
-        json_schema = {"name": "probe", "strict": True, "schema": schema}
-        request["response_format"] = {"type": "json_schema", "json_schema": json_schema}
+    json_schema = {"name": "probe", "strict": True, "schema": schema}
+    wanted = {"type": "json_schema", "json_schema": json_schema}
+    request = found.options(wanted, temperature=0.0, tokens=200)
     request["messages"] = [
         {"role": "system", "content": "Answer in JSON."},
         {"role": "user", "content": 'What colour is the sky? Answer {"answer": "<colour>"}.'},

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from bsky_assets.errors import UserError
+from bsky_assets.labelling.answers import LABELS_ONLY, AnswerForm
 
 PROMPTS = Path(__file__).parent / "prompts"
 """The built-in prompt: `prompt.toml` names its parts."""
@@ -28,6 +29,8 @@ class Prompt:
 
     name: str
     text: str
+    form: AnswerForm = LABELS_ONLY
+    """What it asks for."""
 
     @property
     def version(self) -> str:
@@ -36,19 +39,20 @@ class Prompt:
 
 
 @cache
-def load_prompt(folder: Path = PROMPTS) -> Prompt:
-    """The prompt whose files are in `folder`.
+def load_prompt(folder: Path = PROMPTS, form: AnswerForm = LABELS_ONLY) -> Prompt:
+    """The prompt whose files are in `folder`, for answers in `form`.
 
     Raises:
         UnusablePrompt: a file is missing, or `prompt.toml` does not name the parts.
     """
+    listed = "parts_with_reason" if form.has_reason else "parts"
     try:
         index = tomllib.loads((folder / "prompt.toml").read_text("utf-8"))
-        name, parts = str(index["name"]), [str(part) for part in index["parts"]]
+        name, parts = str(index["name"]), [str(part) for part in index[listed]]
         texts = [(folder / part).read_text("utf-8").strip() for part in parts]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UnusablePrompt(
             f"cannot read the prompt in {folder}: {error}; it needs a prompt.toml with `name` and "
-            "`parts`, and the files that these name"
+            f"`{listed}`, and the files that these name"
         ) from None
-    return Prompt(name, "\n\n".join(texts))
+    return Prompt(name, "\n\n".join(texts), form)
