@@ -126,6 +126,7 @@ setup(
         "pyarrow>=26,<27",
         "pydantic==2.14.3",
         "pydantic-settings",
+        "pyyaml",
         "rich",
         "scikit-learn",
         "scipy",
@@ -136,7 +137,11 @@ setup(
     ],
     extras_require={
         "local": ["xllamacpp"],
+        "slurm": [],  # srun is Slurm's own, and nothing else is needed
+        "ray": ["dagster-ray==0.4.8", "ray[default]==2.60.0"],
+        "k8s": ["dagster-k8s==0.29.27"],
         "dev": [
+            "dagster-k8s==0.29.27",
             "gguf",
             "hypothesis",
             "jsonschema",
@@ -149,6 +154,7 @@ setup(
             "ruff",
             "trustme",
             "types-psutil",
+            "types-pyyaml",
             "websockets",
         ],
     },

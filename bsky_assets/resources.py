@@ -5,13 +5,13 @@ What belongs here: the Dagster resources. What does not: any work of theirs; it 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from dagster import ConfigurableResource
 from dagster_duckdb import DuckDBResource
 
 from bsky_assets.publish import publish
 from bsky_assets.settings import Settings, get_settings
+from bsky_assets.storage.connection import connection_config
 from bsky_assets.storage.lake import Lake
 
 
@@ -40,11 +40,3 @@ class DataDirectory(ConfigurableResource):
 def duckdb_resource(settings: Settings) -> DuckDBResource:
     """Connections that keep to the memory limit and spill to the data directory beyond it."""
     return DuckDBResource(database=":memory:", connection_config=connection_config(settings))
-
-
-def connection_config(settings: Settings) -> dict[str, Any]:
-    """DuckDB's limits: memory, and where it spills to."""
-    return {
-        "memory_limit": settings.memory_limit,
-        "temp_directory": str(settings.data_dir / "spill"),
-    }

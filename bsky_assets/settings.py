@@ -4,13 +4,22 @@ What belongs here: names, defaults, parsing and validation. What does not: anyth
 acts on a setting. A variable of the environment wins over the same line in `.env`.
 """
 
+import shlex
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+import orjson
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bsky_assets.errors import UserError
@@ -34,9 +43,25 @@ def _url(*schemes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _arguments(value: Any) -> Any:
+    return shlex.split(value) if isinstance(value, str) else value
+
+
+def _json_object(value: Any) -> Any:
+    try:
+        return orjson.loads(value) if isinstance(value, str) else value
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"expected an object in JSON: {error}") from None
+
+
 WebSocketUrl = Annotated[str, _url("ws", "wss")]
 HttpUrl = Annotated[str, _url("http", "https")]
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
+Arguments = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_arguments)]
+JsonObject = Annotated[dict[str, Any], NoDecode, BeforeValidator(_json_object)]
+LAUNCHABLE = ("consolidated_posts", "filtered_posts", "llm_labels")
+"""Assets whose partitions can be made as a job of a cluster."""
+LauncherName = Literal["local", "slurm", "ray", "kubernetes"]
 
 
 class Settings(BaseSettings):
@@ -121,7 +146,33 @@ class Settings(BaseSettings):
         description="Memory of a run's DuckDB connection; beyond it, it spills to the disk.",
     )
 
-    @field_validator("llm_models", "trusted_labelers", mode="before")
+    launcher: LauncherName = Field(
+        "local", description="Where a partition is made: in the run, or as a job of a cluster."
+    )
+    launcher_assets: CommaSeparated = Field(
+        LAUNCHABLE[:2],
+        description="Comma-separated assets that the launcher takes; llm_labels can be added.",
+    )
+    launcher_python: str | None = Field(
+        None, description="Python of the cluster's nodes; default: the path of the one here."
+    )
+    slurm_args: Arguments = Field(
+        (), description="Options of srun, e.g. --partition=short --cpus-per-task=4 --mem=8G."
+    )
+    slurm_export: CommaSeparated = Field(
+        (), description="Comma-separated names of further variables that go with a Slurm job."
+    )
+    ray_options: JsonObject = Field(
+        {"entrypoint_num_cpus": 1},
+        description="JSON: options of a Ray job, e.g. entrypoint_num_cpus, runtime_env.",
+    )
+    k8s_pod: Path | None = Field(
+        None, description="A manifest of the pod, as YAML, that makes a partition on Kubernetes."
+    )
+
+    @field_validator(
+        "llm_models", "trusted_labelers", "launcher_assets", "slurm_export", mode="before"
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         if not isinstance(value, str):
@@ -142,7 +193,14 @@ class Settings(BaseSettings):
             raise ValueError(f"expected DIDs like {MODERATION_SERVICE}, got {wrong[0]!r}")
         return value
 
-    @field_validator("language_model")
+    @field_validator("launcher_assets")
+    @classmethod
+    def _launchable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := set(value) - set(LAUNCHABLE):
+            raise ValueError(f"expected some of {', '.join(LAUNCHABLE)}; got {', '.join(wrong)}")
+        return value
+
+    @field_validator("language_model", "k8s_pod")
     @classmethod
     def _existing_file(cls, value: Path | None) -> Path | None:
         if value is not None and not value.expanduser().is_file():

@@ -7,8 +7,8 @@ from dagster_duckdb import DuckDBResource
 
 from bsky_assets.automation import when_inputs_land
 from bsky_assets.checks import consolidated_posts as checks
-from bsky_assets.consolidation.consolidate import consolidate_day
 from bsky_assets.contracts import ConsolidatedPost, RawFeedPost, RawFirehosePost, RawPostDeletion
+from bsky_assets.launching.launcher import partition_made
 from bsky_assets.materialisation import counts_table, explained, result, row_asset, sample
 from bsky_assets.partitions import day_of, look_back
 from bsky_assets.resources import DataDirectory
@@ -36,7 +36,7 @@ def consolidated_posts(
     started = time.monotonic()
     day = day_of(context.partition_key)
     with explained(), data.published(), duckdb.get_connection() as con:
-        partition = consolidate_day(con, data.lake, day)
+        partition = partition_made(context, con, data.lake, ConsolidatedPost, data.settings)
         outcomes = checks.evaluate(con, data.lake, day, partition)
         rows = sample(
             con,

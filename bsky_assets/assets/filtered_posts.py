@@ -13,9 +13,9 @@ from dagster_duckdb import DuckDBResource
 from bsky_assets.automation import when_inputs_land
 from bsky_assets.checks import filtered_posts as checks
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, RawModerationLabel
-from bsky_assets.filters.chain import filter_day
+from bsky_assets.launching.launcher import partition_made
 from bsky_assets.materialisation import counts_table, explained, result, row_asset, sample
-from bsky_assets.partitions import day_of, look_back
+from bsky_assets.partitions import look_back
 from bsky_assets.reporting.figures import funnel_figure, inline_png
 from bsky_assets.resources import DataDirectory
 from bsky_assets.settings import get_settings
@@ -44,12 +44,8 @@ def filtered_posts(
     first; if one is judged wrongly, the day is not filtered.
     """
     started = time.monotonic()
-    day = day_of(context.partition_key)
     with explained(), data.published(), duckdb.get_connection() as con:
-        partition = filter_day(
-            con, data.lake, day, data.settings,
-            progress=lambda done, total: context.log.info(f"{done:,} of {total:,} posts"),
-        )  # fmt: skip
+        partition = partition_made(context, con, data.lake, FilteredPost, data.settings)
         rows = sample(
             con, data.lake, partition, FilteredPost,
             "passed_filters, filtered_by_func, filter_reason, language, uri",

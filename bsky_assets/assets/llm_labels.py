@@ -15,12 +15,11 @@ from bsky_assets.assets.filtered_posts import filtered_posts
 from bsky_assets.automation import when_inputs_land
 from bsky_assets.checks import llm_labels as checks
 from bsky_assets.contracts import LlmLabel
-from bsky_assets.labelling.day import label_day
+from bsky_assets.launching.launcher import partition_made
 from bsky_assets.materialisation import explained, result, row_asset, sample
-from bsky_assets.partitions import day_of
 from bsky_assets.reporting.figures import inline_png, labels_figure
 from bsky_assets.resources import DataDirectory
-from bsky_assets.settings import get_settings
+from bsky_assets.settings import Settings, get_settings
 from bsky_assets.staleness import made_with
 
 
@@ -33,6 +32,16 @@ class Labelling(Config):
     batch_size: int | None = Field(
         None, ge=1, le=50, description="Posts a request. None: BSKY_LLM_BATCH_SIZE."
     )
+
+    def in_force(self, settings: Settings) -> Settings:
+        """The settings, with what this run has of its own."""
+        own = {
+            "llm_models": tuple(self.models or ()) or None,
+            "llm_batch_size": self.batch_size,
+        }
+        return settings.model_copy(
+            update={name: value for name, value in own.items() if value is not None}
+        )
 
 
 @row_asset(
@@ -59,13 +68,10 @@ def llm_labels(
     stopped, and a day that is materialised again asks nothing twice.
     """
     started = time.monotonic()
-    day = day_of(context.partition_key)
     with explained(), data.published(), duckdb.get_connection() as con:
-        partition = label_day(
-            con, data.lake, day, data.settings,
-            models=config.models, batch_size=config.batch_size,
-            progress=lambda progress: context.log.info(str(progress)),
-        )  # fmt: skip
+        partition = partition_made(
+            context, con, data.lake, LlmLabel, config.in_force(data.settings)
+        )
         outcomes = checks.evaluate(con, data.lake, data.settings, partition)
         rows = sample(
             con, data.lake, partition, LlmLabel,

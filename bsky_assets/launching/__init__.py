@@ -1,0 +1,6 @@
+"""Making a partition somewhere else than in the run: as a job of Slurm, Ray or Kubernetes.
+
+Sync days are independent, and a partition is made by one function that knows nothing of Dagster
+(`work`). `bsky_assets.partition` calls it at the far end; `launcher` sends it there through
+Dagster Pipes and reads back from the lake what was written.
+"""

@@ -1,0 +1,68 @@
+"""Which settings go with a partition's work, as environment variables, and nothing else.
+
+Engines differ in what they carry over by themselves: Slurm everything, Ray nothing. So what the
+work needs is named here, and no engine decides it.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from bsky_assets.contracts import LlmLabel
+from bsky_assets.settings import Settings, variable_name
+
+_COLLECTING = {
+    "relay_url",
+    "jetstream_url",
+    "appview_url",
+    "labeler_url",
+    "feeds",
+    "handle",
+    "app_password",
+}
+_HERE_ONLY = {"live", "llm_gold"}
+_HERE_ONLY_PREFIXES = ("launcher", "slurm_", "ray_", "k8s_", "sync_max_")
+
+
+def needed(asset: str) -> list[str]:
+    """The settings that making a partition of `asset` may read."""
+    labelling = asset == LlmLabel.asset
+    return [
+        name
+        for name in Settings.model_fields
+        if name not in _COLLECTING | _HERE_ONLY
+        and not name.startswith(_HERE_ONLY_PREFIXES)
+        and (labelling or not name.startswith("llm_"))
+    ]
+
+
+def variables(settings: Settings, asset: str) -> dict[str, str]:
+    """What is not secret of them and not as it is by default, as environment variables."""
+    return _as_variables(settings, asset, secret=False)
+
+
+def secrets(settings: Settings, asset: str) -> dict[str, str]:
+    """What is secret of them: never for a command line, a log or a job's description."""
+    return _as_variables(settings, asset, secret=True)
+
+
+def _as_variables(settings: Settings, asset: str, *, secret: bool) -> dict[str, str]:
+    given: Mapping[str, Any] = {
+        name: getattr(settings, name)
+        for name in needed(asset)
+        if name in settings.model_fields_set or name == "data_dir"
+    }
+    return {
+        variable_name(name): _text(value)
+        for name, value in given.items()
+        if value is not None and isinstance(value, SecretStr) is secret
+    }
+
+
+def _text(value: str | float | Path | SecretStr | tuple[str, ...]) -> str:
+    """What `Settings` reads as `value`."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return ",".join(value) if isinstance(value, tuple) else str(value)

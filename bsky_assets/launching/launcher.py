@@ -1,0 +1,92 @@
+"""Where a partition is made, by BSKY_LAUNCHER: in the run itself, or as a job of a cluster.
+
+Whichever it is, the asset gets the partition as the lake has it. A job that is gone without a
+word, because it was cancelled or its node was lost, is started again. One that tells of an error
+is not: it would come up again.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import date
+
+from dagster import AssetExecutionContext, Failure, RetryRequested
+from duckdb import DuckDBPyConnection
+
+from bsky_assets.contracts import Row
+from bsky_assets.launching import kubernetes, ray, slurm
+from bsky_assets.launching.jobs import Ended, Job, job_of
+from bsky_assets.launching.work import make_partition
+from bsky_assets.partitions import day_of
+from bsky_assets.settings import LauncherName, Settings
+from bsky_assets.storage.lake import Lake, Partition
+
+LOST_RETRIES = 2
+"""So often a lost job is started again."""
+LOST_SECONDS = 10
+"""Before that, a node that died has time to be noticed."""
+
+_SEEN_SECONDS = 120
+"""A network file system may show another node's files so late, and hardly later."""
+
+_ENGINES: dict[LauncherName, Callable[[AssetExecutionContext, Job, Settings], Ended]] = {
+    "slurm": slurm.run,
+    "ray": ray.run,
+    "kubernetes": kubernetes.run,
+}
+
+
+def partition_made(
+    context: AssetExecutionContext,
+    con: DuckDBPyConnection,
+    lake: Lake,
+    row: type[Row],
+    settings: Settings,
+) -> Partition:
+    """Make the partition of `row` that this run is for, wherever the settings say.
+
+    Raises:
+        UserError: it cannot be made as things are, or the launcher cannot be used.
+        Failure: a job told of an error.
+        RetryRequested: a job was lost.
+    """
+    day = day_of(context.partition_key)
+    if settings.launcher == "local" or row.asset not in settings.launcher_assets:
+        return make_partition(con, lake, row, day, settings, context.log.info)
+    job = _job(row.asset, day, settings)
+    ended = _ENGINES[settings.launcher](context, job, settings)
+    return _seen(lake, row, day, _file(job, settings, ended))
+
+
+def _job(asset: str, day: date, settings: Settings) -> Job:
+    if settings.launcher == "kubernetes":
+        return job_of(asset, day, settings, "python")  # the image's, not the one of this machine
+    return job_of(asset, day, settings)
+
+
+def _file(job: Job, settings: Settings, ended: Ended) -> str:
+    """The name of the file that the job wrote."""
+    if ended.report is None:
+        why = ended.problem or "it reported nothing"
+        lost = Failure(
+            f"the job of {job.asset} on {job.day} was lost ({settings.launcher}: {why}); what it "
+            "printed is in the logs of this step"
+        )
+        raise RetryRequested(max_retries=LOST_RETRIES, seconds_to_wait=LOST_SECONDS) from lost
+    if error := ended.report.get("error"):
+        raise Failure(description=error, allow_retries=False)
+    return str(ended.report["file"])
+
+
+def _seen(lake: Lake, row: type[Row], day: date, file: str) -> Partition:
+    """The partition, once this machine sees it too."""
+    deadline = time.monotonic() + _SEEN_SECONDS
+    while True:
+        partition = lake.current(row, day)
+        if partition and partition.path.name == file:
+            return partition
+        if time.monotonic() > deadline:
+            raise Failure(
+                f"{row.asset} on {day} was written as {file}, and this machine does not see it: "
+                f"is BSKY_DATA_DIR the same folder on all nodes? Here it is {lake.root.parent}"
+            )
+        time.sleep(1)

@@ -1,0 +1,71 @@
+"""The partitions that can be made anywhere: by their assets' names, the functions that make them.
+
+What does not belong here: Dagster, and where the work is done.
+"""
+
+from collections.abc import Callable
+from datetime import date
+
+import duckdb
+
+from bsky_assets.contracts import ConsolidatedPost, FilteredPost, LlmLabel, Row
+from bsky_assets.settings import Settings
+from bsky_assets.storage.lake import Lake, Partition
+
+Progress = Callable[[str], None]
+"""Told in a line how far the work is."""
+
+
+def make_partition(
+    con: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    row: type[Row],
+    day: date,
+    settings: Settings,
+    progress: Progress,
+) -> Partition:
+    """Make the partition of `row` on `day`, from what the lake holds.
+
+    Raises:
+        UserError: it cannot be made as things are; the message says what to do.
+    """
+    return _WORK[row](con, lake, day, settings, progress)
+
+
+# Each imports what it needs only when it is asked for: the models take seconds to load.
+
+
+def _consolidate(
+    con: duckdb.DuckDBPyConnection, lake: Lake, day: date, settings: Settings, progress: Progress
+) -> Partition:
+    from bsky_assets.consolidation.consolidate import consolidate_day
+
+    return consolidate_day(con, lake, day)
+
+
+def _filter(
+    con: duckdb.DuckDBPyConnection, lake: Lake, day: date, settings: Settings, progress: Progress
+) -> Partition:
+    from bsky_assets.filters.chain import filter_day
+
+    def tell(done: int, total: int) -> None:
+        progress(f"{done:,} of {total:,} posts")
+
+    return filter_day(con, lake, day, settings, progress=tell)
+
+
+def _label(
+    con: duckdb.DuckDBPyConnection, lake: Lake, day: date, settings: Settings, progress: Progress
+) -> Partition:
+    from bsky_assets.labelling.day import label_day
+
+    return label_day(con, lake, day, settings, progress=lambda state: progress(str(state)))
+
+
+_WORK: dict[
+    type[Row],
+    Callable[[duckdb.DuckDBPyConnection, Lake, date, Settings, Progress], Partition],
+] = {ConsolidatedPost: _consolidate, FilteredPost: _filter, LlmLabel: _label}
+
+ROWS: dict[str, type[Row]] = {row.asset: row for row in _WORK}
+"""The contracts of these partitions, by their assets' names."""

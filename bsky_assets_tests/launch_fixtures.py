@@ -1,0 +1,122 @@
+"""A day that a launcher can make, through Dagster, and what is to compare afterwards."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+from dagster import AssetsDefinition, DagsterInstance, ExecuteInProcessResult, materialize
+
+from bsky_assets.assets.consolidated_posts import consolidated_posts
+from bsky_assets.assets.filtered_posts import filtered_posts
+from bsky_assets.contracts import ConsolidatedPost, FilteredPost, RawFirehosePost, Row
+from bsky_assets.resources import DataDirectory, duckdb_resource
+from bsky_assets.settings import Settings, get_settings
+from bsky_assets.storage.lake import Lake
+from bsky_assets_tests.rows import firehose_post, record, table
+
+DAY = date(2026, 3, 8)
+TEXTS = ("The vote in the senate is on Tuesday", "Bom dia a todos os meus amigos", "follow me")
+MADE = (ConsolidatedPost, FilteredPost)
+# When a thing was done differs from one time to the next; what was done must not.
+TIMESTAMPS = {
+    ConsolidatedPost: "REPLACE (struct_update(metadata, processed_timestamp := NULL) AS metadata)",
+    FilteredPost: "EXCLUDE (filtered_at, preprocessing_timestamp) "
+    "REPLACE (struct_update(metadata, processed_timestamp := NULL) AS metadata)",
+}
+
+SRUN = """\
+#!{python}
+import json, os, sys
+split = next(n for n, word in enumerate(sys.argv[1:], 1) if not word.startswith("-"))
+options, command = sys.argv[1:split], sys.argv[split:]
+with open("{log}", "a") as log:
+    log.write(json.dumps(sys.argv) + "\\n")
+if os.path.exists("{losses}"):
+    left = int(open("{losses}").read())
+    if left:
+        open("{losses}", "w").write(str(left - 1))
+        sys.exit("srun: error: node1: task 0: Killed")
+names = next(word for word in options if word.startswith("--export=")).split("=", 1)[1].split(",")
+os.execve(command[0], command, {{name: os.environ[name] for name in names if name in os.environ}})
+"""
+
+
+class Srun:
+    """What speaks like srun on the PATH: it runs the command with the exported variables alone."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._log, self._losses = folder / "srun.log", folder / "losses"
+        program = folder / "srun"
+        program.write_text(SRUN.format(python=sys.executable, log=self._log, losses=self._losses))
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+
+    def lose(self, jobs: int) -> None:
+        """Lose so many jobs from now on before they begin."""
+        self._losses.write_text(str(jobs))
+
+    @property
+    def command_lines(self) -> list[str]:
+        return self._log.read_text().splitlines() if self._log.exists() else []
+
+
+def lay_down(settings: Settings, day: date = DAY, posts: int = 60) -> None:
+    received = datetime(day.year, day.month, day.day, 18, tzinfo=UTC)
+    rows = [
+        firehose_post(
+            f"did:plc:{number % 7}",
+            f"{day:%m%d}{number}",
+            number,
+            record=record(f"{TEXTS[number % len(TEXTS)]} {number}"),
+            received_at=received + timedelta(seconds=number),
+        )
+        for number in range(posts)
+    ]
+    Lake(settings.lake_dir).write(RawFirehosePost, day, table(RawFirehosePost, rows))
+
+
+@contextmanager
+def settings_with(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Iterator[Settings]:
+    with monkeypatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        get_settings.cache_clear()
+        yield get_settings()
+    get_settings.cache_clear()
+
+
+def made(settings: Settings, *assets: AssetsDefinition, day: date = DAY) -> ExecuteInProcessResult:
+    """A run of Dagster that makes `assets` of `day`, wherever the settings say."""
+    with DagsterInstance.ephemeral() as instance:
+        return materialize(
+            assets or [consolidated_posts, filtered_posts],
+            partition_key=day.isoformat(),
+            instance=instance,
+            resources={"data": DataDirectory(), "duckdb": duckdb_resource(settings)},
+            raise_on_error=False,
+        )
+
+
+def differences(one: Path, other: Path, row: type[Row], days: list[date]) -> int:
+    """Rows that only one of two lakes has, leaving out when they were made."""
+    with duckdb.connect() as con:
+        for name, root in (("one", one), ("other", other)):
+            Lake(root).relation(con, row, days).create_view(name)
+        compared = TIMESTAMPS[row]
+        ((count,),) = con.sql(
+            f"""
+            WITH one_rows AS (SELECT * {compared} FROM one),
+                other_rows AS (SELECT * {compared} FROM other)
+            SELECT count(*) FROM (
+                (FROM one_rows EXCEPT ALL FROM other_rows)
+                UNION ALL
+                (FROM other_rows EXCEPT ALL FROM one_rows)
+            )
+            """
+        ).fetchall()
+        return int(count)
