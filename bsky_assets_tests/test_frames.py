@@ -305,8 +305,8 @@ def test_what_is_not_a_post_is_quarantined(record: Any, reason: str) -> None:
     (row,) = read.quarantined
     assert (row["source"], row["origin"]) == ("raw_firehose_posts", "relay.test")
     assert (row["position"], row["reason"]) == ("3", reason)
-    assert row["content"] == frame.frame()
-    assert "hello" not in row["detail"]
+    assert row["content"] == wire.cbor(record)
+    assert row["detail"].endswith(f": at://{wire.DID}/{wire.POST}/3bad")
 
 
 @pytest.mark.parametrize("created_at", ["1970-01-01T00:00:00Z", "2099-12-31", "yesterday", ""])

@@ -1,8 +1,8 @@
 """Reading the firehose's frames: the posts, deletions and self-labels that they bring.
 
 The paths of a commit's operations are looked at first; of its blocks only those that a wanted
-operation names are looked up, checked against their CID and decoded. An operation that cannot
-be read costs nothing but itself.
+operation names are looked up and checked against their CID; a post's becomes a record when the
+rows do. An operation that cannot be read costs nothing but itself.
 What does not belong here: connections, and what sequence numbers mean.
 
 Source: lexicon com.atproto.sync.subscribeRepos.
@@ -14,8 +14,8 @@ from libipld import decode_dag_cbor, decode_dag_cbor_multi
 
 from bsky_assets.bluesky.cars import find_block
 from bsky_assets.bluesky.frames import FrameReader
-from bsky_assets.bluesky.reader import NUMBER_BITS, PROBLEMS
-from bsky_assets.bluesky.records import POST, Unreadable
+from bsky_assets.bluesky.reader import NUMBER_BITS
+from bsky_assets.bluesky.records import PROBLEMS, Unreadable
 from bsky_assets.bluesky.repositories import (
     POST_PATHS,
     WANTED_PATHS,
@@ -47,11 +47,13 @@ class FirehoseReader(FrameReader):
             header, body = decode_dag_cbor_multi(frame)
             if header["t"] == "#commit" and self.passing_until is None:
                 seq, time, ops = body["seq"], body["time"], body["ops"]
-                if ops and not seq >> NUMBER_BITS:
+                if ops and not seq >> NUMBER_BITS and not body["tooBig"]:
                     for op in ops:
-                        if op["path"].startswith(WANTED_PATHS):
-                            self._read_commit(body, seq, frame, received)
-                            break
+                        try:
+                            if op["path"].startswith(WANTED_PATHS):
+                                self._read_op(op, body, received)
+                        except PROBLEMS as error:
+                            self.quarantine(error, frame, seq, received)
                     self.note_number(seq)
                     self.note_time(time)
                     return
@@ -62,39 +64,32 @@ class FirehoseReader(FrameReader):
 
     def _read_event(self, kind: Any, body: dict[str, Any], frame: bytes, received: int) -> None:
         if kind == "#commit":
-            self._read_commit(body, body["seq"], frame, received)
+            self._read_commit(body, frame, received)
         else:
             self._read_other(kind, body, received)
 
-    def _read_commit(self, body: dict[str, Any], seq: int, frame: bytes, received: int) -> None:
-        did, rev, time = body["repo"], body["rev"], body.get("time")
-        posts = self.rows.posts
+    def _read_commit(self, body: dict[str, Any], frame: bytes, received: int) -> None:
         for op in body["ops"]:
             try:
-                path = op["path"]
-                if not path.startswith(WANTED_PATHS):
-                    continue
-                if op["action"] == "delete":
-                    take_deletion(self.rows, did, path, seq, received)
-                    continue
-                cid = op["cid"]
-                record = decode_dag_cbor(find_block(body["blocks"], cid))
-                if (  # a post in good order, as most are
-                    path.startswith(POST_PATHS)
-                    and type(rev) is str
-                    and did.startswith("did:")
-                    and record.get("$type") == POST
-                    and type(record.get("text")) is str
-                    and type(record.get("createdAt")) is str
-                ):
-                    posts.append((did, path, cid, rev, seq, time, received, record))
-                else:  # a profile, or this says what is wrong
-                    take_record(self.rows, did, path, cid, record, rev, seq, time, received)
+                if op["path"].startswith(WANTED_PATHS):
+                    self._read_op(op, body, received)
             except PROBLEMS as error:
-                self.quarantine(error, frame, seq, received)
+                self.quarantine(error, frame, body["seq"], received)
         if body.get("tooBig"):
-            problem = Unreadable("too_big", "the host left out what the commit changed")
-            self.quarantine(problem, frame, seq, received)
+            raise Unreadable("too_big", "the host left out what the commit changed")
+
+    def _read_op(self, op: dict[str, Any], body: dict[str, Any], received: int) -> None:
+        did, path, seq, rev = body["repo"], op["path"], body["seq"], body["rev"]
+        if op["action"] == "delete":
+            take_deletion(self.rows, did, path, seq, received)
+            return
+        cid, time = op["cid"], body.get("time")
+        block = find_block(body["blocks"], cid)
+        if path.startswith(POST_PATHS) and type(rev) is str and did.startswith("did:"):
+            self.rows.posts.append((did, path, cid, rev, seq, time, received, block))
+        else:  # a profile, or this says what is wrong
+            record = decode_dag_cbor(block)
+            take_record(self.rows, did, path, cid, record, rev, seq, time, received)
 
     def _read_other(self, kind: Any, body: dict[str, Any], received: int) -> None:
         if kind not in _KINDS:

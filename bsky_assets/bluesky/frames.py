@@ -13,8 +13,8 @@ from typing import Any
 from libipld import decode_dag_cbor_multi
 
 from bsky_assets.bluesky.accounting import OUTDATED_CURSOR, UNREADABLE
-from bsky_assets.bluesky.reader import NUMBER_BITS, PROBLEMS, EventReader
-from bsky_assets.bluesky.records import Unreadable
+from bsky_assets.bluesky.reader import NUMBER_BITS, EventReader
+from bsky_assets.bluesky.records import PROBLEMS, Unreadable
 from bsky_assets.bluesky.websocket import StreamError
 
 

@@ -19,8 +19,8 @@ import orjson
 import zstandard
 
 from bsky_assets.bluesky.accounting import OUTDATED_CURSOR, UNREADABLE
-from bsky_assets.bluesky.reader import NUMBER_BITS, PROBLEMS, EventReader
-from bsky_assets.bluesky.records import Unreadable
+from bsky_assets.bluesky.reader import NUMBER_BITS, EventReader
+from bsky_assets.bluesky.records import PROBLEMS, Unreadable
 from bsky_assets.bluesky.repositories import (
     WANTED_COLLECTIONS,
     checked_did,

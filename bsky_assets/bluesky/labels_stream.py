@@ -8,8 +8,7 @@ from typing import Any
 import aiohttp
 
 from bsky_assets.bluesky.frames import FrameReader
-from bsky_assets.bluesky.reader import PROBLEMS
-from bsky_assets.bluesky.records import Unreadable
+from bsky_assets.bluesky.records import PROBLEMS, Unreadable
 from bsky_assets.bluesky.rows import instant
 from bsky_assets.bluesky.websocket import Socket, connect, host_of
 from bsky_assets.contracts import RawModerationLabel

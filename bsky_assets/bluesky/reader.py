@@ -8,13 +8,11 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from bsky_assets.bluesky.accounting import UNREADABLE, Events
-from bsky_assets.bluesky.records import Unreadable
+from bsky_assets.bluesky.records import problem_of
 from bsky_assets.bluesky.rows import Rows, instant
 
 NUMBER_BITS = 63
 """Numbers of events are integers of as many bits: `number >> NUMBER_BITS` is 0."""
-PROBLEMS = (Unreadable, ValueError, KeyError, TypeError, AttributeError, RecursionError)
-"""What may be raised by reading something that is not as it should be."""
 
 
 class EventReader:
@@ -70,10 +68,8 @@ class EventReader:
 
     def quarantine(self, error: Exception, message: bytes, seq: int, received: int) -> None:
         """Keep a message of which something could not be read."""
-        if not isinstance(error, Unreadable):
-            error = Unreadable("undecodable", f"it cannot be read ({type(error).__name__})")
         position = str(seq) if seq != UNREADABLE else f"after {self._last() or 'the start'}"
-        self.rows.quarantine(error, message, position, received)
+        self.rows.quarantine(problem_of(error), message, position, received)
 
     def _last(self) -> int | None:
         return next((seq for seq in reversed(self._seqs) if seq >= 0), self.last_number)

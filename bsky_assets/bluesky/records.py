@@ -54,6 +54,17 @@ class Unreadable(Exception):
         self.detail = detail
 
 
+PROBLEMS = (Unreadable, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What may be raised by reading something that is not as it should be."""
+
+
+def problem_of(error: Exception) -> Unreadable:
+    """One of `PROBLEMS`, as it goes into quarantine."""
+    if isinstance(error, Unreadable):
+        return error
+    return Unreadable("undecodable", f"it cannot be read ({type(error).__name__})")
+
+
 def read_post_record(record: JsonObject) -> dict[str, Any]:
     """The `PostRecord` of a record that came as JSON.
 

@@ -5,15 +5,24 @@ stated: nothing is made for each row but the values themselves.
 What does not belong here: reading frames, and writing files.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from libipld import encode_cid
+from libipld import decode_dag_cbor, encode_cid
 
-from bsky_assets.bluesky.records import COLUMNS, JsonObject, Unreadable, post_values, stable_json
+from bsky_assets.bluesky.records import (
+    COLUMNS,
+    PROBLEMS,
+    JsonObject,
+    Unreadable,
+    check_post,
+    post_values,
+    problem_of,
+    stable_json,
+)
 from bsky_assets.contracts import (
     Quarantined,
     RawFirehosePost,
@@ -30,6 +39,10 @@ _INSTANT = pa.timestamp("us", tz="UTC")
 _SECOND = pa.timestamp("s", tz="UTC")
 
 
+Post = tuple[Any, ...]
+"""DID, path (collection/rkey), CID, rev, number, time by the host, instant of receipt, and the
+record: as it came, in DAG-CBOR, or decoded."""
+
 Tables = dict[type[Row], pa.Table]
 """What a stretch of a stream brought, a table a contract."""
 
@@ -44,9 +57,7 @@ class Rows:
         self._begin()
 
     def _begin(self) -> None:
-        self.posts: list[tuple[Any, ...]] = []
-        """DID, path (collection/rkey), CID, rev, number, time by the host, instant of receipt, and
-        record, of each post."""
+        self.posts: list[Post] = []
         self.deletions: list[dict[str, Any]] = []
         self.labels: list[dict[str, Any]] = []
         self.quarantined: list[dict[str, Any]] = []
@@ -110,7 +121,7 @@ class Rows:
         return taken
 
     def tables(self) -> Tables:
-        """What is here, as tables."""
+        """What is here, as tables; of the posts, those that are none are in quarantine then."""
         posts = self._post_table()  # first: it may have more to put into quarantine
         return {
             RawFirehosePost: posts,
@@ -119,37 +130,59 @@ class Rows:
             Quarantined: _table(Quarantined, self.quarantined),
         }
 
-    def _post_table(self) -> pa.Table:
-        try:
-            return _posts(self.host, self.posts)
-        except _CANNOT_BE_TOLD:
-            self.posts = [post for post in self.posts if self._can_be_told(post)]
-            return _posts(self.host, self.posts)
+    def read_posts(self) -> Iterator[tuple[Post, JsonObject]]:
+        """The posts, each with its record decoded; what is none goes into quarantine."""
+        for post in self.posts:
+            record = post[-1]
+            try:
+                if type(record) is bytes:
+                    record = decode_dag_cbor(record)
+                check_post(record)
+            except PROBLEMS as error:
+                self._quarantine_post(problem_of(error), post)
+            else:
+                yield post, record
 
-    def _can_be_told(self, post: tuple[Any, ...]) -> bool:
+    def _post_table(self) -> pa.Table:
+        read = [(post, post_values(record)) for post, record in self.read_posts()]
         try:
-            _posts(self.host, [post])
+            table = _posts(self.host, read)
         except _CANNOT_BE_TOLD:
-            *_, seq, _, received, record = post
+            read = [(post, values) for post, values in read if self._can_be_told(post, values)]
+            table = _posts(self.host, read)
+        self.posts = [post for post, _ in read]
+        return table
+
+    def _can_be_told(self, post: Post, values: tuple[Any, ...]) -> bool:
+        try:
+            _posts(self.host, [(post, values)])
+        except _CANNOT_BE_TOLD:
             problem = Unreadable("unconvertible", "the record does not fit into columns")
-            self.quarantine(problem, stable_json(record).encode(), str(seq), received)
+            self._quarantine_post(problem, post)
             return False
         return True
 
+    def _quarantine_post(self, problem: Unreadable, post: Post) -> None:
+        did, path, _, _, seq, _, received, record = post
+        content = record if type(record) is bytes else stable_json(record).encode()
+        told = Unreadable(problem.reason, f"{problem.detail}: at://{did}/{path}")
+        self.quarantine(told, content, str(seq), received)
 
-def _posts(host: str, posts: Sequence[tuple[Any, ...]]) -> pa.Table:
+
+def _posts(host: str, posts: Sequence[tuple[Post, tuple[Any, ...]]]) -> pa.Table:
     schema = arrow_schema(RawFirehosePost)
     count = len(posts)
     if not count:
         return schema.empty_table()
-    dids, paths, cids, revs, seqs, times, instants_received, records = zip(*posts, strict=True)
+    came, values = zip(*posts, strict=True)
+    dids, paths, cids, revs, seqs, times, instants_received, _ = zip(*came, strict=True)
     authors = pa.array(dids, pa.string())
     received = pa.array(instants_received, _INSTANT)
     columns = {
         "uri": pc.binary_join_element_wise("at://", authors, "/", pa.array(paths), ""),
         "cid": pa.array([*map(_cid, cids)], pa.string()),
         "author": authors,
-        "record": _struct(schema.field("record").type, _record_columns(schema, records)),
+        "record": _struct(schema.field("record").type, _record_columns(schema, values)),
         "metadata": _struct(
             schema.field("metadata").type,
             {
@@ -168,11 +201,11 @@ def _posts(host: str, posts: Sequence[tuple[Any, ...]]) -> pa.Table:
     return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
-def _record_columns(schema: pa.Schema, records: Sequence[JsonObject]) -> dict[str, pa.Array]:
+def _record_columns(schema: pa.Schema, records: Sequence[tuple[Any, ...]]) -> dict[str, pa.Array]:
     types = {field.name: field.type for field in schema.field("record").type}
-    columns = zip(*map(post_values, records), strict=True)
     return {
-        name: pa.array(values, types[name]) for name, values in zip(COLUMNS, columns, strict=True)
+        name: pa.array(values, types[name])
+        for name, values in zip(COLUMNS, zip(*records, strict=True), strict=True)
     }
 
 

@@ -128,9 +128,13 @@ class Spool:
 
     def _write(self, day: date, rows: Rows, footer: Footer) -> None:
         """Off the event loop: what was read becomes columns, and they a segment."""
+        taken = Counter(_by_column(rows.counts()))
         tables = rows.tables()
+        counts = _by_column(rows.counts())
+        taken.subtract(counts)
+        self.rows.subtract(taken)
         reasons = Counter(row["reason"] for row in rows.quarantined)
-        counted = replace(footer, rows=_by_column(rows.counts()), quarantined=dict(reasons))
+        counted = replace(footer, rows=counts, quarantined=dict(reasons))
         self._writer.write(day, tables, counted)
 
     async def settle(self) -> None:
