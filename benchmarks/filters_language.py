@@ -12,10 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from bsky_assets.filters.config import BUILT_IN_LANGUAGE_MODEL, filter_config
 from bsky_assets.filters.english import EnglishFilter
-from bsky_assets.filters.language import LanguageModel, clean
+from bsky_assets.filters.identification import LanguageModel
+from bsky_assets.filters.language import clean
 from bsky_assets.filters.posts import from_texts
 
 FOLDER = Path(__file__).parents[2] / "shared" / "real_data" / "labelled" / "lingua-sentences"
@@ -60,14 +62,14 @@ def main() -> None:
     texts = [text for _, text in found]
     english = np.array([language == "en" for language, _ in found])
     major = np.array([language in MAJOR for language, _ in found])
-    cleaned = clean(pa.array(texts)).to_pylist()
-    lengths = np.array([len(text) for text in cleaned])
-    languages, shares = LanguageModel(BUILT_IN_LANGUAGE_MODEL).identify(cleaned)
-    says_english = np.array([language == "en" for language in languages]) & (lengths > 0)
+    cleaned = clean(pa.array(texts))
+    lengths = pc.utf8_length(cleaned).to_numpy()
+    alone = LanguageModel(BUILT_IN_LANGUAGE_MODEL, "en", []).identify(cleaned)
+    says_english = np.array(pc.equal(alone.likely, "en")) & (lengths > 0)
     chain = EnglishFilter(filter_config().english, BUILT_IN_LANGUAGE_MODEL).judge(from_texts(texts))
     rules = {
         "the model alone": says_english,
-        "the model, p >= 0.5": says_english & (shares >= 0.5),
+        "the model, p >= 0.5": says_english & (alone.share >= 0.5),
         "the filter": np.array(chain.passed, dtype=bool),
     }
     figures = {}

@@ -2,15 +2,20 @@
 
 import random
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any
 
+import fasttext
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bsky_assets.filters import identification
 from bsky_assets.filters.config import BUILT_IN_LANGUAGE_MODEL, filter_config
 from bsky_assets.filters.english import EnglishFilter
+from bsky_assets.filters.identification import LanguageModel
 from bsky_assets.filters.language import clean
 from bsky_assets.filters.measures import Confusion
 from bsky_assets.filters.posts import from_texts
@@ -78,6 +83,7 @@ def test_a_cleaned_text_stands_on_one_line(texts: list[str]) -> None:
     assert not any("\n" in text or "http://" in text for text in cleaned)
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=120), min_size=1, max_size=8))
 def test_any_text_gets_a_verdict(texts: list[str]) -> None:
     verdicts = _anything().judge(from_texts(texts))
@@ -86,10 +92,86 @@ def test_any_text_gets_a_verdict(texts: list[str]) -> None:
     assert all(share is None or 0 <= share <= 1 for share in shares)
 
 
-def _anything(made: list[EnglishFilter] = []) -> EnglishFilter:  # noqa: B006 -- made once
-    if not made:
-        made.append(EnglishFilter(filter_config().english, BUILT_IN_LANGUAGE_MODEL))
-    return made[0]
+PIECES = (
+    "the",
+    "day",
+    "Straße",
+    "não",
+    "it's",
+    "ça",
+    "hello",
+    "bom",
+    "-",
+    "O.K.",
+    "x",
+    "мир",
+    "z" * 40,
+)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.lists(st.sampled_from(PIECES) | st.text(st.characters(categories=["L"])), max_size=30),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_identification_agrees_with_fasttext(texts: list[list[str]]) -> None:
+    lines = [" ".join(" ".join(words).split()) for words in texts]
+    found = _model().identify(pa.array(lines, pa.string()))
+    for line, language, share, wanted in zip(
+        lines, found.likely.to_pylist(), found.share, found.wanted, strict=True
+    ):
+        said = {
+            label.removeprefix("__label__"): min(one, 1.0)
+            for one, label in fasttext_model().f.predict(f"{line}\n", 176, 0.0, "strict")
+        }
+        assert said[language] == pytest.approx(share, abs=1e-4)
+        assert max(said.values()) == pytest.approx(share, abs=1e-4)
+        assert said["en"] == pytest.approx(wanted, abs=1e-4)
+
+
+def test_identification_starts_anew_when_it_remembers_too_much(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    texts = pa.array(["good morning everyone", "bom dia meus amigos", "so true", "good day"])
+    before = _model().identify(texts)
+    monkeypatch.setattr(identification, "_REMEMBERED", 1)
+    for _ in range(2):
+        again = _model().identify(texts)
+        assert again.likely == before.likely
+        assert again.share == pytest.approx(before.share)
+        assert again.listed.tolist() == before.listed.tolist()
+
+
+@pytest.mark.parametrize("labels", ["en pt", "hot cold"])
+def test_another_kind_of_model_is_refused(tmp_path: Path, labels: str) -> None:
+    """Identification knows how lid.176 is built, and would make nonsense of other models."""
+    first, second = labels.split()
+    data = tmp_path / "data.txt"
+    data.write_text(
+        f"__label__{first} the weather is fine today\n__label__{second} o tempo em Lisboa\n" * 20
+    )
+    model = fasttext.train_supervised(str(data), dim=4, minn=2, maxn=4, bucket=100, verbose=0)
+    model.save_model(str(tmp_path / "model.bin"))
+    with pytest.raises(ValueError, match=r"not built like lid\.176"):
+        EnglishFilter(filter_config().english, tmp_path / "model.bin")
+
+
+@cache
+def _model() -> LanguageModel:
+    return LanguageModel(BUILT_IN_LANGUAGE_MODEL, "en", [frozenset({"good", "true"})])
+
+
+@cache
+def fasttext_model() -> Any:
+    return fasttext.load_model(str(BUILT_IN_LANGUAGE_MODEL))
+
+
+@cache
+def _anything() -> EnglishFilter:
+    return EnglishFilter(filter_config().english, BUILT_IN_LANGUAGE_MODEL)
 
 
 @pytest.mark.real_data

@@ -29,7 +29,6 @@ class _Section(BaseModel):
 class EnglishConfig(_Section):
     """How the language of a post is told."""
 
-    model_characters: int = Field(ge=20)
     sure: float = Field(gt=0.5, le=1)
     sure_not: float = Field(gt=0.5, le=1)
     sure_characters: int = Field(ge=1)

@@ -3,8 +3,6 @@
 What belongs here: the decision. What does not: how a text is cleaned or its language told.
 """
 
-import math
-import re
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +10,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bsky_assets.filters.config import EnglishConfig
-from bsky_assets.filters.language import (
-    LanguageModel,
-    clean,
-    readable,
-    script_language,
-)
+from bsky_assets.filters.identification import Identified, LanguageModel
+from bsky_assets.filters.language import readable, script_language, without_marks, without_noise
 from bsky_assets.filters.lexicon import words
 from bsky_assets.filters.posts import Posts
 from bsky_assets.filters.verdicts import Verdicts
 
+ENGLISH = "en"
 UNDECIDED = "und"
-_WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
+_LEAST_SHARE = 0.02
+"""What the model finds less likely than that is as good as impossible."""
+
+Told = tuple[pa.StringArray, pa.StringArray, pa.DoubleArray]
+"""For each text a reason to stop it, or null, its language, or null, and how likely that is."""
 
 
 class EnglishFilter:
@@ -35,98 +34,85 @@ class EnglishFilter:
     def __init__(self, config: EnglishConfig, model: Path) -> None:
         """Load the language model and the word lists."""
         self._config = config
-        self._model = LanguageModel(model)
-        self._words = frozenset(words("english", "words"))
-        self._shared = frozenset(words("english", "shared"))
+        lists = [frozenset(words("english", name)) for name in ("words", "shared")]
+        self._model = LanguageModel(model, ENGLISH, lists)
 
     def judge(self, posts: Posts) -> Verdicts:
         """Stop what is not English; `columns` has the language and how likely it is."""
-        cleaned = clean(posts.text)
-        asked = readable(cleaned)
-        whole = cleaned.filter(pa.array(asked))
-        texts = pc.utf8_slice_codeunits(whole, 0, self._config.model_characters).to_pylist()
-        found, shares = self._model.identify(texts)
+        content = without_marks(posts.text)
+        asked = readable(content)
+        by_script = _told_by_script(content.filter(pa.array(~asked)))
         langs = posts.batch.column("langs").filter(pa.array(asked))
-        is_english = np.zeros(len(posts), dtype=bool)
-        probability = np.full(len(posts), np.nan)
-        languages = np.full(len(posts), None, dtype=object)
-        is_english[asked] = self._decide(whole, found, shares, langs)
-        languages[asked], probability[asked] = found, shares
-        others = cleaned.filter(pa.array(~asked))
-        languages[~asked] = script_language(others).to_numpy(zero_copy_only=False)
-        return _verdicts(is_english, languages, probability, cleaned)
+        by_model = self._told_by_model(without_noise(content.filter(pa.array(asked))), langs)
+        places = pa.array(np.argsort(np.argsort(asked, kind="stable"), kind="stable"))
+        reasons, language, share = (
+            pa.concat_arrays(parts).take(places) for parts in zip(by_script, by_model, strict=True)
+        )
+        return Verdicts(reasons, {"language": language, "language_probability": share})
+
+    def _told_by_model(self, texts: pa.StringArray, langs: pa.ListArray) -> Told:
+        found = self._model.identify(texts)
+        says_english = np.array(pc.equal(found.likely, ENGLISH), dtype=bool)
+        is_english = self._decide(texts, found, says_english, langs)
+        neither = pa.array(~is_english & says_english)
+        language = pc.if_else(pa.array(is_english), ENGLISH, found.likely)
+        language = pc.if_else(neither, pa.scalar(None, pa.string()), language)
+        share = np.where(is_english, found.wanted, found.share).astype(np.float64)
+        stopped = pa.array(~is_english)
+        evidence = pc.round(pa.array(share).filter(stopped), 2).cast(pa.string())
+        named = pc.fill_null(language.filter(stopped), UNDECIDED)
+        given = pc.binary_join_element_wise("language:", named, " p=", evidence, "")
+        reasons = pc.replace_with_mask(pa.nulls(len(texts), pa.string()), stopped, given)
+        return reasons, language, pa.array(share)
 
     def _decide(
-        self, texts: pa.StringArray, found: list[str], shares: np.ndarray, langs: pa.ListArray
+        self,
+        texts: pa.StringArray,
+        found: Identified,
+        says_english: np.ndarray,
+        langs: pa.ListArray,
     ) -> np.ndarray:
-        """Whether each text is English, given what the model makes of its beginning.
-
-        Where that is not sure, the model sees all of the text and other evidence counts too;
-        `found` and `shares` are then corrected.
-        """
+        """Whether each text is English; where the model is not sure, other evidence counts too."""
         config = self._config
-        says_english = np.array([language == "en" for language in found], dtype=bool)
-        long_enough = pc.utf8_length(texts).to_numpy() >= config.sure_characters
+        lengths = pc.utf8_length(texts).to_numpy()
         sure = np.where(says_english, config.sure, config.sure_not)
-        decided: np.ndarray = says_english & (shares >= sure) & long_enough
-        unsure = np.flatnonzero((shares < sure) | ~long_enough)
-        left, named = texts.take(pa.array(unsure)).to_pylist(), langs.take(pa.array(unsure))
-        for place, text, languages in zip(unsure, left, named.to_pylist(), strict=True):
-            likely, share = found[place], shares[place]
-            english = share
-            if not says_english[place] or len(text) > config.model_characters:
-                likely, share, english = self._model.look_closely(text, "en")
-            is_english = self._log_odds(text, english, languages) > 0
-            decided[place] = is_english
-            if is_english:
-                found[place], shares[place] = "en", english
-            else:
-                found[place], shares[place] = likely if likely != "en" else UNDECIDED, share
+        unsure = np.flatnonzero((found.share < sure) | (lengths < config.sure_characters))
+        decided: np.ndarray = says_english.copy()
+        named = langs.take(pa.array(unsure))
+        decided[unsure] = self._log_odds(found.of(unsure), lengths[unsure], named) > 0
         return decided
 
-    def _log_odds(self, text: str, share: float, langs: list[str] | None) -> float:
-        config = self._config
-        tokens = _WORD.findall(text.lower().replace("’", "'"))
-        count = len(tokens) or 1
-        known = len([1 for token in tokens if token in self._words])
-        if (
-            share < config.unlikely
-            and known < config.words_if_unlikely
-            and len(text) >= config.sure_characters
-        ):
-            return -math.inf
-        odds = (
+    def _log_odds(self, found: Identified, lengths: np.ndarray, langs: pa.ListArray) -> np.ndarray:
+        """How much speaks for English, text by text; positive is English."""
+        config, share = self._config, np.where(found.wanted < _LEAST_SHARE, 0, found.wanted)
+        known, shared = found.listed.T
+        counts = np.maximum(found.words, 1)
+        odds: np.ndarray = (
             config.constant
-            + config.weight_model * math.log((share + 1e-3) / (1 - share + 1e-3))
-            + config.weight_words * known / count
-            + config.weight_shared * len([1 for token in tokens if token in self._shared]) / count
+            + config.weight_model * np.log((share + 1e-3) / (1 - share + 1e-3))
+            + config.weight_words * known / counts
+            + config.weight_shared * shared / counts
         )
-        if langs and len(text) <= config.langs_characters:
-            names_english = any(tag.lower().split("-")[0] == "en" for tag in langs)
-            odds += config.weight_langs if names_english else -config.weight_langs
+        odds += np.where(lengths <= config.langs_characters, self._weights(langs), 0)
+        unlikely = (share < config.unlikely) & (known < config.words_if_unlikely)
+        odds[unlikely & (lengths >= config.sure_characters)] = -np.inf
         return odds
 
+    def _weights(self, langs: pa.ListArray) -> np.ndarray:
+        """What the author's `langs` weigh: for English, against it, or nothing where none is."""
+        tags = pc.replace_substring_regex(pc.utf8_lower(langs.flatten()), "-.*", "")
+        owners = pc.list_parent_indices(langs)
+        count = len(langs)
+        named = np.bincount(owners, minlength=count) > 0
+        english = np.bincount(owners.filter(pc.equal(tags, ENGLISH)), minlength=count) > 0
+        weights = np.where(english, self._config.weight_langs, -self._config.weight_langs)
+        return np.where(named, weights, 0)
 
-def _verdicts(
-    is_english: np.ndarray,
-    languages: np.ndarray,
-    probability: np.ndarray,
-    cleaned: pa.StringArray,
-) -> Verdicts:
-    shares = pa.array(probability, from_pandas=True)
-    language = pc.replace_with_mask(
-        pa.array(languages, pa.string()),
-        pa.array(languages == UNDECIDED),
-        pa.scalar(None, pa.string()),
-    )
-    code = pc.binary_join_element_wise("language:", pc.fill_null(language, UNDECIDED), "")
-    evidence = pc.if_else(
-        pc.is_valid(shares),
-        pc.binary_join_element_wise(
-            " p=", pc.round(pc.fill_null(shares, 0.0), 2).cast(pa.string()), ""
-        ),
-        pc.if_else(pc.match_substring_regex(cleaned, r"\p{L}"), " script", " no text"),
-    )
-    reasons = pc.binary_join_element_wise(code, evidence, "")
-    stopped = pc.if_else(pa.array(is_english), pa.scalar(None, pa.string()), reasons)
-    return Verdicts(stopped, {"language": language, "language_probability": shares})
+
+def _told_by_script(texts: pa.StringArray) -> Told:
+    """What to say of texts that the model cannot read."""
+    language = script_language(texts)
+    evidence = pc.if_else(pc.match_substring_regex(texts, r"\p{L}"), " script", " no text")
+    named = pc.fill_null(language, UNDECIDED)
+    reasons = pc.binary_join_element_wise("language:", named, evidence, "")
+    return reasons, language, pa.nulls(len(texts), pa.float64())

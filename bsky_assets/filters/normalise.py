@@ -8,6 +8,7 @@ Only texts that need a step take it. What does not belong here: which words matt
 import unicodedata
 from collections.abc import Callable
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -69,6 +70,14 @@ def where(texts: pa.StringArray, pattern: str, change: Callable[[str], str]) -> 
         matching,
         lambda chosen: pa.array([change(text) for text in chosen.to_pylist()], pa.string()),
     )
+
+
+def matching_foreign(texts: pa.StringArray, pattern: str) -> np.ndarray:
+    """Which of `texts` match `pattern`, which no ASCII text can match."""
+    foreign = np.flatnonzero(pc.invert(pc.string_is_ascii(texts)))
+    found = np.zeros(len(texts), dtype=bool)
+    found[foreign] = pc.match_substring_regex(texts.take(pa.array(foreign)), pattern)
+    return found
 
 
 def replaced(
