@@ -1,70 +1,23 @@
 """The whole way of a post, through Dagster and over real sockets, against the sandbox's truth."""
 
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo
 
-import duckdb
 import pytest
 
 from bsky_assets.contracts import ALL, LEDGER, Row
 from bsky_assets.sandbox.server import Sandbox
-from bsky_assets.sandbox.truth import read_truth, write_truth
-
-EVENTS = 4_000
-GONE = ("deleted", "takendown", "suspended", "deactivated")
+from bsky_assets_tests.day_fixtures import SandboxDay, present_day
 
 
-@dataclass
-class Run:
-    """A sandbox, and a data directory that a day of it was materialised into."""
-
-    sandbox: Sandbox
-    data: Path
-    truth: dict[str, list[dict[str, Any]]]
-
-    def command(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "bsky_assets", *arguments],
-            env={**os.environ, **self.environment, **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=240,
-        )
-
-    @property
-    def environment(self) -> Mapping[str, str]:
-        return {**self.sandbox.environment(), "BSKY_DATA_DIR": str(self.data)}
-
-    def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        with duckdb.connect(str(self.data / "bsky.duckdb"), read_only=True) as con:
-            return con.sql(sql).fetchall()
+@pytest.fixture
+def run(sandbox_day: SandboxDay) -> SandboxDay:
+    return sandbox_day
 
 
-def present_day() -> date:
-    return datetime.now(UTC).astimezone(ZoneInfo("America/Chicago")).date()
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    folder = tmp_path_factory.mktemp("daily_sync")
-    with Sandbox.start(seed=3, day=present_day(), events=EVENTS) as sandbox:
-        write_truth(sandbox.world, folder / "truth.jsonl")
-        run = Run(sandbox, folder / "data", read_truth(folder / "truth.jsonl"))
-        done = run.command("materialize", "--day", "today")
-        assert done.returncode == 0, done.stderr
-        yield run
-
-
-def test_raw_posts_are_the_posts_that_the_network_created(run: Run) -> None:
+def test_raw_posts_are_the_posts_that_the_network_created(run: SandboxDay) -> None:
     stored = run.rows("SELECT uri, cid, record.text, author FROM raw_firehose_posts")
     created = [post for post in run.truth["posts"] if post["in_firehose"]]
     assert sorted(stored) == sorted(
@@ -72,7 +25,7 @@ def test_raw_posts_are_the_posts_that_the_network_created(run: Run) -> None:
     )
 
 
-def test_raw_records_are_stored_field_by_field(run: Run) -> None:
+def test_raw_records_are_stored_field_by_field(run: SandboxDay) -> None:
     stored = run.rows(
         """
         SELECT uri, record.created_at, record.langs, record.tags, record.labels,
@@ -94,13 +47,13 @@ def test_raw_records_are_stored_field_by_field(run: Run) -> None:
         assert embed == record.get("embed", {}).get("$type")
 
 
-def test_every_feed_item_is_stored(run: Run) -> None:
+def test_every_feed_item_is_stored(run: SandboxDay) -> None:
     stored = run.rows("SELECT uri, cid, position FROM raw_feed_posts ORDER BY position")
     shown = [(item["uri"], item["cid"]) for item in run.truth["feed_items"]]
     assert [(uri, cid) for uri, cid, _ in stored] == shown
 
 
-def test_every_deletion_and_label_is_stored(run: Run) -> None:
+def test_every_deletion_and_label_is_stored(run: SandboxDay) -> None:
     deletions = run.rows("SELECT kind, uri, did, status, seq FROM raw_post_deletions")
     keys = ("kind", "uri", "did", "status", "seq")
     true_deletions = [tuple(row[key] for key in keys) for row in run.truth["deletions"]]
@@ -111,7 +64,7 @@ def test_every_deletion_and_label_is_stored(run: Run) -> None:
     assert sorted(labels) == sorted([*applied, *own])
 
 
-def test_consolidated_posts_are_the_union_without_what_is_gone(run: Run) -> None:
+def test_consolidated_posts_are_the_union_without_what_is_gone(run: SandboxDay) -> None:
     stored = run.rows("SELECT uri FROM consolidated_posts")
     expected = [
         post["uri"]
@@ -121,7 +74,7 @@ def test_consolidated_posts_are_the_union_without_what_is_gone(run: Run) -> None
     assert sorted(uri for (uri,) in stored) == sorted(expected)
 
 
-def test_every_post_has_a_verdict_and_every_passed_post_a_label(run: Run) -> None:
+def test_every_post_has_a_verdict_and_every_passed_post_a_label(run: SandboxDay) -> None:
     ((posts, verdicts),) = run.rows(
         "SELECT (SELECT count(*) FROM consolidated_posts), (SELECT count(*) FROM filtered_posts)"
     )
@@ -145,7 +98,7 @@ def test_every_post_has_a_verdict_and_every_passed_post_a_label(run: Run) -> Non
     assert unlabelled == []
 
 
-def test_labels_are_what_the_sandbox_knows_and_say_so(run: Run) -> None:
+def test_labels_are_what_the_sandbox_knows_and_say_so(run: SandboxDay) -> None:
     truth = {post["uri"]: post for post in run.truth["posts"]}
     labels = run.rows("SELECT uri, is_sociopolitical, political_ideology, model FROM llm_labels")
     assert labels
@@ -155,7 +108,7 @@ def test_labels_are_what_the_sandbox_knows_and_say_so(run: Run) -> None:
         assert ideology == truth[uri]["ideology"]
 
 
-def test_a_label_leads_to_its_post_prompt_and_raw_answer(run: Run) -> None:
+def test_a_label_leads_to_its_post_prompt_and_raw_answer(run: SandboxDay) -> None:
     traced = run.rows(
         """
         SELECT post.record.text, answer.question, answer.raw_answer, prompt.system_prompt
@@ -187,7 +140,9 @@ print(rounds)
 """
 
 
-def test_a_second_run_changes_nothing_asks_nothing_and_never_shuts_readers_out(run: Run) -> None:
+def test_a_second_run_changes_nothing_asks_nothing_and_never_shuts_readers_out(
+    run: SandboxDay,
+) -> None:
     queries: dict[type[Row], str] = {
         row: f"SELECT * FROM {row.asset} ORDER BY ALL" for row in (*ALL, *LEDGER)
     }
@@ -216,10 +171,10 @@ def test_without_an_endpoint_everything_else_is_there_and_a_later_run_labels(
     tmp_path: Path,
 ) -> None:
     with Sandbox.start(seed=4, day=present_day(), events=600) as sandbox:
-        fails_then_labels(Run(sandbox, tmp_path, {}))
+        fails_then_labels(SandboxDay(sandbox, tmp_path, {}))
 
 
-def fails_then_labels(other: Run) -> None:
+def fails_then_labels(other: SandboxDay) -> None:
     failed = other.command("materialize", BSKY_LLM_BASE_URL="http://127.0.0.1:9/v1")
     assert failed.returncode == 1
     assert "llm serve" in failed.stderr.splitlines()[-1]

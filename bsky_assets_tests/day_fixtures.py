@@ -1,0 +1,86 @@
+"""A sandbox, and today's sync day of it as a command materialised it: made once a session."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import duckdb
+import pytest
+
+from bsky_assets.publish import publish
+from bsky_assets.sandbox.server import Sandbox
+from bsky_assets.sandbox.truth import read_truth, write_truth
+from bsky_assets.settings import Settings
+
+EVENTS = 4_000
+
+
+@dataclass
+class SandboxDay:
+    """A sandbox, and a data directory that a day of it was materialised into."""
+
+    sandbox: Sandbox
+    data: Path
+    truth: dict[str, list[dict[str, Any]]]
+
+    @property
+    def day(self) -> date:
+        return self.sandbox.world.day
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables that point a command at both."""
+        return {**self.sandbox.environment(), "BSKY_DATA_DIR": str(self.data)}
+
+    def command(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "bsky_assets", *arguments],
+            env=plain_environment() | self.environment | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=240,
+        )
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """What a query of the catalogue finds."""
+        with duckdb.connect(str(self.data / "bsky.duckdb"), read_only=True) as con:
+            return con.sql(sql).fetchall()
+
+    def copied(self, data: Path) -> "SandboxDay":
+        """The same day in another data directory, for a test that changes it."""
+        shutil.copytree(self.data, data)
+        publish(Settings(_env_file=None, data_dir=data))
+        return replace(self, data=data)
+
+
+@pytest.fixture(scope="session")
+def sandbox_day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxDay]:
+    """Tests only read it, or make again what is there; those that change it take a copy."""
+    folder = tmp_path_factory.mktemp("sandbox_day")
+    with Sandbox.start(seed=3, day=present_day(), events=EVENTS) as sandbox:
+        write_truth(sandbox.world, folder / "truth.jsonl")
+        made = SandboxDay(sandbox, folder / "data", read_truth(folder / "truth.jsonl"))
+        done = made.command("materialize", "--day", "today")
+        assert done.returncode == 0, done.stderr
+        yield made
+
+
+def present_day() -> date:
+    return datetime.now(UTC).astimezone(ZoneInfo("America/Chicago")).date()
+
+
+def plain_environment() -> dict[str, str]:
+    """The environment without the settings of whoever runs the tests."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("BSKY_", "DAGSTER_"))
+    }
