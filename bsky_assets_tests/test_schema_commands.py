@@ -1,10 +1,6 @@
 """What `bsky-assets schema` says of columns and stored days, and making stale days again."""
 
-import os
 import re
-import shutil
-import subprocess
-import sys
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -13,7 +9,6 @@ import orjson
 import pyarrow.parquet as pq
 import pytest
 
-import bsky_assets
 from bsky_assets.commands.materialize import DayFailed, materialize_day
 from bsky_assets.consolidation.consolidate import consolidate_day
 from bsky_assets.contracts import (
@@ -34,6 +29,7 @@ from bsky_assets.settings import Settings
 from bsky_assets.staleness import stale
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets_tests.rows import feed_post, firehose_post, post_deletion, record, table
+from bsky_assets_tests.scratch_fixtures import scratch_copy
 from bsky_assets_tests.test_commands import run
 
 DAY = date(2026, 3, 8)
@@ -148,27 +144,13 @@ def test_an_unknown_column_is_refused_with_what_comes_close(
     assert says in error
 
 
-def code_versions(source: Path, data: Path) -> dict[str, str]:
-    """The code version of each asset, as Dagster has it from the package in `source`."""
-    program = (
-        "import json; from bsky_assets.definitions import defs; "
-        "graph = defs.resolve_asset_graph(); "
-        "print(json.dumps({key.to_user_string(): graph.get(key).code_version "
-        "for key in graph.get_all_asset_keys()}))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=source,
-        env={**os.environ, "PYTHONPATH": str(source), "BSKY_DATA_DIR": str(data)},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    versions: dict[str, str] = orjson.loads(done.stdout)
-    return versions
-
-
+CODE_VERSIONS = """
+import json
+from bsky_assets.definitions import defs
+graph = defs.resolve_asset_graph()
+keys = graph.get_all_asset_keys()
+print(json.dumps({key.to_user_string(): graph.get(key).code_version for key in keys}))
+"""
 TEXT = '    text: str = Field(description="The text, verbatim'
 
 
@@ -193,18 +175,13 @@ TEXT = '    text: str = Field(description="The text, verbatim'
 def test_a_changed_contract_changes_the_versions_of_the_assets_that_impact_names(
     tmp_path: Path, file: str, old: str, new: str, marked: set[str]
 ) -> None:
-    package = Path(bsky_assets.__file__).parent
-    copy = tmp_path / "scratch" / "bsky_assets"
-    shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__", "sandbox"))
-    contract = copy / "contracts" / file
-    text = contract.read_text()
-    assert old in text
-    contract.write_text(text.replace(old, new, 1))
+    scratch = scratch_copy(tmp_path)
+    scratch.replace(f"contracts/{file}", old, new)
     graph = defs.resolve_asset_graph()
     before = {
         key.to_user_string(): graph.get(key).code_version for key in graph.get_all_asset_keys()
     }
-    after = code_versions(copy.parent, tmp_path / "data")
+    after = orjson.loads(scratch.python("-c", CODE_VERSIONS).stdout)
     assert before.keys() == after.keys()
     assert {name for name in before if before[name] != after[name]} == marked
 

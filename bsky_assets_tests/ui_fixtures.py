@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,8 @@ from typing import Any
 import duckdb
 import psutil
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from bsky_assets_tests.day_fixtures import plain_environment
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("/usr/bin/chromium", "chromium", "chromium-browser"))), None
@@ -71,7 +73,7 @@ def running_platform(folder: Path, events: int) -> Iterator[Platform]:
     with platform.output.open("w") as output:
         process = subprocess.Popen(
             command,
-            env=_environment() | {"BSKY_DATA_DIR": str(platform.data)},
+            env=plain_environment() | {"BSKY_DATA_DIR": str(platform.data)},
             cwd=folder,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -86,6 +88,29 @@ def running_platform(folder: Path, events: int) -> Iterator[Platform]:
         _interrupt(process, platform)
         assert not sandbox.is_running(), "the sandbox outlived the platform"
     finally:
+        _kill(process)
+
+
+@contextmanager
+def webserver(code: Path, data: Path, environment: Mapping[str, str]) -> Iterator[Platform]:
+    """The Dagster UI alone, of the package in the folder `code`, over a data directory."""
+    port = _free_port()
+    platform = Platform(f"http://127.0.0.1:{port}", data, data.parent / "output.txt")
+    command = [sys.executable, "-m", "dagster_webserver", "-w", "workspace.yaml", "-p", str(port)]
+    with platform.output.open("w") as output:
+        process = subprocess.Popen(
+            command,
+            env={**environment, "DAGSTER_HOME": str(data / "dagster")},
+            cwd=code,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        _wait_for_ui(process, platform)
+        yield platform
+    finally:
+        process.terminate()
         _kill(process)
 
 
@@ -146,15 +171,6 @@ def outcome(page: Page, run: str) -> str:
     ended = page.get_by_text("Success", exact=True).or_(page.get_by_text("Failure", exact=True))
     ended.first.wait_for(timeout=2 * PATIENCE)
     return ended.first.inner_text()
-
-
-def _environment() -> dict[str, str]:
-    """The environment without the settings of whoever runs the tests."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("BSKY_", "DAGSTER_"))
-    }
 
 
 def _free_port() -> int:
