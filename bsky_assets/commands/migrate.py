@@ -56,7 +56,7 @@ def apply(
     settings = get_settings()
     lake = Lake(settings.lake_dir)
     outdated = list(rewrite.plan(lake))
-    if dry_run or not outdated:
+    if dry_run:
         _show(outdated)
         return
     with _connection(settings) as con, _told() as tell:
@@ -66,7 +66,11 @@ def apply(
             outdated,
             lambda item, done, total: tell(f"rewriting {item.partition.dataset}", done, total),
         )
+    # Also where nothing was left to do: it may have been killed before it came to this.
     publish(settings)
+    if not outdated:
+        _show(outdated)
+        return
     stdout.print(
         f"rewrote {len(written)} partitions with {sum(each.rows for each in written):,} rows; "
         "counts and checksums agree"
