@@ -140,11 +140,17 @@ setup(
         "slurm": [],  # srun is Slurm's own, and nothing else is needed
         "ray": ["dagster-ray==0.4.8", "ray[default]==2.60.0"],
         "k8s": ["dagster-k8s==0.29.27"],
+        "s3": ["fsspec"],  # pyarrow speaks S3; DuckDB reads through fsspec
+        "postgres": ["dagster-postgres==0.29.27"],
         "dev": [
             "dagster-k8s==0.29.27",
+            "dagster-postgres==0.29.27",
+            "flask-cors",
+            "fsspec",
             "gguf",
             "hypothesis",
             "jsonschema",
+            "moto[s3]",
             "mypy",
             "pandas-stubs",
             "playwright",

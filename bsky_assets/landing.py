@@ -71,7 +71,7 @@ def collector_landed_sensor(settings: Settings) -> SensorDefinition:
 
 def _days_with_news(settings: Settings) -> Iterator[tuple[date, str]]:
     """Days with segments that are not in their partition yet, and the last of these."""
-    lake = Lake(settings.lake_dir)
+    lake = Lake.of(settings)
     streams: list[tuple[Segments, type[Row]]] = [
         (firehose_segments(settings), RawFirehosePost),
         (label_segments(settings), RawModerationLabel),

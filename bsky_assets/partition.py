@@ -96,7 +96,7 @@ def _make(asset: str, day: str, teller: Teller) -> str | None:
 
 def _made(asset: str, day: str, teller: Teller) -> Partition:
     settings = get_settings()
-    sync_day, lake = parse_day(day, settings.timezone), Lake(settings.lake_dir)
+    sync_day, lake = parse_day(day, settings.timezone), Lake.of(settings)
     with connect(settings) as con:
         return make_partition(con, lake, ROWS[asset], sync_day, settings, teller.progress)
 

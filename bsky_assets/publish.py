@@ -18,4 +18,4 @@ def publish(settings: Settings) -> None:
     ledger = ledger_of(settings)
     ledger.seal_abandoned()
     others = {row: ledger.files(row) for row in LEDGER}
-    catalogue.rebuild(Lake(settings.lake_dir), settings.catalogue_path, others)
+    catalogue.rebuild(Lake.of(settings), settings.catalogue_path, others)

@@ -33,7 +33,7 @@ def stale_days(settings: Settings) -> dict[date, list[str]]:
 
     What is downstream of a stale partition on the same day follows it, if it is stored.
     """
-    return _with_what_follows(settings, list(stale(Lake(settings.lake_dir), settings)))
+    return _with_what_follows(settings, list(stale(Lake.of(settings), settings)))
 
 
 def _with_what_follows(settings: Settings, found: list[Stale]) -> dict[date, list[str]]:
@@ -51,7 +51,7 @@ def _with_what_follows(settings: Settings, found: list[Stale]) -> dict[date, lis
 
 
 def _stored(settings: Settings, day: date) -> set[str]:
-    lake = Lake(settings.lake_dir)
+    lake = Lake.of(settings)
     assets = {row.asset for row in ROWS if lake.current(row, day)}
     if (settings.reports_dir / f"{day}.html").exists():
         assets.add(DAILY_REPORT)
@@ -62,7 +62,7 @@ def refresh_stale_sensor(settings: Settings) -> SensorDefinition:
     """Start a run for each day that has something stale. Off until a person switches it on."""
 
     def look(context: SensorEvaluationContext) -> Iterator[RunRequest | SkipReason]:
-        found = list(stale(Lake(settings.lake_dir), settings))
+        found = list(stale(Lake.of(settings), settings))
         if not found:
             yield SkipReason("every stored partition is as it would be made today")
             return

@@ -26,7 +26,7 @@ class DataDirectory(ConfigurableResource):
     @property
     def lake(self) -> Lake:
         """The partitions."""
-        return Lake(self.settings.lake_dir)
+        return Lake.of(self.settings)
 
     @contextmanager
     def published(self) -> Iterator[None]:

@@ -125,9 +125,9 @@ def test_a_rewrite_that_differs_does_not_take_the_place(
     rows = everything(con, lake)
     copy = Lake._copy
 
-    def spoil(self: Lake, con: Any, dataset: Any, row: Any, day: Any, sql: str) -> Path:
+    def spoil(self: Lake, con: Any, dataset: Any, row: Any, day: Any, sql: str, verify: Any) -> Any:
         spoiled = f"SELECT * REPLACE ('x' AS uri) FROM ({sql})"
-        return copy(self, con, dataset, row, day, spoiled)
+        return copy(self, con, dataset, row, day, spoiled, verify)
 
     monkeypatch.setattr(Lake, "_copy", spoil)
     with pytest.raises(RewriteDiffers, match="with other values in uri; the partition stays"):

@@ -62,7 +62,7 @@ def export_sample(
       bsky-assets labels export --sample 200 --stratify label --day 2026-03-08 gold.csv
     """
     settings = get_settings()
-    lake = _lake(settings)
+    lake = Lake.of(settings)
     strata = [name.strip() for name in stratify.split(",") if name.strip() not in ("", "none")]
     with _connection() as con:
         days = _days(settings, lake, day, to)
@@ -107,7 +107,7 @@ def evaluate_labels(
       bsky-assets labels eval gold.csv --figure pictures
     """
     settings = get_settings()
-    lake, ledger = _lake(settings), ledger_of(settings)
+    lake, ledger = Lake.of(settings), ledger_of(settings)
     labelled = read_gold(gold_file, gold=gold, predicted=predicted)
     with _connection() as con:
         evaluation = evaluate(con, lake, ledger, labelled)
@@ -159,7 +159,7 @@ def compare_models(
       bsky-assets labels compare --day 2026-03-08 --disputed disputed.csv
     """
     settings = get_settings()
-    lake = _lake(settings)
+    lake = Lake.of(settings)
     with _connection() as con:
         agreement = compare(con, lake, _days(settings, lake, day, to))
     if not agreement.pairs:
@@ -174,10 +174,6 @@ def compare_models(
             (figure / f"models-{number}.png").write_bytes(pair.png())
     if disputed:
         agreement.disputed.to_pandas().to_csv(disputed, index=False)
-
-
-def _lake(settings: Settings) -> Lake:
-    return Lake(settings.data_dir / "lake")
 
 
 def _connection() -> duckdb.DuckDBPyConnection:

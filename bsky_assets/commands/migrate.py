@@ -35,7 +35,7 @@ def plan() -> None:
     Example:
       bsky-assets migrate plan
     """
-    _show(list(rewrite.plan(Lake(get_settings().lake_dir))))
+    _show(list(rewrite.plan(Lake.of(get_settings()))))
 
 
 @app.command()
@@ -54,7 +54,7 @@ def apply(
       bsky-assets migrate apply --dry-run
     """
     settings = get_settings()
-    lake = Lake(settings.lake_dir)
+    lake = Lake.of(settings)
     outdated = list(rewrite.plan(lake))
     if dry_run:
         _show(outdated)
@@ -114,7 +114,7 @@ def from_mongo(
 def _migrate(file: Path, migrate: Callable[..., Migrated]) -> None:
     settings = get_settings()
     with _connection(settings) as con, _told() as tell:
-        migrated = migrate(con, Lake(settings.lake_dir), file, settings, tell)
+        migrated = migrate(con, Lake.of(settings), file, settings, tell)
     publish(settings)
     table = Table("sync day", "rows", title=escape(file.name), title_justify="left")
     table.columns[1].justify = "right"

@@ -11,6 +11,7 @@ from bsky_assets.console import stdout
 from bsky_assets.errors import UserError
 from bsky_assets.publish import publish
 from bsky_assets.settings import Settings, get_settings
+from bsky_assets.storage.lake import Lake
 
 SHOWN_ROWS = 100
 """In a terminal; elsewhere every row is written."""
@@ -46,6 +47,7 @@ def open_catalogue(settings: Settings) -> duckdb.DuckDBPyConnection:
         publish(settings)
     con = duckdb.connect(str(settings.catalogue_path), read_only=True)
     con.execute("SET enable_progress_bar = false")
+    Lake.of(settings).attach(con)
     return con
 
 

@@ -87,7 +87,7 @@ def _run_day(ui: bool, port: int) -> None:
             materialize_day(instance, day)
         except UserError as error:
             failure = error
-    show_day(Lake(settings.lake_dir), day, settings)
+    show_day(Lake.of(settings), day, settings)
     stdout.print(f"catalogue       {settings.catalogue_path}", markup=False, soft_wrap=True)
     stdout.print(
         f"report          {settings.reports_dir / f'{day}.html'}", markup=False, soft_wrap=True

@@ -63,7 +63,7 @@ def impact(
       bsky-assets schema impact record.text
       bsky-assets schema impact raw_post_deletions.status
     """
-    lake = Lake(get_settings().lake_dir)
+    lake = Lake.of(get_settings())
     touched = column_lineage.impact(column)
     checks = _checks()
     for asset, found in touched.items():
@@ -84,7 +84,7 @@ def diff(
     """
     settings = get_settings()
     first, second = (parse_day(day, settings.timezone) for day in (day1, day2))
-    lake = Lake(settings.lake_dir)
+    lake = Lake.of(settings)
     if not any(lake.current(row, day) for row in ROWS for day in (first, second)):
         raise UserError(
             f"nothing is stored on {first} or {second}; `bsky-assets status` lists days"
@@ -107,7 +107,7 @@ def stale() -> None:
       bsky-assets schema stale
     """
     settings = get_settings()
-    found = list(stale_partitions(Lake(settings.lake_dir), settings))
+    found = list(stale_partitions(Lake.of(settings), settings))
     for asset, partitions in groupby(found, lambda partition: partition.asset):
         _print([asset])
         _print(f"  {each.day}  {'; '.join(each.reasons)}" for each in partitions)

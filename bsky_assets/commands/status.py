@@ -33,7 +33,7 @@ def status(
       bsky-assets status --day today
     """
     settings = get_settings()
-    lake = Lake(settings.lake_dir)
+    lake = Lake.of(settings)
     stdout.print(f"data directory  {settings.data_dir}", markup=False, soft_wrap=True)
     stdout.print(f"collector       {'running' if is_collecting(settings) else 'not running'}")
     if day:

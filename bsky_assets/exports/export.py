@@ -92,6 +92,7 @@ def export(
         )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FolderNotEmpty(f"{out} is there already; name a new folder, or empty it")
+    lake.attach(con)
     unfinished = out.with_name(f".{out.name}.{unique_id()}")
     try:
         unfinished.mkdir(parents=True)

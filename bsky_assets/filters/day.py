@@ -8,7 +8,6 @@ What does not belong here: how a source finds its facts.
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -20,6 +19,7 @@ from bsky_assets.filters.config import FilterConfig
 from bsky_assets.filters.posts import fact_column
 from bsky_assets.filters.spam import CAMPAIGN
 from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.places import StoredPath
 from bsky_assets.sync_day import look_back
 
 Facts = dict[str, tuple[np.ndarray, pa.StringArray]]
@@ -30,7 +30,7 @@ def gather(
     con: duckdb.DuckDBPyConnection,
     lake: Lake,
     day: date,
-    path: Path,
+    path: StoredPath,
     at: datetime,
     config: FilterConfig,
     trusted: Sequence[str],
@@ -40,6 +40,7 @@ def gather(
     `at` is the instant at which labels must be in force; `trusted` are the labelers that count.
     """
     file = str(path).replace("'", "''")
+    lake.attach(con)
     con.execute(
         "CREATE OR REPLACE TEMP VIEW day_posts AS "
         "SELECT * RENAME (file_row_number AS row) FROM "

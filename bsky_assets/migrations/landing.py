@@ -109,6 +109,7 @@ def migrate(
         UnusableDataDirectory: the data directory cannot be written to.
     """
     began = time.monotonic()
+    lake.attach(con)
     landing = _Landing(con, lake, source, settings, progress or (lambda *_: None))
     with exclusive(landing.folder):
         landing.stage()

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
-import pyarrow.parquet as pq
 
 from bsky_assets.contracts import ALL, Row, arrow_schema, contract_version
 from bsky_assets.errors import UserError
 from bsky_assets.storage import upcasts
 from bsky_assets.storage.lake import Lake, Partition, select_rows
 from bsky_assets.storage.locks import exclusive
+from bsky_assets.storage.places import read_schema
 from bsky_assets.sync_day import now
 
 Progress = Callable[["Outdated", int, int], None]
@@ -56,7 +56,7 @@ def plan(lake: Lake, rows: tuple[type[Row], ...] = ALL) -> Iterator[Outdated]:
     for row in rows:
         for partition in lake.partitions(row):
             if partition.contract != contract_version(row):
-                found = pq.read_schema(partition.path)
+                found = read_schema(partition.path)
                 changes = upcasts.differences(row, partition.day, found)
                 yield Outdated(row, partition, tuple(changes))
 
@@ -74,6 +74,7 @@ def apply(
         UnusableDataDirectory: the folder cannot be written to.
     """
     written: list[Partition] = []
+    lake.attach(con)
     for done, item in enumerate(outdated, start=1):
         with exclusive(lake.root / item.row.asset):
             if item.partition in lake.partitions(item.row):

@@ -36,6 +36,7 @@ def rebuild(
     """
     make_folder(path.parent)
     with FileLock(path.with_suffix(".lock")), staged(path) as fresh, duckdb.connect() as con:
+        lake.attach(con)
         con.execute(f"ATTACH '{_quoted(fresh)}' AS fresh (STORAGE_VERSION '{_STORAGE_VERSION}')")
         tables = {row: _partitions(lake, row) for row in ALL}
         tables |= {row: _files(paths) for row, paths in (others or {}).items()}

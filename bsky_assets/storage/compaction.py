@@ -224,6 +224,7 @@ def _merge(
         if before and _is_current(before, row) and not is_new:
             return before
         _quarantine(con, lake, row, day, fresh)
+        lake.attach(con)
         with _gathered(lake.root / row.asset, row, fresh) as files:
             _view_arrived(con, row, day, before, files, added)
             try:

@@ -1,9 +1,10 @@
 """Putting a file in its place so that a kill at any moment leaves the old one or the new one."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 from uuid import uuid4
 
 import orjson
@@ -13,6 +14,22 @@ from bsky_assets.errors import UserError
 
 class UnusableDataDirectory(UserError):
     """The data directory cannot be written to."""
+
+
+class StoredFile(NamedTuple):
+    """A file that is there, wherever it is kept."""
+
+    path: object
+    bytes: int
+    modified: float
+    """Seconds since 1970."""
+    remove: Callable[[], None]
+
+
+def file_of(path: Path) -> StoredFile:
+    """What there is to know of the local file `path`."""
+    status = path.stat()
+    return StoredFile(path, status.st_size, status.st_mtime, lambda: path.unlink(missing_ok=True))
 
 
 def unique_id() -> str:

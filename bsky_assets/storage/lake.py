@@ -1,16 +1,18 @@
 """The lake: one immutable Parquet file for each asset and sync day, and a pointer that names it.
 
-A partition is written under a name that no reader looks for, synced, renamed, and only then
-named by its pointer, so that readers have the old partition or the new one, whatever is killed
-when. Files that no pointer names any more are vacuumed after a grace period.
-What does not belong here: what the rows mean, and the catalogue that people query.
+A partition is written under a name that no reader looks for, put in its place whole, and only
+then named by its pointer, so that readers have the old partition or the new one, whatever is
+killed when. Of two writers of the same partition the last to put the pointer wins. Files that no
+pointer names any more are vacuumed after a grace period.
+What does not belong here: what the rows mean, where files are kept (`places`), and the catalogue
+that people query.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import orjson
@@ -19,8 +21,11 @@ import pyarrow.parquet as pq
 
 from bsky_assets.contracts import Quarantined, Row, arrow_schema, contract_version
 from bsky_assets.contracts.lineage import lineage_version
+from bsky_assets.settings import Settings
 from bsky_assets.storage import upcasts
-from bsky_assets.storage.files import staged, unique_id, unusable, write_json
+from bsky_assets.storage.files import unique_id, unusable
+from bsky_assets.storage.objects import Bucket
+from bsky_assets.storage.places import Folder, Place, StoredPath, batches
 from bsky_assets.storage.shape import check
 
 POINTER = "current.json"
@@ -39,7 +44,7 @@ class Partition:
 
     dataset: str
     day: date
-    path: Path
+    path: StoredPath
     rows: int
     bytes: int
     contract: str
@@ -50,13 +55,42 @@ class Partition:
     details: Details
     """What its maker has to say of it: coverage, counts, versions."""
 
+    def batches(self, rows: int) -> Iterator[pa.RecordBatch]:
+        """Its rows in their order, at most `rows` at a time."""
+        return batches(self.path, rows)
+
+
+class _Written(NamedTuple):
+    """A file of rows in its place, without a pointer yet."""
+
+    name: str
+    rows: int
+    bytes: int
+
 
 class Lake:
-    """All partitions below one folder."""
+    """All partitions in one place."""
 
-    def __init__(self, root: Path) -> None:
-        """Look at the lake in `root`; nothing is created before the first write."""
-        self.root = root
+    def __init__(self, place: Place | Path) -> None:
+        """Look at the lake in `place`; nothing is created before the first write."""
+        self.place: Place = Folder(place) if isinstance(place, Path) else place
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Lake":
+        """The lake of the settings: their folder, or their bucket."""
+        if settings.lake_bucket is None:
+            return cls(settings.lake_dir)
+        endpoint, work = settings.lake_endpoint_url, settings.data_dir / "lake-work"
+        return cls(Bucket(settings.lake_bucket, endpoint, work))
+
+    @property
+    def root(self) -> Path:
+        """The local folder of its locks and scratch files: its own, if it is in a folder."""
+        return self.place.work
+
+    def attach(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Let `con` read what `select_rows` selects; whatever is given `con` here does so too."""
+        self.place.attach(con)
 
     def write(
         self,
@@ -95,9 +129,9 @@ class Lake:
             ContractViolation: the columns are not those of the contract; nothing is changed.
             UnusableDataDirectory: the folder cannot be written to.
         """
-        target = self._copy(con, row.asset, row, day, sql)
+        written = self._copy(con, row.asset, row, day, sql)
         lineage = kept_from.lineage if kept_from else lineage_version(row)
-        return self._point(row.asset, row, day, target, details, lineage)
+        return self._point(row.asset, row, day, written, details, lineage)
 
     def rewrite(
         self,
@@ -115,24 +149,31 @@ class Lake:
             ContractViolation: it cannot be read under today's contract.
             UnusableDataDirectory: the folder cannot be written to.
         """
-        sql = select_rows(row, [partition])
-        target = self._copy(con, partition.dataset, row, partition.day, sql)
-        verify(target)
-        return self._point(
-            partition.dataset, row, partition.day, target, details, partition.lineage
-        )
+        sql, dataset, day = select_rows(row, [partition]), partition.dataset, partition.day
+        written = self._copy(con, dataset, row, day, sql, verify)
+        return self._point(dataset, row, day, written, details, partition.lineage)
 
     def _copy(
-        self, con: duckdb.DuckDBPyConnection, dataset: str, row: type[Row], day: date, sql: str
-    ) -> Path:
-        target = self._new_file(dataset, day)
-        with staged(target) as path:
+        self,
+        con: duckdb.DuckDBPyConnection,
+        dataset: str,
+        row: type[Row],
+        day: date,
+        sql: str,
+        verify: Callable[[Path], None] | None = None,
+    ) -> _Written:
+        self.attach(con)
+        key = _new_file(dataset, day)
+        with self.place.staged(key) as path:
             try:
                 con.execute(f"COPY ({sql}) TO '{_quoted(path)}' ({_PARQUET})")
             except duckdb.IOException as error:
-                raise unusable(target.parent, OSError(str(error).splitlines()[0])) from error
-            check(row, day, pq.read_schema(path))
-        return target
+                raise unusable(path.parent, OSError(str(error).splitlines()[0])) from error
+            metadata = pq.read_metadata(path)
+            check(row, day, metadata.schema.to_arrow_schema())
+            if verify:
+                verify(path)
+            return _written(key, path, metadata)
 
     def _write_arrow(
         self,
@@ -145,14 +186,13 @@ class Lake:
         check(row, day, data.schema)
         schema = arrow_schema(row)
         reader = data.to_reader() if isinstance(data, pa.Table) else data
-        target = self._new_file(dataset, day)
-        with (
-            staged(target) as path,
-            pq.ParquetWriter(path, schema, compression="zstd") as writer,
-        ):
-            for batch in reader:
-                writer.write_batch(batch.cast(schema), row_group_size=ROW_GROUP_ROWS)
-        return self._point(dataset, row, day, target, details, lineage_version(row))
+        key = _new_file(dataset, day)
+        with self.place.staged(key) as path:
+            with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+                for batch in reader:
+                    writer.write_batch(batch.cast(schema), row_group_size=ROW_GROUP_ROWS)
+            written = _written(key, path, pq.read_metadata(path))
+        return self._point(dataset, row, day, written, details, lineage_version(row))
 
     def current(self, row: type[Row], day: date) -> Partition | None:
         """The partition of `row` on `day`, if there is one."""
@@ -164,55 +204,49 @@ class Lake:
 
     def days(self, row: type[Row]) -> list[date]:
         """The days that have a partition of `row`, oldest first."""
-        return sorted({partition.day for partition in self.partitions(row)})
+        return sorted({_place_of(key)[1] for key in self.place.named(row.asset, POINTER)})
 
     def partitions(self, row: type[Row]) -> list[Partition]:
         """Every current partition of `row`, oldest first."""
-        found = (
-            self._read_pointer(pointer)
-            for pointer in (self.root / row.asset).glob(f"**/sync_day=*/{POINTER}")
-        )
+        found = self._pointed(self.place.named(row.asset, POINTER))
         return sorted(found, key=lambda partition: (partition.day, partition.dataset))
 
     def relation(
         self, con: duckdb.DuckDBPyConnection, row: type[Row], days: Sequence[date]
     ) -> duckdb.DuckDBPyRelation:
         """The rows of `row` on `days`; no rows, but every column, where there is no partition."""
+        self.attach(con)
         return con.sql(select_rows(row, [p for d in days if (p := self.current(row, d))]))
 
     def vacuum(self, grace: timedelta = GRACE) -> int:
         """Remove files that no pointer has named for `grace`; returns the bytes freed."""
         oldest = (datetime.now(UTC) - grace).timestamp()
-        freed = 0
-        for folder in self.root.glob("**/sync_day=*"):
-            pointer = folder / POINTER
-            kept = {POINTER, self._read_pointer(pointer).path.name if pointer.exists() else ""}
-            for path in folder.iterdir():
-                status = path.stat()
-                if path.name not in kept and status.st_mtime < oldest:
-                    path.unlink()
-                    freed += status.st_size
-        return freed
+        # In this order, so that what is written meanwhile is not among the files.
+        stored, pointers = list(self.place.stored()), self.place.named("", POINTER)
+        kept: set[object] = {partition.path for partition in self._pointed(pointers)}
+        kept |= {self.place.path(key) for key in pointers}
+        unnamed = [file for file in stored if file.path not in kept and file.modified < oldest]
+        for file in unnamed:
+            file.remove()
+        return sum(file.bytes for file in unnamed)
 
-    def _folder(self, dataset: str, day: date) -> Path:
-        return self.root / dataset / f"sync_day={day.isoformat()}"
-
-    def _new_file(self, dataset: str, day: date) -> Path:
-        return self._folder(dataset, day) / f"part-{unique_id()}.parquet"
+    def _pointed(self, pointers: Sequence[str]) -> list[Partition]:
+        return list(map(self._partition, pointers, self.place.read_all(pointers)))
 
     def _current(self, dataset: str, day: date) -> Partition | None:
+        key = f"{_folder(dataset, day)}/{POINTER}"
         try:
-            return self._read_pointer(self._folder(dataset, day) / POINTER)
+            return self._partition(key, self.place.read(key))
         except FileNotFoundError:
             return None
 
-    def _read_pointer(self, pointer: Path) -> Partition:
-        stored = orjson.loads(pointer.read_bytes())
-        folder = pointer.parent
+    def _partition(self, key: str, pointer: bytes) -> Partition:
+        stored = orjson.loads(pointer)
+        dataset, day = _place_of(key)
         return Partition(
-            dataset=folder.parent.relative_to(self.root).as_posix(),
-            day=date.fromisoformat(folder.name.removeprefix("sync_day=")),
-            path=folder / stored["file"],
+            dataset=dataset,
+            day=day,
+            path=self.place.path(f"{_folder(dataset, day)}/{stored['file']}"),
             rows=stored["rows"],
             bytes=stored["bytes"],
             contract=stored["contract"],
@@ -226,24 +260,43 @@ class Lake:
         dataset: str,
         row: type[Row],
         day: date,
-        target: Path,
+        written: _Written,
         details: Details | None,
         lineage: str | None,
     ) -> Partition:
-        pointer = self._folder(dataset, day) / POINTER
-        write_json(
-            pointer,
+        key = f"{_folder(dataset, day)}/{POINTER}"
+        pointer = orjson.dumps(
             {
-                "file": target.name,
-                "rows": pq.read_metadata(target).num_rows,
-                "bytes": target.stat().st_size,
+                "file": written.name,
+                "rows": written.rows,
+                "bytes": written.bytes,
                 "contract": contract_version(row),
                 "lineage": lineage,
                 "written_at": datetime.now(UTC).isoformat(),
                 "details": dict(details or {}),
             },
+            option=orjson.OPT_INDENT_2,
         )
-        return self._read_pointer(pointer)
+        self.place.write(key, pointer)
+        return self._partition(key, pointer)
+
+
+def _folder(dataset: str, day: date) -> str:
+    return f"{dataset}/sync_day={day.isoformat()}"
+
+
+def _place_of(key: str) -> tuple[str, date]:
+    """The dataset and day of a pointer."""
+    dataset, day, _ = key.rsplit("/", 2)
+    return dataset, date.fromisoformat(day.removeprefix("sync_day="))
+
+
+def _new_file(dataset: str, day: date) -> str:
+    return f"{_folder(dataset, day)}/part-{unique_id()}.parquet"
+
+
+def _written(key: str, path: Path, metadata: pq.FileMetaData) -> _Written:
+    return _Written(key.rpartition("/")[2], metadata.num_rows, path.stat().st_size)
 
 
 def select_rows(row: type[Row], partitions: Sequence[Partition]) -> str:

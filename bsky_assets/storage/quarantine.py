@@ -37,6 +37,7 @@ def add(
         return before
     kept = select_rows(Quarantined, [before] if before else [])
     key = ", ".join(Quarantined.key)
+    lake.attach(con)
     con.register(_ADDED, added)
     try:
         table = con.sql(

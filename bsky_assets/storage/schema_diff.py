@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import date
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from bsky_assets.contracts import Row
 from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.places import read_schema
 
 Versions = dict[str, tuple[str | None, str | None]]
 _VERSIONS = ("filter_version", "prompt_version", "schema_version")
@@ -45,7 +45,7 @@ def differences(
 
 
 def _columns(partition: Partition) -> dict[str, str]:
-    return dict(_walk(pq.read_schema(partition.path), ""))
+    return dict(_walk(read_schema(partition.path), ""))
 
 
 def _walk(fields: pa.Schema | pa.StructType, prefix: str) -> Iterator[tuple[str, str]]:

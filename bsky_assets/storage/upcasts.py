@@ -11,14 +11,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from bsky_assets.contracts import Row, arrow_schema, changes, columns
 from bsky_assets.contracts.changes import Dropped, Made
+from bsky_assets.storage.places import StoredPath, mapped, read_schema
 from bsky_assets.storage.shape import ContractViolation, check, has_shape, shape
 
 _Changes = tuple[Made | Dropped, ...]
@@ -41,7 +40,7 @@ class Stored(NamedTuple):
     """A file of rows of some contract."""
 
     day: date
-    path: Path
+    path: StoredPath
     is_current: bool
     """Whether it says that it was written under today's version of the contract."""
 
@@ -61,10 +60,11 @@ def select(
     Raises:
         ContractViolation: a file cannot be read so; the message names the column.
     """
-    groups: dict[tuple[str, ...], list[Path]] = {}
-    for file in files:
-        columns = _columns(row, file, within, changes.CHANGES)
-        groups.setdefault(columns, []).append(file.path)
+    groups: dict[tuple[str, ...], list[StoredPath]] = {}
+    paths = [file.path for file in files]
+    lists = mapped(lambda file: _columns(row, file, within, changes.CHANGES), files, paths)
+    for names, path in zip(lists, paths, strict=True):
+        groups.setdefault(names, []).append(path)
     first = ("sync_day",) if sync_day else ()
     hive = (
         "hive_partitioning = true, hive_types = {'sync_day': DATE}"
@@ -72,12 +72,12 @@ def select(
         else "hive_partitioning = false"
     )
     return " UNION ALL ".join(
-        f"SELECT {', '.join(first + columns)} FROM {_rows(paths, hive, within)} AS {_TABLE}"
-        for columns, paths in groups.items()
+        f"SELECT {', '.join(first + names)} FROM {_rows(paths, hive, within)} AS {_TABLE}"
+        for names, paths in groups.items()
     )
 
 
-def _rows(paths: Sequence[Path], hive: str, within: str | None) -> str:
+def _rows(paths: Sequence[StoredPath], hive: str, within: str | None) -> str:
     names = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
     files = f"read_parquet([{names}], {hive})"
     if within is None:
@@ -110,7 +110,7 @@ def differences(row: type[Row], day: date, found: pa.Schema) -> list[str]:
 @lru_cache(maxsize=65_536)
 def _columns(row: type[Row], file: Stored, within: str | None, stated: _Changes) -> tuple[str, ...]:
     """The SELECT list for a file; files never change, so neither does this within a process."""
-    found = pq.read_schema(file.path)
+    found = read_schema(file.path)
     if within is not None:
         found = pa.schema(list(found.field(within).type))
     if file.is_current:
