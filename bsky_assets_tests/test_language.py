@@ -129,7 +129,7 @@ def test_identification_agrees_with_fasttext(texts: list[list[str]]) -> None:
         }
         assert said[language] == pytest.approx(share, abs=1e-4)
         assert max(said.values()) == pytest.approx(share, abs=1e-4)
-        assert said["en"] == pytest.approx(wanted, abs=1e-4)
+        assert said.get("en", 0) == pytest.approx(wanted, abs=1e-4)
 
 
 def test_identification_starts_anew_when_it_remembers_too_much(
@@ -151,9 +151,11 @@ def test_another_kind_of_model_is_refused(tmp_path: Path, labels: str) -> None:
     first, second = labels.split()
     data = tmp_path / "data.txt"
     data.write_text(
-        f"__label__{first} the weather is fine today\n__label__{second} o tempo em Lisboa\n" * 20
+        f"__label__{first} the weather is fine today\n__label__{second} o tempo em Lisboa\n" * 20_000
     )
-    model = fasttext.train_supervised(str(data), dim=4, minn=2, maxn=4, bucket=100, verbose=0)
+    model = fasttext.train_supervised(
+        str(data), dim=4, minn=2, maxn=4, bucket=100, lr=0.01, thread=1, verbose=0
+    )
     model.save_model(str(tmp_path / "model.bin"))
     with pytest.raises(ValueError, match=r"not built like lid\.176"):
         EnglishFilter(filter_config().english, tmp_path / "model.bin")
