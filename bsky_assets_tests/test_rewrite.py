@@ -1,8 +1,5 @@
 """Partitions of earlier contracts are rewritten whole, or stay as they were."""
 
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -17,7 +14,7 @@ from bsky_assets.contracts.base import Struct
 from bsky_assets.contracts.changes import Made
 from bsky_assets.migrations import rewrite
 from bsky_assets.migrations.rewrite import RewriteDiffers
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
 
 FIRST = date(2026, 3, 1)
 RENAMED = (Made(("things",), "record.text", "{record.body}"),)
@@ -157,50 +154,3 @@ def test_quarantine_and_other_datasets_below_an_asset_are_rewritten_in_their_pla
     (written,) = rewrite.apply(con, lake, outdated(lake))
     assert written.dataset == "things/source"
     assert written.path.parent == below
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-import duckdb
-from bsky_assets.contracts import changes
-from bsky_assets.migrations import rewrite
-from bsky_assets.storage import files
-from bsky_assets.storage.lake import Lake
-from bsky_assets_tests.test_rewrite import NewThing, RENAMED
-changes.CHANGES = RENAMED
-lake, at = Lake(Path(sys.argv[1])), int(sys.argv[2])
-steps = 0
-def step():
-    global steps
-    steps += 1
-    if steps == at:
-        os.kill(os.getpid(), signal.SIGKILL)
-sync = files.sync
-def counted(path):
-    step()
-    sync(path)
-    step()
-files.sync = counted
-rewrite.apply(duckdb.connect(), lake, list(rewrite.plan(lake, (NewThing,))))
-"""
-
-
-def test_killed_three_times_on_the_way_it_ends_the_same(
-    con: duckdb.DuckDBPyConnection, tmp_path: Path
-) -> None:
-    lake = store(tmp_path / "lake", days=4)
-    partitions: list[Partition] = lake.partitions(NewThing)
-    rows = everything(con, lake)
-    for at in (1, 7, 14):
-        command = [sys.executable, "-c", KILLED, str(lake.root), str(at)]
-        killed = subprocess.run(command, cwd=Path(__file__).parent.parent, check=False)
-        assert killed.returncode == -signal.SIGKILL
-        assert everything(con, lake) == rows
-    left = outdated(lake)
-    assert 0 < len(left) < len(partitions)
-    rewrite.apply(con, lake, left)
-    assert everything(con, lake) == rows
-    assert outdated(lake) == []
-    counts = [partition.rows for partition in lake.partitions(NewThing)]
-    assert counts == [partition.rows for partition in partitions]
