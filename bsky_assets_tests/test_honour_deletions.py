@@ -88,6 +88,32 @@ def test_posts_deleted_later_leave_older_days_and_their_labels(tmp_path: Path) -
         assert len(told) == 1
 
 
+def test_only_days_that_a_new_deletion_is_about_are_looked_into(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    days = [DAY + timedelta(days=n) for n in range(4)]
+    with duckdb.connect() as con:
+
+        def honoured() -> list[date]:
+            return [each.partition.day for each in honour_deletions(con, lake, lambda _: None)]
+
+        def delete(number: int, day: date) -> None:
+            gone = post_deletion("did:plc:ann", f"3k{number}", seq=900 + number)
+            lake.write(RawPostDeletion, day, table(RawPostDeletion, [gone]))
+
+        for number, day in enumerate(days):
+            posts = [firehose_post("did:plc:ann", f"3k{number}", seq=number)]
+            lake.write(RawFirehosePost, day, table(RawFirehosePost, posts))
+            consolidate_day(con, lake, day)
+        delete(1, days[3])
+        assert honoured() == [days[1]]
+        last = lake.current(RawFirehosePost, days[3])
+        assert last
+        Path(str(last.path)).write_bytes(b"not to be read")
+        delete(2, days[2])
+        assert honoured() == [days[2]]
+        assert honoured() == []
+
+
 def test_an_account_that_comes_back_has_its_posts_when_the_day_is_materialised_again(
     tmp_path: Path,
 ) -> None:

@@ -1,24 +1,33 @@
 """Honouring deletions in days that are stored already: posts, verdicts and labels leave.
 
 A deletion usually arrives days after its post. Materialising the day again would honour it too;
-this does so for every stored day, without filtering or labelling anything again.
+this does so for every stored day, without filtering or labelling anything again. Days are looked
+into only if a deletion is about them that was not there the last time.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
 import duckdb
+import orjson
 import pyarrow as pa
 
 from bsky_assets.consolidation.consolidate import register_left_out
-from bsky_assets.contracts import ConsolidatedPost, FilteredPost, LlmLabel, Row
+from bsky_assets.consolidation.removals import GONE
+from bsky_assets.contracts import ConsolidatedPost, FilteredPost, LlmLabel, RawPostDeletion, Row
+from bsky_assets.storage.files import write_json
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets.sync_day import now
 
 REWRITTEN: tuple[type[Row], ...] = (LlmLabel, FilteredPost, ConsolidatedPost)
 """What a post leaves; last the one that says which posts there are, so that a run that was
 interrupted finds them again."""
+
+
+HONOURED = "honoured_deletions.json"
+"""Beside the lake: the partitions of deletions that every stored day has been held against. Where
+it is missing, all are looked at again."""
 
 
 @dataclass(frozen=True)
@@ -39,22 +48,55 @@ def honour_deletions(
     `forget` is handed uri and text of these posts first, to remove their words from wherever else
     they are: a run that is interrupted finds them again.
     """
-    _find_removed(con, lake)
+    deletions = {str(p.day): p.path.name for p in lake.partitions(RawPostDeletion)}
+    _find_removed(con, lake, _touched_days(con, lake, deletions))
     removed = con.sql("SELECT uri, text FROM removed_posts").to_arrow_table()
     if removed.num_rows:
         forget(removed)
     days = con.sql("SELECT DISTINCT sync_day FROM removed_posts ORDER BY sync_day").fetchall()
     for (day,) in days:
         yield from _honour(con, lake, day)
+    write_json(lake.root / HONOURED, deletions)
 
 
-def _find_removed(con: duckdb.DuckDBPyConnection, lake: Lake) -> None:
+def _touched_days(
+    con: duckdb.DuckDBPyConnection, lake: Lake, deletions: Mapping[str, str]
+) -> list[date]:
+    """Stored days with a post that one of the `deletions` not honoured yet may be about."""
+    marker = lake.root / HONOURED
+    honoured = orjson.loads(marker.read_bytes()) if marker.exists() else {}
+    new = [date.fromisoformat(day) for day, name in deletions.items() if honoured.get(day) != name]
+    lake.relation(con, RawPostDeletion, new).create_view("new_deletions", replace=True)
+    con.execute(
+        """
+        CREATE OR REPLACE TEMP TABLE news AS
+        SELECT DISTINCT CASE kind WHEN 'post' THEN uri ELSE did END AS subject FROM new_deletions
+        WHERE list_contains($gone, status)
+        """,
+        {"gone": list(GONE)},
+    )
+    days = lake.days(ConsolidatedPost) if new else []
+    return [day for day in days if _is_touched(con, lake, day)]
+
+
+def _is_touched(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> bool:
+    lake.relation(con, ConsolidatedPost, [day]).create_view("consolidated", replace=True)
+    found = con.sql(
+        """
+        SELECT EXISTS (FROM consolidated SEMI JOIN news ON uri = subject)
+            OR EXISTS (FROM consolidated SEMI JOIN news ON author.did = subject)
+        """
+    ).fetchall()
+    return bool(found[0][0])
+
+
+def _find_removed(con: duckdb.DuckDBPyConnection, lake: Lake, days: Iterable[date]) -> None:
     """Make the temporary table `removed_posts`: sync_day, uri, reason and text."""
     con.execute(
         "CREATE OR REPLACE TEMP TABLE removed_posts "
         "(sync_day DATE, uri VARCHAR, reason VARCHAR, text VARCHAR)"
     )
-    for day in lake.days(ConsolidatedPost):
+    for day in days:
         register_left_out(con, lake, day)
         lake.relation(con, ConsolidatedPost, [day]).create_view("consolidated", replace=True)
         con.execute(
