@@ -196,13 +196,28 @@ def test_every_gap_is_told_and_none_is_invented(steps: list[str], data: st.DataO
         if last is not None and (seq <= last or seq - last - 1 > unread):
             gaps.append((last, seq))
         last, unread = seq, 0
-        if step == "back":
-            sent.clear()
+        if step == "back":  # a new host, by whose numbers what was sent before may come again
+            sent = [(number + jump["back"], time) for number, time in sent]
         sent.append((seq, at.isoformat()))
         arrived.append(sent[-1])
     footer = close(next(clock))
     assert found == gaps
     assert footer.cursor == last
+
+
+def test_what_a_new_host_sends_again_by_its_own_numbers_is_no_gap() -> None:
+    def minutes(*numbers: int) -> Events:
+        """Events a minute apart, by the last digit of their numbers."""
+        times = [(NOON + timedelta(minutes=number % 10)).isoformat() for number in numbers]
+        return Events(list(numbers), times, Counter())
+
+    before = Account(FIREHOSE, HOST, None, without_holes=True)
+    before.add(minutes(1000), NOON)
+    after = Account(FIREHOSE, HOST, before.close((NOON, NOON)), without_holes=True)
+    after.add(minutes(1001, 1002, 503, 502, 503, 504), NOON)
+    footer = after.close((NOON, NOON))
+    assert [(gap.after, gap.before) for gap in footer.gaps] == [(1002, 503)]
+    assert footer.repeated == 2
 
 
 def test_an_outdated_or_unknown_cursor_is_a_gap() -> None:

@@ -120,6 +120,7 @@ class Account:
     def start_anew(self, reason: str) -> None:
         """Forget the cursor, which the host does not know: what comes next follows a gap."""
         self._gap_reason, self._gap_after, self.cursor = reason, self.cursor, None
+        self._began_after = None
 
     def add(self, events: Events, received: datetime) -> None:
         """Account for events that arrived up to the instant `received`."""
@@ -174,6 +175,7 @@ class Account:
         if self.cursor is None:
             return self._gap_reason
         if seq <= self.cursor:
+            self._began_after = None  # it is of numbers that no longer are
             return "sequence went back"
         if self._may_have_holes:
             return None if self._without_holes else self._gap_reason
