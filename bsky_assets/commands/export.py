@@ -4,7 +4,6 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-import duckdb
 import typer
 
 from bsky_assets.console import stdout
@@ -13,6 +12,7 @@ from bsky_assets.exports.export import DEFAULT_ASSETS, assets_named
 from bsky_assets.exports.export import export as write_export
 from bsky_assets.labelling.day import ledger_of
 from bsky_assets.settings import get_settings
+from bsky_assets.storage.connection import connect
 from bsky_assets.storage.lake import Lake
 from bsky_assets.sync_day import parse_day
 
@@ -49,11 +49,11 @@ def export(
         raise typer.BadParameter(f"{last} is before {first}", param_hint="--to")
     days: list[date] = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     rows = assets_named([name.strip() for name in assets.split(",") if name.strip()])
-    with duckdb.connect(config={"memory_limit": settings.memory_limit}) as con:
+    with connect(settings) as con:
         con.execute("SET enable_progress_bar = false")
         made = write_export(
             con,
-            Lake.of(settings),
+            Lake(settings.lake_dir),
             settings,
             days,
             out,

@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, arrow_schema
 from bsky_assets.errors import UserError
@@ -24,6 +25,7 @@ from bsky_assets.filters.judge import CHAIN, VERDICTS, FilterFailed, sources
 from bsky_assets.filters.posts import INPUTS, inputs
 from bsky_assets.filters.workers import judged
 from bsky_assets.settings import Settings
+from bsky_assets.storage.budget import share
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets.sync_day import bounds, now, synctimestamp
 
@@ -99,12 +101,13 @@ def _judged_posts(
 
     def cut_down() -> Iterator[pa.RecordBatch]:
         start = 0
-        for batch in partition.batches(BATCH_ROWS):
+        for batch in pq.ParquetFile(partition.path).iter_batches(BATCH_ROWS):
             waiting.append(batch)
             yield _with_facts(inputs(batch), facts, start)
             start += batch.num_rows
 
-    with closing(judged(cut_down(), partition.rows, sources(settings))) as verdicts:
+    workers = share(settings).workers
+    with closing(judged(cut_down(), partition.rows, sources(settings), workers)) as verdicts:
         for verdict in verdicts:
             tally.add(verdict)
             yield _row(waiting.popleft(), verdict, at, version)

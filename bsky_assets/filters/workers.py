@@ -4,7 +4,6 @@ fastText holds Python's lock, so that threads would not help. Workers are spawne
 but the filters, and get and give Arrow IPC.
 """
 
-import os
 import sys
 from collections import deque
 from collections.abc import Generator, Iterable
@@ -38,9 +37,11 @@ class _WithoutPandas(MetaPathFinder):
 
 
 def judged(
-    batches: Iterable[pa.RecordBatch], rows: int, sources: Sources
+    batches: Iterable[pa.RecordBatch], rows: int, sources: Sources, workers: int
 ) -> Generator[pa.RecordBatch, None, None]:
-    """The verdicts on each of `batches`, in their order; there are `rows` posts in all.
+    """The verdicts on each of `batches`, in their order, by so many worker processes.
+
+    There are `rows` posts in all; few are judged here, without any.
 
     Raises:
         FilterFailed: a filter cannot be made or raised an error.
@@ -49,7 +50,6 @@ def judged(
     if rows <= _IN_PROCESS_ROWS:
         yield from map(Judge(sources), batches)
         return
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     waiting: deque[Future[bytes]] = deque()
     with ProcessPoolExecutor(
         workers,
@@ -60,7 +60,7 @@ def judged(
         try:
             for batch in batches:
                 waiting.append(pool.submit(_work, _packed(batch)))
-                if len(waiting) > _AHEAD * (workers or 1):
+                if len(waiting) > _AHEAD * workers:
                     yield _unpacked(waiting.popleft().result())
             while waiting:
                 yield _unpacked(waiting.popleft().result())

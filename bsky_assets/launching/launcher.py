@@ -7,17 +7,19 @@ is not: it would come up again.
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import date
 
 from dagster import AssetExecutionContext, Failure, RetryRequested
 from duckdb import DuckDBPyConnection
 
-from bsky_assets.contracts import Row
+from bsky_assets.contracts import LlmLabel, Row
 from bsky_assets.launching import kubernetes, ray, slurm
 from bsky_assets.launching.jobs import Ended, Job, job_of
 from bsky_assets.launching.work import make_partition
 from bsky_assets.partitions import day_of
 from bsky_assets.settings import LauncherName, Settings
+from bsky_assets.storage.budget import place
 from bsky_assets.storage.lake import Lake, Partition
 
 LOST_RETRIES = 2
@@ -51,10 +53,18 @@ def partition_made(
     """
     day = day_of(context.partition_key)
     if settings.launcher == "local" or row.asset not in settings.launcher_assets:
-        return make_partition(con, lake, row, day, settings, context.log.info)
+        with _place(row, settings, context.log.info):
+            return make_partition(con, lake, row, day, settings, context.log.info)
     job = _job(row.asset, day, settings)
     ended = _ENGINES[settings.launcher](context, job, settings)
     return _seen(lake, row, day, _file(job, settings, ended))
+
+
+def _place(
+    row: type[Row], settings: Settings, tell: Callable[[str], None]
+) -> AbstractContextManager[None]:
+    """A place of this machine; labels mostly wait for an endpoint, and need none."""
+    return nullcontext() if row is LlmLabel else place(settings, tell)
 
 
 def _job(asset: str, day: date, settings: Settings) -> Job:

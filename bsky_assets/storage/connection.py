@@ -5,12 +5,15 @@ from typing import Any
 import duckdb
 
 from bsky_assets.settings import Settings
+from bsky_assets.storage.budget import share
 
 
 def connection_config(settings: Settings) -> dict[str, Any]:
-    """DuckDB's limits: memory, and where it spills to."""
+    """DuckDB's limits: memory, threads, and where it spills to."""
+    mine = share(settings)
     return {
-        "memory_limit": settings.memory_limit,
+        "memory_limit": f"{mine.duckdb_memory // 10**6}MB",
+        "threads": mine.threads,
         "temp_directory": str(settings.data_dir / "spill"),
     }
 

@@ -1,0 +1,86 @@
+"""How days share a machine: no more at a time than have room, and none beyond its share."""
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import duckdb
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bsky_assets.settings import Settings
+from bsky_assets.storage.budget import (
+    LEAST_DUCKDB_BYTES,
+    PYTHON_BYTES,
+    WORKER_BYTES,
+    place,
+    places,
+    share,
+)
+from bsky_assets.storage.connection import connect
+
+LEAST = PYTHON_BYTES + WORKER_BYTES + LEAST_DUCKDB_BYTES
+HOLD = """
+import sys
+from bsky_assets.settings import get_settings
+from bsky_assets.storage.budget import place
+with place(get_settings(), print):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@given(megabytes=st.integers(750, 100_000), days=st.integers(1, 64), threads=st.integers(1, 256))
+def test_all_days_together_keep_to_the_memory(megabytes: int, days: int, threads: int) -> None:
+    settings = Settings(
+        memory_limit=f"{megabytes}MB", concurrent_days=days, threads=threads, data_dir=Path("d")
+    )
+    mine = share(settings)
+    used = PYTHON_BYTES + mine.workers * WORKER_BYTES + mine.duckdb_memory
+    assert used <= mine.memory
+    assert mine.memory * places(settings) <= megabytes * 10**6
+    assert places(settings) == min(days, megabytes * 10**6 // LEAST)
+    assert 1 <= mine.threads <= threads
+    assert 1 <= mine.workers <= threads
+
+
+def test_a_connection_has_the_share_of_a_day(settings: Settings) -> None:
+    shared = settings.model_copy(update={"memory_limit": "8GB", "threads": 4})
+    with connect(shared) as con:
+        ((threads, limit),) = con.sql(
+            "SELECT current_setting('threads'), current_setting('memory_limit')"
+        ).fetchall()
+    assert threads == share(shared).threads == 4
+    with duckdb.connect(config={"memory_limit": f"{share(shared).duckdb_memory}B"}) as con:
+        assert limit == con.sql("SELECT current_setting('memory_limit')").fetchall()[0][0]
+
+
+def test_one_day_more_waits_and_goes_on_when_another_is_killed(settings: Settings) -> None:
+    waiting, got = threading.Event(), threading.Event()
+
+    def third() -> None:
+        with place(settings, lambda line: waiting.set()):
+            got.set()
+
+    holders = [
+        subprocess.Popen(
+            [sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(settings.concurrent_days)
+    ]
+    try:
+        for holder in holders:
+            assert holder.stdout
+            assert holder.stdout.readline() == "held\n"
+        thread = threading.Thread(target=third)
+        thread.start()
+        assert waiting.wait(30)
+        assert not got.is_set()
+        holders[0].kill()
+        assert got.wait(30)
+        thread.join()
+    finally:
+        for holder in holders:
+            holder.kill()
+            holder.communicate()
