@@ -54,6 +54,21 @@ def _json_object(value: Any) -> Any:
         raise ValueError(f"expected an object in JSON: {error}") from None
 
 
+def _lake_url(value: str) -> str:
+    if "://" not in value:
+        return str(Path(value).expanduser().absolute())
+    parts = urlsplit(value)
+    if parts.scheme != "s3" or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("expected s3://bucket/prefix, or a folder")
+    if "@" in parts.netloc or ":" in parts.netloc:
+        raise ValueError(
+            "expected s3://bucket/prefix and nothing more; keys are read from AWS_ACCESS_KEY_ID "
+            "and AWS_SECRET_ACCESS_KEY, and a host from BSKY_LAKE_ENDPOINT_URL"
+        )
+    return value.rstrip("/")
+
+
+LakeUrl = Annotated[str, AfterValidator(_lake_url)]
 WebSocketUrl = Annotated[str, _url("ws", "wss")]
 HttpUrl = Annotated[str, _url("http", "https")]
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
@@ -73,6 +88,14 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(
         Path("data/live"), description="Lake, segments, catalogue and Dagster's own storage."
+    )
+    lake_url: LakeUrl | None = Field(
+        None,
+        description="Where partitions are: s3://bucket/prefix, or a shared folder; default: the "
+        "folder lake of the data directory.",
+    )
+    lake_endpoint_url: HttpUrl | None = Field(
+        None, description="Who serves s3://, e.g. http://127.0.0.1:9000; default: Amazon."
     )
     relay_url: WebSocketUrl = Field(
         "wss://bsky.network", description="Host of com.atproto.sync.subscribeRepos."
@@ -246,8 +269,19 @@ class Settings(BaseSettings):
 
     @property
     def lake_dir(self) -> Path:
-        """The folder of partitions."""
-        return self.data_dir / "lake"
+        """The folder of partitions.
+
+        Raises:
+            InvalidSettings: they are in a bucket.
+        """
+        if self.lake_bucket:
+            raise InvalidSettings(f"BSKY_LAKE_URL: {self.lake_bucket} is not a folder")
+        return Path(self.lake_url) if self.lake_url else self.data_dir / "lake"
+
+    @property
+    def lake_bucket(self) -> str | None:
+        """URL of the bucket and prefix of partitions, if they are in one."""
+        return self.lake_url if self.lake_url and self.lake_url.startswith("s3://") else None
 
     @property
     def catalogue_path(self) -> Path:

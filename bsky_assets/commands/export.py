@@ -53,7 +53,7 @@ def export(
         con.execute("SET enable_progress_bar = false")
         made = write_export(
             con,
-            Lake(settings.lake_dir),
+            Lake.of(settings),
             settings,
             days,
             out,

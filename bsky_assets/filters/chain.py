@@ -14,7 +14,6 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, arrow_schema
 from bsky_assets.errors import UserError
@@ -101,7 +100,7 @@ def _judged_posts(
 
     def cut_down() -> Iterator[pa.RecordBatch]:
         start = 0
-        for batch in pq.ParquetFile(partition.path).iter_batches(BATCH_ROWS):
+        for batch in partition.batches(BATCH_ROWS):
             waiting.append(batch)
             yield _with_facts(inputs(batch), facts, start)
             start += batch.num_rows
