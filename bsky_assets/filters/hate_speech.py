@@ -93,7 +93,7 @@ class HateSpeechFilter:
         self._alone = any_of(terms["slur"] + terms["weak_slur"] + terms["coded"])
         spelt = words("hate_speech", "spelling.words")
         self._unmask = Unmasker(any_of([*terms["slur"], *terms["weak_slur"], *spelt]))
-        self._homonym = re.compile(any_of(words("hate_speech", "kinds.homonym")))
+        self._homonym = any_of(words("hate_speech", "kinds.homonym"))
         self._condemn = re.compile(any_of(words("hate_speech", "kinds.condemn")))
         self._ambiguous = re.compile(any_of(words("hate_speech", "kinds.ambiguous_slur")))
         self._own = re.compile(any_of(words("hate_speech", "kinds.own")))
@@ -109,8 +109,8 @@ class HateSpeechFilter:
         texts = self._respell(self._unmask(posts.words))
         suspects = np.flatnonzero(self._suspicious(texts))
         reasons: list[str | None] = [None] * len(posts)
-        chosen = texts.take(pa.array(suspects)).to_pylist()
-        for place, text in zip(suspects.tolist(), chosen, strict=True):
+        chosen = pc.replace_substring_regex(texts.take(pa.array(suspects)), self._homonym, " ")
+        for place, text in zip(suspects.tolist(), chosen.to_pylist(), strict=True):
             reasons[place] = self._reason(text)
         return Verdicts(first_reason(posts.facts(self.name), pa.array(reasons, pa.string())))
 
@@ -125,7 +125,6 @@ class HateSpeechFilter:
         return suspicious
 
     def _reason(self, text: str) -> str | None:
-        text = self._homonym.sub(" ", text)
         outside = _QUOTED.sub(" _ ", text)
         if len(re.findall(r"[a-z']{2,}", outside)) >= _LEAST_WORDS_AROUND:
             text = outside

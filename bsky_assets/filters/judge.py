@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from bsky_assets.filters.bot import BotFilter
 from bsky_assets.filters.config import (
@@ -129,29 +130,40 @@ class Judge:
             FilterFailed: a filter raised an error.
         """
         count = batch.num_rows
-        columns: dict[str, np.ndarray] = {
-            field.name: np.full(count, None, dtype=object) for field in VERDICTS
-        }
+        columns: dict[str, pa.Array] = {}
+        by, reasons = np.full(count, -1), pa.nulls(count, pa.string())
         posts, rows = Posts(batch), np.arange(count)
-        for one in self._filters:
+        for number, one in enumerate(self._filters):
             verdicts = judged(one, posts)
-            passed = verdicts.passed.to_numpy(zero_copy_only=False)
-            stopped = rows[~passed]
-            columns[f"is_{one.name}"][rows] = passed if one.passes_if else ~passed
-            columns["filtered_by_func"][stopped] = one.name
-            columns["filter_reason"][stopped] = verdicts.reasons.to_numpy(zero_copy_only=False)[
-                ~passed
-            ]
+            passed = np.array(verdicts.passed, dtype=bool)
+            verdict = pa.array(passed if one.passes_if else ~passed)
+            columns[f"is_{one.name}"] = _spread(verdict, rows, count)
             for name, values in verdicts.columns.items():
-                columns[name][rows] = values.to_numpy(zero_copy_only=False)
+                columns[name] = _spread(values, rows, count)
+            reasons = pc.coalesce(reasons, _spread(verdicts.reasons, rows, count))
+            by[rows[~passed]] = number
             rows = rows[passed]
             posts = posts.where(verdicts.passed)
-        columns["passed_filters"][:] = False
-        columns["passed_filters"][rows] = True
+        names = pa.array([one.name for one in self._filters], pa.string())
+        columns["passed_filters"] = pa.array(by < 0)
+        columns["filtered_by_func"] = names.take(pa.array(by, mask=by < 0))
+        columns["filter_reason"] = reasons
         return pa.RecordBatch.from_arrays(
-            [pa.array(columns[field.name], field.type, from_pandas=True) for field in VERDICTS],
+            [
+                columns.get(field.name, pa.nulls(count, field.type)).cast(field.type)
+                for field in VERDICTS
+            ],
             schema=VERDICTS,
         )
+
+
+def _spread(values: pa.Array, rows: np.ndarray, count: int) -> pa.Array:
+    """`values`, which are those of `rows`, as a column of `count` rows, null in the others."""
+    if len(rows) == count:
+        return values
+    places = np.full(count, -1)
+    places[rows] = np.arange(len(rows))
+    return values.take(pa.array(places, mask=places < 0))
 
 
 def judged(one: Filter, posts: Posts) -> Verdicts:

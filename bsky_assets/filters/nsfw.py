@@ -32,6 +32,7 @@ class NsfwFilter:
         """Read the word lists."""
         lists = {key: words("nsfw", key) for key in _LISTS}
         self._config = config
+        self._explicit, self._suggestive = any_of(lists["explicit"]), any_of(lists["suggestive"])
         self._any = any_of(lists["explicit"] + lists["suggestive"])
         self._patterns = {key: re.compile(any_of(terms)) for key, terms in lists.items()}
         self._unmask = Unmasker(any_of(lists["explicit"]))
@@ -40,15 +41,21 @@ class NsfwFilter:
         """Stop posts with a label, or with terms that their context does not excuse."""
         content = pc.binary_join_element_wise(posts.words, posts.surroundings, _PART)
         content = self._unmask(content)
-        suspects = np.flatnonzero(
-            pc.match_substring_regex(content, self._any).to_numpy(zero_copy_only=False)
-        )
+        suspects = self._suspects(content)
         reasons: list[str | None] = [None] * len(posts)
         chosen = content.take(pa.array(suspects)).to_pylist()
         for place, text in zip(suspects.tolist(), chosen, strict=True):
             found = (self._reason(part) for part in text.split(_PART))
             reasons[place] = next(filter(None, found), None)
         return Verdicts(first_reason(posts.facts(self.name), pa.array(reasons, pa.string())))
+
+    def _suspects(self, content: pa.StringArray) -> np.ndarray:
+        """Which texts have an explicit term, or as many suggestive ones as it takes at least."""
+        some = np.flatnonzero(pc.match_substring_regex(content, self._any))
+        texts = content.take(pa.array(some))
+        explicit = np.array(pc.match_substring_regex(texts, self._explicit), dtype=bool)
+        suggestive = pc.count_substring_regex(texts, self._suggestive).to_numpy()
+        return some[explicit | (suggestive >= _SUGGESTIVE_WITH_INVITATION)]
 
     def _reason(self, text: str) -> str | None:
         """Why a text is not safe for work, if it is not."""

@@ -57,9 +57,12 @@ class PhraseBook:
 
     def _look_up(self, tokens: list[str], at: int) -> tuple[str, int]:
         first = tokens[at]
-        for count in range(self._longest.get(first, 0), 0, -1):
+        longest = self._longest.get(first, 0)
+        for count in range(min(longest, len(tokens) - at), 1, -1):
             if letter := self._letters.get(" ".join(tokens[at : at + count])):
                 return letter, count
+        if longest and (letter := self._letters.get(first)):
+            return letter, 1
         if first[0] in ".!?;\n:":
             return _SENTENCE_END, 1
         return (self._other if first[0].isalnum() or first[0] == "'" else _PAUSE), 1

@@ -21,6 +21,7 @@ _LEAST_LETTERS_LEFT_OUT = 6
 _LEAST_LETTERS_SPLIT = 5
 _LEAST_LETTERS_RUN_TOGETHER = 8
 _MOST_LETTERS_RUN_TOGETHER = 40
+_REMEMBERED = 20_000
 _TOKEN = re.compile(r"[a-z]+")
 
 
@@ -54,9 +55,9 @@ class Respeller:
             if not {word[:place], word[place:]} <= self._known
         }
         glued = "|".join(sorted(marked, key=len, reverse=True))
-        self._glued = re.compile(rf"[a-z]*(?:{glued})[a-z]*")
+        self._glued = re.compile(glued)
         self._signs = rf"{any_of(signs)}|[a-z](?:{glued})|(?:{glued})[a-z]"
-        self._parts = lru_cache(maxsize=4096)(self._find_parts)
+        self._word = lru_cache(_REMEMBERED)(self._find_word)
 
     def __call__(self, texts: pa.StringArray) -> pa.StringArray:
         """`texts` (folded), misspelt words of the list put right."""
@@ -69,9 +70,15 @@ class Respeller:
             for pair in pairwise(words):
                 if word := self._splits.get(pair):
                     text = re.sub(rf"\b{pair[0]}[\s_-]+{pair[1]}\b", word, text)
-        if not self._slips.keys().isdisjoint(words):
-            text = _TOKEN.sub(lambda match: self._slips.get(match.group(), match.group()), text)
-        return self._glued.sub(lambda match: self._parts(match.group()), text)
+            words = _TOKEN.findall(text)
+        if all(self._word(word) == word for word in words):
+            return text
+        return _TOKEN.sub(lambda match: self._word(match.group()), text)
+
+    def _find_word(self, token: str) -> str:
+        """What a token stands for: a word that it misspells, several run together, or itself."""
+        token = self._slips.get(token, token)
+        return self._find_parts(token) if self._glued.search(token) else token
 
     def _find_parts(self, token: str) -> str:
         """The words that a token is run together from, or the token itself."""
