@@ -25,6 +25,7 @@ def add_facts(con: duckdb.DuckDBPyConnection, config: BotConfig) -> None:
     Reads the views `day_posts` and `earlier_posts`, fills the table `facts`.
     """
     _find_busy_accounts(con, config)
+    _find_fast_accounts(con, config)
     _find_habits(con, config)
     _find_listed(con, "allowed", config.allow)
     _find_listed(con, "denied", config.deny)
@@ -48,17 +49,41 @@ def _find_busy_accounts(con: duckdb.DuckDBPyConnection, config: BotConfig) -> No
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE busy AS
-        SELECT did FROM (
+        SELECT did, count(*) FILTER (is_today) AS today FROM (
             SELECT author.did AS did, true AS is_today FROM day_posts
             UNION ALL SELECT author.did, false FROM earlier_posts
         )
-        GROUP BY did HAVING count(*) >= {least} AND bool_or(is_today)
+        GROUP BY did HAVING count(*) >= {least} AND today > 0
         """
     )
 
 
+def _find_fast_accounts(con: duckdb.DuckDBPyConnection, config: BotConfig) -> None:
+    """Who posts faster than people do: the plainest sign, after which no text is looked at."""
+    con.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE fast AS
+        SELECT did, CASE
+            WHEN max(posts) >= {config.posts_an_hour} THEN 'rule:posts_an_hour'
+            WHEN sum(posts) >= {config.posts_a_day} THEN 'rule:posts_a_day'
+        END AS reason
+        FROM (
+            SELECT author.did AS did, date_trunc('hour', indexed_at), count(*) AS posts
+            FROM day_posts
+            WHERE author.did IN (
+                SELECT did FROM busy
+                WHERE today >= {min(config.posts_an_hour, config.posts_a_day)}
+            )
+            GROUP BY ALL
+        )
+        GROUP BY did HAVING reason IS NOT NULL
+        """
+    )
+    con.execute("DELETE FROM busy WHERE did IN (SELECT did FROM fast)")
+
+
 def _find_habits(con: duckdb.DuckDBPyConnection, config: BotConfig) -> None:
-    """What busy accounts do that people don't, the plainest sign first."""
+    """What other busy accounts do that people don't, the plainer sign first."""
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE habits AS
@@ -66,13 +91,6 @@ def _find_habits(con: duckdb.DuckDBPyConnection, config: BotConfig) -> None:
             {_activity("day_posts", "true")}
             UNION ALL
             {_activity("earlier_posts", "false")}
-        ),
-        rates AS (
-            SELECT did, max(posts) AS posts_an_hour, sum(posts) AS posts_a_day
-            FROM (
-                SELECT did, date_trunc('hour', instant), count(*) AS posts
-                FROM activity WHERE is_today GROUP BY ALL
-            ) GROUP BY did
         ),
         gaps AS (
             SELECT did, count(*) AS posts, avg(gap) AS gap, stddev_pop(gap) AS deviation FROM (
@@ -101,8 +119,6 @@ def _find_habits(con: duckdb.DuckDBPyConnection, config: BotConfig) -> None:
         ),
         totals AS (SELECT did, count(*) AS posts FROM activity GROUP BY did)
         SELECT did, CASE
-            WHEN posts_an_hour >= {config.posts_an_hour} THEN 'rule:posts_an_hour'
-            WHEN posts_a_day >= {config.posts_a_day} THEN 'rule:posts_a_day'
             WHEN said.repeated >= {config.repeated_posts}
                 AND said.repeated >= {config.repeated_share} * totals.posts
                 THEN 'rule:repeats_itself'
@@ -115,9 +131,10 @@ def _find_habits(con: duckdb.DuckDBPyConnection, config: BotConfig) -> None:
             WHEN gaps.posts >= {config.clock_posts} AND gaps.gap >= 60
                 AND deviation <= {config.clock_variation} * gaps.gap THEN 'rule:clock'
         END AS reason
-        FROM rates JOIN gaps USING (did) JOIN totals USING (did)
+        FROM gaps JOIN totals USING (did)
         LEFT JOIN said USING (did) LEFT JOIN heads USING (did) LEFT JOIN linked USING (did)
         WHERE reason IS NOT NULL
+        UNION ALL SELECT did, reason FROM fast
         """
     )
 
@@ -151,7 +168,10 @@ def _find_listed(
         f"""
         CREATE OR REPLACE TEMP TABLE {table} AS
         SELECT post.did, 'list:' || any_value(listed.reason) AS reason
-        FROM (SELECT DISTINCT author.did AS did, author.handle AS handle FROM day_posts) AS post
+        FROM (
+            SELECT DISTINCT author.did AS did, author.handle AS handle FROM day_posts
+            WHERE author.handle IS NOT NULL OR author.did IN (SELECT did FROM listed)
+        ) AS post
         JOIN listed ON listed.did = post.did OR lower(post.handle) GLOB listed.handle
         GROUP BY post.did
         """

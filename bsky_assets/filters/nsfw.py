@@ -51,11 +51,12 @@ class NsfwFilter:
 
     def _suspects(self, content: pa.StringArray) -> np.ndarray:
         """Which texts have an explicit term, or as many suggestive ones as it takes at least."""
-        some = np.flatnonzero(pc.match_substring_regex(content, self._any))
+        some: np.ndarray = np.flatnonzero(pc.match_substring_regex(content, self._any))
         texts = content.take(pa.array(some))
         explicit = np.array(pc.match_substring_regex(texts, self._explicit), dtype=bool)
         suggestive = pc.count_substring_regex(texts, self._suggestive).to_numpy()
-        return some[explicit | (suggestive >= _SUGGESTIVE_WITH_INVITATION)]
+        enough: np.ndarray = explicit | (suggestive >= _SUGGESTIVE_WITH_INVITATION)
+        return some[enough]
 
     def _reason(self, text: str) -> str | None:
         """Why a text is not safe for work, if it is not."""
