@@ -280,13 +280,14 @@ def test_other_numbers_behind_the_name_are_looked_through_for_our_place(tmp_path
             time=(start + timedelta(seconds=n + 900)).isoformat(),
         )
         for n in range(1, 110)
+        if n != 107
     ]
     with serve(ScriptedRelay([old, [], future, frames, []])) as relay:
         sync(tmp_path, relay.url)
         sync(tmp_path, relay.url)
         assert relay.cursors[2:] == ["1005", "0", "109"]
-    assert set(stored(tmp_path)) == set(expected(901, 1009))
-    assert gaps(tmp_path) == [(1005, 1, "future cursor")]
+    assert set(stored(tmp_path)) == {*expected(901, 1006), *expected(1008, 1009)}
+    assert gaps(tmp_path) == [(1005, 1, "future cursor"), (106, 108, "sequence jumped")]
 
 
 def test_a_new_numbering_is_noticed_without_a_word_from_the_host(tmp_path: Path) -> None:

@@ -408,9 +408,6 @@ def test_only_segments_that_every_partition_has_taken_in_are_removed(tmp_path: P
 def test_numbers_may_be_skipped_where_events_are_passed_over() -> None:
     account = Account(FIREHOSE, HOST, None, without_holes=True)
     account.add(Events([1, 2], [wire.TIME] * 2, Counter()), NOON)
-    account.is_passing_over(True)
-    account.add(Events([5, 9], [wire.TIME] * 2, Counter()), NOON)
-    account.is_passing_over(False)
-    account.add(Events([10, 12], [wire.TIME] * 2, Counter()), NOON)
+    account.add(Events([5, 9, 10, 12], [wire.TIME] * 4, Counter(), passed_over=2), NOON)
     gaps = account.close((NOON, NOON)).gaps
     assert [(gap.after, gap.before) for gap in gaps] == [(10, 12)]

@@ -46,6 +46,8 @@ class Events:
     seqs: list[int]
     times: list[Any]
     kinds: Counter[str]
+    passed_over: int = 0
+    """How many of them, from the first on, were passed over: of those, numbers may be skipped."""
 
 
 class Account:
@@ -113,10 +115,6 @@ class Account:
         read = [made for time in self._times if (made := instant(time))]
         return median_low(read) if read else self._last_place
 
-    def is_passing_over(self, is_so: bool) -> None:
-        """Say whether the next events are passed over: of those, numbers may be skipped."""
-        self._may_have_holes = is_so or not self._without_holes
-
     def start_anew(self, reason: str) -> None:
         """Forget the cursor, which the host does not know: what comes next follows a gap."""
         self._gap_reason, self._gap_after, self.cursor = reason, self.cursor, None
@@ -126,10 +124,16 @@ class Account:
         """Account for events that arrived up to the instant `received`."""
         self._kinds.update(events.kinds)
         self.seen += len(events.seqs)
-        for begin in range(0, len(events.seqs), CHUNK):
-            times = events.times[begin : begin + CHUNK]
-            seqs = np.array(events.seqs[begin : begin + CHUNK], dtype=np.int64)
-            self._add_chunk(seqs, times, received)
+        self._may_have_holes = True
+        self._add_chunks(events, 0, events.passed_over, received)
+        self._may_have_holes = not self._without_holes
+        self._add_chunks(events, events.passed_over, len(events.seqs), received)
+
+    def _add_chunks(self, events: Events, start: int, end: int, received: datetime) -> None:
+        for begin in range(start, end, CHUNK):
+            chunk = slice(begin, min(begin + CHUNK, end))
+            seqs = np.array(events.seqs[chunk], dtype=np.int64)
+            self._add_chunk(seqs, events.times[chunk], received)
 
     def _add_chunk(self, seqs: Numbers, times: list[Any], received: datetime) -> None:
         self._recent.append((seqs, times))

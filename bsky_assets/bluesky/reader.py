@@ -37,7 +37,7 @@ class EventReader:
         self._times: list[Any] = []
         self.note_number, self.note_time = self._seqs.append, self._times.append
         self._kinds: Counter[str] = Counter()
-        self._unusual = 0
+        self._unusual = self._passed_over = 0
 
     def is_passed_over(self, time: Any) -> bool:
         """Whether an event made at `time` is one that we have had."""
@@ -45,14 +45,17 @@ class EventReader:
         if self.passing_until and made and made < self.passing_until:
             self.note_kind("passed over")
             return True
-        self.passing_until = None
+        if self.passing_until:
+            self.passing_until, self._passed_over = None, len(self._seqs)
         return False
 
     def take_events(self) -> Events:
         """The events since the last time this was asked."""
         usual = sum(seq >= 0 for seq in self._seqs) - self._unusual
         self.last_number = self._last()
-        events = Events(self._seqs, self._times, self._kinds + Counter({self.usual_kind: usual}))
+        passed_over = len(self._seqs) if self.passing_until else self._passed_over
+        kinds = self._kinds + Counter({self.usual_kind: usual})
+        events = Events(self._seqs, self._times, kinds, passed_over)
         self._begin()
         return events
 

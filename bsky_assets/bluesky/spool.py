@@ -76,7 +76,6 @@ class Spool:
         self._committing = asyncio.Lock()
         self._since: int | None = None
         self._until = 0
-        self._was_passing = reader.passing_until is not None
 
     def begin(self, received: int) -> int:
         """Note that a frame arrives; returns when the sync day ends, in microseconds."""
@@ -87,9 +86,6 @@ class Spool:
 
     def account_for(self, now: int) -> None:
         """Bring the account up to date."""
-        is_passing = self.reader.passing_until is not None
-        self.account.is_passing_over(is_passing or self._was_passing)
-        self._was_passing = is_passing
         self.account.add(self.reader.take_events(), _instant(now))
         self._until = now
 
