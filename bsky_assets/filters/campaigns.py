@@ -14,15 +14,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bsky_assets.filters.config import SpamConfig
+from bsky_assets.filters.normalise import replaced
 from bsky_assets.filters.spam import CAMPAIGN
 
 PRIORITY = 3
 _BATCH_ROWS = 65_536
 _HASHES = 12
 _BANDS = 4
+_HEAD_BITS = 20
+"""Of a key: what too few share the beginning of need not be sorted."""
 _WINDOW = 8
 """Bytes from the beginning of a word that make a shingle."""
 
+_MARKS = r"[@#0-9]|://|\s\s"
 _LINKS_NAMES_NUMBERS = r"https?://\S+|[@#]\S+|[0-9]+|\s\s+"
 _SEEDS = np.random.default_rng(20_260_308).integers(1, 2**63, _HASHES, dtype=np.uint64) * 2 + 1
 
@@ -62,13 +66,13 @@ def _sketch_day(con: duckdb.DuckDBPyConnection, characters: int) -> _Sketched:
         SELECT row, author, text, CASE WHEN host = '' THEN 0 ELSE hash(host) END AS host
         FROM (
             SELECT row, hash(author.did) AS author, record.text AS text, CASE
-                WHEN contains(lower(record.text), lower(record.embed.link_title)) THEN ''
-                ELSE regexp_extract(
-                    coalesce(
-                        record.embed.link_uri, regexp_extract(record.text, 'https?://\\S+')
-                    ),
-                    '^https?://([^/?#]+)', 1
-                )
+                WHEN record.embed.link_title IS NOT NULL
+                    AND contains(lower(record.text), lower(record.embed.link_title)) THEN ''
+                WHEN record.embed.link_uri IS NOT NULL
+                    THEN regexp_extract(record.embed.link_uri, '^https?://([^/?#]+)', 1)
+                WHEN contains(record.text, '://')
+                    THEN regexp_extract(record.text, 'https?://([^\\s/?#]+)', 1)
+                ELSE ''
             END AS host
             FROM day_posts WHERE strlen(record.text) >= {characters}
                 AND regexp_matches(record.text, '[A-Za-z]{{3}}')
@@ -84,7 +88,12 @@ def _sketch_day(con: duckdb.DuckDBPyConnection, characters: int) -> _Sketched:
         )
     ]
     for batch in reader:
-        plain = pc.replace_substring_regex(batch["text"], _LINKS_NAMES_NUMBERS, " ")
+        text = batch["text"]
+        plain = replaced(
+            text,
+            pc.match_substring_regex(text, _MARKS),
+            lambda chosen: pc.replace_substring_regex(chosen, _LINKS_NAMES_NUMBERS, " "),
+        )
         long_enough = pc.greater_equal(pc.binary_length(plain), characters)
         rows, authors, hosts = (
             batch[name].filter(long_enough).to_numpy() for name in ("row", "author", "host")
@@ -141,7 +150,9 @@ def _members(texts: _Sketched, band: int, config: SpamConfig) -> dict[bool, np.n
 
 def _groups(keys: np.ndarray, least: int) -> tuple[np.ndarray, np.ndarray]:
     """The positions whose key at least so many share, by key, and a number for each one's key."""
-    order = np.argsort(keys, kind="stable")
+    heads = (keys >> np.uint64(64 - _HEAD_BITS)).astype(np.int64)
+    candidates = np.flatnonzero(np.bincount(heads, minlength=1)[heads] >= least)
+    order = candidates[np.argsort(keys[candidates], kind="stable")]
     starts_group = np.ones(len(order), dtype=bool)
     starts_group[1:] = np.diff(keys[order]) != 0
     numbers = np.cumsum(starts_group) - 1
