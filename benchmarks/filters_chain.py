@@ -2,8 +2,10 @@
 
 Both run over the same texts, each in processes of its own, in turns. The chain's figure holds
 everything from reading the consolidated posts to the written partition of filtered posts; the
-other is `predict` over the texts, as a list, and nothing else.
-Usage: python -m benchmarks.filters_chain [POSTS [SHARE OF ENGLISH]]
+other is `predict` over the texts, as a list, and nothing else. Both may keep the bytecode of what
+they import, as Python does unless told otherwise. The sandbox repeats itself more than people do:
+with --no-repeats the words of each text are shuffled, so that hardly any text comes twice.
+Usage: python -m benchmarks.filters_chain [POSTS [SHARE OF ENGLISH]] [--no-repeats]
 """
 
 import json
@@ -31,6 +33,8 @@ DAY = date(2026, 3, 8)
 CHUNK = 20_000
 LANGUAGES = ("ja", "pt", "de", "es", "fr", "ko", "nl", "tr", "id", "pl", "ru", "th", "zh", "it")
 WEIGHTS = (36, 16, 8, 8, 6, 5, 3, 3, 3, 2, 3, 3, 2, 2)
+
+_NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
 
 CHAIN = """
 import sys, resource, json, datetime, duckdb
@@ -71,7 +75,7 @@ print(json.dumps({"cpu": used.ru_utime + used.ru_stime}))
 """
 
 
-def posts(count: int, english: float) -> Iterator[pa.Table]:
+def posts(count: int, english: float, repeats: bool = True) -> Iterator[pa.Table]:
     """Posts as they come on a day, in chunks."""
     rng = random.Random(1)
     writer = Writer(rng, 5)
@@ -97,7 +101,7 @@ def posts(count: int, english: float) -> Iterator[pa.Table]:
                     },
                     "record": {
                         "created_at": at.isoformat(),
-                        "text": written.text,
+                        "text": written.text if repeats else _shuffled(written.text, rng),
                         "langs": [written.language],
                         "py_type": "app.bsky.feed.post",
                     },
@@ -106,6 +110,12 @@ def posts(count: int, english: float) -> Iterator[pa.Table]:
                 }
             )
         yield pa.Table.from_pylist(rows, schema=arrow_schema(ConsolidatedPost))
+
+
+def _shuffled(text: str, rng: random.Random) -> str:
+    words = text.split(" ")
+    rng.shuffle(words)
+    return " ".join(words)
 
 
 def _author(rng: random.Random, posts: int) -> str:
@@ -131,8 +141,12 @@ def run(script: str, *arguments: str) -> tuple[dict[str, Any], float, float]:
     """What a script printed, its wall seconds, and the peak of memory of it and its children."""
     peak = 0.0
     began = time.monotonic()
+    environment = {name: value for name, value in os.environ.items() if name != _NO_BYTECODE}
     process = subprocess.Popen(
-        [sys.executable, "-c", script, *arguments], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", script, *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
     )
     done = threading.Event()
 
@@ -157,10 +171,12 @@ def run(script: str, *arguments: str) -> tuple[dict[str, Any], float, float]:
 
 
 def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
-    english = float(sys.argv[2]) if len(sys.argv) > 2 else 0.4
+    numbers = [argument for argument in sys.argv[1:] if argument != "--no-repeats"]
+    repeats = len(numbers) == len(sys.argv) - 1
+    count = int(numbers[0]) if numbers else 1_000_000
+    english = float(numbers[1]) if len(numbers) > 1 else 0.4
     with TemporaryDirectory() as folder:
-        chunks = posts(count, english)
+        chunks = posts(count, english, repeats)
         first = next(chunks)
         rest = pa.RecordBatchReader.from_batches(
             first.schema,
@@ -186,6 +202,7 @@ def main() -> None:
             {
                 "name": "filters_chain",
                 "posts": count,
+                "repeats": repeats,
                 "ratio": round(min(chain) / min(alone), 2),
                 "chain_cpu_seconds": round(min(chain), 1),
                 "fasttext_cpu_seconds": round(min(alone), 1),
