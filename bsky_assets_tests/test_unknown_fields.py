@@ -1,6 +1,7 @@
 """Fields that no contract knows are kept, counted by path, and told of once."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -15,8 +16,13 @@ from bsky_assets.bluesky.records import read_post_record
 from bsky_assets.bluesky.unknown_fields import EMBED_KIND, new_fields, unknown_fields
 from bsky_assets.checks import new_fields as check
 from bsky_assets.contracts import RawFeedPost, RawFirehosePost
+from bsky_assets.settings import get_settings
 from bsky_assets.storage.lake import Lake
+from bsky_assets_tests import relay_fixtures, wire
+from bsky_assets_tests.day_fixtures import SandboxDay
+from bsky_assets_tests.relay_fixtures import ScriptedRelay
 from bsky_assets_tests.rows import feed_post, firehose_post, table
+from bsky_assets_tests.test_commands import run
 
 DAY = date(2026, 3, 8)
 BEFORE = DAY - timedelta(days=3)
@@ -139,3 +145,49 @@ def test_whatever_fields_there_are_each_is_counted(
     assert len(counted) >= len(extra)
     assert len(new) == len(extra)
     assert set(counted.values()) == {1}
+
+
+ENGLISH = "The city council voted last night to delay the new housing plan again."
+HOLOGRAM = {"$type": "com.example.embed.hologram", "depth": [{"metres": 2}]}
+MOOD = {"colour": "blue"}
+
+
+def frames() -> list[bytes]:
+    """A post as there was none before, a plain one, and an event of an unknown kind."""
+    odd = wire.post(ENGLISH, langs=["en"], mood=MOOD, embed=HOLOGRAM)
+    plain = wire.post(f"{ENGLISH} Residents were not pleased.", langs=["en"])
+    return [
+        wire.Commit(1, [wire.Op(f"{wire.POST}/3odd", odd)]).frame(),
+        wire.message("#hologram", {"seq": 2, "time": wire.TIME}),
+        wire.Commit(3, [wire.Op(f"{wire.POST}/3plain", plain)]).frame(),
+    ]
+
+
+def test_what_no_one_has_seen_goes_over_the_wire_and_through_the_day(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], sandbox_day: SandboxDay
+) -> None:
+    with relay_fixtures.serve(ScriptedRelay([frames()])) as relay:
+        variables = sandbox_day.sandbox.environment() | {
+            "BSKY_RELAY_URL": relay.url,
+            "BSKY_SYNC_MAX_EVENTS": "3",
+        }
+        status, _, error = run(monkeypatch, capsys, "materialize", **variables)
+    assert status == 0, error
+    settings = get_settings()
+    with duckdb.connect(str(settings.catalogue_path), read_only=True) as con:
+        ((uri, kind, kept),) = con.sql(
+            "SELECT uri, record.embed.kind, record.unknown_fields FROM raw_firehose_posts "
+            "WHERE uri LIKE '%/3odd'"
+        ).fetchall()
+        reasons = con.sql("SELECT source, reason FROM quarantine").fetchall()
+        labelled = con.sql("SELECT uri FROM llm_labels WHERE was_successfully_labeled").fetchall()
+    assert kind == HOLOGRAM["$type"]
+    assert json.loads(kept) == {"mood": MOOD, "embed": HOLOGRAM}
+    assert reasons == [("raw_firehose_posts", "unknown_event")]
+    assert (uri,) in labelled, "the day went on"
+    (page,) = settings.reports_dir.glob("*.html")
+    told = " ".join(re.sub(r"<[^>]+>", " ", page.read_text()).split())
+    assert f"raw_firehose_posts mood new 1 {uri}" in told
+    assert f"raw_firehose_posts embed new 1 {uri}" in told
+    assert f"raw_firehose_posts {EMBED_KIND}com.example.embed.hologram new 1 {uri}" in told
+    assert "1 events of an unknown kind are in quarantine" in told
