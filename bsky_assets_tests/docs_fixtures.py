@@ -3,7 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -26,6 +26,8 @@ class Command:
     """Page and line."""
     words: tuple[str, ...]
     variables: tuple[tuple[str, str], ...] = ()
+    is_mention: bool = False
+    """Whether it stands in a sentence, where it may be no more than a name."""
 
     @property
     def text(self) -> str:
@@ -55,7 +57,8 @@ def _in_sentences(page: str, text: str) -> Iterator[Command]:
     for span in _SPAN.finditer(outside):
         if _PROGRAM.match(f"{span[1]} "):
             line = outside[: span.start()].count("\n") + 1
-            yield from _split(f"{page}:{line}", span[1])
+            for command in _split(f"{page}:{line}", span[1]):
+                yield replace(command, is_mention=True)
 
 
 def _statements(block: str, *, is_shell: bool) -> Iterator[tuple[int, str]]:
