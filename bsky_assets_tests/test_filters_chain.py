@@ -7,15 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
+import orjson
 import pytest
 
 import bsky_assets
-from bsky_assets.contracts import ConsolidatedPost, FilteredPost
+from bsky_assets.contracts import ConsolidatedPost, FilteredPost, arrow_schema, changes
+from bsky_assets.contracts.changes import Made
 from bsky_assets.filters import canaries, workers
 from bsky_assets.filters.chain import CHAIN, FilterFailed, NothingToFilter, filter_day
 from bsky_assets.filters.config import config_version, trained_model_path
 from bsky_assets.filters.nsfw import NsfwFilter
 from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.shape import ContractViolation
 from bsky_assets_tests.filters_fixtures import (
     DAY,
     label,
@@ -108,6 +111,41 @@ def test_a_day_without_posts(tmp_path: Path) -> None:
     with pytest.raises(NothingToFilter, match="no consolidated posts on 2026-03-08"):
         filtered(tmp_path, Lake(tmp_path / "lake"))
     assert filtered(tmp_path, lake_with(tmp_path, []))[0] == []
+
+
+def test_posts_of_an_earlier_contract_are_filtered_like_todays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The text had another name, and likes were not counted yet."""
+    expected, _ = filtered(tmp_path / "now", lake_with(tmp_path / "now", POSTS, LABELS))
+    lake = lake_with(tmp_path / "then", POSTS, LABELS)
+    partition = lake.current(ConsolidatedPost, DAY)
+    assert partition is not None
+    with duckdb.connect() as con:
+        con.execute(
+            f"CREATE TABLE posts AS SELECT * EXCLUDE (record, metrics), struct_pack("
+            f"body := record.text, {', '.join(f'{n} := record.{n}' for n in _record_fields())}) "
+            f"AS record FROM read_parquet('{partition.path}', hive_partitioning = false)"
+        )
+        con.execute(f"COPY posts TO '{partition.path}'")
+    pointer = partition.path.parent / "current.json"
+    stored = orjson.loads(pointer.read_bytes())
+    pointer.write_bytes(orjson.dumps(stored | {"contract": "earlier"}))
+    with pytest.raises(ContractViolation, match=r"column record\.text should be string"):
+        filtered(tmp_path / "then", lake)
+    stated = (Made((ConsolidatedPost.asset,), "record.text", "{record.body}"),)
+    monkeypatch.setattr(changes, "CHANGES", stated)
+    rows, _ = filtered(tmp_path / "then", lake)
+    said = ("uri", "record", "filter_reason", "language", *VERDICTS)
+    assert [[row[name] for name in said] for row in rows] == [
+        [row[name] for name in said] for row in expected
+    ]
+    assert [path.name for path in lake.root.glob(".upcast-*")] == []
+
+
+def _record_fields() -> list[str]:
+    kind = arrow_schema(ConsolidatedPost).field("record").type
+    return [field.name for field in kind if field.name != "text"]
 
 
 def test_canaries_sing() -> None:

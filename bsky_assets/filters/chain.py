@@ -54,6 +54,7 @@ def filter_day(
         NothingToFilter: there is no partition of consolidated posts.
         canaries.CanariesFailed: a filter no longer tells what it must.
         FilterFailed: a filter cannot be made or raised an error.
+        ContractViolation: the posts are of an earlier contract and cannot be read as today's.
     """
     partition = lake.current(ConsolidatedPost, day)
     if partition is None:
@@ -61,7 +62,18 @@ def filter_day(
             f"there are no consolidated posts on {day}; consolidate the day first"
         )
     canaries.require(settings)
-    at = now()
+    with whole_day.under_todays_contract(con, lake, partition) as posts:
+        return _filter(con, lake, posts, settings, progress)
+
+
+def _filter(
+    con: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    partition: Partition,
+    settings: Settings,
+    progress: Progress | None,
+) -> Partition:
+    at, day, version = now(), partition.day, config_version(settings)
     facts = whole_day.gather(
         con,
         lake,
@@ -71,7 +83,6 @@ def filter_day(
         filter_config(),
         settings.trusted_labelers,
     )
-    version = config_version(settings)
     tally = Tally()
     details: dict[str, Any] = {}
 

@@ -6,8 +6,12 @@ one for what is evidence and no reason yet.
 What does not belong here: how a source finds its facts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 import numpy as np
@@ -18,12 +22,34 @@ from bsky_assets.filters import accounts, campaigns, moderation
 from bsky_assets.filters.config import FilterConfig
 from bsky_assets.filters.posts import fact_column
 from bsky_assets.filters.spam import CAMPAIGN
-from bsky_assets.storage.lake import Lake
-from bsky_assets.storage.places import StoredPath
+from bsky_assets.storage.lake import Lake, Partition, select_rows
+from bsky_assets.storage.places import StoredPath, read_schema
+from bsky_assets.storage.shape import has_shape
 from bsky_assets.sync_day import look_back
 
 Facts = dict[str, tuple[np.ndarray, pa.StringArray]]
 """For each filter the rows of the day that it has a fact on, ascending, and the reasons."""
+
+
+@contextmanager
+def under_todays_contract(
+    con: duckdb.DuckDBPyConnection, lake: Lake, partition: Partition
+) -> Iterator[Partition]:
+    """`partition` of consolidated posts as it is, or for the time a copy under today's contract.
+
+    Raises:
+        ContractViolation: it was written under an earlier one and cannot be read as today's.
+    """
+    if has_shape(ConsolidatedPost, read_schema(partition.path)):
+        yield partition
+        return
+    lake.attach(con)
+    lake.root.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".upcast-", dir=lake.root) as folder:
+        path = Path(folder, "posts.parquet")
+        name = str(path).replace("'", "''")
+        con.execute(f"COPY ({select_rows(ConsolidatedPost, [partition])}) TO '{name}'")
+        yield replace(partition, path=path)
 
 
 def gather(

@@ -55,8 +55,8 @@ class NsfwFilter:
         texts = content.take(pa.array(some))
         explicit = np.array(pc.match_substring_regex(texts, self._explicit), dtype=bool)
         suggestive = pc.count_substring_regex(texts, self._suggestive).to_numpy()
-        enough: np.ndarray = explicit | (suggestive >= _SUGGESTIVE_WITH_INVITATION)
-        return some[enough]
+        chosen: np.ndarray = some[explicit | (suggestive >= _SUGGESTIVE_WITH_INVITATION)]
+        return chosen
 
     def _reason(self, text: str) -> str | None:
         """Why a text is not safe for work, if it is not."""
