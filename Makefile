@@ -2,13 +2,14 @@
 # make live   the same on the real network, with your LLM
 # make test   the whole test suite
 # make bench  the benchmarks; each ends with one line of JSON
+# make chaos  a collector killed 200 times while its hosts commit every fault; about ten minutes
 # make lint   ruff and mypy
 
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: run live test bench lint setup clean
+.PHONY: run live test bench chaos lint setup clean
 
 run: .venv/installed
 	$(BIN)/bsky-assets run $(ARGS)
@@ -21,6 +22,9 @@ test: .venv/installed-dev
 
 bench: .venv/installed-dev
 	$(BIN)/python -m benchmarks $(ARGS)
+
+chaos: .venv/installed-dev
+	$(BIN)/python -m benchmarks.chaos $(ARGS)
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
