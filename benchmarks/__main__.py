@@ -10,6 +10,9 @@ from pathlib import Path
 
 BENCHMARKS = (
     "wire_decode",
+    "wire_receive",
+    "wire_end_to_end",
+    "wire_memory",
     "filters_chain",
     "labelling_endpoint",
     "labelling_ledger",

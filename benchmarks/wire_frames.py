@@ -25,10 +25,9 @@ def frames(count: int, seed: int = 7) -> list[bytes]:
     return list(_Frames(random.Random(seed)).make(count))
 
 
-def renumbered(frame: bytes, seq: int) -> bytes:
-    """`frame` with another number."""
-    at = frame.index(_SEQ) + len(_SEQ)
-    return frame[:at] + seq.to_bytes(8, "big") + frame[at + 8 :]
+def place_of_seq(frame: bytes) -> int:
+    """Where the eight bytes of the frame's number are."""
+    return frame.index(_SEQ) + len(_SEQ)
 
 
 class _Frames:

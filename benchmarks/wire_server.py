@@ -1,6 +1,7 @@
 """A relay that sends frames as fast as they are taken, in a process of its own.
 
-It writes ready-made WebSocket frames to the socket, so that what is measured is the client.
+It writes ready-made WebSocket frames to the socket, a hundred at once and with their numbers put
+in, so that it waits for the client and not the client for it.
 Usage: python -m benchmarks.wire_server EVENTS [FOLDER WITH server.pem]; prints its port.
 """
 
@@ -8,6 +9,7 @@ import asyncio
 import base64
 import hashlib
 import ssl
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,10 +21,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import trustme
 
-from benchmarks.wire_frames import FIRST_SEQ, frames, renumbered
+from benchmarks.wire_frames import FIRST_SEQ, frames, place_of_seq
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _BATCH = 100
+_NUMBER = struct.Struct(">Q")
 _DISTINCT = 5_000
 """Frames that are made; after them they come again with other numbers."""
 
@@ -37,7 +40,7 @@ class Server:
 
 @contextmanager
 def serving(events: int, *, tls: bool = False) -> Iterator[Server]:
-    """A relay with so many events, numbered from `FIRST_SEQ`."""
+    """A relay with so many events (a multiple of a hundred), numbered from `FIRST_SEQ`."""
     with TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "benchmarks.wire_server", str(events)]
         authority = Path(folder, "authority.pem")
@@ -57,9 +60,32 @@ def serving(events: int, *, tls: bool = False) -> Iterator[Server]:
             process.wait()
 
 
+class _Batch:
+    """WebSocket messages that follow one another, whose numbers can be set."""
+
+    def __init__(self, frames: list[bytes]) -> None:
+        self._bytes = bytearray()
+        self._places: list[int] = []
+        for frame in frames:
+            self._bytes += _head(len(frame))
+            self._places.append(len(self._bytes) + place_of_seq(frame))
+            self._bytes += frame
+
+    def numbered(self, first: int) -> bytes:
+        """The messages, numbered from `first`."""
+        for seq, place in enumerate(self._places, first):
+            _NUMBER.pack_into(self._bytes, place, seq)
+        return bytes(self._bytes)
+
+
+def _head(length: int) -> bytes:
+    return bytes((0x82, length)) if length < 126 else b"\x82\x7e" + length.to_bytes(2, "big")
+
+
 class _Relay:
     def __init__(self, wire: list[bytes], events: int) -> None:
-        self._wire = wire
+        starts = range(0, len(wire), _BATCH)
+        self._batches = [_Batch(wire[start : start + _BATCH]) for start in starts]
         self._events = events
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -77,21 +103,13 @@ class _Relay:
             f"Sec-WebSocket-Accept: {accept}\r\n\r\n".encode()
         )
         try:
-            end = FIRST_SEQ + self._events
-            for start in range(cursor + 1, end, _BATCH):
-                seqs = range(start, min(start + _BATCH, end))
-                writer.write(b"".join(map(self._message, seqs)))
+            for number in range((cursor + 1 - FIRST_SEQ) // _BATCH, self._events // _BATCH):
+                batch = self._batches[number % len(self._batches)]
+                writer.write(batch.numbered(FIRST_SEQ + number * _BATCH))
                 await writer.drain()
             await reader.read()
         except ConnectionError:
             pass
-
-    def _message(self, seq: int) -> bytes:
-        frame = renumbered(self._wire[(seq - FIRST_SEQ) % len(self._wire)], seq)
-        length = len(frame)
-        if length < 126:
-            return bytes((0x82, length)) + frame
-        return b"\x82\x7e" + length.to_bytes(2, "big") + frame
 
 
 async def _main(events: int, folder: str | None) -> None:
