@@ -162,6 +162,19 @@ def test_a_field_is_marked_as_new_on_the_first_day(lake: Lake, settings: Setting
     assert "There is no earlier day to compare with." in page.text
 
 
+def test_a_course_is_drawn_from_the_second_day_on(lake: Lake, settings: Settings) -> None:
+    courses = {"Share of posts that each filter stopped, by day", "Label shares by day"}
+    said = "Shares by day are drawn here once two days"
+    store(lake, DAY)
+    page = write(lake, settings)
+    assert not courses & {value for _, name, value in page.attributes if name == "alt"}
+    assert page.text.count(said) == len(courses)
+    store(lake, BEFORE)
+    page = write(lake, settings)
+    assert courses <= {value for _, name, value in page.attributes if name == "alt"}
+    assert said not in page.text
+
+
 def test_nothing_from_outside_is_markup_or_fetched(lake: Lake, settings: Settings) -> None:
     store(lake, DAY)
     plain = write(lake, settings, CheckOutcome("a", "b", False, "c"))

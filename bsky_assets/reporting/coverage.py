@@ -10,6 +10,7 @@ from bsky_assets.storage.completeness import Completeness
 EVENTS, MISSING = "#3b6fb6", "#c0504d"
 MINUTE = 1 / (24 * 60)
 """Matplotlib counts in days."""
+LEAST_SPAN = 60 * MINUTE
 
 
 def coverage_figure(completeness: Completeness, timezone: tzinfo) -> Figure:
@@ -22,6 +23,9 @@ def coverage_figure(completeness: Completeness, timezone: tzinfo) -> Figure:
         if gap["after_time"] and gap["before_time"]:
             start, end = sorted((_number(gap["after_time"]), _number(gap["before_time"])))
             axes.axvspan(start, end + MINUTE, color=MISSING, alpha=0.4, lw=0)
+    if minutes:
+        # A stream that was read in one go is no block as wide as the picture.
+        axes.set_xlim(right=max(axes.get_xlim()[1], min(minutes) + LEAST_SPAN))
     axes.set_ylabel("events a minute")
     axes.xaxis_date(timezone)
     note = f"{completeness.gap_count:,} gaps" if completeness.gap_count else "no gaps"

@@ -5,6 +5,7 @@ What belongs here: drawing. What does not: counting, which was done when a parti
 
 import base64
 from io import BytesIO
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -57,8 +58,7 @@ def shares_over_time_figure(shares: pd.DataFrame) -> Figure:
         axes.fill_between(lines["day"], lines["low"], lines["high"], alpha=0.2, color=colour)
     axes.set_ylabel("share of labelled posts")
     axes.set_ylim(bottom=0)
-    axes.legend(loc="upper left", fontsize=8, frameon=False)
-    figure.autofmt_xdate()
+    _mark_days(axes, shares["day"])
     return figure
 
 
@@ -69,9 +69,15 @@ def stop_rates_figure(rates: pd.DataFrame) -> Figure:
         axes.plot(lines["day"], lines["rate"], marker="o", ms=4, label=name)
     axes.set_ylabel("share stopped")
     axes.set_ylim(bottom=0)
-    axes.legend(loc="upper left", fontsize=8, frameon=False)
-    figure.autofmt_xdate()
+    _mark_days(axes, rates["day"])
     return figure
+
+
+def _mark_days(axes: Axes, days: "pd.Series[Any]") -> None:
+    """A mark for each day, and the legend beside the lines."""
+    marks = sorted(set(days))
+    axes.set_xticks(marks, [f"{day:%d %b}" for day in marks], rotation=45, ha="right")
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8, frameon=False)
 
 
 def png(figure: Figure) -> str:

@@ -4,7 +4,7 @@ What belongs here: which numbers stand on it. Their look is in `templates/report
 escaping is on, so that nothing that came from the network is taken for markup.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 import pandas as pd
 from jinja2 import Environment, PackageLoader, select_autoescape
+from matplotlib.figure import Figure
 from scipy.stats import binomtest
 
 from bsky_assets.contracts import ALL, FilteredPost, LlmLabel, Quarantined
@@ -101,13 +102,11 @@ def _numbers(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> dict[str,
         "funnel_figure": figures.png(figures.funnel_figure(filtered)),
         "languages": list(filtered.details["languages"].items())[:TOP_REASONS],
         "posts": filtered.rows,
-        "stop_rates_figure": figures.png(figures.stop_rates_figure(_stop_rates(lake, day))),
+        "stop_rates_figure": _course(figures.stop_rates_figure, _stop_rates(lake, day)),
         "labels": labels.details,
         "labels_figure": figures.png(figures.labels_figure(labels)),
         "shares": list(share_intervals(labels)),
-        "shares_figure": figures.png(figures.shares_over_time_figure(shares))
-        if len(shares)
-        else None,
+        "shares_figure": _course(figures.shares_over_time_figure, shares),
         "quarantine": _quarantine(con, lake, day),
         "filter_version": filtered.details["filter_version"],
         "models": list(health.model_health(labels)),
@@ -129,6 +128,13 @@ def _trailing(lake: Lake, row: Any, day: date) -> Iterator[Partition]:
     for back in range(TRAILING_DAYS - 1, -1, -1):
         if partition := lake.current(row, day - timedelta(days=back)):
             yield partition
+
+
+def _course(draw: Callable[[pd.DataFrame], Figure], by_day: pd.DataFrame) -> str | None:
+    """A picture of what changed from day to day; one day alone has no course."""
+    if by_day.empty or by_day["day"].nunique() == 1:
+        return None
+    return figures.png(draw(by_day))
 
 
 def _stop_rates(lake: Lake, day: date) -> pd.DataFrame:
