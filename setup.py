@@ -109,7 +109,6 @@ setup(
         "dagster-dg-cli==1.13.27",
         "dagster-duckdb==0.29.27",
         "dagster-webserver==1.13.27",
-        "datasketch",
         "duckdb==2.0.0",
         "fasttext==0.9.3",
         "filelock",
@@ -127,6 +126,7 @@ setup(
         "pydantic==2.14.3",
         "pydantic-settings",
         "pyyaml",
+        "rensa",
         "rich",
         "scikit-learn",
         "scipy",
@@ -145,6 +145,7 @@ setup(
         "dev": [
             "dagster-k8s==0.29.27",
             "dagster-postgres==0.29.27",
+            "datasketch",
             "flask-cors",
             "fsspec",
             "gguf",

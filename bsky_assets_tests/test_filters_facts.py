@@ -10,6 +10,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
+from datasketch import MinHash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -224,12 +225,34 @@ def test_sketches_are_unbiased() -> None:
     assert abs(exact - found) < 0.02
 
 
+def test_sketches_agree_with_those_of_another_library() -> None:
+    """Datasketch hashes the same shingles its own way; both see the same texts as near."""
+    rng = np.random.default_rng(5)
+    words = [f"{a}{b}{c}{d}ord" for a in "wbkm" for b in "aeiou" for c in "xlnr" for d in "stv"]
+    base = list(rng.choice(words, 30, replace=False))
+    texts = [
+        [*base[changed:], *rng.choice(words, changed)]
+        for _ in range(8)
+        for changed in range(0, 30, 2)
+    ]
+    others = MinHash.bulk(
+        [[shingle.encode() for shingle in _shingles(text)] for text in texts], num_perm=256
+    )
+    sketches = sketch(pa.array([" ".join(text) for text in texts]))
+    found: dict[int, list[float]] = {}
+    for number, (one, other) in enumerate(zip(sketches, others, strict=True)):
+        agreed = float(np.mean(sketches[0] == one)) - others[0].jaccard(other)
+        found.setdefault(number % 15, []).append(agreed)
+    assert abs(np.mean([np.mean(errors) for errors in found.values()])) < 0.05
+    assert all(abs(np.mean(errors)) < 0.15 for errors in found.values())
+
+
 def _jaccard(one: list[str], two: list[str]) -> float:
-    """Over the shingles of a sketch: the first eight bytes from the beginning of each word."""
+    return len(_shingles(one) & _shingles(two)) / len(_shingles(one) | _shingles(two))
 
-    def shingles(words: list[str]) -> set[str]:
-        text = " ".join(words) + " " * 8
-        return {text[at : at + 8] for at in range(len(text) - 8) if at == 0 or text[at - 1] == " "
-                if text[at] != " "}  # fmt: skip
 
-    return len(shingles(one) & shingles(two)) / len(shingles(one) | shingles(two))
+def _shingles(words: list[str]) -> set[str]:
+    """What a sketch is over: the first eight bytes from the beginning of each word."""
+    text = " ".join(words) + " " * 8
+    return {text[at : at + 8] for at in range(len(text) - 8) if at == 0 or text[at - 1] == " "
+            if text[at] != " "}  # fmt: skip

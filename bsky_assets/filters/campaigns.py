@@ -1,7 +1,7 @@
 """Campaigns: near-identical texts from many accounts within a day.
 
-Each text is sketched by MinHash over the beginnings of its words, all texts at once in NumPy:
-a library's sketch of one text at a time costs more than the whole chain may. Texts that share a
+Each text is sketched by MinHash over the beginnings of its words: NumPy finds and hashes them,
+and rensa sketches all texts at once. Texts that share a
 band of the sketch are compared, and those alike enough make a campaign if enough accounts wrote
 them. Source: A. Broder, On the resemblance and containment of documents, 1997.
 """
@@ -12,13 +12,14 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from rensa import RMinHash
 
 from bsky_assets.filters.config import SpamConfig
 from bsky_assets.filters.normalise import replaced
 from bsky_assets.filters.spam import CAMPAIGN
 
 PRIORITY = 3
-_BATCH_ROWS = 65_536
+_BATCH_ROWS = 32_768
 _HASHES = 12
 _BANDS = 4
 _HEAD_BITS = 20
@@ -28,7 +29,9 @@ _WINDOW = 8
 
 _MARKS = r"[@#0-9]|://|\s\s"
 _LINKS_NAMES_NUMBERS = r"https?://\S+|[@#]\S+|[0-9]+|\s\s+"
-_SEEDS = np.random.default_rng(20_260_308).integers(1, 2**63, _HASHES, dtype=np.uint64) * 2 + 1
+_SEED = 20_260_308
+_FACTORS = np.random.default_rng(_SEED).integers(1, 2**63, _HASHES, dtype=np.uint64) * 2 + 1
+"""Odd numbers that make one key of several."""
 
 
 @dataclass(frozen=True)
@@ -121,12 +124,9 @@ def sketch(texts: pa.StringArray) -> np.ndarray:
     mixed ^= mixed >> np.uint64(31)
     mixed *= np.uint64(0x9E3779B97F4A7C15)
     mixed ^= mixed >> np.uint64(29)
-    firsts = np.searchsorted(starts_word, ends[:-1])
-    result = np.empty((len(texts), _HASHES), np.uint32)
-    for number, seed in enumerate(_SEEDS):
-        hashed = ((mixed * seed) >> np.uint64(32)).astype(np.uint32)
-        result[:, number] = np.minimum.reduceat(hashed, firsts)
-    return result
+    firsts = np.searchsorted(starts_word, ends).astype(np.uint64)
+    matrix = RMinHash.digest_matrix_from_flat_token_hashes(mixed, firsts, _HASHES, _SEED)
+    return np.array(matrix.to_rows(), np.uint32)
 
 
 def _members(texts: _Sketched, band: int, config: SpamConfig) -> dict[bool, np.ndarray]:
@@ -136,14 +136,14 @@ def _members(texts: _Sketched, band: int, config: SpamConfig) -> dict[bool, np.n
     """
     width = _HASHES // _BANDS
     rows = np.ascontiguousarray(texts.sketches[:, band * width : (band + 1) * width])
-    places, groups = _groups(rows.astype(np.uint64) @ _SEEDS[:width], config.campaign_accounts)
+    places, groups = _groups(rows.astype(np.uint64) @ _FACTORS[:width], config.campaign_accounts)
     firsts = np.searchsorted(groups, groups)
     alike = texts.sketches[places] == texts.sketches[places[firsts]]
     near = alike.mean(axis=1) >= config.campaign_similarity
     places, groups = places[near], groups[near]
     authors, hosts = texts.authors[places], texts.hosts[places]
     many = _distinct(groups, authors) >= config.campaign_accounts
-    _, same_host = np.unique(groups.astype(np.uint64) * _SEEDS[0] ^ hosts, return_inverse=True)
+    _, same_host = np.unique(groups.astype(np.uint64) * _FACTORS[0] ^ hosts, return_inverse=True)
     leading = (_distinct(same_host, authors) >= config.campaign_accounts) & (hosts != 0)
     return {True: places[many & leading], False: places[many & ~leading]}
 
