@@ -5,13 +5,18 @@
 
 import os
 import shutil
+import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dagster import DagsterInstance
+import orjson
+from dagster import DagsterInstance, DagsterRun, DefaultRunLauncher
+from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
+from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._serdes import ConfigurableClassData
 
 from bsky_assets.errors import UserError
@@ -19,6 +24,7 @@ from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.files import unusable
 
 CONFIGURATION = "dagster.yaml"
+_CONNECT_SECONDS = 10
 
 
 def home(settings: Settings) -> Path:
@@ -78,6 +84,47 @@ class DataDirectoryComputeLogs(LocalComputeLogManager):
     ) -> "DataDirectoryComputeLogs":
         """Open the storage."""
         return cls(base_dir=_base_directory("storage"), inst_data=inst_data)
+
+
+class LocalRunLauncher(DefaultRunLauncher):
+    """Dagster's own launcher, which also knows a run to be dead whose code server is gone.
+
+    Dagster's monitoring ends it then, and its retries start it again. Otherwise a run that was
+    killed together with the daemon would be under way for ever, and keep its place in the queue.
+    """
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        """It does."""
+        return True
+
+    def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
+        """Whether the server that watches over the run's process is there.
+
+        Of a run without one, which is in the process of a command, nothing is known.
+        """
+        server = run.tags.get(GRPC_INFO_TAG)
+        if server is None or _is_listening(orjson.loads(server)):
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "its code server is gone")
+
+
+def _is_listening(server: Mapping[str, Any]) -> bool:
+    """Whether somebody listens; a server that is only slow to answer does."""
+    family, address = (
+        (socket.AF_UNIX, server["socket"])
+        if "socket" in server
+        else (socket.AF_INET, (server["host"], server["port"]))
+    )
+    with socket.socket(family) as connection:
+        connection.settimeout(_CONNECT_SECONDS)
+        try:
+            connection.connect(address)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:
+            return True
+    return True
 
 
 def open_instance(settings: Settings) -> DagsterInstance:

@@ -1,13 +1,18 @@
 """Dagster as it stands in the repository: where it keeps its storage, and that it loads."""
 
 import os
+import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import orjson
 import pytest
-from dagster import AssetMaterialization, DagsterInstance
+from dagster import AssetMaterialization, DagsterInstance, DagsterRun
+from dagster._core.launcher.base import WorkerStatus
+from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from bsky_assets.instance import home, open_instance
 from bsky_assets.settings import Settings
@@ -77,3 +82,27 @@ def test_a_failed_step_is_not_run_again_but_a_run_that_died_is(instance: Dagster
     assert instance.run_monitoring_enabled
     assert instance.run_retries_max_retries == 2
     assert not instance.run_retries_retry_on_asset_or_op_failure
+
+
+def watched_by(server: dict[str, object]) -> DagsterRun:
+    return DagsterRun("a_job", tags={GRPC_INFO_TAG: orjson.dumps(server).decode()})
+
+
+def test_a_run_is_dead_when_the_server_that_watched_over_it_is_gone(
+    instance: DagsterInstance,
+) -> None:
+    launcher = instance.run_launcher
+    assert launcher.supports_check_run_worker_health
+    with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as port:
+        path = f"{folder}/server"
+        over_tcp = watched_by({"host": "127.0.0.1", "port": port.getsockname()[1]})
+        over_socket = watched_by({"host": "localhost", "socket": path})
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(path)
+            listening.listen()
+            for run in (over_tcp, over_socket, DagsterRun("a_job")):
+                assert launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING
+        port.close()
+        for run in (over_tcp, over_socket):
+            assert launcher.check_run_worker_health(run).status is WorkerStatus.NOT_FOUND
+    assert launcher.check_run_worker_health(over_socket).status is WorkerStatus.NOT_FOUND
