@@ -73,6 +73,7 @@ def completeness(gap: bool) -> dict[str, Any]:
         "missing_events": 3 if gap else 0,
         "events": {"#commit": 1234},
         "events_per_minute": {"2026-03-08T18:00Z": 7},
+        "largest_lag_seconds": 33913.2,
     }  # fmt: skip
 
 
@@ -141,8 +142,9 @@ def test_the_page_tells_of_coverage_checks_models_and_changes(
     page = write(lake, settings, failed, CheckOutcome("llm_labels", "all_there", True, ""))
     for said in (
         "1,234 events, 1 gaps (3 events missing)",
+        "at most 9 h 25 min behind the network",
         "3 events missing after 5 of relay.test",
-        "stop rates are usual: spam stopped 90%",
+        "filtered_posts does not pass stop rates are usual: spam stopped 90%",
         "all there passed",
         "2 of 4 posts passed; configuration v2",
         "harmless 2 1 0 4 0.25 s 1.50 s",

@@ -21,6 +21,7 @@ from bsky_assets.errors import UserError
 from bsky_assets.reporting import figures, health
 from bsky_assets.reporting.health import CheckOutcome
 from bsky_assets.settings import get_settings
+from bsky_assets.storage.coverage import hours
 from bsky_assets.storage.files import staged
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets.sync_day import now
@@ -74,8 +75,13 @@ def _template() -> Any:
     loader = PackageLoader("bsky_assets.reporting")
     environment = Environment(loader=loader, autoescape=select_autoescape(default=True))
     environment.filters["percent"] = lambda share: f"{share:.1%}"
+    environment.filters["span"] = _span
     environment.filters["count"] = lambda number: f"{number:,}"
     return environment.get_template("report.html")
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else hours(timedelta(seconds=seconds))
 
 
 def _numbers(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> dict[str, Any]:

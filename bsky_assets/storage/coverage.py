@@ -43,12 +43,12 @@ def uncovered(
         return
     first, last = spans[0][0], max(span[1] for span in spans)
     if first - start > TOLERATED:
-        yield f"it begins {_hours(first - start)} after the day"
+        yield f"it begins {hours(first - start)} after the day"
     if end - last > TOLERATED:
-        yield f"it ends {_hours(end - last)} before the day, or before now"
+        yield f"it ends {hours(end - last)} before the day, or before now"
     missing = (last - first) - covered(completeness)
     if missing > TOLERATED:
-        yield f"{_hours(missing)} are missing in between"
+        yield f"{hours(missing)} are missing in between"
 
 
 def _spans(completeness: Completeness) -> Iterator[tuple[datetime, datetime]]:
@@ -60,6 +60,7 @@ def _spans(completeness: Completeness) -> Iterator[tuple[datetime, datetime]]:
             )
 
 
-def _hours(span: timedelta) -> str:
+def hours(span: timedelta) -> str:
+    """A span of time for a person, to the minute."""
     minutes = round(span.total_seconds() / 60)
     return f"{minutes // 60} h {minutes % 60} min"
