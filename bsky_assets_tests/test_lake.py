@@ -125,7 +125,7 @@ def test_vacuum_removes_only_what_no_pointer_names(lake: Lake) -> None:
             "raw_post_deletions on 2026-03-08: column seq should be int64, found nothing",
         ),
         (
-            deletions(1).set_column(5, "seq", pa.array(["1"])),
+            deletions(1).set_column(7, "seq", pa.array(["1"])),
             "column seq should be int64, found string",
         ),
         (deletions(1).append_column("x", pa.array([1])), "no such column: x"),

@@ -294,6 +294,29 @@ def test_deletions_and_quarantine_are_compacted_too(tmp_path: Path) -> None:
     assert (row["content"], row["position"]) == (b"garbage", "after 2")
 
 
+def test_a_deletion_is_one_whichever_host_sends_it(tmp_path: Path) -> None:
+    """And under whichever name: the host's name changed within the day, and it sent all again."""
+    statuses = [("deleted", "18:01"), ("active", "18:02"), ("deleted", "18:03")]
+    for host, first, at in ((HOST, 1, NOON), ("elsewhere", 701, NOON + timedelta(hours=1))):
+        op = Op(f"{wire.POST}/3a", action="delete")
+        events = [
+            {
+                "seq": seq,
+                "did": wire.DID,
+                "time": f"2026-03-08T{clock}:00Z",
+                "active": status == "active",
+                "status": status,
+            }
+            for seq, (status, clock) in enumerate(statuses, first + 2)
+        ]
+        frames = [wire.message("#account", event) for event in events]
+        again = Commit(first + 1, [op], rev="3later").frame()  # it was put there again between
+        Landing(tmp_path, host).land(Commit(first, [op]).frame(), again, *frames, at=at)
+    _, deletions = compact(tmp_path)
+    assert [row["seq"] for row in rows(deletions)] == [1, 2, 3, 4, 5]
+    assert [row["status"] for row in rows(deletions)[2:]] == ["deleted", "active", "deleted"]
+
+
 def test_compacting_again_leaves_the_partition_as_it_is(tmp_path: Path) -> None:
     landing = Landing(tmp_path)
     landing.land(*(wire.create(n, f"3{n}") for n in range(1, 30)))

@@ -79,11 +79,17 @@ class FirehoseReader(FrameReader):
             raise Unreadable("too_big", "the host left out what the commit changed")
 
     def _read_op(self, op: dict[str, Any], body: dict[str, Any], received: int) -> None:
-        did, path, seq, rev = body["repo"], op["path"], body["seq"], body["rev"]
+        did, path, seq, rev, time = (
+            body["repo"],
+            op["path"],
+            body["seq"],
+            body["rev"],
+            body.get("time"),
+        )
         if op["action"] == "delete":
-            take_deletion(self.rows, did, path, seq, received)
+            take_deletion(self.rows, did, path, rev, seq, time, received)
             return
-        cid, time = op["cid"], body.get("time")
+        cid = op["cid"]
         block = find_block(body["blocks"], cid)
         if path.startswith(POST_PATHS) and type(rev) is str and did.startswith("did:"):
             self.rows.posts.append((did, path, cid, rev, seq, time, received, block))
@@ -97,7 +103,8 @@ class FirehoseReader(FrameReader):
             raise Unreadable("unknown_event", "an event of a kind that is not in the lexicon")
         self.note_kind(kind[1:])
         if kind == "#account":
-            take_account(self.rows, body, body["seq"], received)
+            take_account(self.rows, body, body["seq"], body.get("time"), received)
         elif kind == "#tombstone":
             did = checked_did(body["did"])
-            self.rows.add_deletion("account", did, None, "deleted", body["seq"], received)
+            seq, time = body["seq"], body.get("time")
+            self.rows.add_deletion(did, None, "deleted", None, seq, time, received)

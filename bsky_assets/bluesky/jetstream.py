@@ -104,7 +104,8 @@ class JetstreamReader(EventReader):
         elif kind in ("identity", "account", "sync"):
             self.note_kind(kind)
             if kind == "account":
-                take_account(self.rows, body["account"], seq, received)
+                account = body["account"]
+                take_account(self.rows, account, seq, account.get("time"), received)
         else:
             self.note_kind("unknown")
             raise Unreadable("unknown_event", "an event of a kind that is not in the lexicon")
@@ -116,7 +117,7 @@ class JetstreamReader(EventReader):
             return
         path = f"{commit['collection']}/{commit['rkey']}"
         if commit["operation"] == "delete":
-            take_deletion(self.rows, did, path, seq, received)
+            take_deletion(self.rows, did, path, commit.get("rev"), seq, time, received)
             return
         did, cid = checked_did(did), commit["cid"]
         if type(cid) is not str:

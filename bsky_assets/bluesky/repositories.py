@@ -51,24 +51,27 @@ def take_record(
         _take_profile(rows, did, path, cid, record, seq, time, received)
 
 
-def take_deletion(rows: Rows, did: Any, path: str, seq: int, received: int) -> None:
+def take_deletion(
+    rows: Rows, did: Any, path: str, rev: Any, seq: int, time: Any, received: int
+) -> None:
     """Take the deletion of what was at a wanted `path`.
 
     Raises:
         Unreadable: the account is not a DID.
     """
     if path.startswith(POST_PATHS):
-        rows.add_deletion("post", checked_did(did), path, "deleted", seq, received)
+        known_rev = rev if type(rev) is str else None
+        rows.add_deletion(checked_did(did), path, "deleted", known_rev, seq, time, received)
 
 
-def take_account(rows: Rows, body: JsonObject, seq: int, received: int) -> None:
+def take_account(rows: Rows, body: JsonObject, seq: int, time: Any, received: int) -> None:
     """Take an account's status from an `#account` event."""
     status = "active"
     if body["active"] is not True:
         status = body.get("status") or UNEXPLAINED_STATUS
         if status not in ACCOUNT_STATUSES:
             status = UNEXPLAINED_STATUS
-    rows.add_deletion("account", checked_did(body["did"]), None, status, seq, received)
+    rows.add_deletion(checked_did(body["did"]), None, status, None, seq, time, received)
 
 
 def checked_did(did: Any) -> str:

@@ -68,15 +68,24 @@ class Rows:
         return len(self.posts) + len(self.deletions) + len(self.labels) + len(self.quarantined)
 
     def add_deletion(
-        self, kind: str, did: str, path: str | None, status: str, seq: int, received: int
+        self,
+        did: str,
+        path: str | None,
+        status: str,
+        rev: str | None,
+        seq: int,
+        time: Any,
+        received: int,
     ) -> None:
         """Take the deletion of the post at `path`, or (`path` is None) an account's status."""
         self.deletions.append(
             {
-                "kind": kind,
+                "kind": "account" if path is None else "post",
                 "uri": None if path is None else f"at://{did}/{path}",
                 "did": did,
                 "status": status,
+                "rev": rev,
+                "event_time": instant(time),
                 "relay": self.host,
                 "seq": seq,
                 "received_at": received,

@@ -69,7 +69,8 @@ class RawPostDeletion(Row):
     """A post deleted, or an account whose status changed."""
 
     asset: ClassVar[str] = "raw_post_deletions"
-    key: ClassVar[tuple[str, ...]] = ("relay", "seq", "did", "uri")
+    key: ClassVar[tuple[str, ...]] = ("did", "uri", "status", "rev", "event_time")
+    """Of the deletion itself, so that it is one whichever host sends it, and under what name."""
 
     kind: Literal["post", "account"] = Field(description="What this is about.")
     uri: str | None = Field(description="AT URI of the deleted post; null for an account.")
@@ -77,6 +78,10 @@ class RawPostDeletion(Row):
     status: str = Field(
         description="deleted, takendown, suspended, deactivated, desynchronized, throttled, "
         "or active (an account that came back)."
+    )
+    rev: str | None = Field(description="Revision of the commit; null for an account.")
+    event_time: datetime | None = Field(
+        description="When it happened, as the host tells; null where that cannot be read."
     )
     relay: str = Field(description="Host that sent it.")
     seq: int = Field(description="Its number in that host's stream.")

@@ -97,7 +97,11 @@ _POSTS_ONCE = f"""
 
 _DELETIONS_ONCE = f"""
     SELECT * FROM {_ARRIVED}
-    QUALIFY row_number() OVER (PARTITION BY relay, seq, did, uri ORDER BY received_at) = 1
+    QUALIFY row_number() OVER (
+        PARTITION BY did, uri, status,
+            coalesce(rev, CAST(event_time AS VARCHAR), concat_ws(' ', relay, seq))
+        ORDER BY received_at, relay, seq
+    ) = 1
     ORDER BY seq, relay, did, uri
 """
 
