@@ -22,6 +22,7 @@ ONLY_READ = {
     r"python -m .*": "benchmarks take minutes",
     r"ollama .*": "another program; it downloads a model and serves it until it is stopped",
     r"(useradd|git clone|cd|apt-get|runuser|install|systemctl|systemd-run) .*": "sets up a server",
+    r"(conda|crontab|docker|kubectl) .*": "sets up a node of a cluster, or a cluster",
     r"bsky-assets collect": "reads until it is stopped",
     r"bsky-assets llm serve .*": "needs a language model, and serves until it is stopped",
     r"bsky-assets labels compare": "needs labels of a second model",
@@ -30,6 +31,7 @@ ONLY_READ = {
 """What is not run here, and why. Of these it is held that they can be read."""
 
 LINK = re.compile(r"\]\((?!\w+:)([^)#\s]+)")
+IN_DOCS = re.compile(r"\bdocs/\S+")
 ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -111,7 +113,8 @@ def misread(words: tuple[str, ...]) -> str | None:
             setup = (ROOT / "setup.py").read_text()
             unknown = {name for name in named[1].split(",") if f'"{name}": [' not in setup}
             return f"setup.py has no {unknown}" if unknown else None
-    return None
+    missing = [path for path in IN_DOCS.findall(" ".join(words)) if not any(ROOT.glob(path))]
+    return f"there is no {missing}" if missing else None
 
 
 def misread_arguments(arguments: list[str]) -> str | None:
