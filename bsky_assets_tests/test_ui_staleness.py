@@ -14,6 +14,7 @@ from bsky_assets_tests.ui_fixtures import CHROMIUM, Platform, chromium, page_of,
 
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.timeout(600),
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium at /usr/bin or on PATH"),
 ]
 
