@@ -85,6 +85,16 @@ def failure_reason(event: DagsterEvent) -> str:
 
 
 @contextmanager
+def lines_of(name: str) -> Iterator[None]:
+    """Show a run among others: each line begins with its name."""
+    token = _tell.set(lambda line: stderr.print(f"{name} {line}", markup=False, soft_wrap=True))
+    try:
+        yield
+    finally:
+        _tell.reset(token)
+
+
+@contextmanager
 def run_progress(assets: int) -> Iterator[None]:
     """Show a run of so many assets: a bar in a terminal, lines elsewhere."""
     if not stderr.is_terminal:

@@ -1,5 +1,6 @@
 """`bsky-assets materialize`: materialise sync days through Dagster, without its UI."""
 
+import signal
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Annotated, Any
@@ -13,12 +14,12 @@ from dagster import (
     ExecuteInProcessResult,
 )
 from dagster._core.definitions.asset_selection import DagsterInvalidAssetSelectionError
-from dagster._core.errors import DagsterInvalidSubsetError
+from dagster._core.errors import DagsterExecutionInterruptedError, DagsterInvalidSubsetError
 
 from bsky_assets.console import stderr
 from bsky_assets.errors import UserError
 from bsky_assets.instance import open_instance
-from bsky_assets.run_log import PLAIN_LINES, failure_reason, run_progress
+from bsky_assets.run_log import PLAIN_LINES, failure_reason, lines_of, run_progress
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.sync_day import parse_day
 
@@ -47,14 +48,24 @@ def materialize(
             "follows it; `bsky-assets schema stale` lists it.",
         ),
     ] = False,
+    only_missing: Annotated[
+        bool,
+        typer.Option(
+            "--missing",
+            help="Leave out what is stored and as it would be made now: to go on where a "
+            "range was interrupted.",
+        ),
+    ] = False,
 ) -> None:
     """Materialise a sync day, or several, through Dagster.
 
-    The runs are the same that the UI starts, and are seen there.
+    The runs are the same that the UI starts, and are seen there. Of several days
+    BSKY_CONCURRENT_DAYS are worked on at a time; one that fails does not stop the others.
 
     \b
-    Example:
+    Examples:
       bsky-assets materialize --day 2026-03-08 --select 'filtered_posts+'
+      bsky-assets materialize --day 2026-03-01 --to 2026-03-31 --missing
     """
     settings = get_settings()
     if only_stale:
@@ -65,8 +76,52 @@ def materialize(
     if last < first:
         raise typer.BadParameter(f"{last} is before {first}", param_hint="--to")
     with open_instance(settings) as instance:
-        for number in range((last - first).days + 1):
-            materialize_day(instance, first + timedelta(days=number), select)
+        if first == last and not only_missing:
+            materialize_day(instance, first, select)
+        else:
+            days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+            _materialize_days(settings, days, select, only_missing)
+
+
+def _materialize_days(
+    settings: Settings, days: Sequence[date], select: str, only_missing: bool
+) -> None:
+    """Materialise several days, each wave of assets in processes of its own.
+
+    Raises:
+        DayFailed: some days failed; names each and why. The others are done.
+    """
+    from bsky_assets.backfill import backfill, waves
+    from bsky_assets.definitions import defs
+
+    todo = waves(defs.resolve_asset_graph(), _selected(select))
+    # Ended by a service manager, it ends the runs under way as it does when interrupted.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    stderr.print(f"{len(days)} sync days, {sum(len(wave.assets) for wave in todo)} assets")
+    try:
+        failed = backfill(days, todo, settings, _day_in_lane, _tell, only_missing=only_missing)
+    except KeyboardInterrupt:
+        _tell("interrupted; the same command with --missing goes on where this stopped")
+        raise
+    if failed:
+        reasons = "; ".join(f"{day}: {problem}" for day, problem in failed.items())
+        raise DayFailed(f"{len(failed)} of {len(days)} days failed: {reasons}")
+
+
+def _tell(line: str) -> None:
+    stderr.print(line, markup=False, soft_wrap=True)
+
+
+def _day_in_lane(day: date, assets: Sequence[str]) -> str | None:
+    """Materialise assets of a day in a process of a backfill; returns what went wrong."""
+    with lines_of(str(day)), DagsterInstance.get() as instance:
+        try:
+            _run_day(instance, day, [AssetKey(asset) for asset in assets], PLAIN_LINES)
+        except DayFailed as failure:
+            return str(failure)
+        except DagsterExecutionInterruptedError:
+            raise KeyboardInterrupt from None
+    return None
 
 
 def _materialize_stale(settings: Settings) -> None:
@@ -95,21 +150,32 @@ def materialize_day(
     Raises:
         DayFailed: an asset was not materialised or a blocking check failed; says which and why.
     """
-    from bsky_assets.definitions import defs
-
     keys = _selected(select)
-    job = defs.resolve_job_def("daily_sync")
     stderr.print(f"sync day {day}: {len(keys)} assets")
     with run_progress(len(keys)):
-        result = job.execute_in_process(
-            instance=instance,
-            partition_key=day.isoformat(),
-            asset_selection=keys,
-            run_config={**PLAIN_LINES, **(run_config or {})},
-            raise_on_error=False,
-        )
+        try:
+            _run_day(instance, day, keys, {**PLAIN_LINES, **(run_config or {})})
+        except DayFailed as failure:
+            raise DayFailed(f"{day}: {failure}") from None
+
+
+def _run_day(
+    instance: DagsterInstance,
+    day: date,
+    keys: Sequence[AssetKey],
+    run_config: Mapping[str, Any],
+) -> None:
+    from bsky_assets.definitions import defs
+
+    result = defs.resolve_job_def("daily_sync").execute_in_process(
+        instance=instance,
+        partition_key=day.isoformat(),
+        asset_selection=list(keys),
+        run_config=dict(run_config),
+        raise_on_error=False,
+    )
     if problem := _problem(result, keys):
-        raise DayFailed(f"{day}: {problem}")
+        raise DayFailed(problem)
 
 
 def _selected(select: str) -> list[AssetKey]:

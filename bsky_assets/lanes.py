@@ -1,0 +1,127 @@
+"""Days worked on side by side, each lane a process that takes one day after the other.
+
+What a process is given to do comes from outside, and so Dagster is not needed here. A process that
+dies fails its day; the next day gets another one.
+"""
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import nullcontext
+from datetime import date
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from queue import SimpleQueue
+from threading import Lock
+from typing import Self
+
+STOP_SECONDS = 60
+"""So long a process that is interrupted may take to end its run."""
+
+_spawning = multiprocessing.get_context("spawn")
+
+Work = Callable[[date, Sequence[str]], str | None]
+"""Makes assets of a day and says what went wrong, if anything did."""
+Tell = Callable[[str], None]
+
+
+class Lanes:
+    """So many lanes. Left by an exception, such as an interrupt, they end what is under way."""
+
+    def __init__(self, count: int, work: Work) -> None:
+        """Start nothing yet: a process is started with its first day."""
+        self._threads = ThreadPoolExecutor(count)
+        self._lanes = [_Lane(work) for _ in range(count)]
+        self._free: SimpleQueue[_Lane] = SimpleQueue()
+        for lane in self._lanes:
+            self._free.put(lane)
+
+    def __enter__(self) -> Self:
+        """Use them."""
+        return self
+
+    def __exit__(self, raised: type[BaseException] | None, *_: object) -> None:
+        """End the processes; the threads wait for what these answer, and so end last."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for lane in self._lanes:
+            lane.stop(at_once=raised is not None)
+        self._threads.shutdown()
+
+    def run(
+        self, days: Sequence[date], assets: Sequence[str], tell: Tell, *, one_at_a_time: bool
+    ) -> dict[date, str]:
+        """Make `assets` of all `days`; returns the days that failed, each with the reason."""
+        turn = Lock() if one_at_a_time else nullcontext()
+        failed: dict[date, str] = {}
+
+        def one(day: date) -> tuple[date, str | None, float]:
+            with turn:
+                lane, began = self._free.get(), time.monotonic()
+                try:
+                    return day, lane.ask(day, assets), time.monotonic() - began
+                finally:
+                    self._free.put(lane)
+
+        asked = [self._threads.submit(one, day) for day in days]
+        for number, answered in enumerate(as_completed(asked), 1):
+            day, problem, seconds = answered.result()
+            if problem:
+                failed[day] = problem
+            tell(
+                f"{day} {'failed' if problem else 'done'}, {seconds:.1f} s; "
+                f"{number} of {len(days)} days of {', '.join(assets)}"
+            )
+        return failed
+
+
+class _Lane:
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._process: SpawnProcess | None = None
+        self._here: Connection | None = None
+
+    def ask(self, day: date, assets: Sequence[str]) -> str | None:
+        """What went wrong with the assets of a day, if anything did."""
+        if self._process is None or self._here is None:
+            self._here, there = _spawning.Pipe()
+            self._process = _spawning.Process(target=_serve, args=(there, self._work))
+            self._process.start()
+            there.close()
+        try:
+            self._here.send((day, tuple(assets)))
+            answer: str | None = self._here.recv()
+        except (EOFError, OSError):
+            self._process.join()
+            ended, self._process = self._process.exitcode, None
+            return f"its process ended with exit status {ended}; was there too little memory?"
+        return answer
+
+    def stop(self, *, at_once: bool) -> None:
+        """End the process: it has nothing left to do, or is interrupted."""
+        process = self._process
+        if process is None or self._here is None:
+            return
+        if at_once and process.pid and process.is_alive():
+            os.kill(process.pid, signal.SIGINT)
+        else:
+            self._here.close()
+        process.join(STOP_SECONDS)
+        if process.is_alive():
+            process.kill()
+            process.join()
+
+
+def _serve(there: Connection, work: Work) -> None:
+    """Work on what is asked for, until nobody asks any more."""
+    # A terminal interrupts all processes of its group; this one is told by the one that asks.
+    os.setpgrp()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        while True:
+            day, assets = there.recv()
+            there.send(work(day, assets))
+    except (EOFError, KeyboardInterrupt):
+        return

@@ -1,0 +1,19 @@
+"""What lanes are given to do in the tests: nothing that takes long to import."""
+
+import os
+import signal
+from collections.abc import Sequence
+from datetime import date, timedelta
+from pathlib import Path
+
+DAYS = [date(2026, 3, 8) + timedelta(days=number) for number in range(4)]
+DIES, FAILS = DAYS[1:3]
+
+
+def work(folder: Path, day: date, assets: Sequence[str]) -> str | None:
+    """Note the day; its process dies on one of them, another fails."""
+    with (folder / "done").open("a") as done:
+        done.write(f"{day} {','.join(assets)} {os.getpid()}\n")
+    if day == DIES:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "no posts" if day == FAILS else None
