@@ -7,6 +7,7 @@ al., HateCheck: Functional Tests for Hate Speech Detection Models, ACL 2021.
 """
 
 import re
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +15,7 @@ import pyarrow.compute as pc
 
 from bsky_assets.filters.hate_words import LETTERS, OTHER, terms_by_kind
 from bsky_assets.filters.lexicon import any_of, words
-from bsky_assets.filters.phrases import PhraseBook, Reading
+from bsky_assets.filters.phrases import PhraseBook, Reading, written_out
 from bsky_assets.filters.posts import Posts
 from bsky_assets.filters.respell import Respeller
 from bsky_assets.filters.unmask import Unmasker
@@ -28,8 +29,8 @@ _PATTERNS = tuple(
             r"(?:^|[.,]|i[foOFwc]{0,3}|O[fF]{0,2}|(?:^|[.,])f?o)(?P<act>v)[fFoa]{0,4}[gsmT]",
         ),
         ("threat", r"O[^.,!r]{0,8}(?P<act>v)[fFa]{0,3}[gs]"),
-        ("threat", r"[gsmT][fFwrc,]{0,5}[oO][fFwoOc]{0,3}(?P<act>V)"),
-        ("threat", r"[oO][fFw]{0,3}[gsmT][fFw]{0,2}[oO]?[fF]?(?P<act>V)"),
+        ("threat", r"[gsmT][fFwrci,]{0,5}[oO][fFwoOc]{0,3}(?P<act>V)"),
+        ("threat", r"[oO][fFw]{0,3}[gsmT][fFwc]{0,2}[oO]?[fF]?(?P<act>V)"),
         ("threat", r"io[fFw]{0,2}[gsmT][fF]{0,2}(?P<act>v)"),
         ("dehumanisation", r"[gsmT][fFw,]{0,2}c[fFwoO]{0,4}(?P<act>[dD])"),
         ("derogation", r"[gsT][fFwr,]{0,2}c[fFwoO]{0,4}(?P<act>[ndDsab])"),
@@ -41,6 +42,7 @@ _PATTERNS = tuple(
         ("exclusion", r"(?P<act>x)[fFna]{0,4}[gsT]"),
         ("hatred", r"(?P<act>h)[fFna]{0,5}[gsT]"),
         ("hatred", r"(?P<not>!)[fFw]{0,2}(?P<act>p)[fFna]{0,3}[gsT]"),
+        ("derogation", r"(?P<act>[nDd])Tc(?=$|[.,])"),
         ("derogation", r"(?P<act>a)[fF]?[gs]"),
         ("derogation", r"[gs][fF]?(?P<act>[Db])"),
         ("derogation", r"(?P<act>F)[gs](?=$|[.,])"),
@@ -101,6 +103,7 @@ class HateSpeechFilter:
             {*spelt, *_plain(terms["slur"])},
             words("hate_speech", "spelling.signs"),
             words("hate_speech", "spelling.run_together"),
+            chain.from_iterable(map(written_out, words("hate_speech", "spelling.phrases"))),
             words("english", "words") + words("english", "shared"),
         )
 

@@ -33,10 +33,12 @@ class Respeller:
         wanted: Iterable[str],
         signs: Iterable[str],
         marked: Iterable[str],
+        phrases: Iterable[str],
         known: Iterable[str],
     ) -> None:
         """Look for misspelt `wanted` words in texts with one of `signs`, or run into `marked` ones.
 
+        So do `phrases` that are run together.
         A word of `known` is never taken for a misspelling.
         """
         self._wanted = frozenset(wanted)
@@ -47,6 +49,9 @@ class Respeller:
             for slip in _slips(word)
             if slip not in self._known
         }
+        for phrase in phrases:
+            if (glued := re.sub("[ ']", "", phrase)) not in self._known:
+                self._slips[glued] = phrase
         self._splits = {
             (word[:place], word[place:]): word
             for word in sorted(self._wanted)
