@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from bsky_assets.bluesky.collector import (
 )
 from bsky_assets.bluesky.relay import Relay
 from bsky_assets.bluesky.streaming import Limits, NoEvents, Progress, StreamReport, Unreachable
+from bsky_assets.commands.progress import report_line
 from bsky_assets.settings import Settings
 from bsky_assets.storage.compaction import compact_firehose_day
 from bsky_assets.storage.files import UnusableDataDirectory
@@ -200,6 +202,26 @@ def test_a_host_that_is_not_there_is_told_of_in_one_line(tmp_path: Path) -> None
     with pytest.raises(Unreachable, match=r"127\.0\.0\.1:9.*BSKY_RELAY_URL") as caught:
         sync(tmp_path, "ws://127.0.0.1:9")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_host_that_is_not_reached_in_time_is_an_error_too(tmp_path: Path, waits: bool) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        serve(ScriptedRelay([Refuse(503, {"Retry-After": "9"})])) as up,
+    ):
+        url = f"ws://127.0.0.1:{silent.getsockname()[1]}" if waits else up.url
+        why = "it does not answer" if waits else "HTTP 503"
+        with pytest.raises(Unreachable, match=f"cannot read from .*: {why}.*BSKY_RELAY_URL"):
+            sync(tmp_path, url, Limits(max_seconds=0.5))
+
+
+def test_what_came_again_is_counted_apart(tmp_path: Path) -> None:
+    with serve(ScriptedRelay([[*posts(1, 5), CLOSE], [*posts(3, 8)], []])) as relay:
+        report = sync(tmp_path, relay.url)
+    assert (report.events, report.again) == (8, 3)
+    assert "8 events (3 more came again)" in report_line(report)
+    assert stored(tmp_path) == expected(1, 8)
 
 
 def test_a_host_that_goes_away_leaves_what_it_gave(tmp_path: Path) -> None:

@@ -69,6 +69,8 @@ class Account:
         """The last event; a connection goes on after it."""
         self.events = 0
         """Events so far, those sent again left out."""
+        self.repeated = self.passed_over = 0
+        """Events so far that were sent again; and, of `events`, those that were passed over."""
         self.seen = 0
         """Everything that arrived so far."""
         self.lag: timedelta | None = None
@@ -125,7 +127,9 @@ class Account:
         self._kinds.update(events.kinds)
         self.seen += len(events.seqs)
         self._may_have_holes = True
+        before = self.events
         self._add_chunks(events, 0, events.passed_over, received)
+        self.passed_over += self.events - before
         self._may_have_holes = not self._without_holes
         self._add_chunks(events, events.passed_over, len(events.seqs), received)
 
@@ -162,6 +166,7 @@ class Account:
             again = start + int(np.searchsorted(seqs[start:end], self.cursor, "right"))
             start, began = self._first_new(seqs, times, start, again), start
             self._repeated += start - began
+            self.repeated += start - began
             if start == end:
                 return
             first = int(seqs[start])

@@ -133,6 +133,9 @@ class StreamReport:
     host: str
     seconds: float
     events: int
+    again: int
+    """Events that came and that we had before, not counted in `events`; the rows below are of all
+    that came, each to be stored once."""
     posts: int
     deletions: int
     labels: int
@@ -189,7 +192,7 @@ class Reading:
         self._knew_host = self._account.cursor is not None
         self._had = self._reconnects = self._quiet = self._oversized = 0
         self._ended: list[tuple[str, datetime]] = []
-        self._is_rewinding = False
+        self._is_rewinding = self._was_open = False
         self._due = 0
 
     async def run(self) -> StreamReport:
@@ -217,6 +220,8 @@ class Reading:
                 self._spool.account_for(_now())
                 await self._spool.commit()
                 await self._spool.settle()
+        if not self._was_open and ended_by == "max seconds":
+            raise self._unreachable(self._ended[-1][0] if self._ended else "it does not answer")
         return self._report(ended_by)
 
     async def _keep_reading(self, client: aiohttp.ClientSession) -> str:
@@ -250,12 +255,16 @@ class Reading:
         if self._account.events:
             return "nothing more" if end.was_open else "unreachable"
         if not end.was_open:
-            raise Unreachable(
-                f"cannot read from {host}: {end}; see whether it is up, or set {variable}"
-            ) from end
+            raise self._unreachable(str(end)) from end
         if self._knew_host or self._account.seen or self._source.may_rest:
             return "nothing more"
         raise NoEvents(f"no events from {host} ({end}); see whether it is up, or set {variable}")
+
+    def _unreachable(self, why: str) -> Unreachable:
+        host, variable = self._source.host, self._source.variable
+        return Unreachable(
+            f"cannot read from {host}: {why}; see whether it is up, or set {variable}"
+        )
 
     async def _connection(self, client: aiohttp.ClientSession) -> None:
         """Read over one connection; returns at its end if it brought something new.
@@ -266,6 +275,7 @@ class Reading:
         self._had = self._account.events
         try:
             socket = await self._source.connect(client, self._resume_after())
+            self._was_open = True
             if self._source.sends_cursor_again:
                 self._account.expect_again()
             try:
@@ -431,7 +441,8 @@ class Reading:
             stream=self._stream,
             host=self._source.host,
             seconds=time.monotonic() - self._began,
-            events=self._account.events,
+            events=self._account.events - self._account.passed_over,
+            again=self._account.repeated + self._account.passed_over,
             posts=rows[COLUMN_OF[RawFirehosePost]],
             deletions=rows[COLUMN_OF[RawPostDeletion]],
             labels=rows[COLUMN_OF[RawModerationLabel]],

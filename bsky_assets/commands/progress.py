@@ -18,8 +18,10 @@ Show = Callable[[StreamProgress], None]
 
 def report_line(report: StreamReport) -> str:
     """What a reading brought, in a line."""
+    again = f" ({report.again:,} more came again)" if report.again else ""
     return (
-        f"{report.stream}: {report.events:,} events in {report.seconds:,.1f} s from {report.host}: "
+        f"{report.stream}: {report.events:,} events{again} in {report.seconds:,.1f} s "
+        f"from {report.host}: "
         f"{report.posts:,} posts, {report.deletions:,} deletions, {report.labels:,} labels, "
         f"{report.quarantined:,} quarantined, {report.gaps:,} gaps; ended by {report.ended_by}"
     )
