@@ -80,6 +80,12 @@ def lay_down(settings: Settings, day: date = DAY, posts: int = 60) -> None:
     Lake(settings.lake_dir).write(RawFirehosePost, day, table(RawFirehosePost, rows))
 
 
+def failure(run: ExecuteInProcessResult, step: str) -> str:
+    (event,) = (found for found in run.get_step_failure_events() if found.step_key == step)
+    told = event.step_failure_data.user_failure_data
+    return str(told.description) if told else ""
+
+
 @contextmanager
 def settings_with(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Iterator[Settings]:
     with monkeypatch.context() as patch:

@@ -21,6 +21,7 @@ from bsky_assets_tests.launch_fixtures import (
     MADE,
     Srun,
     differences,
+    failure,
     lay_down,
     made,
     settings_with,
@@ -44,12 +45,6 @@ def partition(*arguments: str, **environment: str) -> "subprocess.CompletedProce
         check=False,
         timeout=60,
     )
-
-
-def failure(run: ExecuteInProcessResult, step: str) -> str:
-    (event,) = (found for found in run.get_step_failure_events() if found.step_key == step)
-    told = event.step_failure_data.user_failure_data
-    return str(told.description) if told else ""
 
 
 def metadata_names(run: ExecuteInProcessResult, asset: str) -> set[str]:

@@ -55,16 +55,16 @@ class KeepsReports(PipesMessageReader):
     To be mixed into the message reader of an engine.
     """
 
-    _handler: PipesMessageHandler | None = None
+    _kept: PipesMessageHandler | None = None
 
     @contextmanager
     def read_messages(self, handler: PipesMessageHandler) -> Iterator[PipesParams]:
         """Read messages as the engine's reader does."""
-        self._handler = handler
+        self._kept = handler
         with super().read_messages(handler) as params:  # type: ignore[safe-super]
             yield params
 
     def ended(self, problem: str | None = None) -> Ended:
         """How the job ended, by what was reported and by what the engine says."""
-        messages = self._handler.get_custom_messages() if self._handler else ()
+        messages = self._kept.get_custom_messages() if self._kept else ()
         return Ended(messages[-1] if messages else None, problem)

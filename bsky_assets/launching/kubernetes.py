@@ -26,6 +26,7 @@ def run(context: AssetExecutionContext, job: Job, settings: Settings) -> Ended:
     try:
         from dagster_k8s import PipesK8sClient
         from dagster_k8s.pipes import PipesK8sPodLogsMessageReader
+        from kubernetes.config import ConfigException
     except ImportError as error:
         raise UserError(
             f"BSKY_LAUNCHER is kubernetes, and dagster-k8s is not installed ({error}); "
@@ -47,6 +48,8 @@ def run(context: AssetExecutionContext, job: Job, settings: Settings) -> Ended:
         )
     except DagsterExecutionInterruptedError:
         raise
+    except ConfigException as error:
+        raise UserError(f"no Kubernetes cluster is configured here: {error}") from None
     except Exception as error:
         return reader.ended(f"{type(error).__name__}: {error}")
     return reader.ended()

@@ -13,12 +13,13 @@ from datetime import date
 from dagster import AssetExecutionContext, Failure, RetryRequested
 from duckdb import DuckDBPyConnection
 
-from bsky_assets.contracts import LlmLabel, Row
+from bsky_assets.contracts import LlmLabel, Row, contract_version
 from bsky_assets.launching import kubernetes, ray, slurm
 from bsky_assets.launching.jobs import Ended, Job, job_of
 from bsky_assets.launching.work import make_partition
 from bsky_assets.partitions import day_of
 from bsky_assets.settings import LauncherName, Settings
+from bsky_assets.staleness import made_with
 from bsky_assets.storage.budget import place
 from bsky_assets.storage.lake import Lake, Partition
 
@@ -57,7 +58,9 @@ def partition_made(
             return make_partition(con, lake, row, day, settings, context.log.info)
     job = _job(row.asset, day, settings)
     ended = _ENGINES[settings.launcher](context, job, settings)
-    return _seen(lake, row, day, _file(job, settings, ended))
+    partition = _seen(lake, row, day, _file(job, settings, ended))
+    _require_as_here(partition, row, settings)
+    return partition
 
 
 def _place(
@@ -97,6 +100,20 @@ def _seen(lake: Lake, row: type[Row], day: date, file: str) -> Partition:
         if time.monotonic() > deadline:
             raise Failure(
                 f"{row.asset} on {day} was written as {file}, and this machine does not see it: "
-                f"is BSKY_DATA_DIR the same folder on all nodes? Here it is {lake.root.parent}"
+                "are BSKY_DATA_DIR and BSKY_LAKE_URL the same place for all nodes?"
             )
         time.sleep(1)
+
+
+def _require_as_here(partition: Partition, row: type[Row], settings: Settings) -> None:
+    """Refuse what a node made with other code, word lists, models or prompt than are here."""
+    versions = {"contract": contract_version(row), **made_with(row, settings)}
+    made = {"contract": partition.contract, **partition.details}
+    for name, version in versions.items():
+        if made.get(name) != version:
+            raise Failure(
+                f"{row.asset} on {partition.day} was made with {name} {made.get(name)}, and here "
+                f"it is {version}: the code and the trained models of BSKY_DATA_DIR must be the "
+                "same on all nodes",
+                allow_retries=False,
+            )
