@@ -122,6 +122,16 @@ def test_the_last_write_is_what_the_partition_holds(lake: Lake) -> None:
     assert list(lake.root.iterdir()) == [], "something is left of what was sent"
 
 
+def test_a_whole_bucket_is_a_lake_too(endpoint: str, tmp_path: Path) -> None:
+    urlopen(Request(f"{endpoint}/whole-bucket", method="PUT"), timeout=10).close()
+    lake = Lake.of(settings_of("s3://whole-bucket/", endpoint, tmp_path))
+    written = lake.write(RawPostDeletion, DAY, deletions(3))
+    assert str(written.path).startswith("s3://whole-bucket/raw_post_deletions/sync_day=2026-03-08/")
+    assert lake.partitions(RawPostDeletion) == [written]
+    assert lake.vacuum(grace=timedelta(seconds=-5)) == 0
+    assert stored(lake, RawPostDeletion).equals(deletions(3))
+
+
 def test_vacuum_removes_only_what_no_pointer_names(lake: Lake) -> None:
     old = lake.write(RawPostDeletion, DAY, deletions(3))
     new = lake.write(RawPostDeletion, DAY, deletions(5))
@@ -242,6 +252,7 @@ def test_a_day_in_a_bucket_equals_the_day_in_a_folder(
     ask = "SELECT count(*) AS posts FROM filtered_posts WHERE passed_filters"
     status, printed, _ = run(monkeypatch, capsys, "query", ask)
     assert (status, printed.split()) == (0, ["posts", str(other.details["passed"])])
+    assert f"s3://{BUCKET}/a-day" in run(monkeypatch, capsys, "status")[1]
     for url, out in ((str(local.root), "one"), (f"s3://{BUCKET}/a-day", "other")):
         chosen = {"BSKY_LAKE_URL": url}
         asked = ("export", "--assets", "raw_firehose_posts", str(tmp_path / out))

@@ -35,6 +35,8 @@ def status(
     settings = get_settings()
     lake = Lake.of(settings)
     stdout.print(f"data directory  {settings.data_dir}", markup=False, soft_wrap=True)
+    if settings.lake_url:
+        stdout.print(f"lake            {settings.lake_url}", markup=False, soft_wrap=True)
     stdout.print(f"collector       {'running' if is_collecting(settings) else 'not running'}")
     if day:
         show_day(lake, parse_day(day, settings.timezone), settings)

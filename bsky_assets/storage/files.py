@@ -91,5 +91,5 @@ def unusable(directory: Path, error: OSError) -> UnusableDataDirectory:
     """The error that tells a person why nothing can be written into `directory`."""
     return UnusableDataDirectory(
         f"cannot write to {directory}: {error.strerror or error}; make room or make it writable, "
-        "or set BSKY_DATA_DIR to another folder"
+        "or set BSKY_DATA_DIR (or BSKY_LAKE_URL) to another folder"
     )
