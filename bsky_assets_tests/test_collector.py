@@ -28,6 +28,7 @@ from bsky_assets.bluesky.collector import (
     sync_firehose,
     sync_labels,
 )
+from bsky_assets.bluesky.jetstream import Jetstream
 from bsky_assets.bluesky.relay import Relay
 from bsky_assets.bluesky.streaming import Limits, NoEvents, Progress, StreamReport, Unreachable
 from bsky_assets.commands.progress import report_line
@@ -41,6 +42,7 @@ from bsky_assets_tests.relay_fixtures import ABORT, CLOSE, STALL, Refuse, Script
 from bsky_assets_tests.wire import Commit, Op
 
 TWENTY = Limits(max_seconds=20)
+FIRST_WAIT, JITTER = streaming.FIRST_WAIT, streaming.JITTER
 
 
 @pytest.fixture(autouse=True)
@@ -437,7 +439,9 @@ def test_a_disk_that_cannot_be_written_to_ends_the_reading(
 def test_a_silent_socket_of_a_collector_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert Relay.patience + streaming.FIRST_WAIT < 60
+    for source in (Relay, Jetstream):
+        assert source.patience + FIRST_WAIT + JITTER < 60
+    assert 1.5 * websocket.HEARTBEAT_SECONDS + FIRST_WAIT + JITTER < 60  # where no ping is answered
     monkeypatch.setattr(Relay, "patience", 0.5)
     with serve(ScriptedRelay([[*posts(1, 3), STALL], posts(4, 6)])) as relay:
         reports = run_collector(tmp_path, relay.url, lambda: len(relay.cursors) > 1)
