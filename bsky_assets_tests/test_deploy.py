@@ -138,26 +138,37 @@ def test_cron_starts_commands_that_are_there() -> None:
         runs(["bsky-assets", *arguments.split()])
 
 
+STANDS_IN = """#!/bin/sh
+echo "$BSKY_LAKE_URL $1 begins"
+test "$1" = collect && exec sleep 60
+sleep 0.1
+echo "$1 ends"
+"""
+
+
 @pytest.mark.skipif(not shutil.which("flock"), reason="there is no flock")
-def test_what_cron_runs_has_its_settings_and_runs_once(tmp_path: Path) -> None:
-    program = tmp_path / "bsky-assets"
-    program.write_text(
-        '#!/bin/sh\necho "$BSKY_LAKE_URL $@"; touch "$1".began; sleep 30 < /dev/null\n'
-    )
+def test_cron_starts_no_second_collector_and_lets_other_commands_wait(tmp_path: Path) -> None:
+    program, logs = tmp_path / "bsky-assets", tmp_path / "bsky" / "data" / "logs"
+    program.write_text(STANDS_IN)
     program.chmod(0o755)
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "BSKY_BIN": str(tmp_path)}
-    command = [str(DEPLOY / "hpc" / "bsky.sh"), "collect", "--quietly"]
-    with subprocess.Popen(command, env=environment, cwd=tmp_path) as first:
-        try:
-            while not (tmp_path / "collect.began").exists():
-                time.sleep(0.02)
-            again = subprocess.run(command, env=environment, check=False, timeout=10)
-        finally:
-            first.kill()
-            subprocess.run(["pkill", "-P", str(first.pid)], check=False)
-    assert again.returncode == 0
-    log = tmp_path / "bsky" / "data" / "logs" / "collect.log"
-    assert log.read_text() == "/projects/mygroup/bsky/lake collect --quietly\n"
+
+    def start(command: str) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen([str(DEPLOY / "hpc" / "bsky.sh"), command], env=environment)
+
+    first = start("collect")
+    try:
+        while not (logs / "collect.log").exists() or not (logs / "collect.log").read_text():
+            time.sleep(0.02)
+        assert start("collect").wait(30) == 0
+    finally:
+        first.kill()
+        first.wait()
+    assert (logs / "collect.log").read_text() == "/projects/mygroup/bsky/lake collect begins\n"
+    for process in [start("materialize"), start("materialize")]:
+        assert process.wait(30) == 0
+    once = "/projects/mygroup/bsky/lake materialize begins\nmaterialize ends\n"
+    assert (logs / "materialize.log").read_text() == once * 2
 
 
 def test_kubernetes_knows_every_field_and_we_every_variable() -> None:
