@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import psutil
 from dagster import DagsterInstance, DagsterRun, DefaultRunLauncher
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
@@ -25,6 +26,9 @@ from bsky_assets.storage.files import unusable
 
 CONFIGURATION = "dagster.yaml"
 _CONNECT_SECONDS = 10
+_PROCESS_TAG = "bsky_assets/process"
+_CLOCK_SECONDS = 60
+"""By how much a process may seem to have begun at another time, when a clock was set."""
 
 
 def home(settings: Settings) -> Path:
@@ -87,10 +91,11 @@ class DataDirectoryComputeLogs(LocalComputeLogManager):
 
 
 class LocalRunLauncher(DefaultRunLauncher):
-    """Dagster's own launcher, which also knows a run to be dead whose code server is gone.
+    """Dagster's own launcher, which also knows a run to be dead whose process is gone.
 
-    Dagster's monitoring ends it then, and its retries start it again. Otherwise a run that was
-    killed together with the daemon would be under way for ever, and keep its place in the queue.
+    Dagster's monitoring ends it then, and its retries start it again if the daemon had started it.
+    Otherwise a run that was killed together with the daemon, or with the command that it was in,
+    would be under way for ever, and keep its place in the queue.
     """
 
     @property
@@ -99,14 +104,33 @@ class LocalRunLauncher(DefaultRunLauncher):
         return True
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
-        """Whether the server that watches over the run's process is there.
-
-        Of a run without one, which is in the process of a command, nothing is known.
-        """
-        server = run.tags.get(GRPC_INFO_TAG)
-        if server is None or _is_listening(orjson.loads(server)):
+        """Whether the code server is there that watches over the run, or else the run's process."""
+        server, process = run.tags.get(GRPC_INFO_TAG), run.tags.get(_PROCESS_TAG)
+        # What is run again from the UI has the tags of the first run, and a server of its own.
+        if server is not None:
+            is_there = _is_listening(orjson.loads(server))
+        else:
+            is_there = process is None or _is_alive(process)
+        if is_there:
             return CheckRunHealthResult(WorkerStatus.RUNNING)
-        return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "its code server is gone")
+        return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "its process is gone")
+
+
+def this_process() -> dict[str, str]:
+    """The tag of a run that is in this process, and no code server watches over."""
+    process = psutil.Process()
+    return {_PROCESS_TAG: f"{socket.gethostname()} {process.pid} {process.create_time()}"}
+
+
+def _is_alive(process: str) -> bool:
+    """Whether the process of a tag is there; of another machine's it is taken to be."""
+    host, number, began = process.rsplit(" ", 2)
+    if host != socket.gethostname():
+        return True
+    try:
+        return abs(psutil.Process(int(number)).create_time() - float(began)) < _CLOCK_SECONDS
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _is_listening(server: Mapping[str, Any]) -> bool:

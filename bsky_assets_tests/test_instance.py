@@ -14,7 +14,7 @@ from dagster import AssetMaterialization, DagsterInstance, DagsterRun
 from dagster._core.launcher.base import WorkerStatus
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
-from bsky_assets.instance import home, open_instance
+from bsky_assets.instance import home, open_instance, this_process
 from bsky_assets.settings import Settings
 
 REPOSITORY = Path(__file__).parents[1]
@@ -106,3 +106,20 @@ def test_a_run_is_dead_when_the_server_that_watched_over_it_is_gone(
         for run in (over_tcp, over_socket):
             assert launcher.check_run_worker_health(run).status is WorkerStatus.NOT_FOUND
     assert launcher.check_run_worker_health(over_socket).status is WorkerStatus.NOT_FOUND
+
+
+def test_a_run_is_dead_when_the_command_that_it_was_in_is_gone(instance: DagsterInstance) -> None:
+    read, write = os.pipe()
+    if not (child := os.fork()):
+        os.write(write, orjson.dumps(this_process()))
+        os._exit(0)
+    os.waitpid(child, 0)
+    launcher, gone = instance.run_launcher, orjson.loads(os.read(read, 1_000))
+    status = [
+        launcher.check_run_worker_health(DagsterRun("a_job", tags=tags)).status
+        for tags in (this_process(), gone)
+    ]
+    assert status == [WorkerStatus.RUNNING, WorkerStatus.NOT_FOUND]
+    elsewhere = {name: f"another-{value}" for name, value in gone.items()}
+    run = DagsterRun("a_job", tags=elsewhere)
+    assert launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING

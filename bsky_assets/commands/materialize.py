@@ -18,7 +18,7 @@ from dagster._core.errors import DagsterExecutionInterruptedError, DagsterInvali
 
 from bsky_assets.console import stderr
 from bsky_assets.errors import UserError
-from bsky_assets.instance import open_instance
+from bsky_assets.instance import open_instance, this_process
 from bsky_assets.run_log import PLAIN_LINES, failure_reason, lines_of, run_progress
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.sync_day import parse_day
@@ -173,6 +173,7 @@ def _run_day(
         asset_selection=list(keys),
         run_config=dict(run_config),
         raise_on_error=False,
+        tags=this_process(),
     )
     if problem := _problem(result, keys):
         raise DayFailed(problem)
