@@ -340,7 +340,7 @@ def test_a_pyarrow_without_object_storage_is_told(
     monkeypatch.delattr(fs, "S3FileSystem")
     objects._file_system.cache_clear()
     lake = Lake.of(settings_of("s3://any-bucket", "http://127.0.0.1:9", tmp_path))
-    with pytest.raises(UnusableObjectStorage, match=r"bsky_assets\[s3\]"):
+    with pytest.raises(UnusableObjectStorage, match=r"pip install .*\[s3\]"):
         lake.current(RawPostDeletion, DAY)
 
 

@@ -216,8 +216,8 @@ def _file_system(endpoint: str | None) -> fs.FileSystem:
         from pyarrow.fs import S3FileSystem
     except ImportError:
         raise UnusableObjectStorage(
-            "this pyarrow cannot read object storage; install it with pip install "
-            "'bsky_assets[s3]', or from conda-forge as pyarrow and not as pyarrow-core"
+            "this pyarrow cannot read object storage; install it with pip install '.[s3]', or "
+            "from conda-forge as pyarrow and not as pyarrow-core"
         ) from None
     # A small file is sent when it is closed, by one request.
     return S3FileSystem(endpoint_override=endpoint, allow_delayed_open=True)
