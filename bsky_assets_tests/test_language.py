@@ -145,20 +145,9 @@ def test_identification_starts_anew_when_it_remembers_too_much(
         assert again.listed.tolist() == before.listed.tolist()
 
 
-@pytest.mark.parametrize("labels", ["en pt", "hot cold"])
-def test_another_kind_of_model_is_refused(tmp_path: Path, labels: str) -> None:
-    """Identification knows how lid.176 is built, and would make nonsense of other models."""
-    first, second = labels.split()
-    data = tmp_path / "data.txt"
-    data.write_text(
-        f"__label__{first} the weather is fine today\n__label__{second} o tempo em Lisboa\n" * 20_000
-    )
-    model = fasttext.train_supervised(
-        str(data), dim=4, minn=2, maxn=4, bucket=100, lr=0.01, thread=1, verbose=0
-    )
-    model.save_model(str(tmp_path / "model.bin"))
+def test_a_model_that_does_not_know_the_language_is_refused() -> None:
     with pytest.raises(ValueError, match=r"not built like lid\.176"):
-        EnglishFilter(filter_config().english, tmp_path / "model.bin")
+        LanguageModel(BUILT_IN_LANGUAGE_MODEL, "tlh", [])
 
 
 @cache
