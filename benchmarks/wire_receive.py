@@ -1,7 +1,9 @@
 """Receiving over TLS on loopback: which client costs how much, alone and with decoding.
 
 Each way reads the same events from the same relay in a process of its own; CPU time of that
-process counts, without its start. `decode` is our reader on top, as the collector uses it.
+process counts, without its start. `decode` is our reader on top, as the collector uses it. The
+two ways of a client run one after the other, as what they cost varies with what else runs here:
+the median of what they cost in each turn counts, and of how much more decoding cost in it.
 Usage: python -m benchmarks.wire_receive [EVENTS]
 """
 
@@ -14,17 +16,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from statistics import median
 
 import aiohttp
 import picows
 import websockets
 
-from benchmarks.wire_server import serving
+from benchmarks.wire_server import Server, serving
 from bsky_assets.bluesky.firehose import FirehoseReader
-from bsky_assets.bluesky.spool import COMMIT_ROWS, few_collections
+from bsky_assets.bluesky.spool import few_collections
 from bsky_assets.bluesky.websocket import connect, session
 
-TURNS = 3
+TURNS = 5
+RECEIVED = 1_772_992_800_000_000
 METHOD = "/xrpc/com.atproto.sync.subscribeRepos"
 
 Take = Callable[[bytes], None]
@@ -35,17 +39,9 @@ def take_nothing(_: bytes) -> None:
 
 
 def decoder() -> Take:
-    """What reads a frame, and lets go of the rows now and then, as a commit would."""
-    reader = FirehoseReader("relay.test")
-    read = reader.read
-
-    def take(frame: bytes) -> None:
-        read(frame, 1_772_992_800_000_000)
-        if len(reader.rows.posts) >= COMMIT_ROWS:
-            reader.rows.take()
-            reader.take_events()
-
-    return take
+    """What reads a frame; its rows stay where they are, as until a commit."""
+    read = FirehoseReader("relay.test").read
+    return lambda frame: read(frame, RECEIVED)
 
 
 async def with_aiohttp(url: str, events: int, take: Take) -> None:
@@ -102,42 +98,36 @@ async def measure(client: str, way: str, url: str, events: int) -> float:
         return (time.process_time() - began) / events * 1e6
 
 
+def run(client: str, way: str, relay: Server, events: int) -> float:
+    """`measure` in a process of its own."""
+    command = [sys.executable, "-m", __spec__.name, "--one", client, way, relay.url, str(events)]
+    ran = subprocess.run(
+        command,
+        env={**os.environ, "SSL_CERT_FILE": str(relay.authority)},
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=300,
+    )
+    return float(ran.stdout)
+
+
 def main() -> None:
-    events = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
-    best: dict[str, float] = {}
+    events = int(sys.argv[1]) if len(sys.argv) > 1 else 40_000
+    spent: dict[str, list[tuple[float, float]]] = {client: [] for client in CLIENTS}
     with serving(events, tls=True) as relay:
-        environment = {**os.environ, "SSL_CERT_FILE": str(relay.authority)}
         for _ in range(TURNS):
             for client in CLIENTS:
-                for way in ("bare", "decode"):
-                    command = [sys.executable, "-m", __spec__.name, "--one", client, way]
-                    ran = subprocess.run(
-                        [*command, relay.url, str(events)],
-                        env=environment,
-                        stdout=subprocess.PIPE,
-                        check=True,
-                        timeout=300,
-                    )
-                    name = f"{client}_{way}_us"
-                    best[name] = round(min(best.get(name, float("inf")), float(ran.stdout)), 2)
-    for name, spent in best.items():
-        print(f"{name:24} {spent:6.2f}")
-    ratios = {
-        f"{client}_ratio": round(best[f"{client}_decode_us"] / best[f"{client}_bare_us"], 2)
-        for client in CLIENTS
-    }
+                bare, decode = (run(client, way, relay, events) for way in ("bare", "decode"))
+                spent[client].append((bare, decode))
+    figures: dict[str, float] = {}
+    for client, turns in spent.items():
+        bare, decode = (round(median(way), 2) for way in zip(*turns, strict=True))
+        ratio = round(median(more / less for less, more in turns), 2)
+        print(f"{client:10} bare {bare:6.2f}, with decoding {decode:6.2f} us: {ratio:.2f} times")
+        figures |= {f"{client}_ratio": ratio, f"{client}_us": bare, f"{client}_decode_us": decode}
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(
-        json.dumps(
-            {
-                "name": "wire_receive",
-                "ratio": ratios["aiohttp_ratio"],
-                **ratios,
-                **best,
-                "peak_memory_mb": round(peak),
-            }
-        )
-    )
+    result = {"name": "wire_receive", "ratio": figures["aiohttp_ratio"], **figures}
+    print(json.dumps({**result, "peak_memory_mb": round(peak)}))
 
 
 if __name__ == "__main__":
