@@ -48,6 +48,9 @@ class Lanes:
         self._threads.shutdown(wait=False, cancel_futures=True)
         for lane in self._lanes:
             lane.stop(at_once=raised is not None)
+        deadline = time.monotonic() + STOP_SECONDS
+        for lane in self._lanes:
+            lane.wait(deadline)
         self._threads.shutdown()
 
     def run(
@@ -100,7 +103,7 @@ class _Lane:
         return answer
 
     def stop(self, *, at_once: bool) -> None:
-        """End the process: it has nothing left to do, or is interrupted."""
+        """Let the process end: it has nothing left to do, or is interrupted."""
         process = self._process
         if process is None or self._here is None:
             return
@@ -108,7 +111,12 @@ class _Lane:
             os.kill(process.pid, signal.SIGINT)
         else:
             self._here.close()
-        process.join(STOP_SECONDS)
+
+    def wait(self, deadline: float) -> None:
+        """Wait for the process to end, and at the deadline (monotonic seconds) end it."""
+        if (process := self._process) is None:
+            return
+        process.join(max(0, deadline - time.monotonic()))
         if process.is_alive():
             process.kill()
             process.join()
