@@ -41,6 +41,8 @@ if os.path.exists("{losses}"):
     if left:
         open("{losses}", "w").write(str(left - 1))
         sys.exit("srun: error: node1: task 0: Killed")
+if os.path.exists("{silence}"):
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 names = next(word for word in options if word.startswith("--export=")).split("=", 1)[1].split(",")
 os.execve(command[0], command, {{name: os.environ[name] for name in names if name in os.environ}})
 """
@@ -51,14 +53,23 @@ class Srun:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._log, self._losses = folder / "srun.log", folder / "losses"
+        self._silence = folder / "silence"
         program = folder / "srun"
-        program.write_text(SRUN.format(python=sys.executable, log=self._log, losses=self._losses))
+        program.write_text(
+            SRUN.format(
+                python=sys.executable, log=self._log, losses=self._losses, silence=self._silence
+            )
+        )
         program.chmod(0o755)
         monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
 
     def lose(self, jobs: int) -> None:
         """Lose so many jobs from now on before they begin."""
         self._losses.write_text(str(jobs))
+
+    def lose_reports(self) -> None:
+        """Let jobs end well from now on, and nothing of what they report arrive."""
+        self._silence.touch()
 
     @property
     def command_lines(self) -> list[str]:
@@ -77,7 +88,7 @@ def lay_down(settings: Settings, day: date = DAY, posts: int = 60) -> None:
         )
         for number in range(posts)
     ]
-    Lake(settings.lake_dir).write(RawFirehosePost, day, table(RawFirehosePost, rows))
+    Lake.of(settings).write(RawFirehosePost, day, table(RawFirehosePost, rows))
 
 
 def failure(run: ExecuteInProcessResult, step: str) -> str:
@@ -108,11 +119,11 @@ def made(settings: Settings, *assets: AssetsDefinition, day: date = DAY) -> Exec
         )
 
 
-def differences(one: Path, other: Path, row: type[Row], days: list[date]) -> int:
+def differences(one: Lake, other: Lake, row: type[Row], days: list[date]) -> int:
     """Rows that only one of two lakes has, leaving out when they were made."""
     with duckdb.connect() as con:
-        for name, root in (("one", one), ("other", other)):
-            Lake(root).relation(con, row, days).create_view(name)
+        for name, lake in (("one", one), ("other", other)):
+            lake.relation(con, row, days).create_view(name)
         compared = TIMESTAMPS[row]
         ((count,),) = con.sql(
             f"""

@@ -26,6 +26,7 @@ from bsky_assets_tests.launch_fixtures import (
     made,
     settings_with,
 )
+from bsky_assets_tests.test_object_storage import BUCKET, endpoint  # noqa: F401
 
 SECRET = "hunter2-is-not-a-password"
 
@@ -106,12 +107,37 @@ def test_launched_through_slurm_it_is_the_same_row_for_row_and_in_the_ui(
     assert len(srun.command_lines) == 2
     assert all('"--partition=short", "--mem=2G"' in line for line in srun.command_lines)
     for row in MADE:
-        assert differences(settings.lake_dir, launched.lake_dir, row, [DAY]) == 0
+        assert differences(Lake.of(settings), Lake.of(launched), row, [DAY]) == 0
         assert metadata_names(here, row.asset) == metadata_names(there, row.asset)
     checks = {check.check_name: check.passed for check in there.get_asset_check_evaluations()}
     assert checks == {
         check.check_name: check.passed for check in here.get_asset_check_evaluations()
     }
+
+
+def test_with_the_lake_in_a_bucket_a_job_is_given_its_keys_by_name(
+    monkeypatch: pytest.MonkeyPatch,
+    srun: Srun,
+    endpoint: str,  # noqa: F811
+    settings: Settings,
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a-key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    lay_down(settings)
+    assert made(settings, consolidated_posts).success
+    with settings_with(
+        monkeypatch,
+        BSKY_LAUNCHER="slurm",
+        BSKY_LAKE_URL=f"s3://{BUCKET}/launched",
+        BSKY_LAKE_ENDPOINT_URL=endpoint,
+        BSKY_SLURM_EXPORT="AWS_ACCESS_KEY_ID,AWS_SECRET_ACCESS_KEY",
+    ) as launched:
+        lay_down(launched)
+        assert made(launched, consolidated_posts).success
+        assert Lake.of(launched).days(ConsolidatedPost) == [DAY]
+        assert differences(Lake.of(settings), Lake.of(launched), ConsolidatedPost, [DAY]) == 0
+    (line,) = srun.command_lines
+    assert SECRET not in line
 
 
 def test_a_lost_job_is_started_again_and_not_for_ever(
@@ -129,6 +155,24 @@ def test_a_lost_job_is_started_again_and_not_for_ever(
             made(settings, consolidated_posts), "consolidated_posts"
         )
         assert len(srun.command_lines) == 2 + 1 + launcher.LOST_RETRIES
+
+
+def test_a_partition_whose_report_was_lost_is_found_in_the_lake(
+    monkeypatch: pytest.MonkeyPatch, srun: Srun
+) -> None:
+    srun.lose_reports()
+    with settings_with(monkeypatch, BSKY_LAUNCHER="slurm") as settings:
+        lay_down(settings)
+        assert made(settings, consolidated_posts).success
+        first = Lake.of(settings).current(ConsolidatedPost, DAY)
+        run = made(settings, consolidated_posts)
+        second = Lake.of(settings).current(ConsolidatedPost, DAY)
+    assert first
+    assert second
+    assert first.path != second.path
+    (event,) = run.asset_materializations_for_node("consolidated_posts")
+    assert event.metadata["path"].value == str(second.path)
+    assert len(srun.command_lines) == 2
 
 
 def test_an_error_that_a_job_tells_of_is_final(monkeypatch: pytest.MonkeyPatch, srun: Srun) -> None:

@@ -57,5 +57,5 @@ def test_a_cancelled_job_is_started_again_and_makes_the_same_rows(
     with settings_with(monkeypatch, BSKY_DATA_DIR=str(tmp_path), BSKY_LAUNCHER="local") as local:
         lay_down(local)
         assert made(local, consolidated_posts).success
-    assert Lake(local.lake_dir).days(ConsolidatedPost) == [DAY]
-    assert differences(launched.lake_dir, local.lake_dir, ConsolidatedPost, [DAY]) == 0
+    assert Lake.of(local).days(ConsolidatedPost) == [DAY]
+    assert differences(Lake.of(launched), Lake.of(local), ConsolidatedPost, [DAY]) == 0

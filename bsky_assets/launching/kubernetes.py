@@ -33,7 +33,7 @@ def run(context: AssetExecutionContext, job: Job, settings: Settings) -> Ended:
             "install it with pip install '.[k8s]'"
         ) from None
 
-    class Reader(KeepsReports, PipesK8sPodLogsMessageReader):  # type: ignore[misc]
+    class Reader(KeepsReports, PipesK8sPodLogsMessageReader):
         pass
 
     manifest = load_manifest(settings.k8s_pod)

@@ -56,9 +56,10 @@ def partition_made(
     if settings.launcher == "local" or row.asset not in settings.launcher_assets:
         with _place(row, settings, context.log.info):
             return make_partition(con, lake, row, day, settings, context.log.info)
+    before = lake.current(row, day)
     job = _job(row.asset, day, settings)
     ended = _ENGINES[settings.launcher](context, job, settings)
-    partition = _seen(lake, row, day, _file(job, settings, ended))
+    partition = _seen(lake, row, day, _file(job, settings, ended), before)
     _require_as_here(partition, row, settings)
     return partition
 
@@ -76,31 +77,37 @@ def _job(asset: str, day: date, settings: Settings) -> Job:
     return job_of(asset, day, settings)
 
 
-def _file(job: Job, settings: Settings, ended: Ended) -> str:
-    """The name of the file that the job wrote."""
-    if ended.report is None:
-        why = ended.problem or "it reported nothing"
+def _file(job: Job, settings: Settings, ended: Ended) -> str | None:
+    """The name of the file that the job wrote; None if it ended well and its report was lost."""
+    if ended.report is None and ended.problem:
         lost = Failure(
-            f"the job of {job.asset} on {job.day} was lost ({settings.launcher}: {why}); what it "
-            "printed is in the logs of this step"
+            f"the job of {job.asset} on {job.day} was lost ({settings.launcher}: {ended.problem}); "
+            "what it printed is in the logs of this step"
         )
         raise RetryRequested(max_retries=LOST_RETRIES, seconds_to_wait=LOST_SECONDS) from lost
+    if ended.report is None:
+        return None
     if error := ended.report.get("error"):
         raise Failure(description=error, allow_retries=False)
     return str(ended.report["file"])
 
 
-def _seen(lake: Lake, row: type[Row], day: date, file: str) -> Partition:
-    """The partition, once this machine sees it too."""
+def _seen(
+    lake: Lake, row: type[Row], day: date, file: str | None, before: Partition | None
+) -> Partition:
+    """The partition in `file`, or without one another than `before`, once it is seen here too."""
+    old = before.path.name if before else None
     deadline = time.monotonic() + _SEEN_SECONDS
     while True:
         partition = lake.current(row, day)
-        if partition and partition.path.name == file:
+        name = partition.path.name if partition else None
+        if partition and (name == file if file else name != old):
             return partition
         if time.monotonic() > deadline:
             raise Failure(
-                f"{row.asset} on {day} was written as {file}, and this machine does not see it: "
-                "are BSKY_DATA_DIR and BSKY_LAKE_URL the same place for all nodes?"
+                f"{row.asset} on {day} was written ({file or 'its job ended well'}), and this "
+                "machine does not see it: are BSKY_DATA_DIR and BSKY_LAKE_URL the same place for "
+                "all nodes?"
             )
         time.sleep(1)
 
