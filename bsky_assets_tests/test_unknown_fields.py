@@ -190,4 +190,3 @@ def test_what_no_one_has_seen_goes_over_the_wire_and_through_the_day(
     assert f"raw_firehose_posts mood new 1 {uri}" in told
     assert f"raw_firehose_posts embed new 1 {uri}" in told
     assert f"raw_firehose_posts {EMBED_KIND}com.example.embed.hologram new 1 {uri}" in told
-    assert "1 events of an unknown kind are in quarantine" in told
