@@ -149,6 +149,7 @@ def test_the_page_tells_of_coverage_checks_models_and_changes(
         "2 of 4 posts passed; configuration v2",
         "harmless 2 1 0 4 0.25 s 1.50 s",
         "left 25.0% 14.2% to 40.2%",
+        "on the way into reason rows raw_feed_posts harmless 1",
         f"Since {BEFORE}:",
         "filtered_posts filter version v1 v2",
         "raw_firehose_posts mood 1 at://did:plc:a/app.bsky.feed.post/1",

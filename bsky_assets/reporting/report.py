@@ -23,7 +23,7 @@ from bsky_assets.reporting.health import CheckOutcome
 from bsky_assets.settings import get_settings
 from bsky_assets.storage.coverage import hours
 from bsky_assets.storage.files import staged
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake, Partition, select_rows
 from bsky_assets.sync_day import now
 
 TRAILING_DAYS = 14
@@ -158,6 +158,9 @@ def _stop_rates(lake: Lake, day: date) -> pd.DataFrame:
 def _quarantine(
     con: duckdb.DuckDBPyConnection, lake: Lake, day: date
 ) -> list[tuple[str, str, int]]:
-    rows = lake.relation(con, Quarantined, [day])
+    # What each asset quarantined is a dataset of its own.
+    aside = [partition for partition in lake.partitions(Quarantined) if partition.day == day]
+    lake.attach(con)
+    rows = con.sql(select_rows(Quarantined, aside))
     counted = rows.aggregate("source, reason, count(*) AS rows").order("rows DESC, source, reason")
     return counted.limit(TOP_REASONS).fetchall()
