@@ -104,6 +104,8 @@ class _Relay:
         )
         try:
             for number in range((cursor + 1 - FIRST_SEQ) // _BATCH, self._events // _BATCH):
+                if writer.is_closing():
+                    return
                 batch = self._batches[number % len(self._batches)]
                 writer.write(batch.numbered(FIRST_SEQ + number * _BATCH))
                 await writer.drain()
