@@ -1,0 +1,53 @@
+"""A backfill on a Ray cluster of two nodes or more, with one node killed on the way.
+
+    python -m benchmarks.launch_ray [--days 14] [--posts 20000] [--nodes 2]
+
+It needs the extra [ray].
+"""
+
+import sys
+from functools import partial
+from importlib.util import find_spec
+
+from benchmarks.launch_backfill import arguments, backfill, folder_of, in_force, prepare, report
+from benchmarks.ray_cluster import RayCluster, ray_cluster
+from bsky_assets.contracts import ConsolidatedPost
+from bsky_assets.storage.lake import Lake
+
+BEFORE = 3
+"""Partitions that are made before a node is killed."""
+VICTIM = "node1"
+_SEEN: set[str] = set()
+"""Jobs that were running before: one that has just begun is not done."""
+
+
+def kill_one(cluster: RayCluster, lake: Lake) -> bool:
+    """Kill a node that has work, once some partitions are made; whether it was done."""
+    running = [job for job in cluster.jobs() if job["status"] == "RUNNING"]
+    begun = [job for job in running if job["submission_id"] not in _SEEN]
+    _SEEN.update(job["submission_id"] for job in running)
+    there = [job for job in begun if job["driver_node_id"] not in (cluster.head(), None)]
+    if not there or len(lake.days(ConsolidatedPost)) < BEFORE:
+        return False
+    cluster.kill(VICTIM)
+    print(f"killed {VICTIM}, which had begun with {there[0]['entrypoint']}", flush=True)
+    return True
+
+
+def main() -> int:
+    chosen = arguments(__doc__)
+    if find_spec("ray") is None:
+        print("Ray is not installed; pip install '.[ray]'")
+        return 2
+    with folder_of(chosen) as folder:
+        here, there = prepare(folder, chosen.days, chosen.posts)
+        with ray_cluster(folder / "ray", nodes=chosen.nodes) as cluster:
+            launched = {"BSKY_DATA_DIR": str(there), "BSKY_LAUNCHER": "ray"}
+            with in_force({**cluster.environment, **launched}):
+                outcome = backfill(chosen.days, partial(kill_one, cluster))
+                print(f"{len(cluster.jobs())} jobs")
+        return report("launch_ray", here, there, chosen.days, chosen.posts, outcome)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

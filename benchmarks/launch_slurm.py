@@ -1,0 +1,49 @@
+"""A backfill on Slurm's own daemons, with one job cancelled on the way.
+
+    python -m benchmarks.launch_slurm [--days 14] [--posts 20000] [--nodes 2]
+
+It needs Debian's packages slurmctld, slurmd, slurm-client and munge.
+"""
+
+import sys
+
+from benchmarks.launch_backfill import arguments, backfill, folder_of, in_force, prepare, report
+from benchmarks.slurm_cluster import missing_programs, slurm, slurm_cluster
+from bsky_assets.contracts import ConsolidatedPost
+from bsky_assets.storage.lake import Lake
+
+BEFORE = 3
+"""Partitions that are made before a job is cancelled."""
+
+
+def cancel_one(lake: Lake) -> bool:
+    """Cancel a running job, once some partitions are made; whether it was done."""
+    if len(lake.days(ConsolidatedPost)) < BEFORE:
+        return False
+    found = slurm("squeue", "--noheader", "--states=RUNNING", "--format=%i %j %N")
+    jobs = sorted(found.splitlines(), key=lambda line: int(line.split()[0]))
+    if not jobs:
+        return False
+    job, name, node = jobs[-1].split()  # the one that began last
+    slurm("scancel", job)
+    print(f"cancelled job {job}, {name}, on {node}", flush=True)
+    return True
+
+
+def main() -> int:
+    chosen = arguments(__doc__)
+    if missing := missing_programs():
+        print(f"not installed: {', '.join(missing)}; see docs/deploy/slurm.md")
+        return 2
+    with folder_of(chosen) as folder:
+        here, there = prepare(folder, chosen.days, chosen.posts)
+        with slurm_cluster(folder / "slurm", chosen.nodes) as variables:
+            launched = {"BSKY_DATA_DIR": str(there), "BSKY_LAUNCHER": "slurm"}
+            with in_force({**variables, **launched}):
+                outcome = backfill(chosen.days, cancel_one)
+                print(slurm("sinfo", "--Node", "--long", "--noheader").strip())
+        return report("launch_slurm", here, there, chosen.days, chosen.posts, outcome)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
