@@ -19,7 +19,7 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
-from benchmarks.slurm_cluster import free_ports
+from benchmarks.slurm_cluster import free_ports, in_environment
 
 START_SECONDS = 300
 OBJECT_STORE_BYTES = 100_000_000
@@ -83,6 +83,8 @@ def ray_cluster(folder: Path, nodes: int = 2, cpus: int = 1) -> Iterator[RayClus
         f"--ray-client-server-port={client}",
     ]  # fmt: skip
     with ExitStack() as stack:
+        # Ray reads them once in a process, so they are there before any of its clients.
+        stack.enter_context(in_environment(cluster.environment))
         stack.callback(_end, cluster)
         _start(cluster, HEAD, cpus, head)
         _wait_for(cluster, 1)
@@ -113,8 +115,7 @@ def _wait_for_an_agent(cluster: RayCluster) -> None:
     """A node is there some seconds before jobs can be submitted to it."""
     from ray.job_submission import JobSubmissionClient
 
-    headers = {"Authorization": f"Bearer {cluster.environment['RAY_AUTH_TOKEN']}"}
-    client = JobSubmissionClient(cluster.environment["RAY_ADDRESS"], headers=headers)
+    client = JobSubmissionClient()
     for _ in range(START_SECONDS):
         try:
             client.submit_job(entrypoint="true", entrypoint_num_cpus=1)

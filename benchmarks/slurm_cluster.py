@@ -76,13 +76,14 @@ def slurm_cluster(folder: Path, nodes: int = 2, cpus: int = 1) -> Iterator[Mappi
             *(["slurmd", "-D", "-N", name, "-f", str(configuration)] for name in _names(nodes)),
         ):
             stack.enter_context(_daemon(folder, *command))
-        stack.enter_context(_in_environment(environment))
+        stack.enter_context(in_environment(environment))
         _wait_for(lambda: _idle() == nodes, "slurmctld and slurmd", folder)
         yield environment
 
 
 @contextmanager
-def _in_environment(variables: Mapping[str, str]) -> Iterator[None]:
+def in_environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Have `variables` in this process's environment."""
     os.environ.update(variables)
     try:
         yield

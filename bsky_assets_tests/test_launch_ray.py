@@ -1,10 +1,9 @@
 """A job on a real Ray cluster on loopback, where Ray is installed."""
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 import pytest
-
-pytest.importorskip("ray", reason="Ray is not installed here: pip install '.[ray]'")
 
 from benchmarks.ray_cluster import RayCluster, ray_cluster
 from bsky_assets.assets.consolidated_posts import consolidated_posts
@@ -12,6 +11,10 @@ from bsky_assets.contracts import ConsolidatedPost
 from bsky_assets.storage.lake import Lake
 from bsky_assets_tests.launch_fixtures import DAY, failure, lay_down, made, settings_with
 
+# Ray reads how it is let in when it is imported, so it is not imported before its cluster is there.
+pytestmark = pytest.mark.skipif(
+    find_spec("ray") is None, reason="Ray is not installed here: pip install '.[ray]'"
+)
 SECRET = "hunter2-is-not-a-password"
 
 

@@ -19,10 +19,11 @@ def run(context: AssetExecutionContext, job: Job, settings: Settings) -> Ended:
     """Run `job` and wait for its end; if this run is terminated, the job is stopped.
 
     Raises:
-        UserError: Ray is not installed here.
+        UserError: Ray is not installed here, or does not let us in.
     """
     try:
         from dagster_ray.core.pipes import PipesRayJobClient, PipesRayJobMessageReader
+        from ray.exceptions import AuthenticationError
     except ImportError as error:
         raise UserError(
             f"BSKY_LAUNCHER is ray, and Ray is not installed ({error}); "
@@ -36,6 +37,8 @@ def run(context: AssetExecutionContext, job: Job, settings: Settings) -> Ended:
     client = PipesRayJobClient(message_reader=reader)
     try:
         client.run(context=context, submit_job_params=submission(job, settings))
+    except AuthenticationError as error:
+        raise UserError(f"Ray does not let this host in: {error}") from None
     except (RuntimeError, ConnectionError) as error:
         return reader.ended(str(error))
     return reader.ended()
