@@ -18,6 +18,7 @@ from bsky_assets.filters.posts import from_texts
 from bsky_assets.filters.spam import SpamFilter
 from bsky_assets.filters.verdicts import Filter
 from bsky_assets_tests.hate_cases import CASES
+from bsky_assets_tests.hate_phrasings import PHRASINGS, phrasings
 from bsky_assets_tests.hate_templates import TEMPLATES, cases
 
 NSFW = NsfwFilter(filter_config().nsfw)
@@ -147,6 +148,21 @@ def test_hate_speech_by_functionality_in_other_words(held_out: bool) -> None:
     harmless = [kind for kind, (is_hateful, *_) in TEMPLATES.items() if not is_hateful]
     assert {kind: shares[kind] for kind in harmless} == dict.fromkeys(harmless, 1.0)
     assert sum(map(sum, right.values())) / len(rows) > 0.87
+
+
+@pytest.mark.parametrize("held_out", [False, True])
+def test_hate_speech_in_plain_phrasings(held_out: bool) -> None:
+    """Every kind is told better than chance, and harmless look-alikes are let through."""
+    rows = phrasings(held_out=held_out)
+    found = HATE_SPEECH.judge(from_texts([text for _, text, _ in rows])).passed.to_pylist()
+    right = defaultdict(list)
+    for (kind, _, is_hateful), passed in zip(rows, found, strict=True):
+        right[kind].append(passed != is_hateful)
+    shares = {kind: sum(hits) / len(hits) for kind, hits in right.items()}
+    assert {kind for kind, share in shares.items() if share <= 0.6} == set()
+    assert {
+        kind for kind, share in shares.items() if not PHRASINGS[kind][0] and share < 0.94
+    } == set()
 
 
 def test_terms_are_written_out_in_full() -> None:

@@ -7,12 +7,14 @@ al., HateCheck: Functional Tests for Hate Speech Detection Models, ACL 2021.
 """
 
 import re
+from collections.abc import Iterable
 from itertools import chain
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bsky_assets.filters.hate_frames import Frames, with_pronouns
 from bsky_assets.filters.hate_words import LETTERS, OTHER, terms_by_kind
 from bsky_assets.filters.lexicon import any_of, words
 from bsky_assets.filters.phrases import PhraseBook, Reading, written_out
@@ -54,27 +56,19 @@ _PATTERNS = tuple(
 )
 """What an attack looks like; `act` marks the hostile word itself."""
 
-_HOSTILE = (
-    "accusation",
-    "hate",
-    "without",
-    "avoid",
-    "good",
-    "attacked",
-    "attack",
-    "weak_slur",
-    "smear",
-    "dehumanise",
-    "epithet",
-    "insult",
-    "regard",
-    "curse",
-)
+_SUSPICIOUS = ("group", "majority", "slur", "weak_slur", "coded")
+"""Kinds of which a text must have one to be looked at."""
+_MISSPELT = ("hate", "insult", "dehumanise", "smear", "attack", "attacked")
+_INSULTING = ("insult", "dehumanise", "smear", "epithet")
 
 _QUOTED = re.compile(
     r"\"[^\"\n]{3,}\"|“[^”\n]{3,}”|(?<![\w'])'[^\n]{3,}?'(?![\w])|‘[^’\n]{3,}’|«[^»\n]{3,}»"
 )
+_DISCLAIMER = re.compile(r"\bi(?:'?m| am) (?:not|no|far from)(?: an?| being)? \w+(?=,| but)")
+_THROWN = re.compile(r"\b(?:what|such) an? $")
 _LEAST_WORDS_AROUND = 2
+_DENIAL_REACH = 3
+"""Words before a sentence shape in which a negation denies it."""
 _OWN_REACH = 30
 """Characters before a slur in which its owner speaks."""
 
@@ -89,11 +83,17 @@ class HateSpeechFilter:
         """Read the word lists."""
         terms = terms_by_kind()
         self._kinds = PhraseBook({letter: terms[kind] for kind, letter in LETTERS.items()}, OTHER)
-        targets = any_of(terms["group"] + terms["majority"])
-        hostile = any_of(term for kind in _HOSTILE for term in terms[kind])
-        self._targets, self._hostile = targets, hostile
-        self._alone = any_of(terms["slur"] + terms["weak_slur"] + terms["coded"])
-        spelt = words("hate_speech", "spelling.words")
+        self._suspicious = any_of(term for kind in _SUSPICIOUS for term in terms[kind])
+        self._frames = Frames(
+            terms["group"],
+            {
+                "insults": _choice(term for kind in _INSULTING for term in terms[kind]),
+                "attacks": _choice(terms["attack"]),
+                "attacked": _choice(terms["attacked"]),
+            },
+        )
+        hostile_words = _plain([term for kind in _MISSPELT for term in terms[kind]])
+        spelt = {*words("hate_speech", "spelling.words"), *hostile_words}
         self._unmask = Unmasker(any_of([*terms["slur"], *terms["weak_slur"], *spelt]))
         self._homonym = any_of(words("hate_speech", "kinds.homonym"))
         self._condemn = re.compile(any_of(words("hate_speech", "kinds.condemn")))
@@ -110,27 +110,23 @@ class HateSpeechFilter:
     def judge(self, posts: Posts) -> Verdicts:
         """Stop posts with a label, or with an attack that nothing excuses."""
         texts = self._respell(self._unmask(posts.words))
-        suspects = np.flatnonzero(self._suspicious(texts))
+        suspects = np.flatnonzero(pc.match_substring_regex(texts, self._suspicious))
         reasons: list[str | None] = [None] * len(posts)
         chosen = pc.replace_substring_regex(texts.take(pa.array(suspects)), self._homonym, " ")
-        for place, text in zip(suspects.tolist(), chosen.to_pylist(), strict=True):
-            reasons[place] = self._reason(text)
+        texts_and_masked = zip(
+            suspects.tolist(),
+            chosen.to_pylist(),
+            self._frames.masked(chosen).to_pylist(),
+            strict=True,
+        )
+        for place, text, masked in texts_and_masked:
+            reasons[place] = self._reason(text, masked)
         return Verdicts(first_reason(posts.facts(self.name), pa.array(reasons, pa.string())))
 
-    def _suspicious(self, texts: pa.StringArray) -> np.ndarray:
-        """Which texts have words that could make an attack."""
-
-        found = pc.match_substring_regex(texts, self._alone)
-        targeting = np.flatnonzero(pc.match_substring_regex(texts, self._targets))
-        hostile = pc.match_substring_regex(texts.take(pa.array(targeting)), self._hostile)
-        suspicious = np.array(found, dtype=bool)
-        suspicious[targeting] |= np.array(hostile, dtype=bool)
-        return suspicious
-
-    def _reason(self, text: str) -> str | None:
+    def _reason(self, text: str, masked: str) -> str | None:
         outside = _QUOTED.sub(" _ ", text)
         if len(re.findall(r"[a-z']{2,}", outside)) >= _LEAST_WORDS_AROUND:
-            text = outside
+            text, masked = outside, _QUOTED.sub(" _ ", masked)
         reading = self._kinds.read(text)
         if "z" in reading.letters and not self._condemn.search(text):
             return "rule:coded"
@@ -141,6 +137,17 @@ class HateSpeechFilter:
                     return f"rule:{reason}"
         if self._insulting_slur(reading, letters):
             return "rule:slur"
+        return self._framed(with_pronouns(masked))
+
+    def _framed(self, masked: str) -> str | None:
+        """The reason of a sentence shape that is neither denied, reported nor condemned."""
+        for reason, match in self._frames.found(masked):
+            before = masked[: match.start()]
+            around = _DISCLAIMER.sub(" ", f"{before} _ {masked[match.end() :]}")
+            letters = self._kinds.read(before.rpartition(" but ")[2]).letters
+            denied = "!" in letters[-_DENIAL_REACH:].rpartition(".")[2].rpartition(",")[2]
+            if not (denied or self._condemn.search(around) or _reported(letters)):
+                return f"rule:{reason}"
         return None
 
     def _excused(self, reading: Reading, letters: str, match: re.Match[str]) -> bool:
@@ -151,38 +158,48 @@ class HateSpeechFilter:
             denied = denied[: -(act - match.start())] if act > match.start() else denied
         if "!" in denied.rpartition(".")[2]:
             return True
-        return self._reported(letters, match.start()) or self._condemned(reading)
+        return _reported_before(letters, match.start()) or self._condemned(reading)
 
     def _condemned(self, reading: Reading) -> bool:
-        return self._condemn.search(reading.text) is not None
-
-    def _reported(self, letters: str, start: int) -> bool:
-        """Whether the sentence first says that someone else says or does it.
-
-        A pronoun after a comma begins a statement of its own.
-        """
-        ends = ".," if letters[start] == "T" else "."
-        sentence = re.split(f"[{ends}]", letters[:start])[-1]
-        place = sentence.rfind("r")
-        if place < 0:
-            return False
-        speaker = sentence[max(place - 3, 0) : place]
-        return "!" in speaker or not ("i" in speaker or "y" in speaker)
+        return self._condemn.search(_DISCLAIMER.sub(" ", reading.text)) is not None
 
     def _insulting_slur(self, reading: Reading, letters: str) -> bool:
         """Whether a slur is used as one: not reported, not condemned, not by its owners."""
         for place in (match.start() for match in re.finditer("s", letters)):
-            if self._condemned(reading) or self._reported(letters, place):
+            if self._condemned(reading) or _reported_before(letters, place):
                 continue
             start = reading.places[place]
             hostile = re.search(r"[hvVkdDax]", letters)
             thrown = re.search(r"[yFO]", letters[max(place - 4, 0) : place])
-            if hostile or thrown:
+            if hostile or thrown or _THROWN.search(reading.text[:start]):
                 return True
             owned = self._own.search(reading.text[max(start - _OWN_REACH, 0) : start])
             if not owned and not self._ambiguous.match(reading.text, start):
                 return True
         return False
+
+
+def _reported_before(letters: str, start: int) -> bool:
+    """Whether the sentence says before `start` that someone else says or does it.
+
+    A pronoun after a comma begins a statement of its own.
+    """
+    return _reported(letters[:start], ".," if letters[start] == "T" else ".")
+
+
+def _reported(letters: str, ends: str = ".") -> bool:
+    """Whether the sentence that is at the end of `letters` says that someone else says it."""
+    sentence = re.split(f"[{ends}]", letters)[-1]
+    place = sentence.rfind("r")
+    if place < 0:
+        return False
+    speaker = sentence[max(place - 3, 0) : place]
+    return "!" in speaker or not ("i" in speaker or "y" in speaker)
+
+
+def _choice(terms: Iterable[str]) -> str:
+    """The terms as alternatives, the longest first; a space also stands for what it may be."""
+    return "|".join(sorted({term.replace(" ", "[ _-]") for term in terms}, key=len, reverse=True))
 
 
 def _with_references(letters: str) -> str:
@@ -193,7 +210,7 @@ def _with_references(letters: str) -> str:
     return letters[: first.end()] + letters[first.end() :].replace("t", "T")
 
 
-def _plain(terms: tuple[str, ...]) -> set[str]:
+def _plain(terms: Iterable[str]) -> set[str]:
     """The terms that are one word each, in the singular and the plural that they allow."""
     plain = {term for term in terms if re.fullmatch(r"[a-z]+(?:s\?)?", term)}
     return {form for term in plain for form in (term.removesuffix("s?"), term.replace("?", ""))}

@@ -38,10 +38,11 @@ class PhraseBook:
             for term in terms:
                 for phrase in written_out(term):
                     self._letters.setdefault(" ".join(_TOKEN.findall(phrase)), letter)
-        self._longest: dict[str, int] = {}
+        lengths: dict[str, set[int]] = {}
         for phrase in self._letters:
             first, *rest = phrase.split(" ")
-            self._longest[first] = max(self._longest.get(first, 1), 1 + len(rest))
+            lengths.setdefault(first, set()).add(1 + len(rest))
+        self._lengths = {first: sorted(found, reverse=True) for first, found in lengths.items()}
 
     def read(self, text: str) -> Reading:
         """The reading of a folded text: at each word the longest phrase that is known."""
@@ -57,12 +58,10 @@ class PhraseBook:
 
     def _look_up(self, tokens: list[str], at: int) -> tuple[str, int]:
         first = tokens[at]
-        longest = self._longest.get(first, 0)
-        for count in range(min(longest, len(tokens) - at), 1, -1):
-            if letter := self._letters.get(" ".join(tokens[at : at + count])):
+        left = len(tokens) - at
+        for count in self._lengths.get(first, ()):
+            if count <= left and (letter := self._letters.get(" ".join(tokens[at : at + count]))):
                 return letter, count
-        if longest and (letter := self._letters.get(first)):
-            return letter, 1
         if first[0] in ".!?;\n:":
             return _SENTENCE_END, 1
         return (self._other if first[0].isalnum() or first[0] == "'" else _PAUSE), 1
