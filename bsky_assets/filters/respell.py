@@ -17,7 +17,7 @@ from bsky_assets.filters.lexicon import any_of
 from bsky_assets.filters.normalise import where
 
 _LEAST_LETTERS_SWAPPED = 4
-_LEAST_LETTERS_LEFT_OUT = 6
+_LEAST_LETTERS_LEFT_OUT = 5
 _LEAST_LETTERS_SPLIT = 5
 _LEAST_LETTERS_RUN_TOGETHER = 8
 _MOST_LETTERS_RUN_TOGETHER = 40
