@@ -1,6 +1,6 @@
 # make run    the whole way of a day's posts on a sandbox, then the UI   (ARGS=--no-ui: no UI)
 # make live   the same on the real network, with your LLM
-# make test   the whole test suite
+# make test   the whole test suite, in two processes
 # make bench  the benchmarks; each ends with one line of JSON
 # make chaos  a collector killed 200 times while its hosts commit every fault; about ten minutes
 # make lint   ruff and mypy
@@ -18,7 +18,7 @@ live: .venv/installed
 	$(BIN)/bsky-assets run --live $(ARGS)
 
 test: .venv/installed-dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 bench: .venv/installed-dev
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -22,7 +22,7 @@ ONLY_READ = {
     r"python -m .*": "benchmarks take minutes",
     r"ollama .*": "another program; it downloads a model and serves it until it is stopped",
     r"(useradd|git clone|cd|apt-get|runuser|install|systemctl|systemd-run) .*": "sets up a server",
-    r"(conda|crontab|docker|kubectl) .*": "sets up a node of a cluster, or a cluster",
+    r"(conda|crontab|docker|kubectl|ray) .*": "sets up a node of a cluster, or a cluster",
     r"bsky-assets collect": "reads until it is stopped",
     r"bsky-assets llm serve .*": "needs a language model, and serves until it is stopped",
     r"bsky-assets labels compare": "needs labels of a second model",
