@@ -136,7 +136,7 @@ def test_hate_speech_by_functionality() -> None:
 
 @pytest.mark.parametrize("held_out", [False, True])
 def test_hate_speech_by_functionality_in_other_words(held_out: bool) -> None:
-    """No case that is to be let through is stopped; of the others, the implicit ones are weak."""
+    """No case that is to be let through is stopped; every kind is told better than chance."""
     rows = cases(held_out=held_out)
     found = HATE_SPEECH.judge(from_texts([text for _, text, _ in rows])).passed.to_pylist()
     right = defaultdict(list)
@@ -144,10 +144,10 @@ def test_hate_speech_by_functionality_in_other_words(held_out: bool) -> None:
         right[kind].append(passed != is_hateful)
     shares = {kind: sum(hits) / len(hits) for kind, hits in right.items()}
     weak = {kind for kind, share in shares.items() if share <= 0.5}
-    assert weak <= {"derog_impl"}
+    assert weak == set()
     harmless = [kind for kind, (is_hateful, *_) in TEMPLATES.items() if not is_hateful]
     assert {kind: shares[kind] for kind in harmless} == dict.fromkeys(harmless, 1.0)
-    assert sum(map(sum, right.values())) / len(rows) > 0.87
+    assert sum(map(sum, right.values())) / len(rows) > 0.93
 
 
 @pytest.mark.parametrize("held_out", [False, True])
@@ -161,7 +161,7 @@ def test_hate_speech_in_plain_phrasings(held_out: bool) -> None:
     shares = {kind: sum(hits) / len(hits) for kind, hits in right.items()}
     assert {kind for kind, share in shares.items() if share <= 0.6} == set()
     assert {
-        kind for kind, share in shares.items() if not PHRASINGS[kind][0] and share < 0.94
+        kind for kind, share in shares.items() if not PHRASINGS[kind][0] and share < 1.0
     } == set()
 
 
