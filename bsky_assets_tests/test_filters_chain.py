@@ -192,8 +192,8 @@ def _swap(path: str, old: str, new: str) -> Callable[[Path], None]:
             "nsfw",
         ),
         (
-            _swap("hate_speech.py", "pc.match_substring_regex(texts, self._targets)",
-                  "pc.equal(texts, self._targets)"),
+            _swap("hate_speech.py", "pc.match_substring_regex(texts, self._suspicious)",
+                  "pc.equal(texts, self._suspicious)"),
             "hate_speech",
         ),
         (_swap("config.toml", 'bot = ["bot"]', 'bot = ["no-such-label"]'), "bot"),
