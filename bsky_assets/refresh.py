@@ -7,6 +7,7 @@ not: finding out what is stale, which `staleness` does.
 import hashlib
 from collections.abc import Iterator
 from datetime import date
+from typing import Any
 
 from dagster import (
     AssetKey,
@@ -17,6 +18,7 @@ from dagster import (
     SensorEvaluationContext,
     SkipReason,
 )
+from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
 from bsky_assets.automation import daily_sync
 from bsky_assets.contracts.lineage import DAILY_REPORT, ROWS
@@ -28,18 +30,17 @@ from bsky_assets.storage.lake import Lake
 LOOK_SECONDS = 60
 
 
-def stale_days(settings: Settings) -> dict[date, list[str]]:
-    """For each day, oldest first, the assets to make again, in the order of the lineage.
+def stale_days(settings: Settings, graph: BaseAssetGraph[Any]) -> dict[date, list[str]]:
+    """For each day, oldest first, the assets to make again, in the order of the lineage `graph`.
 
     What is downstream of a stale partition on the same day follows it, if it is stored.
     """
-    return _with_what_follows(settings, list(stale(Lake.of(settings), settings)))
+    return _with_what_follows(settings, graph, list(stale(Lake.of(settings), settings)))
 
 
-def _with_what_follows(settings: Settings, found: list[Stale]) -> dict[date, list[str]]:
-    from bsky_assets.definitions import defs
-
-    graph = defs.resolve_asset_graph()
+def _with_what_follows(
+    settings: Settings, graph: BaseAssetGraph[Any], found: list[Stale]
+) -> dict[date, list[str]]:
     order = [key.to_user_string() for key in graph.toposorted_asset_keys]
     days: dict[date, list[str]] = {}
     for day in sorted({each.day for each in found}):
@@ -66,7 +67,8 @@ def refresh_stale_sensor(settings: Settings) -> SensorDefinition:
         if not found:
             yield SkipReason("every stored partition is as it would be made today")
             return
-        for day, assets in _with_what_follows(settings, found).items():
+        graph = context.repository_def.asset_graph  # type: ignore[union-attr]
+        for day, assets in _with_what_follows(settings, graph, found).items():
             reasons = sorted(f"{each.asset} {each.reasons}" for each in found if each.day == day)
             yield RunRequest(
                 run_key=f"{day}/{hashlib.sha256(repr(reasons).encode()).hexdigest()[:12]}",

@@ -38,7 +38,7 @@ from bsky_assets.settings import InvalidSettings, Settings, get_settings
 from bsky_assets.storage import catalogue, objects
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.object_files import ObjectFiles
-from bsky_assets.storage.objects import Bucket, UnusableObjectStorage
+from bsky_assets.storage.objects import ObjectPath, UnusableObjectStorage
 from bsky_assets.sync_day import today
 from bsky_assets_tests.test_commands import run
 from bsky_assets_tests.test_lake import DAY, deletions
@@ -164,8 +164,9 @@ def test_of_writers_of_one_partition_the_last_wins_and_is_whole(lake: Lake) -> N
 def test_threads_that_share_a_handle_each_read_what_they_asked_for(lake: Lake) -> None:
     """DuckDB has threads share handles, and seeks and reads in two steps."""
     partition = lake.write(RawPostDeletion, DAY, deletions(100))
-    assert isinstance(lake.place, Bucket)
-    handle = ObjectFiles(lake.place).open(str(partition.path))
+    path = partition.path
+    assert isinstance(path, ObjectPath)
+    handle = ObjectFiles("s3", lambda _: path.open()).open(str(path))
     handle.seek(0)
     other = threading.Thread(target=lambda: (handle.seek(10), handle.read(4)))
     other.start()

@@ -8,6 +8,7 @@ import duckdb
 import orjson
 import pyarrow.parquet as pq
 import pytest
+from dagster import DagsterInstance, build_sensor_context
 
 from bsky_assets.commands.materialize import DayFailed, materialize_day
 from bsky_assets.consolidation.consolidate import consolidate_day
@@ -21,7 +22,7 @@ from bsky_assets.contracts import (
     Row,
 )
 from bsky_assets.contracts.lineage import impact
-from bsky_assets.definitions import defs
+from bsky_assets.definitions import build_defs, defs
 from bsky_assets.filters.chain import filter_day
 from bsky_assets.instance import open_instance
 from bsky_assets.refresh import stale_days
@@ -296,7 +297,15 @@ def test_what_follows_a_stale_partition_is_made_again_if_it_is_stored(
     store_day(lake, settings)
     store_day(lake, settings, LATER)
     repoint(lake.current(ConsolidatedPost, DAY), lineage="earlier")
-    assert stale_days(settings) == {DAY: ["consolidated_posts", "filtered_posts"]}
+    wanted = ["consolidated_posts", "filtered_posts"]
+    assert stale_days(settings, defs.resolve_asset_graph()) == {DAY: wanted}
+    repository = build_defs(settings).get_repository_def()
+    sensor = repository.get_sensor_def("refresh_stale")
+    with DagsterInstance.ephemeral() as instance:
+        context = build_sensor_context(instance=instance, repository_def=repository)
+        (request,) = sensor.evaluate_tick(context).run_requests or []
+    assert request.partition_key == DAY.isoformat()
+    assert [key.to_user_string() for key in request.asset_selection or ()] == wanted
 
 
 def files(lake: Lake) -> dict[tuple[str, date], str]:

@@ -125,10 +125,11 @@ def _day_in_lane(day: date, assets: Sequence[str]) -> str | None:
 
 
 def _materialize_stale(settings: Settings) -> None:
+    from bsky_assets.definitions import defs
     from bsky_assets.landing import ONLY_LANDED
     from bsky_assets.refresh import stale_days
 
-    days = stale_days(settings)
+    days = stale_days(settings, defs.resolve_asset_graph())
     if not days:
         stderr.print("every stored partition is as it would be made today")
         return

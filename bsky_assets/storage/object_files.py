@@ -5,13 +5,12 @@ with one position gives one thread the bytes of another. Here each thread has it
 """
 
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
 from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
-
-from bsky_assets.storage.objects import SCHEME, Bucket
 
 _UNCHANGED = datetime(2020, 1, 1, tzinfo=UTC)
 """Files of partitions never change, so that what DuckDB remembers of one stays true."""
@@ -20,13 +19,13 @@ _UNCHANGED = datetime(2020, 1, 1, tzinfo=UTC)
 class ObjectFiles(AbstractFileSystem):  # type: ignore[misc]
     """Only what DuckDB asks for; every path is one whole URL."""
 
-    protocol = SCHEME
     cachable = False
 
-    def __init__(self, bucket: Bucket) -> None:
-        """Show the files of `bucket`."""
+    def __init__(self, scheme: str, open_url: Callable[[str], pa.NativeFile]) -> None:
+        """Show the files of URLs with `scheme` that `open_url` opens."""
         super().__init__()
-        self._bucket = bucket
+        self.protocol = scheme
+        self._file = open_url
 
     def open(self, path: str, mode: str = "rb", **_: Any) -> "_Handle":
         """A handle for any number of threads.
@@ -49,9 +48,6 @@ class ObjectFiles(AbstractFileSystem):  # type: ignore[misc]
     def modified(self, path: str) -> datetime:
         """The same instant for every file."""
         return _UNCHANGED
-
-    def _file(self, path: str) -> pa.NativeFile:
-        return self._bucket.path(path.removeprefix(f"{self._bucket.url}/")).open()
 
 
 class _Handle:

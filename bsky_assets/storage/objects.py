@@ -140,7 +140,10 @@ class Bucket:
         from bsky_assets.storage.object_files import ObjectFiles
 
         if not con.filesystem_is_registered(SCHEME):
-            con.register_filesystem(ObjectFiles(self))
+            con.register_filesystem(ObjectFiles(SCHEME, self._open))
+
+    def _open(self, url: str) -> pa.NativeFile:
+        return self.path(url.removeprefix(f"{self.url}/")).open()
 
     @property
     def files(self) -> fs.FileSystem:
