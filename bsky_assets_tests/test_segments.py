@@ -256,6 +256,16 @@ def test_clocks_of_single_accounts_do_not_turn_the_hosts() -> None:
     assert footer.largest_lag_seconds == 0
 
 
+def test_events_of_a_backlog_count_for_the_minutes_in_which_they_were_made() -> None:
+    account = Account(FIREHOSE, HOST, None, without_holes=True)
+    times: list[Any] = [f"2026-03-08T12:{n // 60:02}:{n % 60:02}.5Z" for n in range(600)]
+    times[200:204] = ["1970-01-01T00:00:00Z", "2099-01-01T00:00:00Z", "noon", None]
+    account.add(Events(list(range(1, 601)), times, Counter()), NOON)
+    expected = {f"2026-03-08T12:{minute:02}Z": 60 for minute in range(10)}
+    expected |= {"2026-03-08T12:03Z": 56, "2026-03-08T12:09Z": 64}
+    assert account.close((NOON, NOON)).events_per_minute == expected
+
+
 def versions() -> Iterator[bytes]:
     path = f"{wire.POST}/3a"
     for seq, (rev, text) in enumerate([("3r1", "one"), ("3r2", "two"), ("3r3", "three")], 1):

@@ -14,8 +14,10 @@ from statistics import median_low
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from bsky_assets.bluesky.rows import instant
+from bsky_assets.bluesky.rows import instant, instants
 from bsky_assets.storage.segments import Footer, Gap, Reconnect, Stretch
 
 UNREADABLE = -1
@@ -32,6 +34,8 @@ CLOCK_SAMPLE = 15
 FIRST_YEAR = 2022
 """No event is older than the network."""
 MOST_AHEAD = timedelta(days=1)
+MINUTE = timedelta(minutes=1)
+_MINUTE_FORMAT = "%Y-%m-%dT%H:%MZ"
 MOST_APART = timedelta(minutes=10)
 JITTER = timedelta(seconds=5)
 """Events come this much out of the order of their times."""
@@ -178,6 +182,7 @@ class Account:
         self._gap_reason = None
         self._cursor_time = times[end - 1]
         self._times.extend(times[start:end][-CLOCK_SAMPLE:])
+        self._minutes.update(_by_minute(times[start:end], opened, closed, received))
         self._advance(last, closed, end - start, received)
 
     def _why_gap(self, seq: int) -> str | None:
@@ -197,7 +202,6 @@ class Account:
         self.cursor = seq
         self.events += events
         self._unread = 0
-        self._minutes[(clock or received).strftime("%Y-%m-%dT%H:%MZ")] += events
         if clock:
             self.lag = max(received - clock, timedelta())
             self._largest_lag = max(self._largest_lag or timedelta(), self.lag)
@@ -302,6 +306,23 @@ def _clock(time: Any, around: list[Any], received: datetime) -> datetime | None:
     if clock.year < FIRST_YEAR or clock > received + MOST_AHEAD:
         return None
     return made if made and abs(made - clock) < MOST_APART else clock
+
+
+def _by_minute(
+    times: list[Any], opened: datetime | None, closed: datetime | None, received: datetime
+) -> Counter[str]:
+    """How many events each minute has by their own times, which are of a backlog's many minutes.
+
+    One whose time is not between those of the first and the last is counted with the last.
+    """
+    end = closed or received
+    if opened is None or opened.replace(second=0, microsecond=0) >= end - MINUTE:
+        return Counter({end.strftime(_MINUTE_FORMAT): len(times)})
+    made = instants(times)
+    within = pc.and_(pc.greater_equal(made, opened), pc.less_equal(made, end))
+    placed = pc.if_else(pc.fill_null(within, False), made, pa.scalar(end, made.type))
+    counted = pc.value_counts(pc.floor_temporal(placed, unit="minute")).to_pylist()
+    return Counter({one["values"].strftime(_MINUTE_FORMAT): one["counts"] for one in counted})
 
 
 def _last_clock(footer: Footer | None) -> datetime | None:
