@@ -148,11 +148,11 @@ def _run(day: date, asset: str) -> None:
         materialize_day(instance, day, asset)
 
 
-def differences(one: Path, other: Path, row: type[Row], count: int) -> int:
-    """Rows that only one of two data directories has, leaving out when they were made."""
+def differences(one: Lake, other: Lake, row: type[Row], days: list[date]) -> int:
+    """Rows that only one of two lakes has on `days`, leaving out when they were made."""
     with duckdb.connect() as con:
-        for name, data in (("one", one), ("other", other)):
-            Lake(data / "lake").relation(con, row, days(count)).create_view(name)
+        for name, lake in (("one", one), ("other", other)):
+            lake.relation(con, row, days).create_view(name)
         compared = _TIMESTAMPS[row]
         ((found,),) = con.sql(
             f"""
@@ -177,7 +177,8 @@ def rows_of(data: Path, row: type[Row], count: int) -> int:
 def report(name: str, here: Path, there: Path, count: int, posts: int, outcome: Outcome) -> int:
     """Print what came of it, last as a line of JSON; returns the exit status."""
     rows = {row.asset: rows_of(there, row, count) for row in MADE}
-    differing = {row.asset: differences(here, there, row, count) for row in MADE}
+    lakes = Lake(here / "lake"), Lake(there / "lake")
+    differing = {row.asset: differences(*lakes, row, days(count)) for row in MADE}
     for asset, number in rows.items():
         print(f"{asset}: {number:,} rows, {differing[asset]:,} differ from one machine's")
     print(

@@ -68,7 +68,7 @@ async def with_picows(url: str, events: int, take: Take) -> None:
     done = asyncio.get_running_loop().create_future()
     left = events
 
-    class Listener(picows.WSListener):  # type: ignore[misc]
+    class Listener(picows.WSListener):  # type: ignore[misc]  # picows has no types
         def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
             nonlocal left
             if left:

@@ -7,13 +7,12 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-import duckdb
 import pytest
 from dagster import AssetsDefinition, DagsterInstance, ExecuteInProcessResult, materialize
 
 from bsky_assets.assets.consolidated_posts import consolidated_posts
 from bsky_assets.assets.filtered_posts import filtered_posts
-from bsky_assets.contracts import ConsolidatedPost, FilteredPost, RawFirehosePost, Row
+from bsky_assets.contracts import RawFirehosePost
 from bsky_assets.resources import DataDirectory, duckdb_resource
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.lake import Lake
@@ -21,13 +20,6 @@ from bsky_assets_tests.rows import firehose_post, record, table
 
 DAY = date(2026, 3, 8)
 TEXTS = ("The vote in the senate is on Tuesday", "Bom dia a todos os meus amigos", "follow me")
-MADE = (ConsolidatedPost, FilteredPost)
-# When a thing was done differs from one time to the next; what was done must not.
-TIMESTAMPS = {
-    ConsolidatedPost: "REPLACE (struct_update(metadata, processed_timestamp := NULL) AS metadata)",
-    FilteredPost: "EXCLUDE (filtered_at, preprocessing_timestamp) "
-    "REPLACE (struct_update(metadata, processed_timestamp := NULL) AS metadata)",
-}
 
 SRUN = """\
 #!{python}
@@ -117,23 +109,3 @@ def made(settings: Settings, *assets: AssetsDefinition, day: date = DAY) -> Exec
             resources={"data": DataDirectory(), "duckdb": duckdb_resource(settings)},
             raise_on_error=False,
         )
-
-
-def differences(one: Lake, other: Lake, row: type[Row], days: list[date]) -> int:
-    """Rows that only one of two lakes has, leaving out when they were made."""
-    with duckdb.connect() as con:
-        for name, lake in (("one", one), ("other", other)):
-            lake.relation(con, row, days).create_view(name)
-        compared = TIMESTAMPS[row]
-        ((count,),) = con.sql(
-            f"""
-            WITH one_rows AS (SELECT * {compared} FROM one),
-                other_rows AS (SELECT * {compared} FROM other)
-            SELECT count(*) FROM (
-                (FROM one_rows EXCEPT ALL FROM other_rows)
-                UNION ALL
-                (FROM other_rows EXCEPT ALL FROM one_rows)
-            )
-            """
-        ).fetchall()
-        return int(count)

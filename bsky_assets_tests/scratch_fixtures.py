@@ -11,6 +11,16 @@ import bsky_assets
 from bsky_assets_tests.day_fixtures import plain_environment
 
 PACKAGE = Path(bsky_assets.__file__).parent
+TOUCHED = (
+    "raw_firehose_posts",
+    "raw_feed_posts",
+    "consolidated_posts",
+    "filtered_posts",
+    "llm_labels",
+    "model_agreement",
+    "daily_report",
+)
+"""The assets that read the record of a post, in the order of the lineage."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from dagster import DagsterEventType, ExecuteInProcessResult
 
+from benchmarks.launch_backfill import MADE, differences
 from bsky_assets.assets.consolidated_posts import consolidated_posts
 from bsky_assets.contracts import ConsolidatedPost
 from bsky_assets.launching import forwarding, launcher
@@ -18,9 +19,7 @@ from bsky_assets.settings import InvalidSettings, Settings, get_settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets_tests.launch_fixtures import (
     DAY,
-    MADE,
     Srun,
-    differences,
     failure,
     lay_down,
     made,

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 from dagster import DagsterEventType
 
+from benchmarks.launch_backfill import differences
 from benchmarks.slurm_cluster import missing_programs, slurm, slurm_cluster
 from bsky_assets.assets.consolidated_posts import consolidated_posts
 from bsky_assets.contracts import ConsolidatedPost
 from bsky_assets.launching import launcher
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
-from bsky_assets_tests.launch_fixtures import DAY, differences, lay_down, made, settings_with
+from bsky_assets_tests.launch_fixtures import DAY, lay_down, made, settings_with
 
 missing = missing_programs()
 pytestmark = pytest.mark.skipif(

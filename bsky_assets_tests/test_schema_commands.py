@@ -30,7 +30,7 @@ from bsky_assets.settings import Settings
 from bsky_assets.staleness import stale
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets_tests.rows import feed_post, firehose_post, post_deletion, record, table
-from bsky_assets_tests.scratch_fixtures import scratch_copy
+from bsky_assets_tests.scratch_fixtures import TOUCHED, scratch_copy
 from bsky_assets_tests.test_commands import run
 
 DAY = date(2026, 3, 8)
@@ -86,15 +86,7 @@ def test_impact_names_assets_columns_checks_and_days(
     status, out, _ = run(monkeypatch, capsys, "schema", "impact", "record.text")
     assert status == 0
     found = sections(out)
-    assert [*found] == [
-        "raw_firehose_posts",
-        "raw_feed_posts",
-        "consolidated_posts",
-        "filtered_posts",
-        "llm_labels",
-        "model_agreement",
-        "daily_report",
-    ]
+    assert [*found] == [*TOUCHED]
     assert {"record.text", "is_spam", "language"} <= set(found["filtered_posts"])
     assert "is_sociopolitical" in found["llm_labels"]
     assert any("uris_are_unique" in line for line in found["consolidated_posts"])

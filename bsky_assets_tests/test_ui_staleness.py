@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, Response, expect
 
 from bsky_assets_tests.day_fixtures import SandboxDay
-from bsky_assets_tests.scratch_fixtures import Scratch, scratch_copy
+from bsky_assets_tests.scratch_fixtures import TOUCHED, Scratch, scratch_copy
 from bsky_assets_tests.test_automation import EVERY_ASSET
 from bsky_assets_tests.ui_fixtures import CHROMIUM, Platform, chromium, page_of, webserver
 
@@ -20,15 +20,6 @@ pytestmark = [
 
 TEXT = '    text: str = Field(description="The text, verbatim'
 MOOD = '    mood: str | None = Field(None, description="A mood.")\n'
-TOUCHED = (
-    "raw_firehose_posts",
-    "raw_feed_posts",
-    "consolidated_posts",
-    "filtered_posts",
-    "llm_labels",
-    "model_agreement",
-    "daily_report",
-)
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ def evaluate(name: str, data: LabelledTexts, settings: Settings) -> Evaluation:
             f"{name} cannot be measured on texts; these can: "
             + ", ".join(one for one in FILTERS if one != "bot")
         )
-    one = make_filter(Link(name, FILTERS[name]), sources(settings))  # type: ignore[arg-type]
+    one = make_filter(Link(name, FILTERS[name]), sources(settings))  # type: ignore[arg-type]  # a key of FILTERS
     reasons: list[str | None] = []
     for start in range(0, len(data.texts), _BATCH):
         reasons += judged(one, from_texts(data.texts[start : start + _BATCH])).reasons.to_pylist()

@@ -339,15 +339,15 @@ class Asking:
     def _pause(self, retry_after: float | None) -> float:
         """Seconds to back off: what the server asks for, or about half an answer's time."""
         if retry_after is not None:
-            return retry_after + random.uniform(0, 0.1)  # noqa: S311 -- not for secrets
+            return retry_after + _between(0, 0.1)
         usual = median(self._recent) if self._recent else 0.5
-        pause = min(max(usual, 0.05), 5.0) * random.uniform(0.25, 0.75)  # noqa: S311
+        pause = min(max(usual, 0.05), 5.0) * _between(0.25, 0.75)
         return min(pause * self._limit.backing_off, 30.0)
 
     def _pause_without_connection(self) -> float:
         """Seconds to wait for a server that may be starting again: the longer it has been away."""
         silent = time.monotonic() - self._last_answer
-        return min(max(silent / 4, 0.1), 5.0) * random.uniform(0.5, 1.5)  # noqa: S311
+        return min(max(silent / 4, 0.1), 5.0) * _between(0.5, 1.5)
 
     def _temperature_for(self, batch: Batch) -> float:
         again = max(self._invalid[question.hash] for question in batch.questions)
@@ -443,3 +443,8 @@ def _halves(questions: Sequence[Question]) -> tuple[Sequence[Question], Sequence
 
 def _code(failure: Failure) -> str:
     return {ServerFailed: "server_error", TooLong: "too_long", Declined: "declined"}[type(failure)]
+
+
+def _between(least: float, most: float) -> float:
+    """Any number of these, so that those who wait do not all come back at once."""
+    return random.uniform(least, most)  # noqa: S311 -- no secret
