@@ -6,8 +6,6 @@ band of the sketch are compared, and those alike enough make a campaign if enoug
 them. Source: A. Broder, On the resemblance and containment of documents, 1997.
 """
 
-from dataclasses import dataclass
-
 import duckdb
 import numpy as np
 import pyarrow as pa
@@ -22,28 +20,16 @@ PRIORITY = 3
 _BATCH_ROWS = 32_768
 _HASHES = 12
 _BANDS = 4
-_HEAD_BITS = 20
-"""Of a key: what too few share the beginning of need not be sorted."""
 _WINDOW = 8
 """Bytes from the beginning of a word that make a shingle."""
 
 _MARKS = r"[@#0-9]|://|\s\s"
 _LINKS_NAMES_NUMBERS = r"https?://\S+|[@#]\S+|[0-9]+|\s\s+"
 _SEED = 20_260_308
-_FACTORS = np.random.default_rng(_SEED).integers(1, 2**63, _HASHES, dtype=np.uint64) * 2 + 1
+_FACTORS = (
+    np.random.default_rng(_SEED).integers(1, 2**63, _HASHES // _BANDS, dtype=np.uint64) * 2 + 1
+)
 """Odd numbers that make one key of several."""
-
-
-@dataclass(frozen=True)
-class _Sketched:
-    """Texts long enough to compare, each by its row in the day."""
-
-    rows: np.ndarray
-    authors: np.ndarray
-    hosts: np.ndarray
-    """A number for the host that the post links to; 0 for none, and where it says no more than
-    the title of what it links to, as posts made by a share button do."""
-    sketches: np.ndarray
 
 
 def add_facts(con: duckdb.DuckDBPyConnection, config: SpamConfig) -> None:
@@ -52,18 +38,25 @@ def add_facts(con: duckdb.DuckDBPyConnection, config: SpamConfig) -> None:
     One that leads to the same host as the others is spam; of the rest the fact is evidence.
     Reads the view `day_posts`, fills the table `facts`.
     """
-    texts = _sketch_day(con, config.campaign_characters)
-    found = [_members(texts, band, config) for band in range(_BANDS)]
+    _sketch_day(con, config.campaign_characters)
+    found = [_members(con, band, config) for band in range(_BANDS)]
     for linked, name in ((True, "spam"), (False, CAMPAIGN)):
-        members = np.unique(np.concatenate([one[linked] for one in found]))
-        con.register("members", pa.table({"row": texts.rows[members]}))
+        rows = np.unique(np.concatenate([one[linked] for one in found]))
+        con.register("members", pa.table({"row": rows}))
         con.execute(
             f"INSERT INTO facts SELECT row, '{name}', 'rule:campaign', {PRIORITY} FROM members"
         )
         con.unregister("members")
+    con.execute("DROP TABLE sketches")
 
 
-def _sketch_day(con: duckdb.DuckDBPyConnection, characters: int) -> _Sketched:
+def _sketch_day(con: duckdb.DuckDBPyConnection, characters: int) -> None:
+    """Fill the table `sketches` with the texts long enough to compare, each by its row in the day.
+
+    DuckDB keeps it, since it grows with the day and may have to go to the disk. `host` is a number
+    for the host that the post links to; 0 for none, and where it says no more than the title of
+    what it links to, as posts made by a share button do.
+    """
     reader = con.sql(
         f"""
         SELECT row, author, text, CASE WHEN host = '' THEN 0 ELSE hash(host) END AS host
@@ -82,27 +75,37 @@ def _sketch_day(con: duckdb.DuckDBPyConnection, characters: int) -> _Sketched:
         )
         """
     ).to_arrow_reader(_BATCH_ROWS)
-    parts = [
-        (
-            np.empty(0, np.int64),
-            np.empty(0, np.uint64),
-            np.empty(0, np.uint64),
-            np.empty((0, _HASHES), np.uint32),
+    with con.cursor() as sink:  # `con` is busy with the texts that are still to come
+        bands = ", ".join(f"band_{band} UBIGINT" for band in range(_BANDS))
+        sink.execute(
+            "CREATE OR REPLACE TABLE sketches (row BIGINT, author UBIGINT, host UBIGINT, "
+            f"sketch UINTEGER[{_HASHES}], {bands})"
         )
-    ]
-    for batch in reader:
-        text = batch["text"]
-        plain = replaced(
-            text,
-            pc.match_substring_regex(text, _MARKS),
-            lambda chosen: pc.replace_substring_regex(chosen, _LINKS_NAMES_NUMBERS, " "),
-        )
-        long_enough = pc.greater_equal(pc.binary_length(plain), characters)
-        rows, authors, hosts = (
-            batch[name].filter(long_enough).to_numpy() for name in ("row", "author", "host")
-        )
-        parts.append((rows, authors, hosts, sketch(pc.utf8_lower(plain.filter(long_enough)))))
-    return _Sketched(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        for batch in reader:
+            sink.register("sketched", _sketched(batch, characters))
+            sink.execute("INSERT INTO sketches FROM sketched")
+            sink.unregister("sketched")
+
+
+def _sketched(batch: pa.RecordBatch, characters: int) -> pa.Table:
+    """What is stored of the texts of a batch; `band_…` is one key of a band of the sketch."""
+    text = batch["text"]
+    plain = replaced(
+        text,
+        pc.match_substring_regex(text, _MARKS),
+        lambda chosen: pc.replace_substring_regex(chosen, _LINKS_NAMES_NUMBERS, " "),
+    )
+    long_enough = pc.greater_equal(pc.binary_length(plain), characters)
+    sketches = sketch(pc.utf8_lower(plain.filter(long_enough)))
+    width = _HASHES // _BANDS
+    bands = sketches.astype(np.uint64).reshape(-1, _BANDS, width) @ _FACTORS
+    return pa.table(
+        {
+            **{name: batch[name].filter(long_enough) for name in ("row", "author", "host")},
+            "sketch": pa.FixedSizeListArray.from_arrays(pa.array(sketches.ravel()), _HASHES),
+            **{f"band_{band}": bands[:, band] for band in range(_BANDS)},
+        }
+    )
 
 
 def sketch(texts: pa.StringArray) -> np.ndarray:
@@ -129,35 +132,32 @@ def sketch(texts: pa.StringArray) -> np.ndarray:
     return np.array(matrix.to_rows(), np.uint32)
 
 
-def _members(texts: _Sketched, band: int, config: SpamConfig) -> dict[bool, np.ndarray]:
-    """The texts (by position) that belong to a campaign as this band of the sketch sees it.
+def _members(
+    con: duckdb.DuckDBPyConnection, band: int, config: SpamConfig
+) -> dict[bool, np.ndarray]:
+    """The rows that belong to a campaign as this band of the sketch sees it.
 
     Under true those of campaigns whose accounts lead to one host, under false the others.
     """
-    width = _HASHES // _BANDS
-    rows = np.ascontiguousarray(texts.sketches[:, band * width : (band + 1) * width])
-    places, groups = _groups(rows.astype(np.uint64) @ _FACTORS[:width], config.campaign_accounts)
-    firsts = np.searchsorted(groups, groups)
-    alike = texts.sketches[places] == texts.sketches[places[firsts]]
-    near = alike.mean(axis=1) >= config.campaign_similarity
-    places, groups = places[near], groups[near]
-    authors, hosts = texts.authors[places], texts.hosts[places]
+    texts = con.sql(
+        f"""
+        SELECT * FROM sketches SEMI JOIN (
+            SELECT band_{band} FROM sketches
+            GROUP BY ALL HAVING count(*) >= {config.campaign_accounts}
+        ) USING (band_{band}) ORDER BY band_{band}, row
+        """
+    ).to_arrow_table()
+    keys, rows, authors, hosts = (
+        texts[name].to_numpy() for name in (f"band_{band}", "row", "author", "host")
+    )
+    sketches = texts["sketch"].combine_chunks().flatten().to_numpy().reshape(-1, _HASHES)
+    firsts = np.searchsorted(keys, keys)
+    near = (sketches == sketches[firsts]).mean(axis=1) >= config.campaign_similarity
+    groups, rows, authors, hosts = firsts[near], rows[near], authors[near], hosts[near]
     many = _distinct(groups, authors) >= config.campaign_accounts
     _, same_host = np.unique(groups.astype(np.uint64) * _FACTORS[0] ^ hosts, return_inverse=True)
     leading = (_distinct(same_host, authors) >= config.campaign_accounts) & (hosts != 0)
-    return {True: places[many & leading], False: places[many & ~leading]}
-
-
-def _groups(keys: np.ndarray, least: int) -> tuple[np.ndarray, np.ndarray]:
-    """The positions whose key at least so many share, by key, and a number for each one's key."""
-    heads = (keys >> np.uint64(64 - _HEAD_BITS)).astype(np.int64)
-    candidates = np.flatnonzero(np.bincount(heads, minlength=1)[heads] >= least)
-    order = candidates[np.argsort(keys[candidates], kind="stable")]
-    starts_group = np.ones(len(order), dtype=bool)
-    starts_group[1:] = np.diff(keys[order]) != 0
-    numbers = np.cumsum(starts_group) - 1
-    large = np.bincount(numbers, minlength=1)[numbers] >= least
-    return order[large], numbers[large]
+    return {True: rows[many & leading], False: rows[many & ~leading]}
 
 
 def _distinct(groups: np.ndarray, values: np.ndarray) -> np.ndarray:
