@@ -132,6 +132,13 @@ def test_identification_agrees_with_fasttext(texts: list[list[str]]) -> None:
         assert said.get("en", 0) == pytest.approx(wanted, abs=1e-4)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_text_that_leaves_no_doubt_is_no_reason_to_warn() -> None:
+    found = _model().identify(pa.array(["寝る前に日記をする"]))
+    assert found.likely.to_pylist() == ["ja"]
+    assert found.wanted.tolist() == pytest.approx([0], abs=1e-4)
+
+
 def test_identification_starts_anew_when_it_remembers_too_much(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -198,7 +198,8 @@ class _Tree:
 
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:
-    return np.asarray(1 / (1 + np.exp(-values)))
+    with np.errstate(over="ignore"):  # what is too large for a number gives 0, as it must
+        return np.asarray(1 / (1 + np.exp(-values)))
 
 
 def _sums_of_groups(table: np.ndarray, rows: np.ndarray, starts: np.ndarray) -> np.ndarray:
