@@ -155,6 +155,19 @@ def test_a_failed_query_leaves_the_partition_as_it_was(lake: Lake) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="file modes")
+def test_reading_a_partition_in_batches_holds_little_of_it_at_once(lake: Lake) -> None:
+    row_groups, rows = 30, 2_000
+    noise = pa.array([os.urandom(500).hex() for _ in range(rows)])
+    plain = deletions(rows)
+    place = plain.schema.get_field_index("status")
+    batches = plain.set_column(place, plain.field("status"), noise).to_batches() * row_groups
+    reader = pa.RecordBatchReader.from_batches(batches[0].schema, batches)
+    partition = lake.write(RawPostDeletion, DAY, reader)
+    before = pa.total_allocated_bytes()
+    held = [pa.total_allocated_bytes() - before for _ in partition.batches(rows // 4)]
+    assert 0 < max(held) < partition.bytes / 3
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "lake").write_text("a file stands where the folder should be")
     with pytest.raises(UnusableDataDirectory, match=r"cannot write to .*BSKY_DATA_DIR"):

@@ -114,7 +114,8 @@ def read_schema(path: StoredPath) -> pa.Schema:
 def batches(path: StoredPath, rows: int) -> Iterator[pa.RecordBatch]:
     """The rows of a Parquet file in their order, at most `rows` at a time."""
     if isinstance(path, Path):
-        yield from pq.ParquetFile(path).iter_batches(rows)
+        # With a buffer ahead, Arrow would keep all that was read until the end of the file.
+        yield from pq.ParquetFile(path, pre_buffer=False).iter_batches(rows)
         return
     # Of a row group all columns are fetched together, and of the next none before its turn.
     file = pq.ParquetFile(path.open(), pre_buffer=True)
