@@ -70,13 +70,18 @@ def backfill(
 ) -> dict[date, str]:
     """Materialise the waves of all `days`; returns the days that failed, each with the reason."""
     failed: dict[date, str] = {}
-    with Lanes(min(places(settings), len(days)), work) as lanes:
+    with Lanes(min(_at_a_time(settings), len(days)), work) as lanes:
         for wave in todo:
             left = [day for day in days if day not in failed]
             if only_missing:
                 left = missing(left, wave, settings)
             failed |= lanes.run(left, wave.assets, tell, one_at_a_time=wave.one_at_a_time)
     return dict(sorted(failed.items()))
+
+
+def _at_a_time(settings: Settings) -> int:
+    """Days that have a place on this machine, or as many as are wanted where others do the work."""
+    return places(settings) if settings.launcher == "local" else settings.concurrent_days
 
 
 def missing(days: Sequence[date], wave: Wave, settings: Settings) -> list[date]:

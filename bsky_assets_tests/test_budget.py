@@ -40,7 +40,7 @@ def test_all_days_together_keep_to_the_memory(megabytes: int, days: int, threads
     used = PYTHON_BYTES + mine.workers * WORKER_BYTES + mine.duckdb_memory
     assert used <= mine.memory
     assert mine.memory * places(settings) <= megabytes * 10**6
-    assert places(settings) == min(days, megabytes * 10**6 // LEAST)
+    assert places(settings) == min(days, threads, megabytes * 10**6 // LEAST)
     assert 1 <= mine.threads <= threads
     assert 1 <= mine.workers <= threads
 
@@ -67,7 +67,7 @@ def test_one_day_more_waits_and_goes_on_when_another_is_killed(settings: Setting
         subprocess.Popen(
             [sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        for _ in range(settings.concurrent_days)
+        for _ in range(places(settings))
     ]
     try:
         for holder in holders:

@@ -45,9 +45,12 @@ class Share:
 
 
 def places(settings: Settings) -> int:
-    """How many days are worked on at a time: as many as are wanted and have room in memory."""
+    """How many days are worked on at a time: as many as are wanted and have room in memory.
+
+    More than there are cores would only get into each other's way.
+    """
     least = PYTHON_BYTES + WORKER_BYTES + LEAST_DUCKDB_BYTES
-    return max(1, min(settings.concurrent_days, _memory(settings) // least))
+    return max(1, min(settings.concurrent_days, cores(settings), _memory(settings) // least))
 
 
 def share(settings: Settings) -> Share:
