@@ -22,7 +22,8 @@ from dagster._serdes import ConfigurableClassData
 
 from bsky_assets.errors import UserError
 from bsky_assets.settings import Settings, get_settings
-from bsky_assets.storage.files import unusable
+from bsky_assets.storage.files import staged
+from bsky_assets.storage.locks import exclusive
 
 CONFIGURATION = "dagster.yaml"
 _CONNECT_SECONDS = 10
@@ -55,7 +56,9 @@ class DataDirectoryStorage(DagsterSqliteStorage):
         cls, inst_data: ConfigurableClassData | None, config_value: Any
     ) -> "DataDirectoryStorage":
         """Open the storage."""
-        return cls(_base_directory(), inst_data)
+        # Whoever opens it first makes its tables; two at a time would leave them broken for good.
+        with exclusive(home(get_settings())):
+            return cls(_base_directory(), inst_data)
 
 
 class DataDirectoryArtifacts(LocalArtifactStorage):
@@ -162,13 +165,14 @@ def open_instance(settings: Settings) -> DagsterInstance:
 
 
 def prepare_home(settings: Settings) -> Path:
-    """Make the folder that DAGSTER_HOME should name, with the configuration in it."""
+    """Make the folder that DAGSTER_HOME should name, with the configuration in it.
+
+    Raises:
+        UnusableDataDirectory: it cannot be written to.
+    """
     folder = home(settings)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(_configuration(), folder / CONFIGURATION)
-    except OSError as error:
-        raise unusable(folder, error) from error
+    with staged(folder / CONFIGURATION) as path:
+        shutil.copyfile(_configuration(), path)
     return folder
 
 

@@ -1,11 +1,13 @@
 """Dagster as it stands in the repository: where it keeps its storage, and that it loads."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import orjson
@@ -55,6 +57,18 @@ def test_dagster_itself_loads_the_workspace_and_leaves_nothing_behind(settings: 
     assert "Validation successful for code location bsky_assets" in done.stderr + done.stdout
     assert (home(settings) / "history").is_dir(), "the storage is not in the data directory"
     assert leftovers() <= before
+
+
+def test_many_may_be_the_first_to_open_the_storage(settings: Settings) -> None:
+    def opened(number: int) -> int:
+        with open_instance(settings) as instance:
+            run = instance.add_run(DagsterRun(job_name=f"job{number}"))
+            return sum(one.run_id == run.run_id for one in instance.get_runs())
+
+    for _ in range(2):
+        shutil.rmtree(home(settings), ignore_errors=True)
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(opened, range(8))) == [1] * 8
 
 
 def test_what_runs_tell_is_stored_in_the_data_directory(
