@@ -14,7 +14,7 @@ from bsky_assets.contracts import ConsolidatedPost
 from bsky_assets.launching import forwarding, launcher
 from bsky_assets.launching.jobs import job_of
 from bsky_assets.launching.ray import submission
-from bsky_assets.launching.slurm import command_line
+from bsky_assets.launching.srun import command_line
 from bsky_assets.settings import InvalidSettings, Settings, get_settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets_tests.launch_fixtures import (
@@ -77,7 +77,8 @@ def test_the_function_of_a_partition_imports_no_dagster() -> None:
             sys.executable,
             "-c",
             "import sys, bsky_assets.partition, bsky_assets.consolidation.consolidate, "
-            "bsky_assets.filters.chain, bsky_assets.labelling.day; "
+            "bsky_assets.filters.chain, bsky_assets.labelling.day, "
+            "bsky_assets.launching.spreading; "
             "print([name for name in sys.modules if name.split('.')[0] == 'dagster'])",
         ],
         capture_output=True,
@@ -216,6 +217,11 @@ GIVEN = {
     "BSKY_LAUNCHER": "slurm",
     "BSKY_SLURM_ARGS": "--mem=8G --comment='two words'",
 }
+SPREAD = {
+    "BSKY_SPREAD_POSTS": "500000",
+    "BSKY_SLURM_EXPORT": "AWS_PROFILE,AWS_REGION",
+    "BSKY_RAY_OPTIONS": '{"entrypoint_num_cpus": 2, "runtime_env": {"working_dir": "a, b"}}',
+}
 POSTS = {"BSKY_DATA_DIR", "BSKY_SYNC_TIMEZONE", "BSKY_MEMORY_LIMIT", "BSKY_TRUSTED_LABELERS"}
 LABELS = POSTS | {"BSKY_LLM_MODELS", "BSKY_LLM_BATCH_SIZE"}
 
@@ -237,15 +243,38 @@ def test_what_the_work_needs_goes_with_it_and_nothing_else(
         assert forwarding.secrets(settings, asset) == secret
 
 
-def test_what_goes_with_the_work_is_read_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    with settings_with(monkeypatch, **GIVEN) as settings:
-        forwarded = forwarding.variables(settings, "llm_labels")
-    for name in GIVEN:
+@pytest.mark.parametrize("asset", ["llm_labels", "filtered_posts"])
+@pytest.mark.parametrize("launcher", ["slurm", "ray"])
+def test_what_goes_with_the_work_is_read_as_it_was(
+    monkeypatch: pytest.MonkeyPatch, asset: str, launcher: str
+) -> None:
+    given = GIVEN | SPREAD | {"BSKY_LAUNCHER": launcher}
+    with settings_with(monkeypatch, **given) as settings:
+        forwarded = forwarding.variables(settings, asset)
+    for name in given:
         monkeypatch.delenv(name, raising=False)
     with settings_with(monkeypatch, **forwarded) as read:
-        for name in forwarding.needed("llm_labels"):
+        for name in forwarding.needed(asset, settings):
             if name != "llm_api_key":
                 assert getattr(read, name) == getattr(settings, name)
+
+
+@pytest.mark.parametrize(
+    ("launcher", "asset", "names"),
+    [
+        ("slurm", "filtered_posts", {"BSKY_SLURM_ARGS", "BSKY_SLURM_EXPORT"}),
+        ("ray", "filtered_posts", {"BSKY_RAY_OPTIONS"}),
+        ("slurm", "consolidated_posts", set()),
+        ("kubernetes", "filtered_posts", set()),
+    ],
+)
+def test_a_job_that_starts_tasks_knows_its_engine(
+    monkeypatch: pytest.MonkeyPatch, launcher: str, asset: str, names: set[str]
+) -> None:
+    with settings_with(monkeypatch, **GIVEN | SPREAD | {"BSKY_LAUNCHER": launcher}) as settings:
+        forwarded = forwarding.variables(settings, asset)
+    spreading = {"BSKY_LAUNCHER", "BSKY_SPREAD_POSTS"} if names else set()
+    assert set(forwarded) == POSTS | names | spreading
 
 
 def test_secrets_are_in_no_command_line_and_no_description_of_a_job(
@@ -253,7 +282,7 @@ def test_secrets_are_in_no_command_line_and_no_description_of_a_job(
 ) -> None:
     with settings_with(monkeypatch, **GIVEN) as settings:
         job = job_of("llm_labels", DAY, settings)
-        line = command_line(job, settings, job.variables | job.secrets)
+        line = command_line("a-job", job.command, settings, job.variables | job.secrets)
         assert "--comment=two words" in line
         assert SECRET not in " ".join(line)
         (export,) = (word for word in line if word.startswith("--export="))

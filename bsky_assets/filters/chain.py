@@ -1,12 +1,12 @@
 """The chain over a whole day.
 
-`filter_day` reads the consolidated posts of a day batch by batch, has worker processes judge
-them, and writes each post with its verdict. Nothing is let through by a failure: a canary that
-flips, a filter that raises or a worker that dies stops the day.
+`filter_day` has the consolidated posts of a day judged batch by batch, by worker processes or, in
+parts, by tasks on other machines, and writes each post with its verdict. Nothing is let through by
+a failure: a canary that flips, a filter that raises or a worker that dies stops the day.
 """
 
-from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator
+from collections import Counter
+from collections.abc import Callable, Generator
 from contextlib import closing
 from datetime import date, datetime
 from typing import Any
@@ -20,17 +20,14 @@ from bsky_assets.errors import UserError
 from bsky_assets.filters import canaries
 from bsky_assets.filters import day as whole_day
 from bsky_assets.filters.config import config_version, filter_config
-from bsky_assets.filters.judge import CHAIN, VERDICTS, FilterFailed, sources
-from bsky_assets.filters.posts import INPUTS, inputs
-from bsky_assets.filters.workers import judged
+from bsky_assets.filters.elsewhere import Elsewhere, PartFailed, judged_in_parts
+from bsky_assets.filters.judge import CHAIN, VERDICTS, FilterFailed
+from bsky_assets.filters.parts import BATCH_ROWS, Judged, Part, judged_here
 from bsky_assets.settings import Settings
-from bsky_assets.storage.budget import share
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets.sync_day import bounds, now, synctimestamp
 
-__all__ = ["CHAIN", "FilterFailed", "NothingToFilter", "Progress", "filter_day"]
-
-BATCH_ROWS = 32_768
+__all__ = ["CHAIN", "FilterFailed", "NothingToFilter", "PartFailed", "Progress", "filter_day"]
 
 Progress = Callable[[int, int], None]
 """Told after each batch how many posts are judged, of how many."""
@@ -47,13 +44,17 @@ def filter_day(
     settings: Settings,
     *,
     progress: Progress | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> Partition:
     """Write the posts of `day` with their verdicts; `details` has the funnel and the versions.
+
+    With `elsewhere`, parts of the day are judged there.
 
     Raises:
         NothingToFilter: there is no partition of consolidated posts.
         canaries.CanariesFailed: a filter no longer tells what it must.
         FilterFailed: a filter cannot be made or raised an error.
+        PartFailed: the same elsewhere, or the filters there are others.
         ContractViolation: the posts are of an earlier contract and cannot be read as today's.
     """
     partition = lake.current(ConsolidatedPost, day)
@@ -63,7 +64,10 @@ def filter_day(
         )
     canaries.require(settings)
     with whole_day.under_todays_contract(con, lake, partition) as posts:
-        return _filter(con, lake, posts, settings, progress)
+        # A copy under today's contract is seen by this machine alone.
+        return _filter(
+            con, lake, posts, settings, progress, elsewhere if posts is partition else None
+        )
 
 
 def _filter(
@@ -72,6 +76,7 @@ def _filter(
     partition: Partition,
     settings: Settings,
     progress: Progress | None,
+    elsewhere: Elsewhere | None,
 ) -> Partition:
     at, day, version = now(), partition.day, config_version(settings)
     facts = whole_day.gather(
@@ -87,8 +92,9 @@ def _filter(
     details: dict[str, Any] = {}
 
     def batches() -> Generator[pa.RecordBatch, None, None]:
-        for batch in _judged_posts(partition, facts, settings, at, version, tally):
-            yield batch
+        for posts, verdict in _judged(partition, facts, settings, elsewhere):
+            tally.add(verdict)
+            yield _row(posts, verdict, at, version)
             if progress:
                 progress(tally.posts, partition.rows)
         details.update(tally.details(), filter_version=version)
@@ -98,35 +104,13 @@ def _filter(
         return lake.write(FilteredPost, day, reader, details)
 
 
-def _judged_posts(
-    partition: Partition,
-    facts: whole_day.Facts,
-    settings: Settings,
-    at: datetime,
-    version: str,
-    tally: "Tally",
-) -> Generator[pa.RecordBatch, None, None]:
-    """Every post with its verdict, in the order of the file."""
-    waiting: deque[pa.RecordBatch] = deque()
-
-    def cut_down() -> Iterator[pa.RecordBatch]:
-        start = 0
-        for batch in partition.batches(BATCH_ROWS):
-            waiting.append(batch)
-            yield _with_facts(inputs(batch), facts, start)
-            start += batch.num_rows
-
-    workers = share(settings).workers
-    with closing(judged(cut_down(), partition.rows, sources(settings), workers)) as verdicts:
-        for verdict in verdicts:
-            tally.add(verdict)
-            yield _row(waiting.popleft(), verdict, at, version)
-
-
-def _with_facts(batch: pa.RecordBatch, facts: whole_day.Facts, start: int) -> pa.RecordBatch:
-    columns = whole_day.fact_columns(facts, start, batch.num_rows)
-    schema = pa.schema([*INPUTS, *((name, pa.string()) for name in columns)])
-    return pa.RecordBatch.from_arrays([*batch.columns, *columns.values()], schema=schema)
+def _judged(
+    partition: Partition, facts: whole_day.Facts, settings: Settings, elsewhere: Elsewhere | None
+) -> Judged:
+    if elsewhere:
+        return judged_in_parts(partition, facts, settings, elsewhere)
+    whole = Part(None, 0, partition.rows)
+    return judged_here(partition.batches(BATCH_ROWS), whole, facts, settings)
 
 
 def _row(

@@ -5,8 +5,6 @@ what is written on one node of a network file system may be seen late on another
 """
 
 import os
-import shutil
-import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from subprocess import PIPE, Popen
@@ -21,12 +19,9 @@ from dagster import (
 from dagster._core.pipes.utils import extract_message_or_forward_to_stdout
 from dagster_pipes import PipesDefaultMessageWriter, PipesParams
 
-from bsky_assets.errors import UserError
 from bsky_assets.launching.jobs import Ended, Job, KeepsReports
+from bsky_assets.launching.srun import cancel, command_line
 from bsky_assets.settings import Settings
-
-_OF_THE_USER = ("PATH", "HOME", "USER", "LANG", "LD_LIBRARY_PATH")
-_SECONDS_TO_CANCEL = 20.0
 
 
 class _StandardOutput(PipesMessageReader):
@@ -54,36 +49,11 @@ def run(context: AssetExecutionContext, job: Job, settings: Settings) -> Ended:
     with open_pipes_session(context, PipesEnvContextInjector(), reader) as session:
         variables = job.variables | job.secrets | dict(session.get_bootstrap_env_vars())
         status = _srun(
-            command_line(job, settings, variables),
+            command_line(f"{job.asset}-{job.day}", job.command, settings, variables),
             {**os.environ, **variables},
             session.message_handler,
         )
     return reader.ended(f"srun ended with status {status}" if status else None)
-
-
-def command_line(job: Job, settings: Settings, variables: Mapping[str, str]) -> list[str]:
-    """The srun of `job`. Variables stand in it by their names alone, and others are left behind.
-
-    Raises:
-        UserError: there is no srun here.
-    """
-    srun = shutil.which("srun")
-    if srun is None:
-        raise UserError(
-            "BSKY_LAUNCHER is slurm, and there is no srun on the PATH; start Dagster on a node "
-            "that submits jobs, or set BSKY_LAUNCHER=local"
-        )
-    exported = [*_OF_THE_USER, *settings.slurm_export, *sorted(variables)]
-    return [
-        srun,
-        "--ntasks=1",
-        f"--job-name={job.asset}-{job.day}",
-        *settings.slurm_args,
-        # One interrupt cancels the job; by default srun asks for a second one.
-        "--quit-on-interrupt",
-        f"--export={','.join(exported)}",
-        *job.command,
-    ]
 
 
 def _srun(command: list[str], environment: Mapping[str, str], handler: PipesMessageHandler) -> int:
@@ -94,6 +64,5 @@ def _srun(command: list[str], environment: Mapping[str, str], handler: PipesMess
                 extract_message_or_forward_to_stdout(handler, line.rstrip("\n"))
             return process.wait()
         except BaseException:  # whatever ends the run must not leave the job behind
-            process.send_signal(signal.SIGINT)
-            process.wait(_SECONDS_TO_CANCEL)
+            cancel(process)
             raise

@@ -55,9 +55,9 @@ class Partition:
     details: Details
     """What its maker has to say of it: coverage, counts, versions."""
 
-    def batches(self, rows: int) -> Iterator[pa.RecordBatch]:
-        """Its rows in their order, at most `rows` at a time."""
-        return batches(self.path, rows)
+    def batches(self, rows: int, groups: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
+        """Its rows in their order, at most `rows` at a time: all, or those of some row groups."""
+        return batches(self.path, rows, groups)
 
 
 class _Written(NamedTuple):
@@ -197,6 +197,10 @@ class Lake:
     def current(self, row: type[Row], day: date) -> Partition | None:
         """The partition of `row` on `day`, if there is one."""
         return self._current(row.asset, day)
+
+    def file(self, row: type[Row], day: date, name: str) -> StoredPath:
+        """Where the file `name` of `row` on `day` is, whether it is the current one or was."""
+        return self.place.path(f"{_folder(row.asset, day)}/{name}")
 
     def quarantine(self, source: str, day: date) -> Partition | None:
         """What was quarantined on the way into the asset `source` on `day`, if anything was."""
