@@ -6,6 +6,7 @@ What the benchmarks of the launchers have in common.
 import argparse
 import json
 import os
+import re
 import resource
 import shutil
 import tempfile
@@ -19,7 +20,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import duckdb
-from dagster import DagsterEventType
+from dagster import DagsterEventType, DagsterInstance
 
 from benchmarks.day_posts import Day
 from bsky_assets.commands.materialize import materialize_day
@@ -50,6 +51,8 @@ class Outcome:
     runs: int
     runs_failed: int
     steps_tried_again: int
+    parts_by_tasks: int
+    """Parts of days that tasks judged, and no job."""
 
 
 def arguments(description: str | None) -> argparse.Namespace:
@@ -60,8 +63,15 @@ def arguments(description: str | None) -> argparse.Namespace:
     parser.add_argument("--days", type=int, default=14)
     parser.add_argument("--posts", type=int, default=20_000, help="a day")
     parser.add_argument("--nodes", type=int, default=2)
+    parser.add_argument("--spread", type=int, metavar="POSTS", help="a part, judged by a task")
     parser.add_argument("--folder", type=Path, help="kept; default: a temporary one")
     return parser.parse_args()
+
+
+def launched(chosen: argparse.Namespace, launcher: str, data: Path) -> dict[str, str]:
+    """The settings with which partitions in `data` are made by jobs of `launcher`."""
+    spread = {"BSKY_SPREAD_POSTS": str(chosen.spread)} if chosen.spread else {}
+    return {"BSKY_DATA_DIR": str(data), "BSKY_LAUNCHER": launcher, **spread}
 
 
 @contextmanager
@@ -138,9 +148,18 @@ def backfill(count: int, disturb: Callable[[Lake], bool]) -> Outcome:
             len(instance.all_logs(run.run_id, of_type=DagsterEventType.STEP_UP_FOR_RETRY))
             for run in runs
         )
+        by_tasks = sum(_parts_by_tasks(instance, run.run_id) for run in runs)
     for problem in failed:
         print(f"failed: {problem}")
-    return Outcome(round(time.monotonic() - started, 1), len(runs), len(failed), again)
+    seconds = round(time.monotonic() - started, 1)
+    return Outcome(seconds, len(runs), len(failed), again, by_tasks)
+
+
+def _parts_by_tasks(instance: DagsterInstance, run_id: str) -> int:
+    """What the job of the run told of its parts, if it had any."""
+    told = re.compile(r"(\d+) of \d+ parts of the day were judged by tasks")
+    lines = (told.search(entry.user_message) for entry in instance.all_logs(run_id))
+    return sum(int(line[1]) for line in lines if line)
 
 
 def _run(day: date, asset: str) -> None:
@@ -183,7 +202,8 @@ def report(name: str, here: Path, there: Path, count: int, posts: int, outcome: 
         print(f"{asset}: {number:,} rows, {differing[asset]:,} differ from one machine's")
     print(
         f"{count} days: {outcome.seconds:.0f} s, {outcome.runs} runs, {outcome.runs_failed} of "
-        f"them failed, {outcome.steps_tried_again} steps tried again"
+        f"them failed, {outcome.steps_tried_again} steps tried again, "
+        f"{outcome.parts_by_tasks} parts of days judged by tasks"
     )
     peak = max(resource.getrusage(who).ru_maxrss for who in (0, resource.RUSAGE_CHILDREN))
     print(

@@ -1,6 +1,6 @@
 """A backfill on a Ray cluster of two nodes or more, with one node killed on the way.
 
-    python -m benchmarks.launch_ray [--days 14] [--posts 20000] [--nodes 2]
+    python -m benchmarks.launch_ray [--days 14] [--posts 20000] [--nodes 2] [--spread POSTS]
 
 It needs the extra [ray].
 """
@@ -9,7 +9,15 @@ import sys
 from functools import partial
 from importlib.util import find_spec
 
-from benchmarks.launch_backfill import arguments, backfill, folder_of, in_force, prepare, report
+from benchmarks.launch_backfill import (
+    arguments,
+    backfill,
+    folder_of,
+    in_force,
+    launched,
+    prepare,
+    report,
+)
 from benchmarks.ray_cluster import RayCluster, ray_cluster
 from bsky_assets.contracts import ConsolidatedPost
 from bsky_assets.storage.lake import Lake
@@ -21,13 +29,13 @@ _SEEN: set[str] = set()
 """Jobs that were running before: one that has just begun is not done."""
 
 
-def kill_one(cluster: RayCluster, lake: Lake) -> bool:
+def kill_one(cluster: RayCluster, before: int, lake: Lake) -> bool:
     """Kill a node that has work, once some partitions are made; whether it was done."""
     running = [job for job in cluster.jobs() if job["status"] == "RUNNING"]
     begun = [job for job in running if job["submission_id"] not in _SEEN]
     _SEEN.update(job["submission_id"] for job in running)
     there = [job for job in begun if job["driver_node_id"] not in (cluster.head(), None)]
-    if not there or len(lake.days(ConsolidatedPost)) < BEFORE:
+    if not there or len(lake.days(ConsolidatedPost)) < before:
         return False
     cluster.kill(VICTIM)
     print(f"killed {VICTIM}, which had begun with {there[0]['entrypoint']}", flush=True)
@@ -41,11 +49,13 @@ def main() -> int:
         return 2
     with folder_of(chosen) as folder:
         here, there = prepare(folder, chosen.days, chosen.posts)
-        with ray_cluster(folder / "ray", nodes=chosen.nodes) as cluster:
-            launched = {"BSKY_DATA_DIR": str(there), "BSKY_LAUNCHER": "ray"}
-            with in_force({**cluster.environment, **launched}):
-                outcome = backfill(chosen.days, partial(kill_one, cluster))
-                print(f"{len(cluster.jobs())} jobs")
+        with (
+            ray_cluster(folder / "ray", nodes=chosen.nodes) as cluster,
+            in_force({**cluster.environment, **launched(chosen, "ray", there)}),
+        ):
+            disturb = partial(kill_one, cluster, min(BEFORE, chosen.days))
+            outcome = backfill(chosen.days, disturb)
+            print(f"{len(cluster.jobs())} jobs")
         return report("launch_ray", here, there, chosen.days, chosen.posts, outcome)
 
 

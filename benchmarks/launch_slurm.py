@@ -1,13 +1,22 @@
 """A backfill on Slurm's own daemons, with one job cancelled on the way.
 
-    python -m benchmarks.launch_slurm [--days 14] [--posts 20000] [--nodes 2]
+    python -m benchmarks.launch_slurm [--days 14] [--posts 20000] [--nodes 2] [--spread POSTS]
 
 It needs Debian's packages slurmctld, slurmd, slurm-client and munge.
 """
 
 import sys
+from functools import partial
 
-from benchmarks.launch_backfill import arguments, backfill, folder_of, in_force, prepare, report
+from benchmarks.launch_backfill import (
+    arguments,
+    backfill,
+    folder_of,
+    in_force,
+    launched,
+    prepare,
+    report,
+)
 from benchmarks.slurm_cluster import missing_programs, slurm, slurm_cluster
 from bsky_assets.contracts import ConsolidatedPost
 from bsky_assets.storage.lake import Lake
@@ -16,9 +25,9 @@ BEFORE = 3
 """Partitions that are made before a job is cancelled."""
 
 
-def cancel_one(lake: Lake) -> bool:
-    """Cancel a running job, once some partitions are made; whether it was done."""
-    if len(lake.days(ConsolidatedPost)) < BEFORE:
+def cancel_one(before: int, lake: Lake) -> bool:
+    """Cancel a running job, or task, once some partitions are made; whether it was done."""
+    if len(lake.days(ConsolidatedPost)) < before:
         return False
     found = slurm("squeue", "--noheader", "--states=RUNNING", "--format=%i %j %N")
     jobs = sorted(found.splitlines(), key=lambda line: int(line.split()[0]))
@@ -37,11 +46,12 @@ def main() -> int:
         return 2
     with folder_of(chosen) as folder:
         here, there = prepare(folder, chosen.days, chosen.posts)
-        with slurm_cluster(folder / "slurm", chosen.nodes) as variables:
-            launched = {"BSKY_DATA_DIR": str(there), "BSKY_LAUNCHER": "slurm"}
-            with in_force({**variables, **launched}):
-                outcome = backfill(chosen.days, cancel_one)
-                print(slurm("sinfo", "--Node", "--long", "--noheader").strip())
+        with (
+            slurm_cluster(folder / "slurm", chosen.nodes) as variables,
+            in_force({**variables, **launched(chosen, "slurm", there)}),
+        ):
+            outcome = backfill(chosen.days, partial(cancel_one, min(BEFORE, chosen.days)))
+            print(slurm("sinfo", "--Node", "--long", "--noheader").strip())
         return report("launch_slurm", here, there, chosen.days, chosen.posts, outcome)
 
 
