@@ -15,8 +15,18 @@ from dagster import (
 
 from bsky_assets.settings import Settings
 
-when_inputs_land = AutomationCondition.eager().without(~AutomationCondition.any_deps_missing())
-"""Follow the inputs of the present day; a day before the first of ours is no input to wait for."""
+_not_made_today = (
+    AutomationCondition.missing()
+    & AutomationCondition.in_latest_time_window()
+    & ~AutomationCondition.will_be_requested()
+)
+when_inputs_land = AutomationCondition.eager().without(
+    ~AutomationCondition.any_deps_missing()
+) & ~AutomationCondition.any_deps_match(_not_made_today).ignore(AssetSelection.groups("ingest"))
+"""Follow the inputs of the present day once those that are made here are there.
+
+What is collected need not all be: one source is enough. Nor are days before it waited for.
+"""
 
 daily_sync = define_asset_job(
     "daily_sync",

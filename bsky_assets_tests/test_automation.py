@@ -140,3 +140,19 @@ def test_what_is_downstream_follows_an_input_of_the_present_day(settings: Settin
         "llm_labels": {day},
         "raw_feed_posts": set(),
     }
+
+
+def test_a_change_of_yesterday_waits_for_the_present_day(settings: Settings) -> None:
+    """What reads earlier days, too, is not asked for before there is anything of its own day."""
+    defs, present = build_defs(settings), today(settings.timezone)
+    days = [(present - timedelta(days=number)).isoformat() for number in (1, 0)]
+    followed = []
+    with DagsterInstance.ephemeral() as instance:
+        cursor = evaluate_automation_conditions(defs, instance).cursor
+        for day in days:
+            made = AssetMaterialization("consolidated_posts", partition=day)
+            instance.report_runless_asset_event(made)
+            ticked = evaluate_automation_conditions(defs, instance, cursor=cursor)
+            followed.append(ticked.get_requested_partitions(AssetKey("filtered_posts")))
+            cursor = ticked.cursor
+    assert followed == [set(), {days[1]}]
