@@ -1,6 +1,6 @@
 """`python -m bsky_assets.part`: judge a part of a day, asked over standard input.
 
-This is what a task of Slurm runs. Its answer goes to standard output, after one byte at the start
+This is what a task of Slurm runs. Its answer goes to standard output, after a line at the start
 that says that a node has begun; whatever else is printed goes to standard error.
 """
 

@@ -18,7 +18,12 @@ from bsky_assets.launching import launcher
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets_tests.launch_fixtures import DAY, lay_down, made, settings_with
-from bsky_assets_tests.test_launch_tasks import SPREAD, expected, filtered  # noqa: F401
+from bsky_assets_tests.test_launch_tasks import (
+    SPREAD,
+    expected,  # noqa: F401
+    filtered,
+    tasks_that_answered,
+)
 
 missing = missing_programs()
 pytestmark = pytest.mark.skipif(
@@ -76,6 +81,7 @@ def test_a_cancelled_job_is_started_again_and_makes_the_same_rows(
 def test_with_a_cancelled_job_its_tasks_end_and_started_again_it_makes_the_same_rows(
     cluster: None,
     monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
     expected: pa.Table,  # noqa: F811
 ) -> None:
     monkeypatch.setattr(launcher, "LOST_SECONDS", 0)
@@ -88,4 +94,5 @@ def test_with_a_cancelled_job_its_tasks_end_and_started_again_it_makes_the_same_
         retries = [e for e in run.all_events if e.event_type is DagsterEventType.STEP_UP_FOR_RETRY]
         assert len(retries) == 1
         assert filtered(spread).equals(expected)
+    assert tasks_that_answered(capfd.readouterr().err) > 0
     assert slurm("squeue", "--noheader") == ""

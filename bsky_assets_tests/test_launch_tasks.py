@@ -118,7 +118,7 @@ def test_judged_by_tasks_a_day_is_the_same_row_for_row(
     [
         pytest.param("import time; time.sleep(600)", id="there is no room for it"),
         pytest.param("sys.exit('srun: error: Invalid account')", id="Slurm refuses it"),
-        pytest.param("os.write(1, b'.'); sys.exit('Killed')", id="its node is lost"),
+        pytest.param("os.write(1, b'begun\\n'); sys.exit('Killed')", id="its node is lost"),
     ],
 )
 def test_what_no_task_answers_the_job_judges_itself(
@@ -159,7 +159,7 @@ def test_with_the_job_its_tasks_are_cancelled(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, srun: Srun
 ) -> None:
     srun.on_tasks(
-        f"import time; open(f'{tmp_path}/{{os.getpid()}}.task', 'w'); os.write(1, b'.'); "
+        f"import time; open(f'{tmp_path}/{{os.getpid()}}.task', 'w'); os.write(1, b'begun\\n'); "
         "time.sleep(600)"
     )
     with settings_with(monkeypatch, **SPREAD) as launched:

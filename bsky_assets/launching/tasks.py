@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bsky_assets.filters.elsewhere import Task
 
-BEGUN = b"."
-"""What a task says first, once a node has begun with it."""
+BEGUN = b"begun\n"
+"""What a task says first, once a node has begun with it; a whole line, which srun passes on."""
 PATIENCE_SECONDS = 5.0
 """So long a node has to begin with a task, before the job does the work itself."""
 
