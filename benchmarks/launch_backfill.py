@@ -23,6 +23,7 @@ import duckdb
 from dagster import DagsterEventType, DagsterInstance
 
 from benchmarks.day_posts import Day
+from benchmarks.object_storage import lake_in_bucket
 from bsky_assets.commands.materialize import materialize_day
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, Row
 from bsky_assets.instance import open_instance
@@ -64,14 +65,24 @@ def arguments(description: str | None) -> argparse.Namespace:
     parser.add_argument("--posts", type=int, default=20_000, help="a day")
     parser.add_argument("--nodes", type=int, default=2)
     parser.add_argument("--spread", type=int, metavar="POSTS", help="a part, judged by a task")
+    parser.add_argument("--s3", action="store_true", help="the lake in a bucket, on loopback")
     parser.add_argument("--folder", type=Path, help="kept; default: a temporary one")
     return parser.parse_args()
 
 
-def launched(chosen: argparse.Namespace, launcher: str, data: Path) -> dict[str, str]:
-    """The settings with which partitions in `data` are made by jobs of `launcher`."""
-    spread = {"BSKY_SPREAD_POSTS": str(chosen.spread)} if chosen.spread else {}
-    return {"BSKY_DATA_DIR": str(data), "BSKY_LAUNCHER": launcher, **spread}
+@contextmanager
+def launched(chosen: argparse.Namespace, launcher: str, data: Path) -> Iterator[dict[str, str]]:
+    """The variables with which partitions in `data` are made by jobs of `launcher`."""
+    variables = {"BSKY_DATA_DIR": str(data), "BSKY_LAUNCHER": launcher}
+    if chosen.spread:
+        variables["BSKY_SPREAD_POSTS"] = str(chosen.spread)
+    if not chosen.s3:
+        yield variables
+        return
+    with lake_in_bucket(data / "lake") as bucket:
+        shutil.rmtree(data / "lake")
+        keys = ",".join(name for name in bucket if name.startswith("AWS_"))
+        yield {**variables, **bucket, "BSKY_SLURM_EXPORT": keys}
 
 
 @contextmanager
@@ -169,9 +180,13 @@ def _run(day: date, asset: str) -> None:
 
 def differences(one: Lake, other: Lake, row: type[Row], days: list[date]) -> int:
     """Rows that only one of two lakes has on `days`, leaving out when they were made."""
+    return sum(_differences(one, other, row, day) for day in days)
+
+
+def _differences(one: Lake, other: Lake, row: type[Row], day: date) -> int:
     with duckdb.connect() as con:
         for name, lake in (("one", one), ("other", other)):
-            lake.relation(con, row, days).create_view(name)
+            lake.relation(con, row, [day]).create_view(name)
         compared = _TIMESTAMPS[row]
         ((found,),) = con.sql(
             f"""
@@ -187,17 +202,21 @@ def differences(one: Lake, other: Lake, row: type[Row], days: list[date]) -> int
         return int(found)
 
 
-def rows_of(data: Path, row: type[Row], count: int) -> int:
+def rows_of(lake: Lake, row: type[Row], count: int) -> int:
     """All rows of an asset."""
-    lake = Lake(data / "lake")
     return sum(found.rows for day in days(count) if (found := lake.current(row, day)))
 
 
-def report(name: str, here: Path, there: Path, count: int, posts: int, outcome: Outcome) -> int:
-    """Print what came of it, last as a line of JSON; returns the exit status."""
+def report(name: str, here: Path, chosen: argparse.Namespace, outcome: Outcome) -> int:
+    """Compare the lake of the settings with the one in `here` and print what came of it.
+
+    The last line is one of JSON. Returns the exit status.
+    """
+    count, there = chosen.days, Lake.of(get_settings())
     rows = {row.asset: rows_of(there, row, count) for row in MADE}
-    lakes = Lake(here / "lake"), Lake(there / "lake")
-    differing = {row.asset: differences(*lakes, row, days(count)) for row in MADE}
+    differing = {
+        row.asset: differences(Lake(here / "lake"), there, row, days(count)) for row in MADE
+    }
     for asset, number in rows.items():
         print(f"{asset}: {number:,} rows, {differing[asset]:,} differ from one machine's")
     print(
@@ -209,8 +228,9 @@ def report(name: str, here: Path, there: Path, count: int, posts: int, outcome: 
     print(
         json.dumps(
             {
-                "name": name, "days": count, "posts_a_day": posts, **asdict(outcome),
-                "rows": rows, "rows_that_differ": differing, "peak_memory_mb": peak // 1024,
+                "name": name, "days": count, "posts_a_day": chosen.posts, "s3": chosen.s3,
+                **asdict(outcome), "rows": rows, "rows_that_differ": differing,
+                "peak_memory_mb": peak // 1024,
             }
         )
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """A backfill on a Ray cluster of two nodes or more, with one node killed on the way.
 
     python -m benchmarks.launch_ray [--days 14] [--posts 20000] [--nodes 2] [--spread POSTS]
+        [--s3]
 
 It needs the extra [ray].
 """
@@ -50,13 +51,14 @@ def main() -> int:
     with folder_of(chosen) as folder:
         here, there = prepare(folder, chosen.days, chosen.posts)
         with (
+            launched(chosen, "ray", there) as variables,
             ray_cluster(folder / "ray", nodes=chosen.nodes) as cluster,
-            in_force({**cluster.environment, **launched(chosen, "ray", there)}),
+            in_force({**variables, **cluster.environment}),
         ):
             disturb = partial(kill_one, cluster, min(BEFORE, chosen.days))
             outcome = backfill(chosen.days, disturb)
             print(f"{len(cluster.jobs())} jobs")
-        return report("launch_ray", here, there, chosen.days, chosen.posts, outcome)
+            return report("launch_ray", here, chosen, outcome)
 
 
 if __name__ == "__main__":

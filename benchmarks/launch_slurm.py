@@ -1,6 +1,7 @@
 """A backfill on Slurm's own daemons, with one job cancelled on the way.
 
     python -m benchmarks.launch_slurm [--days 14] [--posts 20000] [--nodes 2] [--spread POSTS]
+        [--s3]
 
 It needs Debian's packages slurmctld, slurmd, slurm-client and munge.
 """
@@ -47,12 +48,13 @@ def main() -> int:
     with folder_of(chosen) as folder:
         here, there = prepare(folder, chosen.days, chosen.posts)
         with (
-            slurm_cluster(folder / "slurm", chosen.nodes) as variables,
-            in_force({**variables, **launched(chosen, "slurm", there)}),
+            launched(chosen, "slurm", there) as variables,
+            slurm_cluster(folder / "slurm", chosen.nodes) as cluster,
+            in_force({**variables, **cluster}),
         ):
             outcome = backfill(chosen.days, partial(cancel_one, min(BEFORE, chosen.days)))
             print(slurm("sinfo", "--Node", "--long", "--noheader").strip())
-        return report("launch_slurm", here, there, chosen.days, chosen.posts, outcome)
+            return report("launch_slurm", here, chosen, outcome)
 
 
 if __name__ == "__main__":

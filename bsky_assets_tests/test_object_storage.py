@@ -8,12 +8,10 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from datetime import date, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 import duckdb
@@ -21,6 +19,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import fs
 
+from benchmarks.object_storage import bucket
+from benchmarks.slurm_cluster import free_ports
 from bsky_assets.commands.materialize import materialize_day
 from bsky_assets.contracts import (
     ConsolidatedPost,
@@ -48,27 +48,10 @@ SECRET = "wJalrXUtnFEMI-not-a-real-secret"
 RAW: tuple[type[Row], ...] = (RawFirehosePost, RawFeedPost, RawPostDeletion, RawModerationLabel)
 
 
-def free_port() -> int:
-    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
-        return server.server_port
-
-
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    url = f"http://127.0.0.1:{(port := free_port())}"
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(600):
-            try:
-                urlopen(Request(f"{url}/{BUCKET}", method="PUT"), timeout=10).close()
-                break
-            except URLError:
-                time.sleep(0.05)
+    with bucket(BUCKET) as url:
         yield url
-    finally:
-        server.kill()
-        server.wait()
 
 
 @pytest.fixture(autouse=True)
@@ -327,7 +310,7 @@ def test_without_credentials_it_says_where_they_come_from_and_tells_none(tmp_pat
 def test_a_storage_that_is_not_there_is_told_by_the_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    endpoint = f"http://127.0.0.1:{free_port()}"
+    endpoint = f"http://127.0.0.1:{free_ports(1)[0]}"
     chosen = {"BSKY_LAKE_URL": f"s3://{BUCKET}/lake", "BSKY_LAKE_ENDPOINT_URL": endpoint}
     status, _, told = run(monkeypatch, capsys, "status", **chosen)
     assert status == 1
