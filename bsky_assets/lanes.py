@@ -14,6 +14,7 @@ from contextlib import nullcontext
 from datetime import date
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
+from multiprocessing.synchronize import Event
 from queue import SimpleQueue
 from threading import Lock
 from typing import Self
@@ -34,7 +35,8 @@ class Lanes:
     def __init__(self, count: int, work: Work) -> None:
         """Start nothing yet: a process is started with its first day."""
         self._threads = ThreadPoolExecutor(count)
-        self._lanes = [_Lane(work) for _ in range(count)]
+        self._stopping = _spawning.Event()
+        self._lanes = [_Lane(work, self._stopping) for _ in range(count)]
         self._free: SimpleQueue[_Lane] = SimpleQueue()
         for lane in self._lanes:
             self._free.put(lane)
@@ -46,6 +48,7 @@ class Lanes:
     def __exit__(self, raised: type[BaseException] | None, *_: object) -> None:
         """End the processes; the threads wait for what these answer, and so end last."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._stopping.set()
         for lane in self._lanes:
             lane.stop(at_once=raised is not None)
         deadline = time.monotonic() + STOP_SECONDS
@@ -81,8 +84,8 @@ class Lanes:
 
 
 class _Lane:
-    def __init__(self, work: Work) -> None:
-        self._work = work
+    def __init__(self, work: Work, stopping: Event) -> None:
+        self._work, self._stopping = work, stopping
         self._process: SpawnProcess | None = None
         self._here: Connection | None = None
 
@@ -90,7 +93,8 @@ class _Lane:
         """What went wrong with the assets of a day, if anything did."""
         if self._process is None or self._here is None:
             self._here, there = _spawning.Pipe()
-            self._process = _spawning.Process(target=_serve, args=(there, self._work))
+            given = (there, self._work, self._stopping)
+            self._process = _spawning.Process(target=_serve, args=given)
             self._process.start()
             there.close()
         try:
@@ -122,13 +126,14 @@ class _Lane:
             process.join()
 
 
-def _serve(there: Connection, work: Work) -> None:
+def _serve(there: Connection, work: Work, stopping: Event) -> None:
     """Work on what is asked for, until nobody asks any more."""
     # A terminal interrupts all processes of its group; this one is told by the one that asks.
     os.setpgrp()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        while True:
+        # The work may take no notice of an interrupt, as Dagster does while a run begins or ends.
+        while not stopping.is_set():
             day, assets = there.recv()
             there.send(work(day, assets))
     except (EOFError, KeyboardInterrupt):

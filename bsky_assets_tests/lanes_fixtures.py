@@ -1,7 +1,9 @@
 """What lanes are given to do in the tests: nothing that takes long to import."""
 
+import atexit
 import os
 import signal
+import time
 from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
@@ -17,3 +19,14 @@ def work(folder: Path, day: date, assets: Sequence[str]) -> str | None:
     if day == DIES:
         os.kill(os.getpid(), signal.SIGKILL)
     return "no posts" if day == FAILS else None
+
+
+def takes_no_notice(folder: Path, day: date, assets: Sequence[str]) -> str | None:
+    """Goes on where it is interrupted, and notes that its process came to its own end."""
+    atexit.register((folder / "ended").touch)
+    try:
+        (folder / "begun").touch()
+        time.sleep(60)
+    except KeyboardInterrupt:
+        pass
+    return None

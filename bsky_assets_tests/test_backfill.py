@@ -3,18 +3,23 @@
 import os
 import subprocess
 import sys
+import threading
+import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+import pytest
 from dagster import AssetKey
 
+from bsky_assets import lanes
 from bsky_assets.backfill import waves
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, RawFirehosePost
 from bsky_assets.definitions import defs
 from bsky_assets.lanes import Lanes
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
-from bsky_assets_tests.lanes_fixtures import DAYS, DIES, FAILS, work
+from bsky_assets_tests.lanes_fixtures import DAYS, DIES, FAILS, takes_no_notice, work
 from bsky_assets_tests.rows import firehose_post, table
 
 BOTH = 'key:"consolidated_posts" or key:"filtered_posts"'
@@ -41,9 +46,9 @@ def test_what_reads_earlier_days_begins_when_all_of_these_are_done() -> None:
 
 def test_a_day_that_fails_or_whose_process_dies_does_not_stop_others(tmp_path: Path) -> None:
     told: list[str] = []
-    with Lanes(2, partial(work, tmp_path)) as lanes:
-        failed = lanes.run(DAYS, ["one"], told.append, one_at_a_time=False)
-        again = lanes.run(DAYS[2:], ["two", "three"], told.append, one_at_a_time=True)
+    with Lanes(2, partial(work, tmp_path)) as both:
+        failed = both.run(DAYS, ["one"], told.append, one_at_a_time=False)
+        again = both.run(DAYS[2:], ["two", "three"], told.append, one_at_a_time=True)
     assert sorted(failed) == [DIES, FAILS]
     assert again == {FAILS: "no posts"}
     assert "-9" in failed[DIES]
@@ -52,6 +57,19 @@ def test_a_day_that_fails_or_whose_process_dies_does_not_stop_others(tmp_path: P
     assert [day for day, assets, _ in done if assets == "two,three"] == [str(d) for d in DAYS[2:]]
     assert len({process for *_, process in done}) <= 3
     assert len(told) == len(DAYS) + 2
+
+
+def test_work_that_takes_no_notice_of_an_interrupt_is_the_last_of_its_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "STOP_SECONDS", 20)
+    with suppress(KeyboardInterrupt), Lanes(1, partial(takes_no_notice, tmp_path)) as one:
+        days = {"days": DAYS, "assets": ["one"], "tell": str, "one_at_a_time": False}
+        threading.Thread(target=one.run, kwargs=days, daemon=True).start()
+        while not (tmp_path / "begun").exists():
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+    assert (tmp_path / "ended").exists(), "it had to be killed"
 
 
 def materialize(settings: Settings, *more: str) -> "subprocess.Popen[str]":

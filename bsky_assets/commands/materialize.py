@@ -11,7 +11,9 @@ from dagster import (
     AssetSelection,
     DagsterEventType,
     DagsterInstance,
+    DagsterRunStatus,
     ExecuteInProcessResult,
+    RunsFilter,
 )
 from dagster._core.definitions.asset_selection import DagsterInvalidAssetSelectionError
 from dagster._core.errors import DagsterExecutionInterruptedError, DagsterInvalidSubsetError
@@ -168,16 +170,27 @@ def _run_day(
 ) -> None:
     from bsky_assets.definitions import defs
 
-    result = defs.resolve_job_def("daily_sync").execute_in_process(
-        instance=instance,
-        partition_key=day.isoformat(),
-        asset_selection=list(keys),
-        run_config=dict(run_config),
-        raise_on_error=False,
-        tags=this_process(),
-    )
+    try:
+        result = defs.resolve_job_def("daily_sync").execute_in_process(
+            instance=instance,
+            partition_key=day.isoformat(),
+            asset_selection=list(keys),
+            run_config=dict(run_config),
+            raise_on_error=False,
+            tags=this_process(),
+        )
+    except KeyboardInterrupt:
+        _end_what_never_began(instance)
+        raise
     if problem := _problem(result, keys):
         raise DayFailed(problem)
+
+
+def _end_what_never_began(instance: DagsterInstance) -> None:
+    """End the run that was made and not begun when it was interrupted: Dagster leaves it so."""
+    never_began = RunsFilter(tags=this_process(), statuses=[DagsterRunStatus.NOT_STARTED])
+    for run in instance.get_runs(never_began):
+        instance.report_run_canceled(run, "interrupted before it began")
 
 
 def _selected(select: str) -> list[AssetKey]:
