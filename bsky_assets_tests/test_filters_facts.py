@@ -197,6 +197,23 @@ def test_sharing_a_headline_is_no_campaign_that_leads_somewhere(tmp_path: Path) 
     assert {name for name, _ in facts(lake_with(tmp_path, posts))} == {"campaign"}
 
 
+def test_campaigns_do_not_depend_on_the_order_of_the_posts(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    posts = []
+    for n in range(120):
+        words = TEXT.format("tomorrow evening").split()
+        for place in rng.choice(len(words), rng.integers(0, 6), replace=False):
+            words[place] = f"word{rng.integers(100)}x"
+        posts.append(post(" ".join(words), f"did:plc:{n}", n))
+    found = []
+    for number in range(4):
+        rng.shuffle(posts)
+        rows = {row for _, row in facts(lake_with(tmp_path / str(number), posts))}
+        found.append({posts[row]["uri"] for row in rows})
+    assert 0 < len(found[0]) < len(posts)
+    assert found == [found[0]] * len(found)
+
+
 WORDS = st.lists(st.sampled_from([f"{a}{b}{c}ord" for a in "wbk" for b in "aeiou" for c in "xlnr"]),
                  min_size=8, max_size=30)  # fmt: skip
 

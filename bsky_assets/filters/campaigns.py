@@ -1,9 +1,9 @@
 """Campaigns: near-identical texts from many accounts within a day.
 
 Each text is sketched by MinHash over the beginnings of its words: NumPy finds and hashes them,
-and rensa sketches all texts at once. Texts that share a
-band of the sketch are compared, and those alike enough make a campaign if enough accounts wrote
-them. Source: A. Broder, On the resemblance and containment of documents, 1997.
+and rensa sketches all texts at once. Texts that share a band of the sketch are compared, and those
+alike enough make a campaign if enough accounts wrote them.
+Source: A. Broder, On the resemblance and containment of documents, 1997.
 """
 
 import duckdb
@@ -20,6 +20,7 @@ PRIORITY = 3
 _BATCH_ROWS = 32_768
 _HASHES = 12
 _BANDS = 4
+_STORED = ("row", "post", "author", "host")
 _WINDOW = 8
 """Bytes from the beginning of a word that make a shingle."""
 
@@ -59,9 +60,9 @@ def _sketch_day(con: duckdb.DuckDBPyConnection, characters: int) -> None:
     """
     reader = con.sql(
         f"""
-        SELECT row, author, text, CASE WHEN host = '' THEN 0 ELSE hash(host) END AS host
+        SELECT row, post, author, text, CASE WHEN host = '' THEN 0 ELSE hash(host) END AS host
         FROM (
-            SELECT row, hash(author.did) AS author, record.text AS text, CASE
+            SELECT row, hash(uri) AS post, hash(author.did) AS author, record.text AS text, CASE
                 WHEN record.embed.link_title IS NOT NULL
                     AND contains(lower(record.text), lower(record.embed.link_title)) THEN ''
                 WHEN record.embed.link_uri IS NOT NULL
@@ -78,8 +79,8 @@ def _sketch_day(con: duckdb.DuckDBPyConnection, characters: int) -> None:
     with con.cursor() as sink:  # `con` is busy with the texts that are still to come
         bands = ", ".join(f"band_{band} UBIGINT" for band in range(_BANDS))
         sink.execute(
-            "CREATE OR REPLACE TABLE sketches (row BIGINT, author UBIGINT, host UBIGINT, "
-            f"sketch UINTEGER[{_HASHES}], {bands})"
+            "CREATE OR REPLACE TABLE sketches (row BIGINT, post UBIGINT, author UBIGINT, "
+            f"host UBIGINT, sketch UINTEGER[{_HASHES}], {bands})"
         )
         for batch in reader:
             sink.register("sketched", _sketched(batch, characters))
@@ -101,7 +102,7 @@ def _sketched(batch: pa.RecordBatch, characters: int) -> pa.Table:
     bands = sketches.astype(np.uint64).reshape(-1, _BANDS, width) @ _FACTORS
     return pa.table(
         {
-            **{name: batch[name].filter(long_enough) for name in ("row", "author", "host")},
+            **{name: batch[name].filter(long_enough) for name in _STORED},
             "sketch": pa.FixedSizeListArray.from_arrays(pa.array(sketches.ravel()), _HASHES),
             **{f"band_{band}": bands[:, band] for band in range(_BANDS)},
         }
@@ -137,6 +138,8 @@ def _members(
 ) -> dict[bool, np.ndarray]:
     """The rows that belong to a campaign as this band of the sketch sees it.
 
+    Texts are compared with one of their number, chosen by its URI: so the order of rows in the
+    file, which is not always the same, changes nothing.
     Under true those of campaigns whose accounts lead to one host, under false the others.
     """
     texts = con.sql(
@@ -144,7 +147,7 @@ def _members(
         SELECT * FROM sketches SEMI JOIN (
             SELECT band_{band} FROM sketches
             GROUP BY ALL HAVING count(*) >= {config.campaign_accounts}
-        ) USING (band_{band}) ORDER BY band_{band}, row
+        ) USING (band_{band}) ORDER BY band_{band}, post
         """
     ).to_arrow_table()
     keys, rows, authors, hosts = (
