@@ -89,6 +89,7 @@ def test_the_function_of_a_partition_imports_no_dagster() -> None:
     assert done.stdout == "[]\n"
 
 
+@pytest.mark.filterwarnings("error::dagster.PreviewWarning")
 def test_launched_through_slurm_it_is_the_same_row_for_row_and_in_the_ui(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, srun: Srun, settings: Settings
 ) -> None:

@@ -57,6 +57,11 @@ class KeepsReports(PipesMessageReader):
 
     _kept: PipesMessageHandler | None = None
 
+    @property
+    def expected_writer_count(self) -> int:
+        """One: the job. Dagster's own says the same, and warns that it may change."""
+        return 1
+
     @contextmanager
     def read_messages(self, handler: PipesMessageHandler) -> Iterator[PipesParams]:
         """Read messages as the engine's reader does."""
