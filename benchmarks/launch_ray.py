@@ -20,11 +20,11 @@ from benchmarks.launch_backfill import (
     report,
 )
 from benchmarks.ray_cluster import RayCluster, ray_cluster
-from bsky_assets.contracts import ConsolidatedPost
+from bsky_assets.contracts import FilteredPost
 from bsky_assets.storage.lake import Lake
 
 BEFORE = 3
-"""Partitions that are made before a node is killed."""
+"""Filtered days that are made before a node is killed."""
 VICTIM = "node1"
 _SEEN: set[str] = set()
 """Jobs that were running before: one that has just begun is not done."""
@@ -36,7 +36,7 @@ def kill_one(cluster: RayCluster, before: int, lake: Lake) -> bool:
     begun = [job for job in running if job["submission_id"] not in _SEEN]
     _SEEN.update(job["submission_id"] for job in running)
     there = [job for job in begun if job["driver_node_id"] not in (cluster.head(), None)]
-    if not there or len(lake.days(ConsolidatedPost)) < before:
+    if not there or len(lake.days(FilteredPost)) < before:
         return False
     cluster.kill(VICTIM)
     print(f"killed {VICTIM}, which had begun with {there[0]['entrypoint']}", flush=True)

@@ -155,8 +155,11 @@ def test_a_failed_query_leaves_the_partition_as_it_was(lake: Lake) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="file modes")
-def test_reading_a_partition_in_batches_holds_little_of_it_at_once(lake: Lake) -> None:
+def test_reading_a_partition_in_batches_holds_little_of_it_at_once(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     row_groups, rows = 30, 2_000
+    monkeypatch.setattr("bsky_assets.storage.lake.ROW_GROUP_ROWS", rows)
     noise = pa.array([os.urandom(500).hex() for _ in range(rows)])
     plain = deletions(rows)
     place = plain.schema.get_field_index("status")

@@ -18,9 +18,10 @@ from bsky_assets.filters.posts import INPUTS, inputs
 from bsky_assets.filters.workers import judged
 from bsky_assets.settings import Settings
 from bsky_assets.storage.budget import share
+from bsky_assets.storage.lake import ROW_GROUP_ROWS
 from bsky_assets.storage.places import StoredPath, row_groups
 
-BATCH_ROWS = 32_768
+BATCH_ROWS = ROW_GROUP_ROWS // 4
 
 Judged = Generator[tuple[pa.RecordBatch, pa.RecordBatch], None, None]
 """Batches of consolidated posts in the order of the file, each with the verdicts on it."""

@@ -8,7 +8,7 @@ What does not belong here: what the rows mean, where files are kept (`places`), 
 that people query.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -189,8 +189,8 @@ class Lake:
         key = _new_file(dataset, day)
         with self.place.staged(key) as path:
             with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-                for batch in reader:
-                    writer.write_batch(batch.cast(schema), row_group_size=ROW_GROUP_ROWS)
+                for group in _row_groups(reader):
+                    writer.write_table(group.cast(schema), row_group_size=ROW_GROUP_ROWS)
             written = _written(key, path, pq.read_metadata(path))
         return self._point(dataset, row, day, written, details, lineage_version(row))
 
@@ -301,6 +301,18 @@ def _new_file(dataset: str, day: date) -> str:
 
 def _written(key: str, path: Path, metadata: pq.FileMetaData) -> _Written:
     return _Written(key.rpartition("/")[2], metadata.num_rows, path.stat().st_size)
+
+
+def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Batches put together as long as they fit: small row groups cost writer and readers."""
+    group: list[pa.RecordBatch] = []
+    for batch in batches:
+        if group and sum(one.num_rows for one in [*group, batch]) > ROW_GROUP_ROWS:
+            yield pa.Table.from_batches(group)
+            group = []
+        group.append(batch)
+    if group:
+        yield pa.Table.from_batches(group)
 
 
 def select_rows(row: type[Row], partitions: Sequence[Partition]) -> str:
