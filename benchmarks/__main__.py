@@ -14,6 +14,7 @@ BENCHMARKS = (
     "wire_end_to_end",
     "wire_memory",
     "filters_chain",
+    "filters_identification",
     "day_scale",
     "labelling_endpoint",
     "labelling_ledger",

@@ -1,0 +1,89 @@
+"""The English filter over posts of a generated day, against bare fastText on the same texts.
+
+Ours is everything between a post's text inputs and the verdict: cleaning, scripts, identification,
+word lists. The reference is the model's own `predict`, a text at a time, and nothing around it.
+Both run in this process, in turns, and the least CPU time of each counts.
+Usage: python -m benchmarks.filters_identification [POSTS]
+"""
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import fasttext
+import pyarrow as pa
+
+from benchmarks.day_posts import DAY, laid_down
+from bsky_assets.contracts import RawFirehosePost
+from bsky_assets.filters.config import BUILT_IN_LANGUAGE_MODEL, filter_config
+from bsky_assets.filters.english import EnglishFilter
+from bsky_assets.filters.parts import BATCH_ROWS
+from bsky_assets.filters.posts import Posts, inputs
+
+TURNS = 3
+
+
+def text_inputs(posts: int) -> list[pa.RecordBatch]:
+    """The text inputs of so many posts."""
+    with TemporaryDirectory() as folder:
+        partition = laid_down(Path(folder), posts).current(RawFirehosePost, DAY)
+        assert partition is not None
+        return [inputs(batch) for batch in partition.batches(BATCH_ROWS)]
+
+
+def filtered(batches: list[pa.RecordBatch]) -> int:
+    """How many posts are English, by a filter that has seen none of them."""
+    english = EnglishFilter(filter_config().english, BUILT_IN_LANGUAGE_MODEL)
+    verdicts = (english.judge(Posts(batch)).passed for batch in batches)
+    return sum(int(passed.true_count) for passed in verdicts)
+
+
+def predicted(batches: list[pa.RecordBatch]) -> int:
+    """How many texts fastText says are English."""
+    model: Any = fasttext.load_model(str(BUILT_IN_LANGUAGE_MODEL))
+    predict, found = model.f.predict, 0
+    for batch in batches:
+        for text in batch["text"].to_pylist():
+            line = text.replace("\n", " ") + "\n"
+            found += predict(line, 1, 0.0, "strict")[0][1] == "__label__en"
+    return found
+
+
+def timed(work: Callable[[list[pa.RecordBatch]], int], batches: list[pa.RecordBatch]) -> float:
+    """CPU seconds of `work`."""
+    began = time.process_time()
+    work(batches)
+    return time.process_time() - began
+
+
+def main() -> None:
+    posts = int(sys.argv[1]) if len(sys.argv) > 1 else 500_000
+    pa.set_cpu_count(1)
+    batches = text_inputs(posts)
+    turns = [(timed(filtered, batches), timed(predicted, batches)) for _ in range(TURNS)]
+    ours, bare = (min(figures) for figures in zip(*turns, strict=True))
+    print(
+        f"{posts:,} posts, {filtered(batches):,} of them English; fastText: {predicted(batches):,}"
+    )
+    print(f"filter {ours:.2f} CPU s, fastText alone {bare:.2f} CPU s: {ours / bare:.2f} times")
+    print(
+        json.dumps(
+            {
+                "name": "filters_identification",
+                "ratio": round(ours / bare, 2),
+                "microseconds_a_post": round(ours / posts * 1e6, 2),
+                "bare_microseconds_a_post": round(bare / posts * 1e6, 2),
+                "posts": posts,
+                "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
