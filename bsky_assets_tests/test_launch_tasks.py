@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bsky_assets.assets.filtered_posts import filtered_posts
-from bsky_assets.contracts import ConsolidatedPost, FilteredPost, RawModerationLabel, arrow_schema
+from bsky_assets.contracts import ConsolidatedPost, FilteredPost, RawModerationLabel
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets_tests.filters_fixtures import label, post
@@ -45,10 +45,10 @@ def consolidated(settings: Settings) -> None:
         label(post_uri(f"did:plc:{number}", f"k{number}"), "spam", settings.trusted_labelers[0])
         for number in LABELLED
     ]
-    groups = table(ConsolidatedPost, posts).to_batches(max_chunksize=GROUP)
-    reader = pa.RecordBatchReader.from_batches(arrow_schema(ConsolidatedPost), groups)
     lake = Lake.of(settings)
-    lake.write(ConsolidatedPost, DAY, reader)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bsky_assets.storage.lake.ROW_GROUP_ROWS", GROUP)
+        lake.write(ConsolidatedPost, DAY, table(ConsolidatedPost, posts))
     lake.write(RawModerationLabel, DAY, table(RawModerationLabel, labels))
 
 

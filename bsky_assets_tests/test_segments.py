@@ -156,6 +156,7 @@ def test_every_gap_is_told_and_none_is_invented(steps: list[str], data: st.DataO
     """A host's stream with faults in it, some of them while we were away."""
     clock = (NOON + timedelta(seconds=10 * n) for n in count())  # further apart than any jitter
     sent: list[tuple[int, str]] = []
+    numbered: dict[int, set[str]] = {}
     arrived: list[tuple[int, str | None]] = []
     gaps: list[tuple[int, int]] = []
     last, seq = None, 100_000
@@ -177,7 +178,10 @@ def test_every_gap_is_told_and_none_is_invented(steps: list[str], data: st.DataO
     for step in steps:
         at = next(clock)
         if step == "again" and sent:
-            arrived.append(data.draw(st.sampled_from(sent[-5:])))
+            # What a new host sends again by a number that the old one gave to another event looks
+            # like one more new host: a gap too many is told then, see docs/wire.md.
+            clear = [one for one in sent[-5:] if one[1] in numbered.get(one[0], {one[1]})]
+            arrived += [data.draw(st.sampled_from(clear))] if clear else []
             continue
         if step == "garbage":
             arrived.append((UNREADABLE, None))
@@ -199,6 +203,7 @@ def test_every_gap_is_told_and_none_is_invented(steps: list[str], data: st.DataO
         if step == "back":  # a new host, by whose numbers what was sent before may come again
             sent = [(number + jump["back"], time) for number, time in sent]
         sent.append((seq, at.isoformat()))
+        numbered.setdefault(seq, set()).add(at.isoformat())
         arrived.append(sent[-1])
     footer = close(next(clock))
     assert found == gaps
