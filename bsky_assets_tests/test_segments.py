@@ -160,8 +160,8 @@ def _sent_again(
     """
     clear = [one for one in sent if one[1] in numbered.get(one[0], {one[1]})]
     again = [data.draw(st.sampled_from(clear))] if clear else []
-    for number, time in again:
-        numbered.setdefault(number, set()).add(time)
+    for number, instant in again:
+        numbered.setdefault(number, set()).add(instant)
     return again
 
 
