@@ -60,6 +60,7 @@ def _reads_earlier_days(graph: AssetGraph, key: AssetKey, parent: AssetKey) -> b
 
 
 def backfill(
+    graph: AssetGraph,
     days: Sequence[date],
     todo: Sequence[Wave],
     settings: Settings,
@@ -74,7 +75,7 @@ def backfill(
         for wave in todo:
             left = [day for day in days if day not in failed]
             if only_missing:
-                left = missing(left, wave, settings)
+                left = missing(graph, left, wave, settings)
             failed |= lanes.run(left, wave.assets, tell, one_at_a_time=wave.one_at_a_time)
     return dict(sorted(failed.items()))
 
@@ -84,7 +85,7 @@ def _at_a_time(settings: Settings) -> int:
     return places(settings) if settings.launcher == "local" else settings.concurrent_days
 
 
-def missing(days: Sequence[date], wave: Wave, settings: Settings) -> list[date]:
+def missing(graph: AssetGraph, days: Sequence[date], wave: Wave, settings: Settings) -> list[date]:
     """Those of `days` on which some asset of `wave` is not there, or not as it would be now."""
     lake = Lake.of(settings)
     old = {(one.asset, one.day) for one in stale(lake, settings)}
@@ -92,19 +93,17 @@ def missing(days: Sequence[date], wave: Wave, settings: Settings) -> list[date]:
         day
         for day in days
         if any(
-            (asset, day) in old or not _is_current(lake, settings, asset, day)
+            (asset, day) in old or not _is_current(graph, lake, settings, asset, day)
             for asset in wave.assets
         )
     ]
 
 
-def _is_current(lake: Lake, settings: Settings, asset: str, day: date) -> bool:
-    from bsky_assets.definitions import defs
-
+def _is_current(graph: AssetGraph, lake: Lake, settings: Settings, asset: str, day: date) -> bool:
     made = _made_at(lake, settings, asset, day)
     if made is None:
         return False
-    graph, key = defs.resolve_asset_graph(), AssetKey(asset)
+    key = AssetKey(asset)
     for parent in graph.get(key).parent_keys:
         earlier = look_back(day) if _reads_earlier_days(graph, key, parent) else []
         for read in [*earlier, day]:

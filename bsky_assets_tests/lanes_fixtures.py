@@ -21,6 +21,17 @@ def work(folder: Path, day: date, assets: Sequence[str]) -> str | None:
     return "no posts" if day == FAILS else None
 
 
+def waits_for_another(folder: Path, day: date, assets: Sequence[str]) -> str | None:
+    """Done once another day is worked on at the same time."""
+    (folder / str(day)).touch()
+    until = time.monotonic() + 30
+    while len(list(folder.iterdir())) < 2:
+        if time.monotonic() > until:
+            return "alone"
+        time.sleep(0.02)
+    return None
+
+
 def takes_no_notice(folder: Path, day: date, assets: Sequence[str]) -> str | None:
     """Goes on where it is interrupted, and notes that its process came to its own end."""
     atexit.register((folder / "ended").touch)

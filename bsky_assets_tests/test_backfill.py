@@ -10,16 +10,25 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from dagster import AssetKey
+from dagster import AssetKey, DagsterRunStatus
 
 from bsky_assets import lanes
-from bsky_assets.backfill import waves
+from bsky_assets.backfill import Wave, backfill, waves
+from bsky_assets.commands.materialize import materialize_day
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, RawFirehosePost
 from bsky_assets.definitions import defs
+from bsky_assets.instance import open_instance
 from bsky_assets.lanes import Lanes
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
-from bsky_assets_tests.lanes_fixtures import DAYS, DIES, FAILS, takes_no_notice, work
+from bsky_assets_tests.lanes_fixtures import (
+    DAYS,
+    DIES,
+    FAILS,
+    takes_no_notice,
+    waits_for_another,
+    work,
+)
 from bsky_assets_tests.rows import firehose_post, table
 
 BOTH = 'key:"consolidated_posts" or key:"filtered_posts"'
@@ -57,6 +66,33 @@ def test_a_day_that_fails_or_whose_process_dies_does_not_stop_others(tmp_path: P
     assert [day for day, assets, _ in done if assets == "two,three"] == [str(d) for d in DAYS[2:]]
     assert len({process for *_, process in done}) <= 3
     assert len(told) == len(DAYS) + 2
+
+
+def test_days_that_others_make_are_not_held_to_the_cores_of_this_machine(
+    settings: Settings, tmp_path: Path
+) -> None:
+    launched = settings.model_copy(update={"launcher": "slurm", "threads": 1, "concurrent_days": 2})
+    (folder := tmp_path / "days").mkdir()
+    todo = [Wave(("filtered_posts",), one_at_a_time=False)]
+    graph = defs.resolve_asset_graph()
+    work_there = partial(waits_for_another, folder)
+    assert backfill(graph, DAYS[:2], todo, launched, work_there, str) == {}
+
+
+def test_a_run_that_is_interrupted_before_it_began_is_not_left_so(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(
+        "dagster._core.execution.execute_in_process.ExecuteRunWithPlanIterable", interrupted
+    )
+    with open_instance(settings) as instance:
+        with pytest.raises(KeyboardInterrupt):
+            materialize_day(instance, DAYS[0], BOTH)
+        (run,) = instance.get_runs()
+    assert run.status is DagsterRunStatus.CANCELED
 
 
 def test_work_that_takes_no_notice_of_an_interrupt_is_the_last_of_its_process(

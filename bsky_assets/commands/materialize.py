@@ -96,12 +96,15 @@ def _materialize_days(
     from bsky_assets.backfill import backfill, waves
     from bsky_assets.definitions import defs
 
-    todo = waves(defs.resolve_asset_graph(), _selected(select))
+    graph = defs.resolve_asset_graph()
+    todo = waves(graph, _selected(select))
     # Ended by a service manager, it ends the runs under way as it does when interrupted.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     stderr.print(f"{len(days)} sync days, {sum(len(wave.assets) for wave in todo)} assets")
     try:
-        failed = backfill(days, todo, settings, _day_in_lane, _tell, only_missing=only_missing)
+        failed = backfill(
+            graph, days, todo, settings, _day_in_lane, _tell, only_missing=only_missing
+        )
     except KeyboardInterrupt:
         _tell("interrupted; the same command with --missing goes on where this stopped")
         raise
