@@ -66,7 +66,7 @@ class KeepsReports(PipesMessageReader):
     def read_messages(self, handler: PipesMessageHandler) -> Iterator[PipesParams]:
         """Read messages as the engine's reader does."""
         self._kept = handler
-        with super().read_messages(handler) as params:  # type: ignore[safe-super]
+        with super().read_messages(handler) as params:  # type: ignore[safe-super]  # the engine's
             yield params
 
     def ended(self, problem: str | None = None) -> Ended:

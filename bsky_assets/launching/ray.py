@@ -30,7 +30,7 @@ def run(context: AssetExecutionContext, job: Job, settings: Settings) -> Ended:
             "install it with pip install '.[ray]'"
         ) from None
 
-    class Reader(KeepsReports, PipesRayJobMessageReader):  # type: ignore[misc]
+    class Reader(KeepsReports, PipesRayJobMessageReader):  # type: ignore[misc]  # untyped
         pass
 
     reader = Reader()

@@ -306,11 +306,13 @@ def _written(key: str, path: Path, metadata: pq.FileMetaData) -> _Written:
 def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
     """Batches put together as long as they fit: small row groups cost writer and readers."""
     group: list[pa.RecordBatch] = []
+    rows = 0
     for batch in batches:
-        if group and sum(one.num_rows for one in [*group, batch]) > ROW_GROUP_ROWS:
+        if group and rows + batch.num_rows > ROW_GROUP_ROWS:
             yield pa.Table.from_batches(group)
-            group = []
+            group, rows = [], 0
         group.append(batch)
+        rows += batch.num_rows
     if group:
         yield pa.Table.from_batches(group)
 
