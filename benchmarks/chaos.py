@@ -31,14 +31,14 @@ import pyarrow.parquet as pq
 from benchmarks import chaos_collector
 from bsky_assets.bluesky import collector
 from bsky_assets.bluesky.streaming import Limits
-from bsky_assets.sandbox.faults import Fault, StreamFaults
-from bsky_assets.sandbox.posts import POST, cid_of
-from bsky_assets.sandbox.server import Sandbox, Servers
-from bsky_assets.sandbox.world import World
 from bsky_assets.settings import Settings
 from bsky_assets.storage.compaction import compact_firehose_day, compact_labels_day
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.segments import Footer, Gap, Segments
+from bsky_sandbox.faults import Fault, StreamFaults
+from bsky_sandbox.posts import POST, cid_of
+from bsky_sandbox.server import Sandbox, Servers
+from bsky_sandbox.world import World
 
 FAULTS: dict[Fault, float] = {
     Fault.CLOSE: 0.004,

@@ -24,9 +24,9 @@ from bsky_assets.contracts import (
     Row,
     arrow_schema,
 )
-from bsky_assets.sandbox.writing import Writer
 from bsky_assets.settings import MODERATION_SERVICE
 from bsky_assets.storage.lake import Lake
+from bsky_sandbox.writing import Writer
 
 DAY = date(2026, 3, 8)
 BATCH = 122_880

@@ -25,9 +25,9 @@ import psutil
 import pyarrow as pa
 
 from bsky_assets.contracts import ConsolidatedPost, arrow_schema
-from bsky_assets.sandbox.writing import Writer
 from bsky_assets.storage.lake import Lake
 from bsky_assets.sync_day import synctimestamp
+from bsky_sandbox.writing import Writer
 
 DAY = date(2026, 3, 8)
 CHUNK = 20_000

@@ -20,9 +20,9 @@ import pyarrow as pa
 
 from benchmarks.day_posts import DAY, laid_down
 from bsky_assets.contracts import RawFirehosePost
+from bsky_assets.filters.batches import BATCH_ROWS
 from bsky_assets.filters.config import BUILT_IN_LANGUAGE_MODEL, filter_config
 from bsky_assets.filters.english import EnglishFilter
-from bsky_assets.filters.parts import BATCH_ROWS
 from bsky_assets.filters.posts import Posts, inputs
 
 TURNS = 3

@@ -19,10 +19,10 @@ from bsky_assets.bluesky.records import read_post_record
 from bsky_assets.contracts import ConsolidatedPost, RawModerationLabel, Row, arrow_schema
 from bsky_assets.filters.chain import filter_day
 from bsky_assets.filters.measures import Confusion
-from bsky_assets.sandbox.world import World
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets.sync_day import synctimestamp
+from bsky_sandbox.world import World
 
 DAY = date(2026, 3, 8)
 END = datetime(2026, 3, 8, 23, 59, 59, tzinfo=UTC)

@@ -6,7 +6,6 @@ What the benchmarks of the launchers have in common.
 import argparse
 import json
 import os
-import re
 import resource
 import shutil
 import tempfile
@@ -20,14 +19,14 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import duckdb
-from dagster import DagsterEventType, DagsterInstance
+from dagster import DagsterEventType
 
 from benchmarks.day_posts import Day
 from benchmarks.object_storage import lake_in_bucket
 from bsky_assets.commands.materialize import materialize_day
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, Row
-from bsky_assets.instance import open_instance
 from bsky_assets.launching.work import make_partition
+from bsky_assets.orchestration.instance import open_instance
 from bsky_assets.settings import get_settings
 from bsky_assets.storage.connection import connect
 from bsky_assets.storage.lake import Lake
@@ -52,8 +51,6 @@ class Outcome:
     runs: int
     runs_failed: int
     steps_tried_again: int
-    parts_by_tasks: int
-    """Parts of days that tasks judged, and no job."""
 
 
 def arguments(description: str | None) -> argparse.Namespace:
@@ -64,7 +61,6 @@ def arguments(description: str | None) -> argparse.Namespace:
     parser.add_argument("--days", type=int, default=14)
     parser.add_argument("--posts", type=int, default=20_000, help="a day")
     parser.add_argument("--nodes", type=int, default=2)
-    parser.add_argument("--spread", type=int, metavar="POSTS", help="a part, judged by a task")
     parser.add_argument("--s3", action="store_true", help="the lake in a bucket, on loopback")
     parser.add_argument("--folder", type=Path, help="kept; default: a temporary one")
     return parser.parse_args()
@@ -74,8 +70,6 @@ def arguments(description: str | None) -> argparse.Namespace:
 def launched(chosen: argparse.Namespace, launcher: str, data: Path) -> Iterator[dict[str, str]]:
     """The variables with which partitions in `data` are made by jobs of `launcher`."""
     variables = {"BSKY_DATA_DIR": str(data), "BSKY_LAUNCHER": launcher}
-    if chosen.spread:
-        variables["BSKY_SPREAD_POSTS"] = str(chosen.spread)
     if not chosen.s3:
         yield variables
         return
@@ -159,18 +153,10 @@ def backfill(count: int, disturb: Callable[[Lake], bool]) -> Outcome:
             len(instance.all_logs(run.run_id, of_type=DagsterEventType.STEP_UP_FOR_RETRY))
             for run in runs
         )
-        by_tasks = sum(_parts_by_tasks(instance, run.run_id) for run in runs)
     for problem in failed:
         print(f"failed: {problem}")
     seconds = round(time.monotonic() - started, 1)
-    return Outcome(seconds, len(runs), len(failed), again, by_tasks)
-
-
-def _parts_by_tasks(instance: DagsterInstance, run_id: str) -> int:
-    """What the job of the run told of its parts, if it had any."""
-    told = re.compile(r"(\d+) of \d+ parts of the day were judged by tasks")
-    lines = (told.search(entry.user_message) for entry in instance.all_logs(run_id))
-    return sum(int(line[1]) for line in lines if line)
+    return Outcome(seconds, len(runs), len(failed), again)
 
 
 def _run(day: date, asset: str) -> None:

@@ -1,6 +1,6 @@
 """A backfill on a Ray cluster of two nodes or more, with one node killed on the way.
 
-    python -m benchmarks.launch_ray [--days 14] [--posts 20000] [--nodes 2] [--spread POSTS]
+    python -m benchmarks.launch_ray [--days 14] [--posts 20000] [--nodes 2]
         [--s3]
 
 It needs the extra [ray].

@@ -1,6 +1,6 @@
 """A backfill on Slurm's own daemons, with one job cancelled on the way.
 
-    python -m benchmarks.launch_slurm [--days 14] [--posts 20000] [--nodes 2] [--spread POSTS]
+    python -m benchmarks.launch_slurm [--days 14] [--posts 20000] [--nodes 2]
         [--s3]
 
 It needs Debian's packages slurmctld, slurmd, slurm-client and munge.

@@ -7,12 +7,16 @@ from dagster import (
 )
 
 from bsky_assets import assets
-from bsky_assets.automation import daily_sync, daily_sync_schedule, follow_inputs_sensor
-from bsky_assets.landing import collector_landed_sensor, take_in_landed
-from bsky_assets.maintenance import maintenance, maintenance_schedule
-from bsky_assets.refresh import refresh_stale_sensor
-from bsky_assets.resources import DataDirectory, duckdb_resource
-from bsky_assets.run_log import console, plain_lines
+from bsky_assets.orchestration.automation import (
+    daily_sync,
+    daily_sync_schedule,
+    follow_inputs_sensor,
+)
+from bsky_assets.orchestration.collected import collector_landed_sensor, take_in_landed
+from bsky_assets.orchestration.maintenance import maintenance, maintenance_schedule
+from bsky_assets.orchestration.refresh import refresh_stale_sensor
+from bsky_assets.orchestration.resources import DataDirectory, duckdb_resource
+from bsky_assets.orchestration.run_log import console, plain_lines
 from bsky_assets.settings import Settings, get_settings
 
 

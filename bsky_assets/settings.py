@@ -185,12 +185,6 @@ class Settings(BaseSettings):
     launcher_python: str | None = Field(
         None, description="Python of the cluster's nodes; default: the path of the one here."
     )
-    spread_posts: int | None = Field(
-        None,
-        ge=1,
-        description="Set: a job of Slurm or Ray has a day filtered in parts of about so many posts "
-        "(row groups have 122880), on several nodes.",
-    )
     slurm_args: Arguments = Field(
         (), description="Options of srun, e.g. --partition=short --cpus-per-task=4 --mem=8G."
     )

@@ -14,10 +14,10 @@ from zoneinfo import ZoneInfo
 import duckdb
 import pytest
 
-from bsky_assets.publish import publish
-from bsky_assets.sandbox.server import Sandbox
-from bsky_assets.sandbox.truth import read_truth, write_truth
+from bsky_assets.orchestration.publish import publish
 from bsky_assets.settings import Settings
+from bsky_sandbox.server import Sandbox
+from bsky_sandbox.truth import read_truth, write_truth
 
 EVENTS = 4_000
 

@@ -13,7 +13,7 @@ from dagster import AssetsDefinition, DagsterInstance, ExecuteInProcessResult, m
 from bsky_assets.assets.consolidated_posts import consolidated_posts
 from bsky_assets.assets.filtered_posts import filtered_posts
 from bsky_assets.contracts import RawFirehosePost
-from bsky_assets.resources import DataDirectory, duckdb_resource
+from bsky_assets.orchestration.resources import DataDirectory, duckdb_resource
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets_tests.rows import firehose_post, record, table
@@ -28,8 +28,7 @@ split = next(n for n, word in enumerate(sys.argv[1:], 1) if not word.startswith(
 options, command = sys.argv[1:split], sys.argv[split:]
 with open("{log}", "a") as log:
     log.write(json.dumps(sys.argv) + "\\n")
-task = command[1:] == ["-m", "bsky_assets.part"]
-if os.path.exists("{losses}") and not task:
+if os.path.exists("{losses}"):
     left = int(open("{losses}").read())
     if left:
         open("{losses}", "w").write(str(left - 1))
@@ -37,8 +36,6 @@ if os.path.exists("{losses}") and not task:
 if os.path.exists("{silence}"):
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 names = next(word for word in options if word.startswith("--export=")).split("=", 1)[1].split(",")
-if task and os.path.exists("{on_tasks}"):
-    exec(open("{on_tasks}").read())
 os.execve(command[0], command, {{name: os.environ[name] for name in names if name in os.environ}})
 """
 
@@ -48,7 +45,7 @@ class Srun:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._log, self._losses = folder / "srun.log", folder / "losses"
-        self._silence, self._on_tasks = folder / "silence", folder / "on_tasks"
+        self._silence = folder / "silence"
         program = folder / "srun"
         program.write_text(
             SRUN.format(
@@ -56,7 +53,6 @@ class Srun:
                 log=self._log,
                 losses=self._losses,
                 silence=self._silence,
-                on_tasks=self._on_tasks,
             )
         )
         program.chmod(0o755)
@@ -69,10 +65,6 @@ class Srun:
     def lose_reports(self) -> None:
         """Let jobs end well from now on, and nothing of what they report arrive."""
         self._silence.touch()
-
-    def on_tasks(self, code: str) -> None:
-        """Run `code` before each task from now on; `names` lists the variables that go with it."""
-        self._on_tasks.write_text(code)
 
     @property
     def command_lines(self) -> list[str]:

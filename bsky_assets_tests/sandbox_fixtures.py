@@ -10,8 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
-from bsky_assets.sandbox.accounts import SandboxAccount
-from bsky_assets.sandbox.posts import SandboxPost, cid_of, tid
+from bsky_sandbox.accounts import SandboxAccount
+from bsky_sandbox.posts import SandboxPost, cid_of, tid
 
 _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 _POST_FIELDS = {field.name for field in fields_of(SandboxPost)}

@@ -9,9 +9,9 @@ from libipld import decode_dag_cbor, encode_dag_cbor
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from bsky_assets.sandbox.posts import to_dag
-from bsky_assets.sandbox.relay import METHOD, Relay
-from bsky_assets.sandbox.world import World
+from bsky_sandbox.posts import to_dag
+from bsky_sandbox.relay import METHOD, Relay
+from bsky_sandbox.world import World
 
 Blocks = dict[bytes, bytes]
 

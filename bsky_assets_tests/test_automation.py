@@ -16,10 +16,10 @@ from dagster import (
     evaluate_automation_conditions,
 )
 
-from bsky_assets.automation import daily_sync_schedule
 from bsky_assets.bluesky.collector import firehose_segments
 from bsky_assets.contracts import RawFirehosePost, RawPostDeletion
 from bsky_assets.definitions import build_defs
+from bsky_assets.orchestration.automation import daily_sync_schedule
 from bsky_assets.settings import Settings
 from bsky_assets.storage.compaction import compact_firehose_day
 from bsky_assets.storage.lake import Lake

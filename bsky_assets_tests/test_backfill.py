@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from dagster import AssetKey, DagsterRunStatus
 
-from bsky_assets import lanes
-from bsky_assets.backfill import Wave, backfill, waves
 from bsky_assets.commands.materialize import materialize_day
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, RawFirehosePost
 from bsky_assets.definitions import defs
-from bsky_assets.instance import open_instance
-from bsky_assets.lanes import Lanes
+from bsky_assets.orchestration import process_pool as lanes
+from bsky_assets.orchestration.backfill import Wave, backfill, waves
+from bsky_assets.orchestration.instance import open_instance
+from bsky_assets.orchestration.process_pool import Lanes
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets_tests.lanes_fixtures import (

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from bsky_assets import cli
 from bsky_assets.contracts import RawPostDeletion
-from bsky_assets.publish import publish
+from bsky_assets.orchestration.publish import publish
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets_tests.rows import post_deletion, table

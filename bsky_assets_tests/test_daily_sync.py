@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from bsky_assets.contracts import ALL, LEDGER, Row
-from bsky_assets.sandbox.server import Sandbox
 from bsky_assets_tests.day_fixtures import SandboxDay, present_day
+from bsky_sandbox.server import Sandbox
 
 
 @pytest.fixture

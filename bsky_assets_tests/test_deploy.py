@@ -24,7 +24,7 @@ from dagster_k8s.models import k8s_model_from_dict, k8s_snake_case_dict
 from kubernetes import client
 
 from bsky_assets import cli
-from bsky_assets.instance import open_instance
+from bsky_assets.orchestration.instance import open_instance
 from bsky_assets.settings import Settings, variable_name
 
 REPOSITORY = Path(__file__).parents[1]

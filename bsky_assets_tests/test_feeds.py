@@ -20,14 +20,14 @@ from hypothesis import strategies as st
 from bsky_assets.bluesky.feeds import FeedsFailed, sync_feeds
 from bsky_assets.bluesky.session import SignInFailed
 from bsky_assets.contracts import RawFeedPost
-from bsky_assets.sandbox.appview import AppView, Feed
-from bsky_assets.sandbox.http_faults import HttpFaults
-from bsky_assets.sandbox.sessions import APP_PASSWORD
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets.sync_day import today
 from bsky_assets_tests import sandbox_fixtures as sandbox
 from bsky_assets_tests.xrpc_fixtures import Answer, Asked, Host, Respond, serve
+from bsky_sandbox.appview import AppView, Feed
+from bsky_sandbox.http_faults import HttpFaults
+from bsky_sandbox.sessions import APP_PASSWORD
 
 FEED = "at://did:plc:generator/app.bsky.feed.generator/catch-up"
 OTHER = "at://did:plc:generator/app.bsky.feed.generator/other"

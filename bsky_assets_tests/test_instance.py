@@ -16,7 +16,7 @@ from dagster import AssetMaterialization, DagsterInstance, DagsterRun
 from dagster._core.launcher.base import WorkerStatus
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
-from bsky_assets.instance import home, open_instance, this_process
+from bsky_assets.orchestration.instance import home, open_instance, this_process
 from bsky_assets.settings import Settings
 
 REPOSITORY = Path(__file__).parents[1]

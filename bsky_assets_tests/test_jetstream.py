@@ -20,10 +20,6 @@ from bsky_assets.bluesky.jetstream import JetstreamReader
 from bsky_assets.bluesky.streaming import Limits, StreamReport
 from bsky_assets.bluesky.websocket import StreamError
 from bsky_assets.contracts import Quarantined, RawFirehosePost, RawPostDeletion
-from bsky_assets.sandbox.faults import Fault, StreamFaults
-from bsky_assets.sandbox.jetstream import Jetstream
-from bsky_assets.sandbox.server import Servers
-from bsky_assets.sandbox.world import World
 from bsky_assets.settings import Settings
 from bsky_assets.storage.compaction import compact_firehose_day, compact_labels_day
 from bsky_assets.storage.lake import Lake
@@ -32,6 +28,10 @@ from bsky_assets_tests import wire
 from bsky_assets_tests.relay_fixtures import CLOSE, ScriptedRelay, serve
 from bsky_assets_tests.sandbox_fixtures import served
 from bsky_assets_tests.test_frames import REAL_DATA, needs_real_data
+from bsky_sandbox.faults import Fault, StreamFaults
+from bsky_sandbox.jetstream import Jetstream
+from bsky_sandbox.server import Servers
+from bsky_sandbox.world import World
 
 NOW = datetime(2026, 3, 8, 18, tzinfo=UTC)
 START_US = int(NOW.timestamp()) * 1_000_000

@@ -18,10 +18,10 @@ from aiohttp import web
 from bsky_assets.labelling.asking import Policy
 from bsky_assets.labelling.endpoint import EndpointRefuses, EndpointUnreachable
 from bsky_assets.labelling.model_round import Progress
-from bsky_assets.sandbox.llm import LlmFaults, LlmServer
 from bsky_assets_tests.labelling_fixtures import DAY, Lab, expected, known_posts
 from bsky_assets_tests.llm_endpoint import FakeEndpoint, by_first_letter, refusal
 from bsky_assets_tests.sandbox_fixtures import served
+from bsky_sandbox.llm import LlmFaults, LlmServer
 
 
 @pytest.fixture

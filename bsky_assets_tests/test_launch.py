@@ -14,7 +14,7 @@ from bsky_assets.contracts import ConsolidatedPost
 from bsky_assets.launching import forwarding, launcher
 from bsky_assets.launching.jobs import job_of
 from bsky_assets.launching.ray import submission
-from bsky_assets.launching.srun import command_line
+from bsky_assets.launching.slurm import command_line
 from bsky_assets.settings import InvalidSettings, Settings, get_settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets_tests.launch_fixtures import (
@@ -38,7 +38,7 @@ def srun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Srun:
 
 def partition(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "bsky_assets.partition", *arguments],
+        [sys.executable, "-m", "bsky_assets.launching.partition", *arguments],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
@@ -76,9 +76,8 @@ def test_the_function_of_a_partition_imports_no_dagster() -> None:
         [
             sys.executable,
             "-c",
-            "import sys, bsky_assets.partition, bsky_assets.consolidation.consolidate, "
-            "bsky_assets.filters.chain, bsky_assets.labelling.day, "
-            "bsky_assets.launching.spreading; "
+            "import sys, bsky_assets.launching.partition, bsky_assets.consolidation.consolidate, "
+            "bsky_assets.filters.chain, bsky_assets.labelling.day; "
             "print([name for name in sys.modules if name.split('.')[0] == 'dagster'])",
         ],
         capture_output=True,
@@ -218,11 +217,6 @@ GIVEN = {
     "BSKY_LAUNCHER": "slurm",
     "BSKY_SLURM_ARGS": "--mem=8G --comment='two words'",
 }
-SPREAD = {
-    "BSKY_SPREAD_POSTS": "500000",
-    "BSKY_SLURM_EXPORT": "AWS_PROFILE,AWS_REGION",
-    "BSKY_RAY_OPTIONS": '{"entrypoint_num_cpus": 2, "runtime_env": {"working_dir": "a, b"}}',
-}
 POSTS = {"BSKY_DATA_DIR", "BSKY_SYNC_TIMEZONE", "BSKY_MEMORY_LIMIT", "BSKY_TRUSTED_LABELERS"}
 LABELS = POSTS | {"BSKY_LLM_MODELS", "BSKY_LLM_BATCH_SIZE"}
 
@@ -249,7 +243,7 @@ def test_what_the_work_needs_goes_with_it_and_nothing_else(
 def test_what_goes_with_the_work_is_read_as_it_was(
     monkeypatch: pytest.MonkeyPatch, asset: str, launcher: str
 ) -> None:
-    given = GIVEN | SPREAD | {"BSKY_LAUNCHER": launcher}
+    given = GIVEN | {"BSKY_LAUNCHER": launcher}
     with settings_with(monkeypatch, **given) as settings:
         forwarded = forwarding.variables(settings, asset)
     for name in given:
@@ -258,24 +252,6 @@ def test_what_goes_with_the_work_is_read_as_it_was(
         for name in forwarding.needed(asset, settings):
             if name != "llm_api_key":
                 assert getattr(read, name) == getattr(settings, name)
-
-
-@pytest.mark.parametrize(
-    ("launcher", "asset", "names"),
-    [
-        ("slurm", "filtered_posts", {"BSKY_SLURM_ARGS", "BSKY_SLURM_EXPORT"}),
-        ("ray", "filtered_posts", {"BSKY_RAY_OPTIONS"}),
-        ("slurm", "consolidated_posts", set()),
-        ("kubernetes", "filtered_posts", set()),
-    ],
-)
-def test_a_job_that_starts_tasks_knows_its_engine(
-    monkeypatch: pytest.MonkeyPatch, launcher: str, asset: str, names: set[str]
-) -> None:
-    with settings_with(monkeypatch, **GIVEN | SPREAD | {"BSKY_LAUNCHER": launcher}) as settings:
-        forwarded = forwarding.variables(settings, asset)
-    spreading = {"BSKY_LAUNCHER", "BSKY_SPREAD_POSTS"} if names else set()
-    assert set(forwarded) == POSTS | names | spreading
 
 
 def test_secrets_are_in_no_command_line_and_no_description_of_a_job(
@@ -298,7 +274,10 @@ def test_options_of_a_ray_job_are_kept_beside_what_goes_with_it(
     options = '{"entrypoint_num_cpus": 2, "runtime_env": {"env_vars": {"OMP_NUM_THREADS": "2"}}}'
     with settings_with(monkeypatch, BSKY_LAUNCHER="ray", BSKY_RAY_OPTIONS=options) as settings:
         submitted = submission(job_of("filtered_posts", DAY, settings, "python"), settings)
-    assert submitted["entrypoint"] == "python -m bsky_assets.partition filtered_posts 2026-03-08"
+    assert (
+        submitted["entrypoint"]
+        == "python -m bsky_assets.launching.partition filtered_posts 2026-03-08"
+    )
     assert submitted["entrypoint_num_cpus"] == 2
     assert submitted["runtime_env"]["env_vars"]["OMP_NUM_THREADS"] == "2"
     assert submitted["runtime_env"]["env_vars"]["BSKY_DATA_DIR"] == str(settings.data_dir)

@@ -50,7 +50,7 @@ def test_the_pod_is_one_that_kubernetes_knows_every_field_of(launched: Settings)
     body = ApiClient().sanitize_for_serialization(pod)
     (container,) = body["spec"]["containers"]
     assert container["command"] == [
-        "python", "-m", "bsky_assets.partition", "llm_labels", "2026-03-08"
+        "python", "-m", "bsky_assets.launching.partition", "llm_labels", "2026-03-08"
     ]  # fmt: skip
     given = {each["name"]: each["value"] for each in container["env"]}
     assert given["BSKY_DATA_DIR"] == str(launched.data_dir)

@@ -3,22 +3,13 @@
 from collections.abc import Iterator
 from importlib.util import find_spec
 
-import pyarrow as pa
 import pytest
 
 from benchmarks.ray_cluster import RayCluster, ray_cluster
 from bsky_assets.assets.consolidated_posts import consolidated_posts
-from bsky_assets.assets.filtered_posts import filtered_posts
 from bsky_assets.contracts import ConsolidatedPost
 from bsky_assets.storage.lake import Lake
 from bsky_assets_tests.launch_fixtures import DAY, failure, lay_down, made, settings_with
-from bsky_assets_tests.test_launch_tasks import (
-    PARTS,
-    SPREAD,
-    expected,  # noqa: F401
-    filtered,
-    tasks_that_answered,
-)
 
 # Ray reads how it is let in when it is imported, so it is not imported before its cluster is there.
 pytestmark = pytest.mark.skipif(
@@ -47,20 +38,8 @@ def test_a_partition_is_made_by_a_job_that_is_told_no_secret(
         partition = Lake.of(settings).current(ConsolidatedPost, DAY)
     assert partition
     assert partition.rows == 60
-    jobs = [job for job in cluster.jobs() if "bsky_assets.partition" in str(job["entrypoint"])]
+    jobs = [
+        job for job in cluster.jobs() if "bsky_assets.launching.partition" in str(job["entrypoint"])
+    ]
     assert len(jobs) == 2
     assert SECRET not in str(jobs)
-
-
-@pytest.mark.timeout(600)
-def test_judged_by_tasks_a_day_is_the_same_row_for_row(
-    cluster: RayCluster,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-    expected: pa.Table,  # noqa: F811
-) -> None:
-    variables = {**SPREAD, "BSKY_LAUNCHER": "ray"}
-    with settings_with(monkeypatch, **cluster.environment, **variables) as settings:
-        assert made(settings, filtered_posts).success
-        assert filtered(settings).equals(expected)
-    assert 0 < tasks_that_answered(capfd.readouterr().err) < PARTS

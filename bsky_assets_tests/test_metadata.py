@@ -10,8 +10,8 @@ from dagster import DagsterInstance, MaterializeResult, TableMetadataValue, mate
 
 from bsky_assets.assets.daily_report import daily_report
 from bsky_assets.contracts import RawFirehosePost
-from bsky_assets.materialisation import frame_table, result
-from bsky_assets.resources import DataDirectory, duckdb_resource
+from bsky_assets.orchestration.materialisation import frame_table, result
+from bsky_assets.orchestration.resources import DataDirectory, duckdb_resource
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets_tests.rows import firehose_post, table

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bsky_assets.contracts import RawFeedPost, RawFirehosePost, Row
-from bsky_assets.publish import publish
+from bsky_assets.orchestration.publish import publish
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets_tests.rows import feed_post, firehose_post, post_uri, record, table
@@ -39,7 +39,7 @@ import json, sys
 from datetime import date, datetime
 import pyarrow as pa
 from bsky_assets.contracts import RawFirehosePost, arrow_schema
-from bsky_assets.publish import publish
+from bsky_assets.orchestration.publish import publish
 from bsky_assets.settings import get_settings
 from bsky_assets.storage.lake import Lake
 posts = json.loads(sys.argv[2])

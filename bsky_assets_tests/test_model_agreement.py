@@ -11,7 +11,7 @@ from sklearn.metrics import cohen_kappa_score
 from bsky_assets.assets.llm_labels import llm_labels
 from bsky_assets.assets.model_agreement import model_agreement
 from bsky_assets.contracts import LlmLabel
-from bsky_assets.resources import DataDirectory, duckdb_resource
+from bsky_assets.orchestration.resources import DataDirectory, duckdb_resource
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets_tests.rows import post_uri, table

@@ -32,8 +32,7 @@ from bsky_assets.contracts import (
     Row,
     arrow_schema,
 )
-from bsky_assets.instance import open_instance
-from bsky_assets.sandbox.server import Sandbox
+from bsky_assets.orchestration.instance import open_instance
 from bsky_assets.settings import InvalidSettings, Settings, get_settings
 from bsky_assets.storage import catalogue, objects
 from bsky_assets.storage.lake import Lake
@@ -42,6 +41,7 @@ from bsky_assets.storage.objects import ObjectPath, UnusableObjectStorage
 from bsky_assets.sync_day import today
 from bsky_assets_tests.test_commands import run
 from bsky_assets_tests.test_lake import DAY, deletions
+from bsky_sandbox.server import Sandbox
 
 BUCKET = "posts-lake"
 SECRET = "wJalrXUtnFEMI-not-a-real-secret"

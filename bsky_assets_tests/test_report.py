@@ -18,10 +18,10 @@ from bsky_assets.contracts import (
     RawFirehosePost,
 )
 from bsky_assets.contracts.lineage import report_version
+from bsky_assets.orchestration.staleness import stale
 from bsky_assets.reporting.health import CheckOutcome
 from bsky_assets.reporting.report import NothingToReport, write_report
 from bsky_assets.settings import Settings
-from bsky_assets.staleness import stale
 from bsky_assets.storage.lake import Lake
 from bsky_assets_tests.labelling_fixtures import filtered_post
 from bsky_assets_tests.rows import NOON, feed_post, firehose_post, record, table

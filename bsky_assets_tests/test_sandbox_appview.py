@@ -16,13 +16,13 @@ from atproto import models as lexicon
 from atproto_client import exceptions
 from atproto_client.models import get_or_create
 
-from bsky_assets.sandbox.appview import AppView, Feed
-from bsky_assets.sandbox.http_faults import HttpFaults
-from bsky_assets.sandbox.moderation import SandboxLabel
-from bsky_assets.sandbox.posts import SandboxPost, blob
-from bsky_assets.sandbox.sessions import APP_PASSWORD
-from bsky_assets.sandbox.xrpc import RateLimit
 from bsky_assets_tests.sandbox_fixtures import account, post, served
+from bsky_sandbox.appview import AppView, Feed
+from bsky_sandbox.http_faults import HttpFaults
+from bsky_sandbox.moderation import SandboxLabel
+from bsky_sandbox.posts import SandboxPost, blob
+from bsky_sandbox.sessions import APP_PASSWORD
+from bsky_sandbox.xrpc import RateLimit
 
 FEED = "at://did:plc:aaaaaaaaaaaaaaaaaaaaaaaa/app.bsky.feed.generator/catch-up"
 PRIVATE = "at://did:plc:aaaaaaaaaaaaaaaaaaaaaaaa/app.bsky.feed.generator/for-you"

@@ -14,7 +14,9 @@ from libipld import decode_dag_cbor_multi
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from bsky_assets.sandbox.faults import (
+from bsky_assets_tests.sandbox_fixtures import served
+from bsky_assets_tests.stream_fixtures import Received, blocks_of, firehose, receive, relay_of
+from bsky_sandbox.faults import (
     DAMAGE,
     Fault,
     Injected,
@@ -22,11 +24,9 @@ from bsky_assets.sandbox.faults import (
     StreamInjector,
     Strike,
 )
-from bsky_assets.sandbox.http_faults import HttpFaults
-from bsky_assets.sandbox.relay import Relay
-from bsky_assets.sandbox.world import World
-from bsky_assets_tests.sandbox_fixtures import served
-from bsky_assets_tests.stream_fixtures import Received, blocks_of, firehose, receive, relay_of
+from bsky_sandbox.http_faults import HttpFaults
+from bsky_sandbox.relay import Relay
+from bsky_sandbox.world import World
 
 EVENTS = 400
 LOSSLESS = (Fault.CLOSE, Fault.ABORT, Fault.CONSUMER_TOO_SLOW, Fault.DUPLICATE)

@@ -15,11 +15,11 @@ from atproto.exceptions import JetstreamCursorTooOldError
 from libipld import decode_dag_cbor_multi, encode_cid
 from websockets.exceptions import InvalidStatus
 
-from bsky_assets.sandbox.faults import Fault, StreamFaults
-from bsky_assets.sandbox.jetstream import GET_DICTIONARY, Jetstream
-from bsky_assets.sandbox.world import Event, Op, World
 from bsky_assets_tests.sandbox_fixtures import served
 from bsky_assets_tests.stream_fixtures import cid_of_record, firehose, receive, relay_of
+from bsky_sandbox.faults import Fault, StreamFaults
+from bsky_sandbox.jetstream import GET_DICTIONARY, Jetstream
+from bsky_sandbox.world import Event, Op, World
 
 SUBSCRIBE = "network.bsky.jetstream.subscribeEvents"
 POSTS_AND_PROFILES = ("app.bsky.feed.post", "app.bsky.actor.*")

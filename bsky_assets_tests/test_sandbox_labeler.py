@@ -11,13 +11,13 @@ from atproto import FirehoseSubscribeLabelsClient, models, parse_subscribe_label
 from atproto_subscription import ErrorFrame, Frame, MessageFrame
 from libipld import decode_dag_cbor_multi
 
-from bsky_assets.sandbox.faults import Fault, StreamFaults
-from bsky_assets.sandbox.http_faults import HttpFaults
-from bsky_assets.sandbox.labeler import LARGEST_LIMIT, QUERY, SUBSCRIBE, Labeler
-from bsky_assets.sandbox.moderation import SandboxLabel
-from bsky_assets.sandbox.world import World
 from bsky_assets_tests.sandbox_fixtures import served
 from bsky_assets_tests.stream_fixtures import receive
+from bsky_sandbox.faults import Fault, StreamFaults
+from bsky_sandbox.http_faults import HttpFaults
+from bsky_sandbox.labeler import LARGEST_LIMIT, QUERY, SUBSCRIBE, Labeler
+from bsky_sandbox.moderation import SandboxLabel
+from bsky_sandbox.world import World
 
 ALICE, BOB, CAROL = (f"did:plc:{name:a<24}" for name in ("alice", "bob", "carol"))
 POST = f"at://{ALICE}/app.bsky.feed.post/3lf"

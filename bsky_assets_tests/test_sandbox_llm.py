@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bsky_assets.sandbox.chat import find_posts
-from bsky_assets.sandbox.llm import LlmFaults, LlmServer
-from bsky_assets.sandbox.schema_answers import NOT_POLITICAL, Verdict, compile_schema
 from bsky_assets_tests.sandbox_fixtures import post, served
+from bsky_sandbox.chat import find_posts
+from bsky_sandbox.llm import LlmFaults, LlmServer
+from bsky_sandbox.schema_answers import NOT_POLITICAL, Verdict, compile_schema
 
 POSTS = tuple(
     post(number, text=text, is_political=ideology is not None, ideology=ideology)

@@ -17,10 +17,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from libipld import decode_dag_cbor, decode_dag_cbor_multi, encode_cid
 
-from bsky_assets.sandbox.posts import POST, to_dag
-from bsky_assets.sandbox.relay import METHOD
-from bsky_assets.sandbox.repo import Tree, layer_of
-from bsky_assets.sandbox.world import Event, World
 from bsky_assets_tests.sandbox_fixtures import served
 from bsky_assets_tests.stream_fixtures import (
     blocks_of,
@@ -31,6 +27,10 @@ from bsky_assets_tests.stream_fixtures import (
     root_of,
     value_in_tree,
 )
+from bsky_sandbox.posts import POST, to_dag
+from bsky_sandbox.relay import METHOD
+from bsky_sandbox.repo import Tree, layer_of
+from bsky_sandbox.world import Event, World
 
 EVENTS = 2500
 

@@ -20,10 +20,10 @@ import pytest
 from atproto import Client, models
 from atproto_client.models import get_or_create
 
-from bsky_assets.sandbox.__main__ import CannotWrite, run
-from bsky_assets.sandbox.server import CannotListen, Sandbox
-from bsky_assets.sandbox.truth import read_truth
 from bsky_assets.settings import get_settings
+from bsky_sandbox.__main__ import CannotWrite, run
+from bsky_sandbox.server import CannotListen, Sandbox
+from bsky_sandbox.truth import read_truth
 
 DAY = date(2026, 3, 8)
 
@@ -154,7 +154,7 @@ def test_the_command_serves_until_it_is_told_to_stop(
     port = taken.getsockname()[1]
     code = (
         "from pathlib import Path; from datetime import date;"
-        "import bsky_assets.sandbox.__main__ as command;"
+        "import bsky_sandbox.__main__ as command;"
         f"command.DEFAULT_PORTS = {{'relay': {port}}};"
         f"command.run(seed=5, day=date({DAY:%Y, %-m, %-d}), events=300,"
         f"truth=Path({str(truth)!r}), ready_file=Path({str(ready)!r}))"

@@ -17,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from bsky_assets.sandbox.posts import POST, cid_of, tid, tid_number
-from bsky_assets.sandbox.stream import Stream
-from bsky_assets.sandbox.truth import read_truth, write_truth
-from bsky_assets.sandbox.world import Event, SandboxPost, World
+from bsky_sandbox.posts import POST, cid_of, tid, tid_number
+from bsky_sandbox.stream import Stream
+from bsky_sandbox.truth import read_truth, write_truth
+from bsky_sandbox.world import Event, SandboxPost, World
 
 DAY = date(2026, 11, 20)
 MODEL = Path(__file__).parents[1] / "bsky_assets" / "filters" / "models" / "lid.176.ftz"

@@ -24,10 +24,10 @@ from bsky_assets.contracts import (
 from bsky_assets.contracts.lineage import impact
 from bsky_assets.definitions import build_defs, defs
 from bsky_assets.filters.chain import filter_day
-from bsky_assets.instance import open_instance
-from bsky_assets.refresh import stale_days
+from bsky_assets.orchestration.instance import open_instance
+from bsky_assets.orchestration.refresh import stale_days
+from bsky_assets.orchestration.staleness import stale
 from bsky_assets.settings import Settings
-from bsky_assets.staleness import stale
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets_tests.rows import feed_post, firehose_post, post_deletion, record, table
 from bsky_assets_tests.scratch_fixtures import TOUCHED, scratch_copy

@@ -5,13 +5,19 @@ import time
 from dagster import AssetDep, AssetExecutionContext, MaterializeResult
 from dagster_duckdb import DuckDBResource
 
-from bsky_assets.automation import when_inputs_land
 from bsky_assets.checks import consolidated_posts as checks
 from bsky_assets.contracts import ConsolidatedPost, RawFeedPost, RawFirehosePost, RawPostDeletion
-from bsky_assets.launching.launcher import partition_made
-from bsky_assets.materialisation import counts_table, explained, result, row_asset, sample
-from bsky_assets.partitions import day_of, look_back
-from bsky_assets.resources import DataDirectory
+from bsky_assets.orchestration.automation import when_inputs_land
+from bsky_assets.orchestration.launcher import partition_made
+from bsky_assets.orchestration.materialisation import (
+    counts_table,
+    explained,
+    result,
+    row_asset,
+    sample,
+)
+from bsky_assets.orchestration.partitions import day_of, look_back
+from bsky_assets.orchestration.resources import DataDirectory
 
 
 @row_asset(

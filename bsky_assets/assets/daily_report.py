@@ -7,16 +7,16 @@ from dagster_duckdb import DuckDBResource
 
 from bsky_assets.assets.filtered_posts import filtered_posts
 from bsky_assets.assets.llm_labels import llm_labels
-from bsky_assets.automation import when_inputs_land
 from bsky_assets.checks.day import evaluate_day
 from bsky_assets.contracts import FilteredPost, LlmLabel
 from bsky_assets.contracts.lineage import report_version
-from bsky_assets.materialisation import DAILY, OWNERS, explained
-from bsky_assets.partitions import day_of, sync_days
+from bsky_assets.orchestration.automation import when_inputs_land
+from bsky_assets.orchestration.materialisation import DAILY, OWNERS, explained
+from bsky_assets.orchestration.partitions import day_of, sync_days
+from bsky_assets.orchestration.resources import DataDirectory
 from bsky_assets.reporting.figures import funnel_figure, inline_png, labels_figure
 from bsky_assets.reporting.health import CheckOutcome
 from bsky_assets.reporting.report import write_report
-from bsky_assets.resources import DataDirectory
 
 
 @asset(

@@ -10,16 +10,22 @@ from dagster import (
 )
 from dagster_duckdb import DuckDBResource
 
-from bsky_assets.automation import when_inputs_land
 from bsky_assets.checks import filtered_posts as checks
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, RawModerationLabel
-from bsky_assets.launching.launcher import partition_made
-from bsky_assets.materialisation import counts_table, explained, result, row_asset, sample
-from bsky_assets.partitions import look_back
+from bsky_assets.orchestration.automation import when_inputs_land
+from bsky_assets.orchestration.launcher import partition_made
+from bsky_assets.orchestration.materialisation import (
+    counts_table,
+    explained,
+    result,
+    row_asset,
+    sample,
+)
+from bsky_assets.orchestration.partitions import look_back
+from bsky_assets.orchestration.resources import DataDirectory
+from bsky_assets.orchestration.staleness import made_with
 from bsky_assets.reporting.figures import funnel_figure, inline_png
-from bsky_assets.resources import DataDirectory
 from bsky_assets.settings import get_settings
-from bsky_assets.staleness import made_with
 
 
 @row_asset(

@@ -8,12 +8,18 @@ from dagster import AssetExecutionContext, MaterializeResult, MetadataValue
 from dagster_duckdb import DuckDBResource
 
 from bsky_assets.assets.llm_labels import llm_labels
-from bsky_assets.automation import when_inputs_land
 from bsky_assets.contracts import DisputedPost, arrow_schema
 from bsky_assets.labelling.agreement import Agreement, Pair, compare
-from bsky_assets.materialisation import explained, frame_table, result, row_asset, sample
-from bsky_assets.partitions import day_of
-from bsky_assets.resources import DataDirectory
+from bsky_assets.orchestration.automation import when_inputs_land
+from bsky_assets.orchestration.materialisation import (
+    explained,
+    frame_table,
+    result,
+    row_asset,
+    sample,
+)
+from bsky_assets.orchestration.partitions import day_of
+from bsky_assets.orchestration.resources import DataDirectory
 
 
 @row_asset(

@@ -13,9 +13,15 @@ from pydantic import Field
 from bsky_assets.bluesky.feeds import sync_feeds
 from bsky_assets.checks import raw_feed_posts as checks
 from bsky_assets.contracts import RawFeedPost
-from bsky_assets.materialisation import NETWORK_RETRIES, explained, result, row_asset, sample
-from bsky_assets.partitions import day_of
-from bsky_assets.resources import DataDirectory
+from bsky_assets.orchestration.materialisation import (
+    NETWORK_RETRIES,
+    explained,
+    result,
+    row_asset,
+    sample,
+)
+from bsky_assets.orchestration.partitions import day_of
+from bsky_assets.orchestration.resources import DataDirectory
 
 
 class FeedSync(Config):

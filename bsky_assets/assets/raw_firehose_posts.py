@@ -15,7 +15,7 @@ from bsky_assets.bluesky.collector import firehose_segments, is_collecting, sync
 from bsky_assets.bluesky.streaming import Limits
 from bsky_assets.checks import raw_firehose_posts as checks
 from bsky_assets.contracts import RawFirehosePost
-from bsky_assets.materialisation import (
+from bsky_assets.orchestration.materialisation import (
     NETWORK_RETRIES,
     counts_table,
     explained,
@@ -23,10 +23,10 @@ from bsky_assets.materialisation import (
     row_asset,
     sample,
 )
-from bsky_assets.partitions import day_of
+from bsky_assets.orchestration.partitions import day_of
+from bsky_assets.orchestration.resources import DataDirectory
 from bsky_assets.reporting.coverage import coverage_figure
 from bsky_assets.reporting.figures import inline_png
-from bsky_assets.resources import DataDirectory
 from bsky_assets.settings import get_settings
 from bsky_assets.storage.compaction import COMPLETENESS, compact_firehose_day
 from bsky_assets.storage.completeness import Completeness

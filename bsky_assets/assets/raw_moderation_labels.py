@@ -23,7 +23,7 @@ from bsky_assets.bluesky.collector import (
 from bsky_assets.bluesky.label_query import QueriedLabels, query_labels
 from bsky_assets.bluesky.streaming import Limits
 from bsky_assets.contracts import RawFeedPost, RawModerationLabel
-from bsky_assets.materialisation import (
+from bsky_assets.orchestration.materialisation import (
     NETWORK_RETRIES,
     counts_table,
     explained,
@@ -31,8 +31,8 @@ from bsky_assets.materialisation import (
     row_asset,
     sample,
 )
-from bsky_assets.partitions import day_of
-from bsky_assets.resources import DataDirectory
+from bsky_assets.orchestration.partitions import day_of
+from bsky_assets.orchestration.resources import DataDirectory
 from bsky_assets.settings import get_settings
 from bsky_assets.storage import quarantine
 from bsky_assets.storage.compaction import compact_labels_day

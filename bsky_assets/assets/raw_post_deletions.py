@@ -8,9 +8,15 @@ from dagster_duckdb import DuckDBResource
 from bsky_assets.assets.raw_firehose_posts import raw_firehose_posts
 from bsky_assets.bluesky.collector import firehose_segments
 from bsky_assets.contracts import RawPostDeletion
-from bsky_assets.materialisation import counts_table, explained, result, row_asset, sample
-from bsky_assets.partitions import day_of
-from bsky_assets.resources import DataDirectory
+from bsky_assets.orchestration.materialisation import (
+    counts_table,
+    explained,
+    result,
+    row_asset,
+    sample,
+)
+from bsky_assets.orchestration.partitions import day_of
+from bsky_assets.orchestration.resources import DataDirectory
 from bsky_assets.storage.compaction import compact_firehose_day
 
 

@@ -7,7 +7,7 @@ from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec
 from duckdb import DuckDBPyConnection
 
 from bsky_assets.contracts import ConsolidatedPost
-from bsky_assets.materialisation import check
+from bsky_assets.orchestration.materialisation import check
 from bsky_assets.storage.lake import Lake, Partition
 
 ASSET = ConsolidatedPost.asset

@@ -6,7 +6,7 @@ from datetime import timedelta
 from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec
 
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost
-from bsky_assets.materialisation import check
+from bsky_assets.orchestration.materialisation import check
 from bsky_assets.storage.lake import Lake, Partition
 
 ASSET = FilteredPost.asset

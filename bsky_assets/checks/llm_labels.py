@@ -10,7 +10,7 @@ from bsky_assets.labelling import evaluation
 from bsky_assets.labelling.day import ledger_of
 from bsky_assets.labelling.gold import read_gold
 from bsky_assets.labelling.trace import labels_without_their_post
-from bsky_assets.materialisation import check
+from bsky_assets.orchestration.materialisation import check
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake, Partition
 

@@ -17,7 +17,7 @@ from bsky_assets.bluesky.unknown_fields import (
     new_fields,
     unknown_fields,
 )
-from bsky_assets.materialisation import check, frame_table
+from bsky_assets.orchestration.materialisation import check, frame_table
 from bsky_assets.storage.lake import Lake
 
 NAME = "no_new_fields"

@@ -7,7 +7,7 @@ from duckdb import DuckDBPyConnection
 
 from bsky_assets.checks import new_fields
 from bsky_assets.contracts import RawFeedPost
-from bsky_assets.materialisation import check
+from bsky_assets.orchestration.materialisation import check
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake, Partition
 

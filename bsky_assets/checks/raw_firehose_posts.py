@@ -5,7 +5,7 @@ from duckdb import DuckDBPyConnection
 
 from bsky_assets.checks import new_fields
 from bsky_assets.contracts import RawFirehosePost
-from bsky_assets.materialisation import check
+from bsky_assets.orchestration.materialisation import check
 from bsky_assets.settings import Settings
 from bsky_assets.storage.compaction import COMPLETENESS
 from bsky_assets.storage.completeness import Completeness

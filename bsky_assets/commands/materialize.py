@@ -20,8 +20,8 @@ from dagster._core.errors import DagsterExecutionInterruptedError, DagsterInvali
 
 from bsky_assets.console import stderr
 from bsky_assets.errors import UserError
-from bsky_assets.instance import open_instance, this_process
-from bsky_assets.run_log import PLAIN_LINES, failure_reason, lines_of, run_progress
+from bsky_assets.orchestration.instance import open_instance, this_process
+from bsky_assets.orchestration.run_log import PLAIN_LINES, failure_reason, lines_of, run_progress
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.sync_day import parse_day
 
@@ -93,8 +93,8 @@ def _materialize_days(
     Raises:
         DayFailed: some days failed; names each and why. The others are done.
     """
-    from bsky_assets.backfill import backfill, waves
     from bsky_assets.definitions import defs
+    from bsky_assets.orchestration.backfill import backfill, waves
 
     graph = defs.resolve_asset_graph()
     todo = waves(graph, _selected(select))
@@ -131,8 +131,8 @@ def _day_in_lane(day: date, assets: Sequence[str]) -> str | None:
 
 def _materialize_stale(settings: Settings) -> None:
     from bsky_assets.definitions import defs
-    from bsky_assets.landing import ONLY_LANDED
-    from bsky_assets.refresh import stale_days
+    from bsky_assets.orchestration.collected import ONLY_LANDED
+    from bsky_assets.orchestration.refresh import stale_days
 
     days = stale_days(settings, defs.resolve_asset_graph())
     if not days:

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from bsky_assets.console import stdout
 from bsky_assets.errors import UserError
-from bsky_assets.publish import publish
+from bsky_assets.orchestration.publish import publish
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.lake import Lake
 

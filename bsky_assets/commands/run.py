@@ -77,7 +77,7 @@ def _set(environment: Mapping[str, str]) -> None:
 def _run_day(ui: bool, port: int) -> None:
     # Dagster takes seconds to import; meanwhile the sandbox has started.
     from bsky_assets.commands.materialize import materialize_day
-    from bsky_assets.instance import open_instance
+    from bsky_assets.orchestration.instance import open_instance
 
     settings = get_settings()
     day = today(settings.timezone)
@@ -103,7 +103,7 @@ def _run_day(ui: bool, port: int) -> None:
 
 def _serve_ui(settings: Settings, port: int) -> None:
     """Serve UI and daemon until interrupted."""
-    from bsky_assets.instance import prepare_home
+    from bsky_assets.orchestration.instance import prepare_home
 
     executable = shutil.which("dg", path=str(Path(sys.executable).parent)) or "dg"
     workspace = Path(__file__).parents[2] / "workspace.yaml"

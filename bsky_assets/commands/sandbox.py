@@ -41,7 +41,7 @@ def sandbox(
     Example:
       bsky-assets sandbox --events 5000 --truth truth.jsonl
     """
-    from bsky_assets.sandbox.__main__ import run
+    from bsky_sandbox.__main__ import run
 
     timezone = get_settings().timezone
     run(

@@ -11,8 +11,8 @@ from bsky_assets.contracts import Row, columns, contract_version
 from bsky_assets.contracts import lineage as column_lineage
 from bsky_assets.contracts.lineage import ROWS, Touched
 from bsky_assets.errors import UserError
+from bsky_assets.orchestration.staleness import stale as stale_partitions
 from bsky_assets.settings import get_settings
-from bsky_assets.staleness import stale as stale_partitions
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.schema_diff import Difference, differences
 from bsky_assets.storage.upcasts import sql_type

@@ -10,7 +10,7 @@ from bsky_assets.bluesky.streaming import Limits
 from bsky_assets.commands.materialize import materialize_day
 from bsky_assets.commands.progress import report_line, stream_progress
 from bsky_assets.console import stderr
-from bsky_assets.instance import open_instance
+from bsky_assets.orchestration.instance import open_instance
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.sync_day import today
 

@@ -1,8 +1,8 @@
 """The chain over a whole day.
 
-`filter_day` has the consolidated posts of a day judged batch by batch, by worker processes or, in
-parts, by tasks on other machines, and writes each post with its verdict. Nothing is let through by
-a failure: a canary that flips, a filter that raises or a worker that dies stops the day.
+`filter_day` has the consolidated posts of a day judged batch by batch, by worker processes, and
+writes each post with its verdict. Nothing is let through by a failure: a canary that flips, a
+filter that raises or a worker that dies stops the day.
 """
 
 from collections import Counter
@@ -19,15 +19,14 @@ from bsky_assets.contracts import ConsolidatedPost, FilteredPost, arrow_schema
 from bsky_assets.errors import UserError
 from bsky_assets.filters import canaries
 from bsky_assets.filters import day as whole_day
+from bsky_assets.filters.batches import BATCH_ROWS, judged_batches
 from bsky_assets.filters.config import config_version, filter_config
-from bsky_assets.filters.elsewhere import Elsewhere, PartFailed, judged_in_parts
 from bsky_assets.filters.judge import CHAIN, VERDICTS, FilterFailed
-from bsky_assets.filters.parts import BATCH_ROWS, Judged, Part, judged_here
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets.sync_day import bounds, now, synctimestamp
 
-__all__ = ["CHAIN", "FilterFailed", "NothingToFilter", "PartFailed", "Progress", "filter_day"]
+__all__ = ["CHAIN", "FilterFailed", "NothingToFilter", "Progress", "filter_day"]
 
 Progress = Callable[[int, int], None]
 """Told after each batch how many posts are judged, of how many."""
@@ -44,17 +43,13 @@ def filter_day(
     settings: Settings,
     *,
     progress: Progress | None = None,
-    elsewhere: Elsewhere | None = None,
 ) -> Partition:
     """Write the posts of `day` with their verdicts; `details` has the funnel and the versions.
-
-    With `elsewhere`, parts of the day are judged there.
 
     Raises:
         NothingToFilter: there is no partition of consolidated posts.
         canaries.CanariesFailed: a filter no longer tells what it must.
         FilterFailed: a filter cannot be made or raised an error.
-        PartFailed: the same elsewhere, or the filters there are others.
         ContractViolation: the posts are of an earlier contract and cannot be read as today's.
     """
     partition = lake.current(ConsolidatedPost, day)
@@ -64,10 +59,7 @@ def filter_day(
         )
     canaries.require(settings)
     with whole_day.under_todays_contract(con, lake, partition) as posts:
-        # A copy under today's contract is seen by this machine alone.
-        return _filter(
-            con, lake, posts, settings, progress, elsewhere if posts is partition else None
-        )
+        return _filter(con, lake, posts, settings, progress)
 
 
 def _filter(
@@ -76,7 +68,6 @@ def _filter(
     partition: Partition,
     settings: Settings,
     progress: Progress | None,
-    elsewhere: Elsewhere | None,
 ) -> Partition:
     at, day, version = now(), partition.day, config_version(settings)
     facts = whole_day.gather(
@@ -92,7 +83,8 @@ def _filter(
     details: dict[str, Any] = {}
 
     def batches() -> Generator[pa.RecordBatch, None, None]:
-        for posts, verdict in _judged(partition, facts, settings, elsewhere):
+        read = partition.batches(BATCH_ROWS)
+        for posts, verdict in judged_batches(read, partition.rows, facts, settings):
             tally.add(verdict)
             yield _row(posts, verdict, at, version)
             if progress:
@@ -102,15 +94,6 @@ def _filter(
     with closing(batches()) as rows:
         reader = pa.RecordBatchReader.from_batches(arrow_schema(FilteredPost), rows)
         return lake.write(FilteredPost, day, reader, details)
-
-
-def _judged(
-    partition: Partition, facts: whole_day.Facts, settings: Settings, elsewhere: Elsewhere | None
-) -> Judged:
-    if elsewhere:
-        return judged_in_parts(partition, facts, settings, elsewhere)
-    whole = Part(None, 0, partition.rows)
-    return judged_here(partition.batches(BATCH_ROWS), whole, facts, settings)
 
 
 def _row(

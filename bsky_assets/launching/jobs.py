@@ -32,7 +32,13 @@ def job_of(asset: str, day: date, settings: Settings, python: str = sys.executab
     return Job(
         asset,
         day,
-        [settings.launcher_python or python, "-m", "bsky_assets.partition", asset, str(day)],
+        [
+            settings.launcher_python or python,
+            "-m",
+            "bsky_assets.launching.partition",
+            asset,
+            str(day),
+        ],
         # Unbuffered, or else progress would come in blocks.
         forwarding.variables(settings, asset) | {"PYTHONUNBUFFERED": "1"},
         forwarding.secrets(settings, asset),

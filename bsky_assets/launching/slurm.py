@@ -5,9 +5,11 @@ what is written on one node of a network file system may be seen late on another
 """
 
 import os
-from collections.abc import Iterator, Mapping
+import shutil
+import signal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from subprocess import PIPE, Popen
+from subprocess import PIPE, Popen, TimeoutExpired
 
 from dagster import (
     AssetExecutionContext,
@@ -19,9 +21,12 @@ from dagster import (
 from dagster._core.pipes.utils import extract_message_or_forward_to_stdout
 from dagster_pipes import PipesDefaultMessageWriter, PipesParams
 
+from bsky_assets.errors import UserError
 from bsky_assets.launching.jobs import Ended, Job, KeepsReports
-from bsky_assets.launching.srun import cancel, command_line
 from bsky_assets.settings import Settings
+
+_OF_THE_USER = ("PATH", "HOME", "USER", "LANG", "LD_LIBRARY_PATH")
+_SECONDS_TO_CANCEL = 20.0
 
 
 class _StandardOutput(PipesMessageReader):
@@ -64,5 +69,43 @@ def _srun(command: list[str], environment: Mapping[str, str], handler: PipesMess
                 extract_message_or_forward_to_stdout(handler, line.rstrip("\n"))
             return process.wait()
         except BaseException:  # whatever ends the run must not leave the job behind
-            cancel(process)
+            _cancel(process)
             raise
+
+
+def command_line(
+    name: str, command: Sequence[str], settings: Settings, variables: Iterable[str]
+) -> list[str]:
+    """The srun that runs `command` as a job called `name`.
+
+    Variables stand in it by their names alone, and others are left behind.
+
+    Raises:
+        UserError: there is no srun here.
+    """
+    srun = shutil.which("srun")
+    if srun is None:
+        raise UserError(
+            "BSKY_LAUNCHER is slurm, and there is no srun on the PATH; start Dagster on a node "
+            "that submits jobs, or set BSKY_LAUNCHER=local"
+        )
+    exported = [*_OF_THE_USER, *settings.slurm_export, *sorted(variables)]
+    return [
+        srun,
+        "--ntasks=1",
+        f"--job-name={name}",
+        *settings.slurm_args,
+        # One interrupt cancels the job; by default srun asks for a second one.
+        "--quit-on-interrupt",
+        f"--export={','.join(exported)}",
+        *command,
+    ]
+
+
+def _cancel(process: Popen[str]) -> None:
+    """Cancel the job of an srun, if it runs, and wait for its end."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(_SECONDS_TO_CANCEL)
+    except TimeoutExpired:
+        process.kill()

@@ -47,13 +47,11 @@ def _filter(
     con: duckdb.DuckDBPyConnection, lake: Lake, day: date, settings: Settings, progress: Progress
 ) -> Partition:
     from bsky_assets.filters.chain import filter_day
-    from bsky_assets.launching.spreading import elsewhere
 
     def tell(done: int, total: int) -> None:
         progress(f"{done:,} of {total:,} posts")
 
-    with elsewhere(settings, day, progress) as there:
-        return filter_day(con, lake, day, settings, progress=tell, elsewhere=there)
+    return filter_day(con, lake, day, settings, progress=tell)
 
 
 def _label(

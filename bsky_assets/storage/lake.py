@@ -55,9 +55,9 @@ class Partition:
     details: Details
     """What its maker has to say of it: coverage, counts, versions."""
 
-    def batches(self, rows: int, groups: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
-        """Its rows in their order, at most `rows` at a time: all, or those of some row groups."""
-        return batches(self.path, rows, groups)
+    def batches(self, rows: int) -> Iterator[pa.RecordBatch]:
+        """Its rows in their order, at most `rows` at a time."""
+        return batches(self.path, rows)
 
 
 class _Written(NamedTuple):

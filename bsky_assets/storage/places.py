@@ -111,26 +111,15 @@ def read_schema(path: StoredPath) -> pa.Schema:
     return pq.read_schema(_readable(path))
 
 
-def row_groups(path: StoredPath) -> list[int]:
-    """How many rows each row group of a Parquet file has."""
-    metadata = pq.read_metadata(_readable(path))
-    return [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
-
-
-def batches(
-    path: StoredPath, rows: int, groups: Sequence[int] | None = None
-) -> Iterator[pa.RecordBatch]:
-    """The rows of a Parquet file in their order, at most `rows` at a time.
-
-    All of them, or those of the row groups `groups`.
-    """
+def batches(path: StoredPath, rows: int) -> Iterator[pa.RecordBatch]:
+    """The rows of a Parquet file in their order, at most `rows` at a time."""
     if isinstance(path, Path):
         # With a buffer ahead, Arrow would keep all that was read until the end of the file.
-        yield from pq.ParquetFile(path, pre_buffer=False).iter_batches(rows, row_groups=groups)
+        yield from pq.ParquetFile(path, pre_buffer=False).iter_batches(rows)
         return
     # Of a row group all columns are fetched together, and of the next none before its turn.
     file = pq.ParquetFile(path.open(), pre_buffer=True)
-    for group in range(file.num_row_groups) if groups is None else groups:
+    for group in range(file.num_row_groups):
         yield from file.iter_batches(rows, row_groups=[group])
 
 

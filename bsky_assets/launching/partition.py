@@ -1,0 +1,106 @@
+"""`python -m bsky_assets.launching.partition ASSET DAY`: make one partition, without Dagster.
+
+This is what a job of a cluster runs. It reads the settings from the environment, writes the
+partition to the lake, and says so through Dagster Pipes if it was launched by Dagster, and on
+standard output otherwise. Exit status 0 for success, 1 for a failure, told in one line.
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Annotated, Any, Protocol
+
+import typer
+from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, PipesContext, open_dagster_pipes
+
+from bsky_assets.errors import UserError
+from bsky_assets.launching.work import ROWS, make_partition
+from bsky_assets.settings import get_settings
+from bsky_assets.storage.connection import connect
+from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.sync_day import parse_day
+
+
+class Teller(Protocol):
+    """Who is told how the work goes."""
+
+    def progress(self, line: str) -> None:
+        """How far it is."""
+
+    def outcome(self, outcome: Mapping[str, Any]) -> None:
+        """What came of it: `file` and `rows`, or `error`."""
+
+
+class _Dagster:
+    """The run that launched this."""
+
+    def __init__(self, pipes: PipesContext) -> None:
+        self._pipes = pipes
+
+    def progress(self, line: str) -> None:
+        self._pipes.log.info(line)
+
+    def outcome(self, outcome: Mapping[str, Any]) -> None:
+        self._pipes.report_custom_message(dict(outcome))
+
+
+class _Person:
+    """Whoever reads the output."""
+
+    def progress(self, line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    def outcome(self, outcome: Mapping[str, Any]) -> None:
+        if "error" not in outcome:
+            print(f"{outcome['rows']:,} rows in {outcome['file']}")
+
+
+@contextmanager
+def _teller() -> Iterator[Teller]:
+    if DAGSTER_PIPES_CONTEXT_ENV_VAR not in os.environ:
+        yield _Person()
+        return
+    with open_dagster_pipes() as pipes:
+        yield _Dagster(pipes)
+
+
+def partition(
+    asset: Annotated[str, typer.Argument(metavar="ASSET", help=f"One of {', '.join(ROWS)}.")],
+    day: Annotated[str, typer.Argument(metavar="DAY", help="Sync day: YYYY-MM-DD.")],
+) -> None:
+    """Make the partition of ASSET on DAY from what the lake holds, without Dagster."""
+    if asset not in ROWS:
+        raise typer.BadParameter(f"expected one of {', '.join(ROWS)}", param_hint="ASSET")
+    with _teller() as teller:
+        failed = _make(asset, day, teller)
+    if failed:
+        print(f"error: {failed}", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def _make(asset: str, day: str, teller: Teller) -> str | None:
+    """Make the partition and tell what came of it; returns why it could not be made."""
+    try:
+        made = _made(asset, day, teller)
+    except UserError as error:
+        line = " ".join(str(error).split())
+        teller.outcome({"error": line})
+        return line
+    except Exception as error:
+        teller.outcome({"error": f"{type(error).__name__}: {error}"})
+        raise
+    teller.outcome({"file": made.path.name, "rows": made.rows})
+    return None
+
+
+def _made(asset: str, day: str, teller: Teller) -> Partition:
+    # A job has what it was given to itself.
+    settings = get_settings().model_copy(update={"concurrent_days": 1})
+    sync_day, lake = parse_day(day, settings.timezone), Lake.of(settings)
+    with connect(settings) as con:
+        return make_partition(con, lake, ROWS[asset], sync_day, settings, teller.progress)
+
+
+if __name__ == "__main__":
+    typer.run(partition)

@@ -1,0 +1,84 @@
+"""Jobs that keep stored days as they should be: deletions honoured, old files removed."""
+
+import pyarrow as pa
+from dagster import (
+    AssetMaterialization,
+    DefaultScheduleStatus,
+    JobDefinition,
+    OpExecutionContext,
+    ScheduleDefinition,
+    in_process_executor,
+    job,
+    op,
+)
+from dagster_duckdb import DuckDBResource
+
+from bsky_assets.consolidation.honour import honour_deletions
+from bsky_assets.labelling.day import ledger_of
+from bsky_assets.labelling.trace import forget
+from bsky_assets.orchestration.resources import DataDirectory
+from bsky_assets.settings import Settings
+
+
+@op
+def remove_deleted_posts(
+    context: OpExecutionContext, data: DataDirectory, duckdb: DuckDBResource
+) -> None:
+    """Remove from every stored day the posts that have been deleted since, and their labels.
+
+    Their words also leave the ledger of what models were asked.
+    """
+    removed = 0
+    ledger = ledger_of(data.settings)
+    with data.published(), duckdb.get_connection() as con:
+
+        def forget_words(posts: pa.Table) -> None:
+            ledger.seal_abandoned()
+            context.log.info(f"{forget(con, data.lake, ledger, posts):,} questions forgotten")
+
+        for removal in honour_deletions(con, data.lake, forget_words):
+            removed += removal.rows
+            partition = removal.partition
+            context.log.info(f"{partition.dataset} on {partition.day}: {removal.rows:,} rows left")
+            context.log_event(
+                AssetMaterialization(
+                    partition.dataset,
+                    partition=partition.day.isoformat(),
+                    description="Posts that were deleted since have left.",
+                    metadata={
+                        "dagster/partition_row_count": partition.rows,
+                        "removed_rows": removal.rows,
+                        "posts_by_reason": removal.reasons,
+                    },
+                )
+            )
+    context.log.info(f"{removed:,} rows removed in all")
+
+
+@op
+def vacuum_lake(context: OpExecutionContext, data: DataDirectory) -> None:
+    """Remove files that nothing has named for a day."""
+    context.log.info(f"{data.lake.vacuum():,} bytes freed")
+
+
+@job(
+    executor_def=in_process_executor,
+    description="Honour deletions in older days, labels included; remove files of old partitions.",
+)
+def maintenance() -> None:
+    """One op after the other, so that they do not work on the same partition."""
+    remove_deleted_posts()
+    vacuum_lake()
+
+
+def maintenance_schedule(settings: Settings) -> ScheduleDefinition:
+    """Run `maintenance` each night at 03:00 in the sync timezone."""
+    status = DefaultScheduleStatus.RUNNING if settings.live else DefaultScheduleStatus.STOPPED
+    definition: JobDefinition = maintenance
+    return ScheduleDefinition(
+        name="maintenance_schedule",
+        job=definition,
+        cron_schedule="0 3 * * *",
+        execution_timezone=settings.sync_timezone,
+        default_status=status,
+    )

@@ -1,0 +1,245 @@
+"""What every asset has in common in Dagster's eyes: schema, lineage, result and failure.
+
+What belongs here: turning contracts and partitions into Dagster's terms. What does not: what any
+one asset does, which is in `assets`, or what it is checked for, which is in `checks`.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pandas as pd
+from dagster import (
+    AssetCheckResult,
+    AssetCheckSpec,
+    AssetDep,
+    AssetKey,
+    AssetsDefinition,
+    AutomationCondition,
+    Backoff,
+    DataVersion,
+    Failure,
+    FreshnessPolicy,
+    Jitter,
+    MaterializeResult,
+    MetadataValue,
+    RetryPolicy,
+    TableColumn,
+    TableColumnConstraints,
+    TableColumnDep,
+    TableColumnLineage,
+    TableConstraints,
+    TableRecord,
+    TableSchema,
+    asset,
+)
+from duckdb import DuckDBPyConnection
+
+from bsky_assets.contracts import Row, columns
+from bsky_assets.contracts.base import Column
+from bsky_assets.contracts.lineage import lineage_version, reads, summary
+from bsky_assets.errors import UserError
+from bsky_assets.orchestration.partitions import sync_days
+from bsky_assets.storage.lake import Lake, Partition
+
+Materialise = Callable[..., MaterializeResult]
+
+NETWORK_RETRIES = RetryPolicy(
+    max_retries=2, delay=30, backoff=Backoff.EXPONENTIAL, jitter=Jitter.FULL
+)
+"""For assets that read the network; an error that a person must mend is not tried again."""
+
+DAILY = FreshnessPolicy.time_window(
+    warn_window=timedelta(hours=26), fail_window=timedelta(hours=50)
+)
+"""Once a day, with two hours to spare; a day that was left out is a failure."""
+
+OWNERS = ["team:data-platform"]
+SAMPLE_ROWS = 5
+
+
+def row_asset(
+    row: type[Row],
+    *,
+    group: str,
+    kinds: Iterable[str] = (),
+    made_with: Iterable[str] = (),
+    deps: Iterable[AssetDep | AssetsDefinition] = (),
+    checks: Sequence[AssetCheckSpec] = (),
+    retry_policy: RetryPolicy | None = None,
+    automation_condition: AutomationCondition[AssetKey] | None = None,
+    pool: str | None = None,
+) -> Callable[[Materialise], AssetsDefinition]:
+    """`@asset` for a table whose contract is `row`: name, schema and code version follow from it.
+
+    `made_with` are versions of what else decides the rows, such as a prompt. Another one, or
+    another contract anywhere in the lineage, marks stored partitions as made by other code.
+    """
+    return asset(
+        name=row.asset,
+        partitions_def=sync_days,
+        group_name=group,
+        kinds={"duckdb", "parquet", *kinds},
+        owners=OWNERS,
+        code_version="-".join([lineage_version(row), *made_with]),
+        deps=list(deps),
+        check_specs=list(checks),
+        retry_policy=retry_policy,
+        automation_condition=automation_condition,
+        pool=pool,
+        freshness_policy=DAILY,
+        metadata={
+            "dagster/column_schema": table_schema(row),
+            "one_row_is": _first_line(row.__doc__),
+            "unique_within_a_day": ", ".join(row.key),
+            **({"made_from": lineage_table(row)} if reads(row) else {}),
+        },
+    )
+
+
+def table_schema(row: type[Row]) -> TableSchema:
+    """Dagster's table schema of a contract: the top-level columns and the fields of structs."""
+    return TableSchema(
+        columns=[
+            TableColumn(
+                name=column.name,
+                type=_type_name(column),
+                description=_described(column.description, column.sources),
+                constraints=TableColumnConstraints(
+                    nullable=column.nullable, unique=(column.name,) == row.key
+                ),
+            )
+            for column in columns(row)
+        ],
+        constraints=TableConstraints(other=[f"unique: {', '.join(row.key)}"]),
+    )
+
+
+def column_lineage(row: type[Row]) -> TableColumnLineage | None:
+    """Which upstream columns each column is made from, where the contract names any."""
+    deps = {
+        column.name: [_dep(source) for source in column.sources]
+        for column in columns(row)
+        if column.sources
+    }
+    return TableColumnLineage(deps_by_column=deps) if deps else None
+
+
+def lineage_table(row: type[Row]) -> MetadataValue:
+    """For a person, each column and what it is made from."""
+    return frame_table(pd.DataFrame(summary(row), columns=["column", "made from"]))
+
+
+def result(
+    row: type[Row],
+    partition: Partition,
+    started: float,
+    *,
+    sample: MetadataValue | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    checks: Sequence[AssetCheckResult] = (),
+) -> MaterializeResult:
+    """What a partition's materialisation tells in the UI.
+
+    Args:
+        row: the contract of its rows.
+        partition: what was stored.
+        started: `time.monotonic()` when the work began.
+        sample: a few rows, without any text that a post brought.
+        metadata: what else there is to tell.
+        checks: outcomes of the asset's own checks.
+    """
+    # The UI keeps this order: what the asset itself has to tell comes before how it was stored.
+    entries: dict[str, Any] = {
+        "dagster/partition_row_count": partition.rows,
+        **(metadata or {}),
+        **({"sample": sample} if sample else {}),
+        "bytes": partition.bytes,
+        "seconds": round(time.monotonic() - started, 2),
+        "path": MetadataValue.path(str(partition.path)),
+        "details": MetadataValue.json(dict(partition.details)),
+        "dagster/column_schema": table_schema(row),
+    }
+    if lineage := column_lineage(row):
+        entries["dagster/column_lineage"] = lineage
+        entries["made_from"] = lineage_table(row)
+    return MaterializeResult(
+        metadata=entries,
+        check_results=list(checks),
+        # What is downstream is out of date if this partition was stored anew, and only then.
+        data_version=DataVersion(partition.path.stem),
+    )
+
+
+def sample(
+    con: DuckDBPyConnection, lake: Lake, partition: Partition, row: type[Row], select: str
+) -> MetadataValue:
+    """The first rows of a partition as a table.
+
+    `select` must leave out what a post says: Dagster's event log does not honour deletions.
+    """
+    frame = lake.relation(con, row, [partition.day]).limit(SAMPLE_ROWS).select(select).to_df()
+    return frame_table(frame)
+
+
+def frame_table(frame: pd.DataFrame) -> MetadataValue:
+    """A data frame as a table in the UI, every value as text, and a missing one as null."""
+    shown = frame.astype(object).where(frame.notna(), "null")
+    records = [
+        TableRecord({str(name): str(value) for name, value in line.items()})
+        for line in shown.to_dict(orient="records")
+    ]
+    return MetadataValue.table(
+        records=records, schema=TableSchema([TableColumn(str(name)) for name in frame.columns])
+    )
+
+
+def counts_table(what: str, counts: Mapping[str, int]) -> MetadataValue:
+    """Counts by name as a table in the UI, the largest first."""
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return frame_table(pd.DataFrame(ranked, columns=[what, "count"]))
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Let an error that the user can mend fail the step with its one line, and no retry."""
+    try:
+        yield
+    except UserError as error:
+        raise Failure(description=str(error), allow_retries=False) from None
+
+
+def check(
+    name: str, problems: Iterable[str], *, asset: str, severity: Any, **metadata: Any
+) -> AssetCheckResult:
+    """A check that passed if there are no problems, and otherwise names them."""
+    found = list(problems)
+    return AssetCheckResult(
+        check_name=name,
+        asset_key=AssetKey(asset),
+        passed=not found,
+        severity=severity,
+        description="; ".join(found) or None,
+        metadata=metadata,
+    )
+
+
+def _type_name(column: Column) -> str:
+    if not column.nested:
+        return str(column.type).replace("<element: ", "<").replace(" not null", "")
+    return "list<struct>" if str(column.type).startswith("list") else "struct"
+
+
+def _dep(source: str) -> TableColumnDep:
+    asset, _, column = source.partition(".")
+    return TableColumnDep(asset_key=AssetKey(asset), column_name=column)
+
+
+def _described(description: str, sources: tuple[str, ...]) -> str:
+    return f"{description} ← {', '.join(sources)}" if sources else description
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").splitlines()[0]

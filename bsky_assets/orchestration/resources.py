@@ -1,0 +1,42 @@
+"""What assets are handed: the stored data of the platform, and connections to work on them.
+
+What belongs here: the Dagster resources. What does not: any work of theirs; it is in `storage`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dagster import ConfigurableResource
+from dagster_duckdb import DuckDBResource
+
+from bsky_assets.orchestration.publish import publish
+from bsky_assets.settings import Settings, get_settings
+from bsky_assets.storage.connection import connection_config
+from bsky_assets.storage.lake import Lake
+
+
+class DataDirectory(ConfigurableResource):
+    """The data directory: the lake, and the catalogue that shows it."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return get_settings()
+
+    @property
+    def lake(self) -> Lake:
+        """The partitions."""
+        return Lake.of(self.settings)
+
+    @contextmanager
+    def published(self) -> Iterator[None]:
+        """Show in the catalogue what was stored in the block, even if it failed half-way."""
+        try:
+            yield
+        finally:
+            publish(self.settings)
+
+
+def duckdb_resource(settings: Settings) -> DuckDBResource:
+    """Connections that keep to the memory limit and spill to the data directory beyond it."""
+    return DuckDBResource(database=":memory:", connection_config=connection_config(settings))
