@@ -35,12 +35,13 @@ def floor(folder: Path) -> None:
     from bsky_assets.settings import get_settings
     from bsky_assets.storage.connection import connect
     from bsky_assets.storage.lake import ROW_GROUP_ROWS, Lake
+    from bsky_assets.storage.sql import read_parquet
 
     partition = Lake(folder / "lake").current(ConsolidatedPost, DAY)
     assert partition is not None
     with connect(get_settings()) as con:
         con.execute(
-            f"COPY (FROM read_parquet('{partition.path}', hive_partitioning = false)) "
+            f"COPY (FROM {read_parquet([partition.path])}) "
             f"TO '{folder / 'floor.parquet'}' "
             f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
         )

@@ -10,6 +10,7 @@ import duckdb
 from bsky_assets.contracts import ConsolidatedPost, RawModerationLabel
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.sql import read_parquet
 from bsky_assets_tests.rows import post_uri, record, table
 
 DAY = date(2026, 3, 8)
@@ -76,8 +77,4 @@ def settings_in(folder: Path, **fields: Any) -> Settings:
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
     with duckdb.connect() as con:
-        return (
-            con.sql(f"SELECT * FROM read_parquet('{path}', hive_partitioning = false)")
-            .to_arrow_table()
-            .to_pylist()
-        )
+        return con.sql(f"SELECT * FROM {read_parquet([path])}").to_arrow_table().to_pylist()

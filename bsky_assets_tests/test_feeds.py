@@ -22,6 +22,7 @@ from bsky_assets.bluesky.session import SignInFailed
 from bsky_assets.contracts import RawFeedPost
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.sql import read_parquet
 from bsky_assets.sync_day import today
 from bsky_assets_tests import sandbox_fixtures as sandbox
 from bsky_assets_tests.xrpc_fixtures import Answer, Asked, Host, Respond, serve
@@ -121,7 +122,11 @@ def stored(
     lake, day = Lake(folder / "lake"), today(chosen.timezone)
     quarantine = lake.quarantine(RawFeedPost.asset, day)
     rows = lake.relation(con, RawFeedPost, [day]).to_arrow_table().to_pylist()
-    odd = con.read_parquet(str(quarantine.path)).to_arrow_table().to_pylist() if quarantine else []
+    odd = (
+        con.sql(f"FROM {read_parquet([quarantine.path])}").to_arrow_table().to_pylist()
+        if quarantine
+        else []
+    )
     return rows, odd
 
 

@@ -19,6 +19,7 @@ from bsky_assets.filters.config import config_version, trained_model_path
 from bsky_assets.filters.nsfw import NsfwFilter
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.shape import ContractViolation
+from bsky_assets.storage.sql import read_parquet
 from bsky_assets_tests.filters_fixtures import (
     DAY,
     label,
@@ -125,7 +126,7 @@ def test_posts_of_an_earlier_contract_are_filtered_like_todays(
         con.execute(
             f"CREATE TABLE posts AS SELECT * EXCLUDE (record, metrics), struct_pack("
             f"body := record.text, {', '.join(f'{n} := record.{n}' for n in _record_fields())}) "
-            f"AS record FROM read_parquet('{partition.path}', hive_partitioning = false)"
+            f"AS record FROM {read_parquet([partition.path])}"
         )
         con.execute(f"COPY posts TO '{partition.path}'")
     pointer = partition.path.parent / "current.json"

@@ -21,6 +21,7 @@ from bsky_assets.labelling.endpoint import EndpointRefuses, EndpointUnreachable
 from bsky_assets.labelling.preflight import NoSuchModel
 from bsky_assets.labelling.prompt import PROMPTS, load_prompt
 from bsky_assets.labelling.trace import forget, labels_without_their_post
+from bsky_assets.storage.sql import read_parquet
 from bsky_assets_tests.labelling_fixtures import DAY, Lab, filtered_post
 from bsky_assets_tests.llm_endpoint import FakeEndpoint, by_first_letter, posts_of, refusal
 from bsky_assets_tests.rows import post_uri, record, table
@@ -128,8 +129,7 @@ def test_from_a_label_one_gets_to_post_prompt_and_raw_answer_in_sql(lab: Lab) ->
     ledger = ledger_of(lab.settings)
     with duckdb.connect() as con:
         for row in (LlmAnswer, LlmPrompt):
-            paths = [str(path) for path in ledger.files(row)]
-            con.read_parquet(paths, hive_partitioning=True).create_view(row.asset)
+            con.sql(f"SELECT * FROM {read_parquet(ledger.files(row))}").create_view(row.asset)
         lab.lake.relation(con, LlmLabel, [DAY]).create_view("llm_labels")
         lab.lake.relation(con, FilteredPost, [DAY]).create_view("filtered_posts")
         rows = con.sql(

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from bsky_assets.contracts import Row, arrow_schema
 from bsky_assets.storage.lake import Partition, select_rows
+from bsky_assets.storage.sql import literal
 
 _FORMULA = r"^''*[=+\-@\t\r\n]"
 """As in an SQL string, where '' is one apostrophe."""
@@ -53,8 +54,7 @@ def rows_with_days(row: type[Row], partitions: Sequence[Partition]) -> str:
 
 
 def _copy(con: duckdb.DuckDBPyConnection, rows: str, path: Path, options: str) -> int:
-    target = str(path).replace("'", "''")
-    ((count,),) = con.execute(f"COPY ({rows}) TO '{target}' ({options})").fetchall()
+    ((count,),) = con.execute(f"COPY ({rows}) TO {literal(path)} ({options})").fetchall()
     return int(count)
 
 

@@ -25,6 +25,7 @@ from bsky_assets.filters.spam import CAMPAIGN
 from bsky_assets.storage.lake import Lake, Partition, select_rows
 from bsky_assets.storage.places import StoredPath, read_schema
 from bsky_assets.storage.shape import has_shape
+from bsky_assets.storage.sql import literal, read_parquet
 from bsky_assets.sync_day import look_back
 
 Facts = dict[str, tuple[np.ndarray, pa.StringArray]]
@@ -47,8 +48,7 @@ def under_todays_contract(
     lake.root.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".upcast-", dir=lake.root) as folder:
         path = Path(folder, "posts.parquet")
-        name = str(path).replace("'", "''")
-        con.execute(f"COPY ({select_rows(ConsolidatedPost, [partition])}) TO '{name}'")
+        con.execute(f"COPY ({select_rows(ConsolidatedPost, [partition])}) TO {literal(path)}")
         yield replace(partition, path=path)
 
 
@@ -65,12 +65,11 @@ def gather(
 
     `at` is the instant at which labels must be in force; `trusted` are the labelers that count.
     """
-    file = str(path).replace("'", "''")
     lake.attach(con)
     con.execute(
         "CREATE OR REPLACE TEMP VIEW day_posts AS "
         "SELECT * RENAME (file_row_number AS row) FROM "
-        f"read_parquet('{file}', file_row_number = true, hive_partitioning = false)"
+        + read_parquet([path], "file_row_number = true")
     )
     window = look_back(day)
     lake.relation(con, ConsolidatedPost, window).create_view("earlier_posts", replace=True)

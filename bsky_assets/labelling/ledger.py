@@ -27,6 +27,7 @@ from bsky_assets.labelling.prompt import Prompt
 from bsky_assets.labelling.questions import Question
 from bsky_assets.storage.files import staged, sync, unique_id, unusable
 from bsky_assets.storage.lake import empty_columns
+from bsky_assets.storage.sql import read_parquet
 from bsky_assets.sync_day import now
 
 SYNC_SECONDS = 1.0
@@ -145,13 +146,10 @@ class Ledger:
             schema=arrow_schema(LlmAnswer),
         )
         con.register("ledger_unsealed", unsealed)
-        paths = ", ".join(
-            "'" + str(path).replace("'", "''") + "'" for path in self.files(LlmAnswer)
-        )
+        files = self.files(LlmAnswer)
         sealed = (
-            f"SELECT * FROM read_parquet([{paths}], union_by_name = true, "
-            "hive_partitioning = false)"
-            if paths
+            f"SELECT * FROM {read_parquet(files, 'union_by_name = true')}"
+            if files
             else f"SELECT {empty_columns(LlmAnswer)} WHERE false"
         )
         return con.sql(f"{sealed} UNION ALL BY NAME SELECT * FROM ledger_unsealed")

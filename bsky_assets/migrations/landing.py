@@ -28,6 +28,7 @@ from bsky_assets.storage import quarantine
 from bsky_assets.storage.files import staged
 from bsky_assets.storage.lake import Lake, select_rows
 from bsky_assets.storage.locks import exclusive
+from bsky_assets.storage.sql import literal, read_parquet
 from bsky_assets.sync_day import FIRST_DAY, now, today
 
 Progress = Callable[[str, int, int], None]
@@ -236,7 +237,7 @@ class _Landing:
             self.con.execute(
                 f"COPY (SELECT sync_day, ordinal, {self.columns} FROM legacy_batch "
                 "WHERE fault IS NULL ORDER BY sync_day, ordinal) "
-                f"TO '{_quoted(path)}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 10240, "
+                f"TO {literal(path)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 10240, "
                 f"KV_METADATA {{rows: '{batch.rows.num_rows}'}})"
             )
         self.con.execute("DROP TABLE legacy_batch")
@@ -271,7 +272,7 @@ class _Landing:
         """
 
     def _staged(self, day: date | None = None) -> str:
-        rows = _read(self._files("rows"))
+        rows = read_parquet(self._files("rows"))
         return f"(SELECT * FROM {rows}" + (f" WHERE sync_day = DATE '{day}')" if day else ")")
 
     def _keyed(self, rows: str) -> str:
@@ -313,7 +314,7 @@ class _Landing:
         if not self._files("rows"):
             return []
         rows = self.con.sql(
-            f"SELECT ordinal, sync_day, reason, detail FROM {_read(self._files('odd'))}"
+            f"SELECT ordinal, sync_day, reason, detail FROM {read_parquet(self._files('odd'))}"
         ).fetchall()
         days = self.con.sql(f"SELECT DISTINCT sync_day FROM {self._staged()}").fetchall()
         for (day,) in days:
@@ -362,12 +363,3 @@ def _ordinal(path: Path) -> int:
 
 def _rows_read(path: Path) -> int:
     return int(pq.read_metadata(path).metadata[b"rows"])
-
-
-def _read(files: Sequence[Path]) -> str:
-    names = ", ".join(f"'{_quoted(path)}'" for path in files)
-    return f"read_parquet([{names}], hive_partitioning = false)"
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")

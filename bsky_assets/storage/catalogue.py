@@ -4,17 +4,20 @@ It holds no rows. It is built beside the one in use and takes its place in one s
 readers and writers never wait for each other and whoever has it open keeps a stable picture.
 """
 
+import shutil
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 from filelock import FileLock
 
 from bsky_assets.contracts import ALL, Row, contract_version
-from bsky_assets.storage.files import make_folder, staged, sync
+from bsky_assets.storage.files import make_folder, staged
 from bsky_assets.storage.lake import Lake, empty_columns
 from bsky_assets.storage.shape import ContractViolation
+from bsky_assets.storage.sql import identifier, literal
 from bsky_assets.storage.upcasts import Stored, select
 
 _STORAGE_VERSION = "v1.0.0"
@@ -35,15 +38,25 @@ def rebuild(
         UnusableDataDirectory: the folder cannot be written to.
     """
     make_folder(path.parent)
-    with FileLock(path.with_suffix(".lock")), staged(path) as fresh, duckdb.connect() as con:
-        lake.attach(con)
-        con.execute(f"ATTACH '{_quoted(fresh)}' AS fresh (STORAGE_VERSION '{_STORAGE_VERSION}')")
+    with FileLock(path.with_suffix(".lock")):
+        for leftover in path.parent.glob(f".{path.name}.*"):
+            leftover.unlink()
         tables = {row: _partitions(lake, row) for row in ALL}
         tables |= {row: _files(paths) for row, paths in (others or {}).items()}
-        for row, files in tables.items():
-            con.execute(f'CREATE VIEW fresh."{row.asset}" AS {_view(row, files)}')
-        con.execute("DETACH fresh")
-        sync(fresh)
+        with staged(path) as fresh, TemporaryDirectory() as folder, duckdb.connect() as con:
+            lake.attach(con)
+            _write(con, Path(folder) / path.name, tables)
+            shutil.copyfile(Path(folder) / path.name, fresh)
+
+
+def _write(
+    con: duckdb.DuckDBPyConnection, path: Path, tables: Mapping[type[Row], Sequence[Stored]]
+) -> None:
+    """Make the file at `path`, a path without a question mark: DuckDB cannot write at another."""
+    con.execute(f"ATTACH {literal(path)} AS fresh (STORAGE_VERSION '{_STORAGE_VERSION}')")
+    for row, files in tables.items():
+        con.execute(f"CREATE VIEW fresh.{identifier(row.asset)} AS {_view(row, files)}")
+    con.execute("DETACH fresh")
 
 
 def _partitions(lake: Lake, row: type[Row]) -> list[Stored]:
@@ -66,9 +79,4 @@ def _view(row: type[Row], files: Sequence[Stored]) -> str:
     try:
         return select(row, files, sync_day=True)
     except ContractViolation as violation:
-        message = str(violation).replace("'", "''")
-        return f"{nothing} WHERE error('{message}')"
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
+        return f"{nothing} WHERE error({literal(violation)})"

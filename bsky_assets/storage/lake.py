@@ -27,6 +27,7 @@ from bsky_assets.storage.files import unique_id, unusable
 from bsky_assets.storage.objects import Bucket
 from bsky_assets.storage.places import Folder, Place, StoredPath, batches
 from bsky_assets.storage.shape import check
+from bsky_assets.storage.sql import identifier, literal
 
 POINTER = "current.json"
 GRACE = timedelta(days=1)
@@ -166,7 +167,7 @@ class Lake:
         key = _new_file(dataset, day)
         with self.place.staged(key) as path:
             try:
-                con.execute(f"COPY ({sql}) TO '{_quoted(path)}' ({_PARQUET})")
+                con.execute(f"COPY ({sql}) TO {literal(path)} ({_PARQUET})")
             except duckdb.IOException as error:
                 raise unusable(path.parent, OSError(str(error).splitlines()[0])) from error
             metadata = pq.read_metadata(path)
@@ -340,8 +341,4 @@ def empty_columns(row: type[Row]) -> str:
     with duckdb.connect() as con:
         relation = con.from_arrow(arrow_schema(row).empty_table())
         described = zip(relation.columns, relation.types, strict=True)
-        return ", ".join(f'CAST(NULL AS {kind}) AS "{name}"' for name, kind in described)
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
+        return ", ".join(f"CAST(NULL AS {kind}) AS {identifier(name)}" for name, kind in described)

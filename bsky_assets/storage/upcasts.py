@@ -19,6 +19,7 @@ from bsky_assets.contracts import Row, arrow_schema, changes, columns
 from bsky_assets.contracts.changes import Dropped, Made
 from bsky_assets.storage.places import StoredPath, mapped, read_schema
 from bsky_assets.storage.shape import ContractViolation, check, has_shape, shape
+from bsky_assets.storage.sql import identifier, read_parquet
 
 _Changes = tuple[Made | Dropped, ...]
 
@@ -53,7 +54,7 @@ def select(
     Args:
         row: the contract.
         files: what to read, of any time.
-        sync_day: whether a DATE column `sync_day`, read off the file's folder, comes first.
+        sync_day: whether a DATE column `sync_day`, the day of the file's folder, comes first.
         within: the struct column that holds the rows, where they are not the files' own; where it
             is null there is none.
 
@@ -63,23 +64,31 @@ def select(
     groups: dict[tuple[str, ...], list[StoredPath]] = {}
     paths = [file.path for file in files]
     lists = mapped(lambda file: _columns(row, file, within, changes.CHANGES), files, paths)
-    for names, path in zip(lists, paths, strict=True):
-        groups.setdefault(names, []).append(path)
-    first = ("sync_day",) if sync_day else ()
-    hive = (
-        "hive_partitioning = true, hive_types = {'sync_day': DATE}"
-        if sync_day
-        else "hive_partitioning = false"
-    )
+    for file, names in zip(files, lists, strict=True):
+        first = (_day_of_folder(file),) if sync_day else ()
+        groups.setdefault(first + names, []).append(file.path)
+    options = ("filename = true",) if sync_day else ()
     return " UNION ALL ".join(
-        f"SELECT {', '.join(first + names)} FROM {_rows(paths, hive, within)} AS {_TABLE}"
+        f"SELECT {', '.join(names)} FROM {_rows(paths, options, within)} AS {_TABLE}"
         for names, paths in groups.items()
     )
 
 
-def _rows(paths: Sequence[StoredPath], hive: str, within: str | None) -> str:
-    names = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
-    files = f"read_parquet([{names}], {hive})"
+def _day_of_folder(file: Stored) -> str:
+    """SQL for the day of a file, by the place in its path where the day stands.
+
+    One expression for many files, which DuckDB computes once a file: it leaves out the files of
+    days that are not asked for.
+    """
+    folder, _, name = str(file.path).rpartition("/")
+    if not folder.endswith(f"/sync_day={file.day}"):
+        raise ValueError(f"{name} is not in a folder of {file.day}")
+    at = len(folder) - len(str(file.day)) + 1
+    return f"CAST(substr(filename, {at}, {len(str(file.day))}) AS DATE) AS sync_day"
+
+
+def _rows(paths: Sequence[StoredPath], options: Sequence[str], within: str | None) -> str:
+    files = read_parquet(paths, *options)
     if within is None:
         return files
     return f"(SELECT {within}.* FROM {files} WHERE {within} IS NOT NULL)"
@@ -88,9 +97,8 @@ def _rows(paths: Sequence[StoredPath], hive: str, within: str | None) -> str:
 def sql_type(kind: pa.DataType) -> str:
     """The name that DuckDB has for a type of a contract."""
     if pa.types.is_struct(kind):
-        return (
-            f"STRUCT({', '.join(f'{_quoted(part.name)} {sql_type(part.type)}' for part in kind)})"
-        )
+        parts = ", ".join(f"{identifier(part.name)} {sql_type(part.type)}" for part in kind)
+        return f"STRUCT({parts})"
     if pa.types.is_list(kind):
         return f"{sql_type(kind.value_type)}[]"
     return _SQL_TYPES[kind]
@@ -116,7 +124,7 @@ def _columns(row: type[Row], file: Stored, within: str | None, stated: _Changes)
     if file.is_current:
         check(row, file.day, found)
     if has_shape(row, found):
-        return tuple(_quoted(name) for name in found.names)
+        return tuple(identifier(name) for name in found.names)
     return tuple(_Upcast(row, file.day, found, stated).columns())
 
 
@@ -148,7 +156,7 @@ class _Upcast:
         """The SELECT list, once it is sure that no column of the file goes unnoticed."""
         whole = _Scope("", _TABLE, pa.struct(list(self.found)))
         columns = [
-            f"{self._value((whole,), expected, expected.name)} AS {_quoted(expected.name)}"
+            f"{self._value((whole,), expected, expected.name)} AS {identifier(expected.name)}"
             for expected in arrow_schema(self.row)
         ]
         for path in _leaves(whole.kind):
@@ -188,7 +196,7 @@ class _Upcast:
 
     def _struct(self, scopes: tuple[_Scope, ...], kind: pa.StructType, path: str) -> str:
         parts = (
-            f"{_quoted(part.name)}: {self._value(scopes, part, f'{path}.{part.name}')}"
+            f"{identifier(part.name)}: {self._value(scopes, part, f'{path}.{part.name}')}"
             for part in kind
         )
         return f"{{{', '.join(parts)}}}"
@@ -249,7 +257,7 @@ def _descend(scope: _Scope, parts: Sequence[str]) -> tuple[str, pa.DataType] | N
     for part in parts:
         if not pa.types.is_struct(kind) or (index := kind.get_field_index(part)) < 0:
             return None
-        reference, kind = f"{reference}.{_quoted(part)}", kind.field(index).type
+        reference, kind = f"{reference}.{identifier(part)}", kind.field(index).type
     return reference, kind
 
 
@@ -265,7 +273,3 @@ def _leaves(kind: pa.DataType, path: str = "") -> Iterator[str]:
 
 def _is_list_of_structs(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) and pa.types.is_struct(kind.value_type))
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
