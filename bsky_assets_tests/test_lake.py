@@ -206,3 +206,19 @@ def test_kill_at_any_moment_leaves_a_whole_partition(lake: Lake) -> None:
         writer.stdout.close()
         with open_catalogue(lake) as con:
             assert con.sql("SELECT count(*) FROM raw_post_deletions").fetchall() == [(20_000,)]
+
+
+def test_rows_that_are_kept_keep_their_version_and_rows_made_anew_get_another(lake: Lake) -> None:
+    inputs = {"raw_firehose_posts": {"2026-03-07": "part-1"}}
+    made = lake.write(RawPostDeletion, DAY, deletions(3), made_from=inputs)
+    with duckdb.connect() as con:
+        lake.relation(con, RawPostDeletion, [DAY]).create_view("before")
+        sql = "SELECT * FROM before LIMIT 2"
+        kept = lake.write_query(con, RawPostDeletion, DAY, sql, kept_from=made)
+        again = lake.rewrite(con, RawPostDeletion, kept, lambda _: None, {})
+        assert kept.path != made.path != again.path
+        assert kept.version == again.version == made.version
+        assert again.made_from == inputs
+        anew = lake.write_query(con, RawPostDeletion, DAY, sql)
+    assert anew.version != made.version
+    assert anew.made_from is None

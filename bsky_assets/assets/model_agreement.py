@@ -20,6 +20,7 @@ from bsky_assets.orchestration.materialisation import (
 )
 from bsky_assets.orchestration.partitions import day_of
 from bsky_assets.orchestration.resources import DataDirectory
+from bsky_assets.storage.inputs import made_from
 
 
 @row_asset(
@@ -40,9 +41,10 @@ def model_agreement(
     started = time.monotonic()
     day = day_of(context.partition_key)
     with explained(), data.published(), duckdb.get_connection() as con:
+        inputs = made_from(data.lake, DisputedPost, day)
         agreement = compare(con, data.lake, [day])
         disputed = agreement.disputed.cast(arrow_schema(DisputedPost))
-        partition = data.lake.write(DisputedPost, day, disputed)
+        partition = data.lake.write(DisputedPost, day, disputed, made_from=inputs)
         rows = sample(con, data.lake, partition, DisputedPost, "models, labels, uri")
     return result(DisputedPost, partition, started, sample=rows, metadata=_told(agreement))
 

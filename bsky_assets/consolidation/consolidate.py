@@ -11,6 +11,7 @@ import duckdb
 
 from bsky_assets.consolidation.removals import register_removals
 from bsky_assets.contracts import ConsolidatedPost, RawFeedPost, RawFirehosePost
+from bsky_assets.storage.inputs import made_from
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets.sync_day import look_back, now
 
@@ -25,13 +26,16 @@ def consolidate_day(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> Pa
     Raises:
         MissingInput: neither raw partition of the day is there.
     """
+    inputs = made_from(lake, ConsolidatedPost, day)
     sources = [row for row in (RawFirehosePost, RawFeedPost) if lake.current(row, day)]
     if not sources:
         raise MissingInput(
             f"nothing was collected on {day}; materialise raw_firehose_posts or raw_feed_posts"
         )
     register_left_out(con, lake, day)
-    return lake.write_query(con, ConsolidatedPost, day, _posts(now()), _counts(con))
+    return lake.write_query(
+        con, ConsolidatedPost, day, _posts(now()), _counts(con), made_from=inputs
+    )
 
 
 def register_left_out(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> None:

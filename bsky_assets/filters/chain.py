@@ -23,7 +23,8 @@ from bsky_assets.filters.batches import BATCH_ROWS, judged_batches
 from bsky_assets.filters.config import config_version, filter_config
 from bsky_assets.filters.judge import CHAIN, VERDICTS, FilterFailed
 from bsky_assets.settings import Settings
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.inputs import made_from
+from bsky_assets.storage.lake import Lake, Partition, Versions
 from bsky_assets.sync_day import bounds, now, synctimestamp
 
 __all__ = ["CHAIN", "FilterFailed", "NothingToFilter", "Progress", "filter_day"]
@@ -52,6 +53,7 @@ def filter_day(
         FilterFailed: a filter cannot be made or raised an error.
         ContractViolation: the posts are of an earlier contract and cannot be read as today's.
     """
+    inputs = made_from(lake, FilteredPost, day)
     partition = lake.current(ConsolidatedPost, day)
     if partition is None:
         raise NothingToFilter(
@@ -59,7 +61,7 @@ def filter_day(
         )
     canaries.require(settings)
     with whole_day.under_todays_contract(con, lake, partition) as posts:
-        return _filter(con, lake, posts, settings, progress)
+        return _filter(con, lake, posts, settings, inputs, progress)
 
 
 def _filter(
@@ -67,6 +69,7 @@ def _filter(
     lake: Lake,
     partition: Partition,
     settings: Settings,
+    inputs: Versions,
     progress: Progress | None,
 ) -> Partition:
     at, day, version = now(), partition.day, config_version(settings)
@@ -93,7 +96,7 @@ def _filter(
 
     with closing(batches()) as rows:
         reader = pa.RecordBatchReader.from_batches(arrow_schema(FilteredPost), rows)
-        return lake.write(FilteredPost, day, reader, details)
+        return lake.write(FilteredPost, day, reader, details, made_from=inputs)
 
 
 def _row(

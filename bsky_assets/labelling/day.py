@@ -20,6 +20,7 @@ from bsky_assets.labelling.model_round import Asker, Report
 from bsky_assets.labelling.prompt import PROMPTS, Prompt, load_prompt
 from bsky_assets.labelling.questions import DayQuestions, Question, day_questions
 from bsky_assets.settings import Settings
+from bsky_assets.storage.inputs import made_from
 from bsky_assets.storage.lake import Lake, Partition
 
 _IDENTITY = ("uri", "model", "model_digest", "prompt_version", "schema_version", "parameters")
@@ -69,6 +70,7 @@ def label_day(
     """
     if lake.current(FilteredPost, day) is None:
         raise NothingToLabel(f"the posts of {day} are not filtered; materialise filtered_posts")
+    inputs = made_from(lake, LlmLabel, day)
     ledger, prompt = ledger_of(settings), prompt_of(settings)
     ledger.seal_abandoned()
     asked = day_questions(con, lake, day)
@@ -97,6 +99,7 @@ def label_day(
         day,
         "SELECT * FROM labelling_rows ORDER BY is_label_of_record DESC, uri, model, prompt_version",
         day_details(con, settings, prompt, asked, rounds),
+        made_from=inputs,
     )
 
 

@@ -11,6 +11,7 @@ from dagster import (
     job,
     op,
 )
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster_duckdb import DuckDBResource
 
 from bsky_assets.consolidation.honour import honour_deletions
@@ -45,6 +46,7 @@ def remove_deleted_posts(
                     partition.dataset,
                     partition=partition.day.isoformat(),
                     description="Posts that were deleted since have left.",
+                    tags={DATA_VERSION_TAG: partition.version},
                     metadata={
                         "dagster/partition_row_count": partition.rows,
                         "removed_rows": removal.rows,

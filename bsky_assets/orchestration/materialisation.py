@@ -168,8 +168,8 @@ def result(
     return MaterializeResult(
         metadata=entries,
         check_results=list(checks),
-        # What is downstream is out of date if this partition was stored anew, and only then.
-        data_version=DataVersion(partition.path.stem),
+        # What is downstream is out of date if these rows were made anew, and only then.
+        data_version=DataVersion(partition.version),
     )
 
 

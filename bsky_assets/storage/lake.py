@@ -37,6 +37,8 @@ ROW_GROUP_ROWS = 122_880
 _PARQUET = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS}"
 
 Details = Mapping[str, Any]
+Versions = Mapping[str, Mapping[str, str]]
+"""Content versions of partitions: by asset, then by day as YYYY-MM-DD."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,34 @@ class Partition:
     written_at: datetime
     details: Details
     """What its maker has to say of it: coverage, counts, versions."""
+    version: str
+    """Of its content: another one for rows that are made anew, and the same for what remains of
+    them when deleted posts leave or when they are written under another contract."""
+    made_from: Versions | None
+    """What it was made from; None where it is made of what arrived, or was not recorded yet."""
 
     def batches(self, rows: int) -> Iterator[pa.RecordBatch]:
         """Its rows in their order, at most `rows` at a time."""
         return batches(self.path, rows)
+
+
+class _Origin(NamedTuple):
+    """Where rows come from: what they were made with and of."""
+
+    lineage: str | None
+    made_from: Versions | None
+    version: str | None
+    """None for rows that are made anew."""
+
+    @classmethod
+    def kept(cls, partition: Partition) -> "_Origin":
+        """That of rows which are those of `partition` still."""
+        return cls(partition.lineage, partition.made_from, partition.version)
+
+    @classmethod
+    def new(cls, row: type[Row], made_from: Versions | None) -> "_Origin":
+        """That of rows which are made now."""
+        return cls(lineage_version(row), made_from, None)
 
 
 class _Written(NamedTuple):
@@ -99,14 +125,16 @@ class Lake:
         day: date,
         data: pa.Table | pa.RecordBatchReader,
         details: Details | None = None,
+        *,
+        made_from: Versions | None = None,
     ) -> Partition:
-        """Make `data` the partition of `row` on `day`.
+        """Make `data` the partition of `row` on `day`; `made_from` is what it was made of.
 
         Raises:
             ContractViolation: the columns are not those of the contract; nothing is changed.
             UnusableDataDirectory: the folder cannot be written to.
         """
-        return self._write_arrow(row.asset, row, day, data, details)
+        return self._write_arrow(row.asset, row, day, data, details, made_from)
 
     def write_quarantine(self, source: str, day: date, data: pa.Table) -> Partition:
         """Make `data` (rows of `Quarantined`) the quarantine of the asset `source` on `day`."""
@@ -120,19 +148,21 @@ class Lake:
         sql: str,
         details: Details | None = None,
         *,
+        made_from: Versions | None = None,
         kept_from: Partition | None = None,
     ) -> Partition:
         """Make the result of `sql` the partition of `row` on `day`, written by DuckDB itself.
 
-        Rows that are not made anew but kept from a partition keep the version of its lineage.
+        Rows that are not made anew but kept from a partition keep its version, and those of its
+        lineage and of what it was made from: nothing that was made of it is out of date.
 
         Raises:
             ContractViolation: the columns are not those of the contract; nothing is changed.
             UnusableDataDirectory: the folder cannot be written to.
         """
         written = self._copy(con, row.asset, row, day, sql)
-        lineage = kept_from.lineage if kept_from else lineage_version(row)
-        return self._point(row.asset, row, day, written, details, lineage)
+        origin = _Origin.kept(kept_from) if kept_from else _Origin.new(row, made_from)
+        return self._point(row.asset, row, day, written, details, origin)
 
     def rewrite(
         self,
@@ -152,7 +182,7 @@ class Lake:
         """
         sql, dataset, day = select_rows(row, [partition]), partition.dataset, partition.day
         written = self._copy(con, dataset, row, day, sql, verify)
-        return self._point(dataset, row, day, written, details, partition.lineage)
+        return self._point(dataset, row, day, written, details, _Origin.kept(partition))
 
     def _copy(
         self,
@@ -183,6 +213,7 @@ class Lake:
         day: date,
         data: pa.Table | pa.RecordBatchReader,
         details: Details | None,
+        made_from: Versions | None = None,
     ) -> Partition:
         check(row, day, data.schema)
         schema = arrow_schema(row)
@@ -193,7 +224,8 @@ class Lake:
                 for group in _row_groups(reader):
                     writer.write_table(group.cast(schema), row_group_size=ROW_GROUP_ROWS)
             written = _written(key, path, pq.read_metadata(path))
-        return self._point(dataset, row, day, written, details, lineage_version(row))
+        origin = _Origin.new(row, made_from)
+        return self._point(dataset, row, day, written, details, origin)
 
     def current(self, row: type[Row], day: date) -> Partition | None:
         """The partition of `row` on `day`, if there is one."""
@@ -258,6 +290,8 @@ class Lake:
             lineage=stored.get("lineage"),
             written_at=datetime.fromisoformat(stored["written_at"]),
             details=stored["details"],
+            version=stored.get("version") or stored["file"].removesuffix(".parquet"),
+            made_from=stored.get("made_from"),
         )
 
     def _point(
@@ -267,7 +301,7 @@ class Lake:
         day: date,
         written: _Written,
         details: Details | None,
-        lineage: str | None,
+        origin: _Origin,
     ) -> Partition:
         key = f"{_folder(dataset, day)}/{POINTER}"
         pointer = orjson.dumps(
@@ -276,7 +310,9 @@ class Lake:
                 "rows": written.rows,
                 "bytes": written.bytes,
                 "contract": contract_version(row),
-                "lineage": lineage,
+                "lineage": origin.lineage,
+                "version": origin.version,
+                "made_from": origin.made_from,
                 "written_at": datetime.now(UTC).isoformat(),
                 "details": dict(details or {}),
             },

@@ -1,0 +1,77 @@
+"""What each partition is made from: which assets, of its own day or of days before it, too.
+
+A partition keeps the versions of these that it was made from; whoever compares them with what is
+there now knows whether it is behind. Dagster's dependencies are the same.
+What does not belong here: deciding what is made again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from bsky_assets.contracts import (
+    ConsolidatedPost,
+    DisputedPost,
+    FilteredPost,
+    LlmLabel,
+    RawFeedPost,
+    RawFirehosePost,
+    RawModerationLabel,
+    RawPostDeletion,
+    Row,
+)
+from bsky_assets.storage.lake import Lake, Versions
+from bsky_assets.sync_day import look_back
+
+
+@dataclass(frozen=True)
+class Input:
+    """An asset that is read."""
+
+    row: type[Row]
+    looks_back: bool = False
+    """Whether the days of the look-back window are read as well."""
+
+    def days(self, day: date) -> list[date]:
+        """The days that are read for `day`, oldest first."""
+        return [*look_back(day), day] if self.looks_back else [day]
+
+
+INPUTS: Mapping[type[Row], tuple[Input, ...]] = {
+    ConsolidatedPost: (
+        Input(RawFirehosePost, looks_back=True),
+        Input(RawFeedPost, looks_back=True),
+        # Those of later days are honoured by the nightly job, which makes nothing anew.
+        Input(RawPostDeletion, looks_back=True),
+    ),
+    FilteredPost: (
+        Input(ConsolidatedPost, looks_back=True),
+        Input(RawModerationLabel, looks_back=True),
+    ),
+    LlmLabel: (Input(FilteredPost),),
+    DisputedPost: (Input(LlmLabel),),
+}
+"""By contract, in the order of the lineage; what arrives from outside has no inputs."""
+
+REPORT_INPUTS = (Input(FilteredPost), Input(LlmLabel))
+"""What the daily report is made from."""
+
+
+def versions(lake: Lake, inputs: tuple[Input, ...], day: date) -> Versions:
+    """The versions of `inputs` for `day` that are there now.
+
+    Whoever makes a partition asks before it reads: what changes meanwhile makes it behind.
+    """
+    return {
+        one.row.asset: {
+            read.isoformat(): found.version
+            for read in one.days(day)
+            if (found := lake.current(one.row, read))
+        }
+        for one in inputs
+    }
+
+
+def made_from(lake: Lake, row: type[Row], day: date) -> Versions:
+    """The versions of what the partition of `row` on `day` is made from, as they are now."""
+    return versions(lake, INPUTS[row], day)
