@@ -1,5 +1,7 @@
 """What Dagster loads: every asset with its checks, jobs, schedules, sensors and resources."""
 
+from contextlib import suppress
+
 from dagster import (
     Definitions,
     in_process_executor,
@@ -18,10 +20,18 @@ from bsky_assets.orchestration.refresh import refresh_stale_sensor
 from bsky_assets.orchestration.resources import DataDirectory, duckdb_resource
 from bsky_assets.orchestration.run_log import console, plain_lines
 from bsky_assets.settings import Settings, get_settings
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.objects import UnusableObjectStorage
 
 
 def build_defs(settings: Settings) -> Definitions:
-    """The definitions for `settings`; tests build the same with settings of their own."""
+    """The definitions for `settings`; tests build the same with settings of their own.
+
+    Raises:
+        OtherTimezone: what is stored has sync days of another timezone.
+    """
+    with suppress(UnusableObjectStorage):  # whoever cannot reach it now may do so later
+        Lake.of(settings)
     return Definitions(
         assets=load_assets_from_package_module(assets),
         jobs=[daily_sync, take_in_landed, maintenance],

@@ -36,12 +36,12 @@ Tell = Callable[[Progress], None]
 
 def firehose_segments(settings: Settings) -> Segments:
     """Where the firehose lands."""
-    return Segments(settings.data_dir / "segments", FIREHOSE)
+    return Segments(settings.data_dir / "segments", FIREHOSE, settings.sync_timezone)
 
 
 def label_segments(settings: Settings) -> Segments:
     """Where the labels of the labeler's stream land."""
-    return Segments(settings.data_dir / "segments", LABELS)
+    return Segments(settings.data_dir / "segments", LABELS, settings.sync_timezone)
 
 
 def is_collecting(settings: Settings) -> bool:

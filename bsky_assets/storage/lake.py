@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from bsky_assets.contracts import Quarantined, Row, arrow_schema, contract_version
 from bsky_assets.contracts.lineage import lineage_version
 from bsky_assets.settings import Settings
-from bsky_assets.storage import upcasts
+from bsky_assets.storage import timezones, upcasts
 from bsky_assets.storage.files import unique_id, unusable
 from bsky_assets.storage.objects import Bucket
 from bsky_assets.storage.places import Folder, Place, StoredPath, batches
@@ -98,17 +98,34 @@ class _Written(NamedTuple):
 class Lake:
     """All partitions in one place."""
 
-    def __init__(self, place: Place | Path) -> None:
-        """Look at the lake in `place`; nothing is created before the first write."""
+    def __init__(self, place: Place | Path, timezone: str | None = None) -> None:
+        """Look at the lake in `place`; nothing is created before the first write.
+
+        Raises:
+            OtherTimezone: its sync days are not of `timezone`.
+        """
         self.place: Place = Folder(place) if isinstance(place, Path) else place
+        self._timezone = timezone
+        if timezone:
+            timezones.check(self.place, timezone)
 
     @classmethod
     def of(cls, settings: Settings) -> "Lake":
-        """The lake of the settings: their folder, or their bucket."""
+        """The lake of the settings: their folder, or their bucket.
+
+        Raises:
+            OtherTimezone: its sync days are of another timezone than the settings say.
+        """
+        timezone = settings.sync_timezone
         if settings.lake_bucket is None:
-            return cls(settings.lake_dir)
+            return cls(settings.lake_dir, timezone)
         endpoint, work = settings.lake_endpoint_url, settings.data_dir / "lake-work"
-        return cls(Bucket(settings.lake_bucket, endpoint, work))
+        return cls(Bucket(settings.lake_bucket, endpoint, work), timezone)
+
+    @property
+    def timezone(self) -> str | None:
+        """The timezone of its sync days; before it keeps one, that of the settings."""
+        return timezones.stored(self.place) or self._timezone
 
     @property
     def root(self) -> Path:
@@ -261,7 +278,7 @@ class Lake:
         # In this order, so that what is written meanwhile is not among the files.
         stored, pointers = list(self.place.stored()), self.place.named("", POINTER)
         kept: set[object] = {partition.path for partition in self._pointed(pointers)}
-        kept |= {self.place.path(key) for key in pointers}
+        kept |= {self.place.path(key) for key in (*pointers, timezones.FILE)}
         unnamed = [file for file in stored if file.path not in kept and file.modified < oldest]
         for file in unnamed:
             file.remove()
@@ -318,6 +335,8 @@ class Lake:
             },
             option=orjson.OPT_INDENT_2,
         )
+        if self._timezone:
+            timezones.keep(self.place, self._timezone)
         self.place.write(key, pointer)
         return self._partition(key, pointer)
 

@@ -30,7 +30,9 @@ from bsky_assets.contracts import (
     arrow_schema,
 )
 from bsky_assets.errors import UserError
+from bsky_assets.storage import timezones
 from bsky_assets.storage.files import sync, unique_id, unusable
+from bsky_assets.storage.places import Folder
 
 FIREHOSE = "firehose"
 LABELS = "labels"
@@ -180,10 +182,14 @@ class Segment:
 class Segments:
     """The segments of one stream."""
 
-    def __init__(self, root: Path, stream: str) -> None:
-        """Look at the segments of `stream` below `root`; nothing is created before the first."""
+    def __init__(self, root: Path, stream: str, timezone: str | None = None) -> None:
+        """Look at the segments of `stream` below `root`; nothing is created before the first.
+
+        Whoever collects makes sure that their sync days are of `timezone`.
+        """
         self.folder = root / stream
         self.stream = stream
+        self._timezone = timezone
 
     @contextmanager
     def collecting(self) -> Iterator["SegmentWriter"]:
@@ -193,8 +199,11 @@ class Segments:
 
         Raises:
             StreamInUse: another process is at it.
+            OtherTimezone: the segments that are there have sync days of another.
             UnusableDataDirectory: the folder cannot be written to.
         """
+        if self._timezone:
+            timezones.keep(Folder(self.folder.parent), self._timezone)
         lock = FileLock(self.folder / ".lock")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
