@@ -11,10 +11,11 @@ from dagster import DagsterEventType, ExecuteInProcessResult
 from benchmarks.launch_backfill import MADE, differences
 from bsky_assets.assets.consolidated_posts import consolidated_posts
 from bsky_assets.contracts import ConsolidatedPost
-from bsky_assets.launching import forwarding, launcher
+from bsky_assets.launching import forwarding
 from bsky_assets.launching.jobs import job_of
 from bsky_assets.launching.ray import submission
 from bsky_assets.launching.slurm import command_line
+from bsky_assets.orchestration import launcher
 from bsky_assets.settings import InvalidSettings, Settings, get_settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets_tests.launch_fixtures import (

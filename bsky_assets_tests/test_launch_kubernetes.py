@@ -12,9 +12,9 @@ from kubernetes.config import kube_config
 from bsky_assets.assets.consolidated_posts import consolidated_posts
 from bsky_assets.contracts import ConsolidatedPost
 from bsky_assets.errors import UserError
-from bsky_assets.launching import launcher
 from bsky_assets.launching.jobs import job_of
 from bsky_assets.launching.kubernetes import load_manifest, pod_spec
+from bsky_assets.orchestration import launcher
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets_tests.kubernetes_api import Pods, kubernetes_api
