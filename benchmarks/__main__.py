@@ -19,6 +19,7 @@ BENCHMARKS = (
     "labelling_endpoint",
     "labelling_ledger",
     "migrate_legacy_sqlite",
+    "command_line",
 )
 
 

@@ -1,62 +1,99 @@
-"""The command line: `bsky-assets`. Each command is a module of `commands`, by its name."""
+"""The command line: `bsky-assets`. Each command is a module of `commands`, by its name.
+
+A module is imported when its command is run, or asked for its help: what several of them need
+takes seconds to load. So the names, and the line of each, stand here; a test holds them equal.
+"""
 
 import sys
-from collections.abc import Iterable
 from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from bsky_assets.console import stderr, tell_retries
+from bsky_assets.console import one_line, stderr, tell_retries
 from bsky_assets.errors import UserError
 
-COMMANDS = (
-    "run",
-    "collect",
-    "sync",
-    "materialize",
-    "status",
-    "query",
-    "schema",
-    "filters",
-    "labels",
-    "llm",
-    "migrate",
-    "export",
-    "config",
-    "sandbox",
-)
+COMMANDS = {
+    "run": "Materialise today's sync day, print a summary, then serve the Dagster UI.",
+    "collect": "Collect the firehose and the labeler's stream until stopped; made to run long.",
+    "sync": "Collect now, up to limits, into today's raw partitions.",
+    "materialize": "Materialise a sync day, or several, through Dagster.",
+    "status": "Show what is stored: rows of each asset by sync day, or one day in detail.",
+    "query": "Ask the catalogue: a table in a terminal, CSV elsewhere.",
+    "schema": "Show columns, what they are made from, and what a change of them touches.",
+    "filters": "Measure the filters, train models for them, ask their canaries.",
+    "labels": "Check labels against people, and models against each other.",
+    "llm": "Serve a language model on this machine.",
+    "migrate": "Bring older data into today's shape.",
+    "export": "Write a sync day, or several, to Parquet or CSV files to archive with a paper.",
+    "config": "Print every variable, what is in force and what it means; secrets are masked.",
+    "sandbox": "Serve a small Bluesky and an LLM on loopback, speaking the real protocols.",
+}
 
 
-def build_app(names: Iterable[str] = COMMANDS) -> typer.Typer:
-    """The application with these commands.
+def command_of(name: str) -> Any:
+    """The command called `name`, imported.
 
     A module has an `app` where its command has commands of its own, and otherwise a function of
     the command's name.
     """
-    app = typer.Typer(
-        no_args_is_help=True,
-        pretty_exceptions_enable=False,
-        help="Collect a day of Bluesky, filter it, label it, and trace every label.",
-    )
-    app.callback()(lambda: None)
-    for name in names:
-        module = import_module(f"bsky_assets.commands.{name}")
-        if hasattr(module, "app"):
-            app.add_typer(module.app, name=name)
-        else:
-            app.command(name)(getattr(module, name))
-    return app
+    module = import_module(f"bsky_assets.commands.{name}")
+    if hasattr(module, "app"):
+        group = typer.main.get_command(module.app)
+        group.name = name
+        return group
+    alone = typer.Typer(add_completion=False)
+    alone.command(name)(getattr(module, name))
+    return typer.main.get_command(alone)
+
+
+class _Commands(TyperGroup):
+    """Shows every command by its line, and imports one when it is resolved."""
+
+    def __init__(self, **attributes: Any) -> None:
+        lines = {name: TyperCommand(name, help=line) for name, line in COMMANDS.items()}
+        super().__init__(**{**attributes, "commands": lines})
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command and command_of(str(name)), rest
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"bsky_assets {version('bsky_assets')}")
+        raise typer.Exit
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Collect a day of Bluesky, filter it, label it, and trace every label.",
+)
+
+
+@app.callback()
+def bsky_assets(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Collect a day of Bluesky, filter it, label it, and trace every label."""
+    tell_retries()
 
 
 def main() -> None:
     """Run the command; exit 0 on success, 1 on failure with one line, 2 on bad usage."""
-    # Only what was asked for is imported: Dagster alone takes seconds.
-    wanted = sys.argv[1:2]
-    tell_retries()
     try:
-        build_app(wanted if set(wanted) & set(COMMANDS) else COMMANDS)()
+        app()
     except UserError as error:
-        stderr.print(f"error: {' '.join(str(error).split())}", markup=False, soft_wrap=True)
+        stderr.print(f"error: {one_line(error)}", markup=False, soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

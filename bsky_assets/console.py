@@ -1,17 +1,58 @@
-"""The terminal: where commands print to."""
+"""The terminal: where commands print to, and what keeps strangers' text from acting on it.
 
-from rich.console import Console
-from stamina.instrumentation import RetryDetails, set_on_retry_hooks
+Posts, names of files and replies of servers are printed too, so whatever goes through these
+consoles can move no cursor, set no title and turn no text around.
+"""
 
-stdout = Console(highlight=False)
-stderr = Console(stderr=True, highlight=False)
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+_ACTING = re.compile(
+    # Control characters but tab and line feed, the signs that turn text around, line separators
+    # of Unicode, and halves of characters, which cannot be written at all.
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"
+    "\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def printable(text: str) -> str:
+    """`text` with what would act on a terminal spelt out, an escape character as `\\x1b`."""
+    return _ACTING.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def one_line(text: object) -> str:
+    """`text` on one line, with nothing in it that acts on a terminal."""
+    return printable(" ".join(str(text).split()))
+
+
+class _Terminal(Console):
+    """Prints text as text, whoever wrote it."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            if segment.control:
+                yield segment
+            else:
+                yield Segment(printable(segment.text), segment.style)
+
+
+stdout: Console = _Terminal(highlight=False)
+stderr: Console = _Terminal(stderr=True, highlight=False)
 
 
 def tell_retries() -> None:
-    """Let what is tried again be told in a line each."""
+    """Let what is tried again be told in a line each, in this process."""
+    from stamina.instrumentation import set_on_retry_hooks
+
     set_on_retry_hooks([_tell_retry])
 
 
-def _tell_retry(details: RetryDetails) -> None:
-    again = f"{details.caused_by}; trying again in {details.wait_for:.1f} s"
+def _tell_retry(details: Any) -> None:
+    again = f"{one_line(details.caused_by)}; trying again in {details.wait_for:.1f} s"
     stderr.print(again, markup=False, soft_wrap=True)

@@ -289,6 +289,16 @@ class Settings(BaseSettings):
         return self.data_dir / "bsky.duckdb"
 
     @property
+    def ledger_dir(self) -> Path:
+        """The folder of what language models answered."""
+        return self.data_dir / "ledger"
+
+    @property
+    def spill_dir(self) -> Path:
+        """The folder that DuckDB spills to."""
+        return self.data_dir / "spill"
+
+    @property
     def reports_dir(self) -> Path:
         """The folder of daily reports."""
         return self.data_dir / "reports"

@@ -16,7 +16,7 @@ from dagster import (
     evaluate_automation_conditions,
 )
 
-from bsky_assets.bluesky.collector import firehose_segments
+from bsky_assets.bluesky.landed import firehose_segments
 from bsky_assets.contracts import RawFirehosePost, RawPostDeletion
 from bsky_assets.definitions import build_defs
 from bsky_assets.orchestration.automation import daily_sync_schedule

@@ -6,7 +6,7 @@
 from pathlib import Path
 
 from benchmarks import chaos
-from bsky_assets.bluesky.collector import firehose_segments
+from bsky_assets.bluesky.landed import firehose_segments
 from bsky_assets.settings import Settings
 
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 import yaml
 from dagster import AssetKey, AssetMaterialization, DagsterInstance
 from dagster._core.instance.ref import InstanceRef
@@ -95,8 +94,7 @@ def runs(command: list[str]) -> None:
     assert (BIN / program).is_file(), f"there is no {program}"
     if program == "bsky-assets":
         name, *options = arguments
-        group: Any = typer.main.get_command(cli.build_app([name]))
-        group.commands[name].make_context(name, options)
+        cli.command_of(name).make_context(name, options)
 
 
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)

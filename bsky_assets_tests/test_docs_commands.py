@@ -122,7 +122,7 @@ def misread_arguments(arguments: list[str]) -> str | None:
     if arguments[0] not in cli.COMMANDS:
         return f"there is no command {arguments[0]}"
     try:
-        parse(typer.main.get_command(cli.build_app(arguments[:1])), OURS, arguments)
+        parse(typer.main.get_command(cli.app), OURS, arguments)
     except Exception as error:
         return getattr(error, "message", None) or type(error).__name__
     return None

@@ -15,8 +15,9 @@ import zstandard
 from aiohttp import web
 
 from bsky_assets.bluesky import streaming
-from bsky_assets.bluesky.collector import firehose_segments, label_segments, sync_firehose
+from bsky_assets.bluesky.collector import sync_firehose
 from bsky_assets.bluesky.jetstream import JetstreamReader
+from bsky_assets.bluesky.landed import firehose_segments, label_segments
 from bsky_assets.bluesky.streaming import Limits, StreamReport
 from bsky_assets.bluesky.websocket import StreamError
 from bsky_assets.contracts import Quarantined, RawFirehosePost, RawPostDeletion

@@ -11,7 +11,8 @@ from dagster import (
 from dagster_duckdb import DuckDBResource
 from pydantic import Field
 
-from bsky_assets.bluesky.collector import firehose_segments, is_collecting, sync_firehose
+from bsky_assets.bluesky.collector import sync_firehose
+from bsky_assets.bluesky.landed import firehose_segments, is_collecting
 from bsky_assets.bluesky.streaming import Limits
 from bsky_assets.checks import raw_firehose_posts as checks
 from bsky_assets.contracts import RawFirehosePost
@@ -28,8 +29,8 @@ from bsky_assets.orchestration.resources import DataDirectory
 from bsky_assets.reporting.coverage import coverage_figure
 from bsky_assets.reporting.figures import inline_png
 from bsky_assets.settings import get_settings
-from bsky_assets.storage.compaction import COMPLETENESS, compact_firehose_day
-from bsky_assets.storage.completeness import Completeness
+from bsky_assets.storage.compaction import compact_firehose_day
+from bsky_assets.storage.completeness import COMPLETENESS, Completeness
 from bsky_assets.sync_day import today
 
 

@@ -2,9 +2,7 @@
 
 For whoever orchestrates:
 - `sync_firehose(settings, limits)` and `sync_labels(settings, limits)` read up to limits;
-- `collect(settings)` reads both until SIGINT or SIGTERM;
-- `is_collecting(settings)` tells whether a collector runs on the data directory;
-- `firehose_segments(settings)` and `label_segments(settings)` are where all of it lands.
+- `collect(settings)` reads both until SIGINT or SIGTERM.
 
 What does not belong here: how a stream is read, and what becomes of its segments.
 """
@@ -19,6 +17,7 @@ from types import FrameType
 
 from bsky_assets.bluesky.jetstream import Jetstream
 from bsky_assets.bluesky.labels_stream import LabelStream
+from bsky_assets.bluesky.landed import firehose_segments, label_segments
 from bsky_assets.bluesky.relay import Relay
 from bsky_assets.bluesky.streaming import (
     IDLE_SECONDS,
@@ -29,24 +28,9 @@ from bsky_assets.bluesky.streaming import (
     StreamReport,
 )
 from bsky_assets.settings import Settings
-from bsky_assets.storage.segments import FIREHOSE, LABELS, Segments
+from bsky_assets.storage.segments import Segments
 
 Tell = Callable[[Progress], None]
-
-
-def firehose_segments(settings: Settings) -> Segments:
-    """Where the firehose lands."""
-    return Segments(settings.data_dir / "segments", FIREHOSE, settings.sync_timezone)
-
-
-def label_segments(settings: Settings) -> Segments:
-    """Where the labels of the labeler's stream land."""
-    return Segments(settings.data_dir / "segments", LABELS, settings.sync_timezone)
-
-
-def is_collecting(settings: Settings) -> bool:
-    """Whether some process is collecting the firehose into the data directory."""
-    return firehose_segments(settings).is_being_collected()
 
 
 def sync_firehose(

@@ -7,8 +7,7 @@ from bsky_assets.checks import new_fields
 from bsky_assets.contracts import RawFirehosePost
 from bsky_assets.orchestration.materialisation import check
 from bsky_assets.settings import Settings
-from bsky_assets.storage.compaction import COMPLETENESS
-from bsky_assets.storage.completeness import Completeness
+from bsky_assets.storage.completeness import COMPLETENESS, Completeness
 from bsky_assets.storage.coverage import covered, gaps, uncovered
 from bsky_assets.storage.lake import Lake, Partition
 

@@ -9,7 +9,7 @@ from bsky_assets.settings import get_settings
 
 
 def collect() -> None:
-    """Collect the firehose and the labeler's stream until stopped; made to run for months.
+    """Collect the firehose and the labeler's stream until stopped; made to run long.
 
     What comes is committed every few seconds, whole or not at all, and a restart goes on where
     the last commit ends. SIGINT and SIGTERM end it in good order, a second one at once. Dagster

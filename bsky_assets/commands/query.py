@@ -1,70 +1,139 @@
 """`bsky-assets query`: SQL on the catalogue."""
 
+import csv
 import sys
-from typing import Annotated
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, Any
 
 import duckdb
+import orjson
 import typer
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from bsky_assets.console import stdout
+from bsky_assets.console import one_line, printable, stdout
 from bsky_assets.errors import UserError
-from bsky_assets.orchestration.publish import publish
 from bsky_assets.settings import Settings, get_settings
-from bsky_assets.storage.lake import Lake
 
 SHOWN_ROWS = 100
 """In a terminal; elsewhere every row is written."""
+_ROWS_AT_ONCE = 1_000
+
+
+class CannotBeAsked(UserError):
+    """The statement is none, fails, or would do more than read the catalogue."""
 
 
 def query(
     sql: Annotated[str, typer.Argument(metavar="SQL", help="A statement on the views.")],
+    unsafe: Annotated[
+        bool,
+        typer.Option("--unsafe", help="Let it read and write other files, as any DuckDB would."),
+    ] = False,
 ) -> None:
     """Ask the catalogue: a table in a terminal, CSV elsewhere.
 
-    There is a view for each asset, with `sync_day` as its first column.
+    There is a view for each asset, with `sync_day` as its first column. A statement can read the
+    views and nothing else, and writes nothing. Control characters in names and values are spelt
+    out, as \\x1b; times are in UTC, lists and structs are JSON.
 
     \b
     Example:
       bsky-assets query "SELECT filtered_by_func, count(*) FROM filtered_posts GROUP BY ALL"
     """
-    with open_catalogue(get_settings()) as con:
+    with open_catalogue(get_settings(), unsafe=unsafe) as con:
         try:
-            relation = con.sql(sql)
+            if not unsafe:
+                _require_reading(con, sql)
+            con.execute(sql)
+            names = [one_line(column[0]) for column in con.description or ()]
+            if not names:
+                raise CannotBeAsked("the statement gives no rows")
+            (_show if stdout.is_terminal else _write)(names, _rows(con))
         except duckdb.Error as error:
-            raise UserError(f"the statement cannot be run: {error}") from None
-        if relation is None:
-            raise UserError("the statement gives no rows; the catalogue is for reading")
-        if stdout.is_terminal:
-            _show(relation)
-        else:
-            relation.to_df().to_csv(sys.stdout, index=False)
+            problem = str(error).partition("\n\nLINE ")[0]
+            raise CannotBeAsked(f"the statement cannot be run: {problem}") from None
 
 
-def open_catalogue(settings: Settings) -> duckdb.DuckDBPyConnection:
-    """The catalogue for reading; made first if it is not there yet."""
+def open_catalogue(settings: Settings, *, unsafe: bool = False) -> duckdb.DuckDBPyConnection:
+    """The catalogue for reading; made first if it is not there yet.
+
+    Without `unsafe`, DuckDB opens no file but those of the lake and of the ledger of answers, and
+    its settings are locked.
+    """
     if not settings.catalogue_path.exists():
+        from bsky_assets.orchestration.publish import publish
+
         publish(settings)
-    con = duckdb.connect(str(settings.catalogue_path), read_only=True)
+    con = duckdb.connect(
+        str(settings.catalogue_path),
+        read_only=True,
+        config={"temp_directory": str(settings.spill_dir)},
+    )
     con.execute("SET enable_progress_bar = false")
-    Lake.of(settings).attach(con)
+    con.execute("SET TimeZone = 'UTC'")
+    if settings.lake_bucket:
+        from bsky_assets.storage.lake import Lake
+
+        Lake.of(settings).attach(con)
+    if not unsafe:
+        places = [settings.lake_bucket or str(settings.lake_dir), str(settings.ledger_dir)]
+        con.execute("SET allowed_directories = ?", [places])
+        con.execute("SET enable_external_access = false")
+        con.execute("SET lock_configuration = true")
     return con
 
 
-def _show(relation: duckdb.DuckDBPyRelation) -> None:
-    table = Table(*relation.columns)
-    rows = relation.limit(SHOWN_ROWS + 1).fetchall()
-    for row in rows[:SHOWN_ROWS]:
-        table.add_row(*(_cell(value) for value in row))
+def _require_reading(con: duckdb.DuckDBPyConnection, sql: str) -> None:
+    """Refuse what is not one SELECT; of several statements DuckDB would show the last alone.
+
+    Raises:
+        CannotBeAsked: it is something else.
+        duckdb.Error: it cannot be understood.
+    """
+    statements = con.extract_statements(sql)
+    if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
+        raise CannotBeAsked(
+            "expected one SELECT: the catalogue is for reading; --unsafe allows other statements"
+        )
+    # A SELECT may write a file in its WITH, in DuckDB 2.0, but not where it is part of another.
+    alone = statements[0].query.rstrip().removesuffix(";")
+    con.execute(f"EXPLAIN FROM (\n{alone}\n)").fetchall()
+
+
+def _rows(con: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+    while rows := con.fetchmany(_ROWS_AT_ONCE):
+        yield from rows
+
+
+def _write(names: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([_text(value) for value in row] for row in rows)
+
+
+def _show(names: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
+    table = Table(*(escape(name) for name in names))
+    is_all = True
+    for number, row in enumerate(rows):
+        if number == SHOWN_ROWS:
+            is_all = False
+            break
+        table.add_row(*(Text(_text(value)) for value in row))
     stdout.print(table)
-    if len(rows) > SHOWN_ROWS:
+    if not is_all:
         stdout.print(f"the first {SHOWN_ROWS} rows; write the output to a file to get them all")
 
 
-def _cell(value: object) -> str:
-    """A value as text that can do nothing to the terminal."""
-    text = "" if value is None else str(value)
-    printable = "".join(
-        c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text
-    )
-    return printable.replace("[", r"\[")
+def _text(value: Any) -> str:
+    """A value as text that can do nothing to a terminal."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, (list, tuple, dict)):
+        value = orjson.dumps(value, default=_text, option=orjson.OPT_NON_STR_KEYS).decode()
+    return printable(str(value))

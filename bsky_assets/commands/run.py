@@ -44,7 +44,7 @@ def run(
     ] = 30_000,
     seed: Annotated[int, typer.Option(help="Seed of the sandbox's posts.")] = 0,
 ) -> None:
-    """Materialise all assets of today's sync day, print a summary, then serve the Dagster UI.
+    """Materialise today's sync day, print a summary, then serve the Dagster UI.
 
     On a sandbox of Bluesky and an LLM on loopback, or with --live on the real ones.
 

@@ -7,12 +7,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from bsky_assets.bluesky.collector import is_collecting
+from bsky_assets.bluesky.landed import is_collecting
 from bsky_assets.console import stdout
 from bsky_assets.contracts import ALL, FilteredPost, LlmLabel, Quarantined, RawFirehosePost
 from bsky_assets.settings import Settings, get_settings
-from bsky_assets.storage.compaction import COMPLETENESS
-from bsky_assets.storage.completeness import Completeness
+from bsky_assets.storage.completeness import COMPLETENESS, Completeness
 from bsky_assets.storage.coverage import gaps, uncovered
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets.sync_day import parse_day

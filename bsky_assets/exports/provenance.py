@@ -22,7 +22,7 @@ from bsky_assets.contracts import (
     contract_version,
 )
 from bsky_assets.exports.markdown import escaped, table
-from bsky_assets.storage.compaction import COMPLETENESS
+from bsky_assets.storage.completeness import COMPLETENESS
 from bsky_assets.storage.lake import Lake, Partition
 
 MOST_LISTED_GAPS = 20

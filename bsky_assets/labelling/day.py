@@ -32,7 +32,7 @@ class NothingToLabel(UserError):
 
 def ledger_of(settings: Settings) -> Ledger:
     """The ledger of the data directory."""
-    return Ledger(settings.data_dir / "ledger")
+    return Ledger(settings.ledger_dir)
 
 
 def prompt_of(settings: Settings) -> Prompt:

@@ -14,7 +14,7 @@ from dagster import (
     in_process_executor,
 )
 
-from bsky_assets.bluesky.collector import firehose_segments, label_segments
+from bsky_assets.bluesky.landed import firehose_segments, label_segments
 from bsky_assets.contracts import RawFirehosePost, RawModerationLabel, RawPostDeletion, Row
 from bsky_assets.settings import Settings
 from bsky_assets.storage.compaction import MERGED

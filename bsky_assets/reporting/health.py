@@ -17,8 +17,7 @@ from bsky_assets.contracts import RawFeedPost, RawFirehosePost
 from bsky_assets.contracts.lineage import ROWS
 from bsky_assets.reporting import figures
 from bsky_assets.reporting.coverage import coverage_figure
-from bsky_assets.storage.compaction import COMPLETENESS
-from bsky_assets.storage.completeness import Completeness
+from bsky_assets.storage.completeness import COMPLETENESS, Completeness
 from bsky_assets.storage.coverage import gaps, uncovered
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets.storage.schema_diff import Difference, differences

@@ -37,7 +37,7 @@ from bsky_assets.contracts import (
 )
 from bsky_assets.contracts.lineage import lineage_version
 from bsky_assets.storage import quarantine, upcasts
-from bsky_assets.storage.completeness import Completeness
+from bsky_assets.storage.completeness import COMPLETENESS, Completeness
 from bsky_assets.storage.lake import Lake, Partition, select_rows
 from bsky_assets.storage.locks import exclusive
 from bsky_assets.storage.segments import (
@@ -57,7 +57,6 @@ _TAKERS: Mapping[str, tuple[type[Row], ...]] = {
     LABELS: (RawModerationLabel,),
 }
 """The contracts whose partitions are made from each stream."""
-COMPLETENESS = "completeness"
 
 
 _ARRIVED = "arrived"

@@ -10,6 +10,9 @@ from typing import Any
 
 from bsky_assets.storage.segments import Footer, Gap, Stretch
 
+COMPLETENESS = "completeness"
+"""Among the details of a partition, by this name."""
+
 MOST_LISTED = 1000
 """Gaps and reconnects that are listed one by one; all of them are counted."""
 

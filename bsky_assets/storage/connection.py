@@ -14,7 +14,7 @@ def connection_config(settings: Settings) -> dict[str, Any]:
     return {
         "memory_limit": f"{mine.duckdb_memory // 10**6}MB",
         "threads": mine.threads,
-        "temp_directory": str(settings.data_dir / "spill"),
+        "temp_directory": str(settings.spill_dir),
     }
 
 

@@ -1,0 +1,138 @@
+"""What importing does: load what is needed and no more, and change nothing outside."""
+
+import json
+import os
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import bsky_assets
+import bsky_sandbox
+from bsky_assets_tests.imported import modules_of_others
+
+HEAVY = {"aiohttp", "atproto", "dagster", "fasttext", "openai", "pandas", "scipy", "sklearn"}
+
+MODULES = [
+    found.name
+    for package in (bsky_assets, bsky_sandbox)
+    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    if not found.name.endswith(".__main__")
+]
+
+STATE = """
+def state():
+    import logging, multiprocessing, os, signal, socket, sys, threading, warnings
+    from decimal import getcontext
+    from locale import setlocale, LC_ALL
+    from stamina.instrumentation import get_on_retry_hooks
+    return {
+        "environment": dict(os.environ),
+        "folder": os.getcwd(),
+        "hooks of retries": repr([type(hook).__name__ for hook in get_on_retry_hooks()]),
+        "warnings": [str(filter) for filter in warnings.filters],
+        "signals": {str(n): str(signal.getsignal(n)) for n in signal.valid_signals()},
+        "logging": [str(logging.root.handlers), logging.root.level, logging.root.manager.disable],
+        "processes": str(multiprocessing.get_start_method(allow_none=True)),
+        "time-out of sockets": str(socket.getdefaulttimeout()),
+        "hooks of errors": [str(hook) for hook in (sys.excepthook, threading.excepthook)],
+        "recursion": sys.getrecursionlimit(),
+        "decimals": str(getcontext()),
+        "locale": setlocale(LC_ALL),
+        "threads": sorted(thread.name for thread in threading.enumerate()),
+    }
+"""
+
+ONE_BY_ONE = """
+import importlib, json, sys
+for other in json.loads(sys.argv[2]):
+    try:
+        importlib.import_module(other)
+    except ImportError:
+        pass
+before, changed = state(), {}
+for name in json.loads(sys.argv[1]):
+    importlib.import_module(name)
+    after = state()
+    if keys := [key for key in before if before[key] != after[key]]:
+        changed[name] = {key: [before[key], after[key]] for key in keys}
+    before = after
+print(json.dumps(changed))
+"""
+
+
+def python(code: str, *arguments: str, folder: Path) -> str:
+    environment = {**os.environ, "BSKY_DATA_DIR": str(folder), "PYTHONWARNINGS": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True, text=True, check=True, env=environment, timeout=250,
+    )  # fmt: skip
+    return done.stdout
+
+
+def changed_by(modules: list[str], others: list[str], folder: Path) -> dict[str, object]:
+    """What importing each of `modules` changes, when `others` have been imported before."""
+    printed = python(STATE + ONE_BY_ONE, json.dumps(modules), json.dumps(others), folder=folder)
+    return dict(json.loads(printed.splitlines()[-1]))
+
+
+def test_importing_any_module_changes_nothing_outside_it(tmp_path: Path) -> None:
+    # What other people's packages do when they are imported is theirs: they come first.
+    assert changed_by(MODULES, sorted(modules_of_others()), tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    "does",
+    [
+        "import os; os.environ['X'] = '1'",
+        "import warnings; warnings.simplefilter('ignore')",
+        "import stamina.instrumentation as i; i.set_on_retry_hooks([])",
+        "import logging; logging.basicConfig()",
+        "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)",
+        "import multiprocessing; multiprocessing.set_start_method('spawn')",
+    ],
+)
+def test_a_module_that_changes_something_is_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, does: str
+) -> None:
+    (tmp_path / "meddler.py").write_text(does)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert list(changed_by(["meddler"], [], tmp_path)) == ["meddler"]
+
+
+def imported(arguments: list[str], folder: Path) -> set[str]:
+    """The packages that a command has imported when it ends."""
+    code = f"""
+import sys
+from bsky_assets import cli
+sys.argv = ["bsky-assets", *{arguments!r}]
+try:
+    cli.main()
+except SystemExit:
+    pass
+print()
+print(" ".join({{name.partition(".")[0] for name in sys.modules}}))
+"""
+    return set(python(code, folder=folder).splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["--version"], ["staus"], []])
+def test_help_version_and_a_typo_load_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
+    assert not imported(arguments, tmp_path) & (HEAVY | {"duckdb", "pyarrow", "pydantic_settings"})
+
+
+def test_completion_of_a_command_loads_nothing_heavy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("_BSKY_ASSETS_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "bsky-assets que")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    assert not imported([], tmp_path) & (HEAVY | {"duckdb", "pyarrow", "pydantic_settings"})
+
+
+@pytest.mark.parametrize("arguments", [["query", "SELECT 1"], ["status"], ["config"]])
+def test_looking_at_data_loads_no_orchestration(arguments: list[str], tmp_path: Path) -> None:
+    imported(["query", "SELECT 1"], tmp_path)  # the first makes the catalogue
+    assert not imported(arguments, tmp_path) & HEAVY
