@@ -95,7 +95,9 @@ setup(
     packages=find_packages(include=["bsky_assets*", "bsky_sandbox*"], exclude=["*_tests*"]),
     package_data={
         "bsky_assets": ["py.typed"],
-        "bsky_assets.filters": ["*.toml", "lexicon/*", "models/NOTICE"],
+        "bsky_assets.filters": ["*.toml", "models/NOTICE"],
+        "bsky_assets.filters.judging": ["*.toml"],
+        "bsky_assets.filters.measuring": ["*.toml"],
         "bsky_assets.labelling": ["prompts/*"],
         "bsky_assets.reporting": ["templates/*.html"],
         "bsky_sandbox": ["texts/*.toml"],

@@ -22,7 +22,7 @@ from benchmarks.day_posts import DAY, laid_down
 from bsky_assets.contracts import RawFirehosePost
 from bsky_assets.filters.batches import BATCH_ROWS
 from bsky_assets.filters.config import BUILT_IN_LANGUAGE_MODEL, filter_config
-from bsky_assets.filters.english import EnglishFilter
+from bsky_assets.filters.judging.english import EnglishFilter
 from bsky_assets.filters.posts import Posts, inputs
 
 TURNS = 3

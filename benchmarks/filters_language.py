@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bsky_assets.filters.config import BUILT_IN_LANGUAGE_MODEL, filter_config
-from bsky_assets.filters.english import EnglishFilter
-from bsky_assets.filters.identification import LanguageModel
-from bsky_assets.filters.language import clean
+from bsky_assets.filters.judging.english import EnglishFilter
 from bsky_assets.filters.posts import from_texts
+from bsky_assets.filters.words.identification import LanguageModel
+from bsky_assets.filters.words.language import clean
 
 FOLDER = Path(__file__).parents[2] / "shared" / "real_data" / "labelled" / "lingua-sentences"
 MAJOR = "en es pt fr de it nl sv da nb fi pl cs tr id ja ko ru ar zh".split()  # noqa: SIM905 -- short

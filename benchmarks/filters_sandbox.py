@@ -18,7 +18,7 @@ import pyarrow as pa
 from bsky_assets.bluesky.records import read_post_record
 from bsky_assets.contracts import ConsolidatedPost, RawModerationLabel, Row, arrow_schema
 from bsky_assets.filters.chain import filter_day
-from bsky_assets.filters.measures import Confusion
+from bsky_assets.filters.measuring.measures import Confusion
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets.sync_day import synctimestamp

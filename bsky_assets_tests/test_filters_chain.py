@@ -13,10 +13,11 @@ import pytest
 import bsky_assets
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, arrow_schema, changes
 from bsky_assets.contracts.changes import Made
-from bsky_assets.filters import canaries, workers
+from bsky_assets.filters import workers
 from bsky_assets.filters.chain import CHAIN, FilterFailed, NothingToFilter, filter_day
 from bsky_assets.filters.config import config_version, trained_model_path
-from bsky_assets.filters.nsfw import NsfwFilter
+from bsky_assets.filters.judging.nsfw import NsfwFilter
+from bsky_assets.filters.measuring import canaries
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.shape import ContractViolation
 from bsky_assets.storage.sql import read_parquet
@@ -184,16 +185,16 @@ def _swap(path: str, old: str, new: str) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("break_it", "named"),
     [
-        (_remove("lexicon/nsfw.toml"), "nsfw"),
-        (_swap("lexicon/spam.toml", "shorteners = [", "shorteners = []\nunused = ["), "spam"),
+        (_remove("judging/nsfw.toml"), "nsfw"),
+        (_swap("judging/spam.toml", "shorteners = [", "shorteners = []\nunused = ["), "spam"),
         (_empty("models/lid.176.ftz"), "english"),
         (
-            _swap("nsfw.py", "pc.match_substring_regex(content, self._any)",
+            _swap("judging/nsfw.py", "pc.match_substring_regex(content, self._any)",
                   "pc.equal(content, self._any)"),
             "nsfw",
         ),
         (
-            _swap("hate_speech.py", "pc.match_substring_regex(texts, self._suspicious)",
+            _swap("judging/hate_speech.py", "pc.match_substring_regex(texts, self._suspicious)",
                   "pc.equal(texts, self._suspicious)"),
             "hate_speech",
         ),
@@ -214,7 +215,7 @@ def test_a_broken_filter_is_named(
     break_it(copy / "filters")
     told = subprocess.run(
         [sys.executable, "-c",
-         "from bsky_assets.filters import canaries\nfor f in canaries.check(): print(f)"],
+         "from bsky_assets.filters.measuring import canaries\nfor f in canaries.check(): print(f)"],
         env={"PYTHONPATH": str(tmp_path), "BSKY_DATA_DIR": str(tmp_path / "data")},
         capture_output=True, text=True, check=True, cwd=tmp_path,
     ).stdout.splitlines()  # fmt: skip

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bsky_assets.contracts import ConsolidatedPost
-from bsky_assets.filters import day
-from bsky_assets.filters.campaigns import sketch
 from bsky_assets.filters.config import FilterConfig, ListedAccount, filter_config
+from bsky_assets.filters.facts import gathering as day
+from bsky_assets.filters.facts.campaigns import sketch
 from bsky_assets.storage.lake import Lake
 from bsky_assets_tests.filters_fixtures import (
     DAY,

@@ -1,71 +1,166 @@
 """What the filters make of one text: words, disguises, contexts."""
 
-import csv
-import io
-from collections import defaultdict
+import json
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bsky_assets.filters.config import filter_config
-from bsky_assets.filters.hate_speech import HateSpeechFilter
-from bsky_assets.filters.normalise import fold
-from bsky_assets.filters.nsfw import NsfwFilter
-from bsky_assets.filters.phrases import written_out
+from bsky_assets.filters.config import BUILT_IN_LANGUAGE_MODEL, filter_config
+from bsky_assets.filters.judging.english import EnglishFilter
+from bsky_assets.filters.judging.hate_speech import HateSpeechFilter
+from bsky_assets.filters.judging.nsfw import NsfwFilter
+from bsky_assets.filters.judging.spam import SpamFilter
 from bsky_assets.filters.posts import from_texts
-from bsky_assets.filters.spam import SpamFilter
 from bsky_assets.filters.verdicts import Filter
-from bsky_assets_tests.hate_cases import CASES
-from bsky_assets_tests.hate_phrasings import PHRASINGS, phrasings
-from bsky_assets_tests.hate_templates import TEMPLATES, cases
+from bsky_assets.filters.words.lexicon import lexicon
+from bsky_assets.filters.words.normalise import fold
+from bsky_assets.filters.words.rules import Reader, Rule, written_out
 
+TEXTS = Path(__file__).parent / "texts"
 NSFW = NsfwFilter(filter_config().nsfw)
 SPAM = SpamFilter(filter_config().spam)
 HATE_SPEECH = HateSpeechFilter()
+ENGLISH = EnglishFilter(filter_config().english, BUILT_IN_LANGUAGE_MODEL)
+FILTERS: dict[str, Filter] = {one.name: one for one in (ENGLISH, NSFW, SPAM, HATE_SPEECH)}
 
 
 def reason(one: Filter, text: str) -> str | None:
-    return one.judge(from_texts([text])).reasons.to_pylist()[0]
+    found: str | None = one.judge(from_texts([text])).reasons.to_pylist()[0]
+    return found
+
+
+def cases(name: str) -> list[dict[str, str | bool]]:
+    return [json.loads(line) for line in (TEXTS / f"{name}.jsonl").read_text().splitlines()]
+
+
+def stopped(one: Filter, name: str) -> list[tuple[dict[str, str | bool], bool]]:
+    rows = cases(name)
+    passed = one.judge(from_texts([str(row["text"]) for row in rows])).passed.to_pylist()
+    return [(row, not let_through) for row, let_through in zip(rows, passed, strict=True)]
+
+
+def _sentences() -> list[tuple[str, bool, str]]:
+    listed = tomllib.loads((TEXTS / "filters.toml").read_text())
+    return [
+        (name, verdict == "stops", text)
+        for name, verdicts in listed.items()
+        for verdict, texts in verdicts.items()
+        for text in texts
+    ]
+
+
+@pytest.mark.parametrize(("name", "should", "text"), _sentences())
+def test_what_was_judged_wrongly_once(name: str, should: bool, text: str) -> None:
+    assert (reason(FILTERS[name], text) is not None) == should
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        "free porn for everyone tonight",
-        "p0rn, as much as you like",
-        "ｐｏｒｎ and more",
-        "рorn with a Cyrillic letter",
-        "p o r n",
-        "poooorn",
-        "p*rn",
-        "my new set is on #onlyfans",
-    ],
+    "rule",
+    lexicon("hate_speech")["rules"] + lexicon("hate_speech")["excuses"],
+    ids=lambda rule: rule["pattern"],
 )
-def test_explicit_terms_stop_however_they_are_written(text: str) -> None:
-    assert reason(NSFW, text) == "rule:explicit_term"
+def test_each_rule_stops_its_example_and_not_its_look_alike(rule: dict[str, str]) -> None:
+    found = reason(HATE_SPEECH, rule["stops"])
+    assert found == f"rule:{rule['reason']}" if "reason" in rule else found is not None
+    assert reason(HATE_SPEECH, rule["passes"]) is None
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("name", "least_found", "least_let_through"),
+    [("hate_speech", 0.6, 1.0), ("nsfw", 0.85, 1.0), ("spam", 0.8, 1.0)],
+)
+def test_texts_by_another_hand(name: str, least_found: float, least_let_through: float) -> None:
+    """Written by a person who did not know the rules, and seen while the rules were written."""
+    rows = stopped(FILTERS[name], name)
+    found = [did for row, did in rows if row["expected"]]
+    let_through = [not did for row, did in rows if not row["expected"]]
+    assert sum(found) / len(found) >= least_found
+    assert sum(let_through) / len(let_through) >= least_let_through
+
+
+def test_short_english_by_another_hand() -> None:
+    rows = [(bool(row["expected"]), not did) for row, did in stopped(ENGLISH, "english")]
+    right = sum(should and did for should, did in rows)
+    assert 2 * right / (2 * right + sum(should != did for should, did in rows)) >= 0.93
+
+
+def test_hate_speech_by_functionality() -> None:
+    """Kinds after HateCheck, by the rules' author: nearly nothing harmless is stopped."""
+    rows = stopped(HATE_SPEECH, "hate_speech_functional")
+    wrong = [row["text"] for row, did in rows if did and not row["expected"]]
+    assert len(wrong) <= 1
+    found = [did for row, did in rows if row["expected"]]
+    assert sum(found) / len(found) >= 0.55
+
+
+GROUPS = ("immigrants", "women", "trans people", "Jews", "Muslims", "white people", "Christians")
+NAMED = ("Republicans", "Democrats", "Hamas", "The Taliban", "Texas", "My uncle", "Putin", "ICE")
+
+
+@pytest.mark.parametrize(
+    "template",
     [
-        "The senate voted on the porn age verification bill today",
-        "Nurses explain what an orgasm does to your blood pressure, new study finds",
-        "This bread is pure food porn",
-        "A naked mole rat lives for thirty years",
-        "Scunthorpe United won again",
-        "Essex is lovely in the spring",
+        "{who} hates {group}",
+        "{who} despise {group} and always will",
+        "{who} wants to kill all {group}",
+        "{who} thinks {group} are vermin",
+        "According to {who}, {group} are animals",
+        "{who}: {group} are criminals",
+        "I hate that {who} attacks {group}",
+        "I hope {group} get to live in peace, whatever {who} does",
     ],
 )
+def test_what_a_named_third_party_does_is_a_report(template: str) -> None:
+    texts = [template.format(who=who, group=group) for who in NAMED for group in GROUPS]
+    found = HATE_SPEECH.judge(from_texts(texts)).passed.to_pylist()
+    assert [text for text, passed in zip(texts, found, strict=True) if not passed] == []
+
+
+@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize(
+    "template",
+    ["I hate {}", "We should kill all {}", "{} are vermin", "honestly {} are all scum",
+     "{} don't deserve rights", "I hope all {} die", "Why are {} so stupid?"],
+)  # fmt: skip
+def test_every_group_is_protected_alike(template: str, group: str) -> None:
+    assert reason(HATE_SPEECH, template.format(group)) is not None
+
+
+CAMPS = (
+    "liberals", "conservatives", "libtards", "feminazis", "magats", "rethuglicans", "democrats",
+    "republicans", "leftists", "trumpers", "zionists", "communists", "feminists", "socialists",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("camp", CAMPS)
+def test_no_political_camp_is_a_protected_group(camp: str) -> None:
+    texts = [f"{camp} are scum", f"I hate {camp}", f"all {camp} are idiots", f"you {camp}"]
+    assert HATE_SPEECH.judge(from_texts(texts)).passed.to_pylist() == [True] * len(texts)
+
+
+WITH_CONTEXT = (
+    "The report describes a dangerous porn addiction lawsuit",
+    "Doctors explain what an orgasm does to your blood pressure, new study finds",
+    "A naked mole rat lives for thirty years",
+    "Scunthorpe United won again",
+    "Essex is lovely in the spring",
+)
+
+
+@pytest.mark.parametrize("text", WITH_CONTEXT)
 def test_health_news_and_harmless_words_pass(text: str) -> None:
     assert reason(NSFW, text) is None
 
 
-@given(st.integers(1, 3), st.sampled_from(["\u200b", "\u200d", "\u2060", "\ufe0f"]))
+@given(st.integers(1, 3), st.sampled_from(["\u200b", "\u200d", "\u2060", "\ufe0f", "\u00ad"]))
 def test_invisible_characters_hide_nothing(place: int, invisible: str) -> None:
     hidden = "porn"[:place] + invisible + "porn"[place:]
-    assert reason(NSFW, f"watch {hidden} now") is not None
+    assert reason(NSFW, f"watch free {hidden} now") is not None
 
 
 @given(st.text(max_size=80))
@@ -77,20 +172,10 @@ def test_folding_twice_changes_nothing_more(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "code"),
     [
-        ("have a look https://bit.ly/3xyzabc", "rule:link_shortener"),
-        ("#a1b #cat #dog #sun #sea #fun #joy #art #sky #day look", "rule:hashtag_stuffing"),
-        (
-            "hi @a.test @b.test @c.test @d.test @e.test @f.test @g.test @h.test",
-            "rule:mention_stuffing",
-        ),
-        (
-            "Earn $900 a day from home, no experience needed, message me on Telegram",
-            "rule:scam_job",
-        ),
-        (
-            "Gain 5000 real followers fast, follow back guaranteed, link in bio",
-            "rule:scam_engagement",
-        ),
+        ("#cat #dog #sun #sea #fun #follow look", "rule:stuffing"),
+        (" ".join(f"@a{n}.test" for n in range(20)), "rule:stuffing"),
+        ("Earn $900 a day from home, no experience needed, message me", "rule:scam_job"),
+        ("Gain 5000 real followers fast, follow back, link in bio", "rule:scam_engagement"),
         ("You have won a $500 gift card, claim your prize, click here", "rule:scam_prize"),
     ],
 )
@@ -114,59 +199,20 @@ def test_ordinary_posts_are_not_spam(text: str) -> None:
     assert reason(SPAM, text) is None
 
 
-def test_links_count_wherever_a_post_has_them() -> None:
-    posts = from_texts(["see below"])
+@pytest.mark.parametrize(
+    ("link", "verdict"),
+    [("https://tinyurl.com/abc", "rule:scam_crypto"), ("https://example.org/abc", None)],
+)
+def test_links_count_wherever_a_post_has_them(link: str, verdict: str | None) -> None:
+    posts = from_texts(["a free airdrop for all of you"])
     columns = dict(zip(posts.batch.schema.names, posts.batch.columns, strict=True))
-    columns["links"] = pa.array([["https://tinyurl.com/abc"]], columns["links"].type)
+    columns["links"] = pa.array([[link]], columns["links"].type)
     linked = type(posts)(pa.RecordBatch.from_pydict(columns))
-    assert SPAM.judge(linked).reasons.to_pylist() == ["rule:link_shortener"]
-
-
-def test_hate_speech_by_functionality() -> None:
-    """Better than chance on every kind of case, and much better on all of them together."""
-    rows = list(csv.DictReader(io.StringIO(CASES)))
-    found = HATE_SPEECH.judge(from_texts([row["test_case"] for row in rows])).passed.to_pylist()
-    right = defaultdict(list)
-    for row, passed in zip(rows, found, strict=True):
-        right[row["functionality"]].append(passed == (row["label_gold"] == "non-hateful"))
-    shares = {kind: sum(hits) / len(hits) for kind, hits in right.items()}
-    assert {kind: share for kind, share in shares.items() if share <= 0.6} == {}
-    assert sum(map(sum, right.values())) / len(rows) > 0.93
-
-
-@pytest.mark.parametrize("held_out", [False, True])
-def test_hate_speech_by_functionality_in_other_words(held_out: bool) -> None:
-    """No case that is to be let through is stopped; every kind is told better than chance."""
-    rows = cases(held_out=held_out)
-    found = HATE_SPEECH.judge(from_texts([text for _, text, _ in rows])).passed.to_pylist()
-    right = defaultdict(list)
-    for (kind, _, is_hateful), passed in zip(rows, found, strict=True):
-        right[kind].append(passed != is_hateful)
-    shares = {kind: sum(hits) / len(hits) for kind, hits in right.items()}
-    weak = {kind for kind, share in shares.items() if share <= 0.5}
-    assert weak == set()
-    harmless = [kind for kind, (is_hateful, *_) in TEMPLATES.items() if not is_hateful]
-    assert {kind: shares[kind] for kind in harmless} == dict.fromkeys(harmless, 1.0)
-    assert sum(map(sum, right.values())) / len(rows) > 0.93
-
-
-@pytest.mark.parametrize("held_out", [False, True])
-def test_hate_speech_in_plain_phrasings(held_out: bool) -> None:
-    """Every kind is told better than chance, and harmless look-alikes are let through."""
-    rows = phrasings(held_out=held_out)
-    found = HATE_SPEECH.judge(from_texts([text for _, text, _ in rows])).passed.to_pylist()
-    right = defaultdict(list)
-    for (kind, _, is_hateful), passed in zip(rows, found, strict=True):
-        right[kind].append(passed != is_hateful)
-    shares = {kind: sum(hits) / len(hits) for kind, hits in right.items()}
-    assert {kind for kind, share in shares.items() if share <= 0.6} == set()
-    assert {
-        kind for kind, share in shares.items() if not PHRASINGS[kind][0] and share < 1.0
-    } == set()
+    assert SPAM.judge(linked).reasons.to_pylist() == [verdict]
 
 
 def test_terms_are_written_out_in_full() -> None:
-    assert set(written_out("(?:a|the )?big? c[ao]t")) == {
+    assert set(written_out("(a|the )?big? c[ao]t")) == {
         f"{start}bi{g} c{vowel}t"
         for start in ("", "a", "the ")
         for g in ("", "g")
@@ -174,3 +220,40 @@ def test_terms_are_written_out_in_full() -> None:
     }
     with pytest.raises(ValueError, match="cannot be written out"):
         list(written_out(r"\w+ things"))
+
+
+READER = Reader(
+    {"animal": ["cats?", "big cats?"], "like": ["love"], "opener": ["and", "but"],
+     "transparent": ["not"]}
+)  # fmt: skip
+LISTS = ("animal", "like", "opener", "transparent")
+
+
+def finds(written: str) -> Callable[[str], bool]:
+    rule = Rule.of(written, LISTS)
+    return lambda text: next(rule.find(READER.read(text)), None) is not None
+
+
+@pytest.mark.parametrize(
+    ("rule", "found", "not_found"),
+    [
+        ("i {like} {animal}", "i love cats", "i love dogs"),
+        ("i {like} {animal}", "truly i love big cats", "i love, cats"),
+        ("^ {animal} purr", "so it is. and cats purr", "most cats purr"),
+        ("{animal} $", "i see a cat, so what", "i see a cat now"),
+        ("{animal} $", "a cat", "a cat?"),
+        ("i ... {animal}", "i really do see cats", "i do not see cats"),
+        ("(one|a small) {animal}", "a small cat", "a cat"),
+        ("{like} no{animal} ...", "love dogs", "love cats"),
+        ("very* big? {like}", "very very big love", "very big cats"),
+        ("it : {animal}", "it: cats", "it. cats"),
+    ],
+)
+def test_rules_read_as_their_page_says(rule: str, found: str, not_found: str) -> None:
+    assert finds(rule)(found)
+    assert not finds(rule)(not_found)
+
+
+def test_a_rule_that_names_no_list_is_refused() -> None:
+    with pytest.raises(KeyError, match="no list 'dogs'"):
+        Rule.of("i love {dogs}", LISTS)

@@ -11,12 +11,12 @@ from typer.testing import CliRunner
 
 from bsky_assets.commands.filters import app
 from bsky_assets.filters.config import trained_model_path
-from bsky_assets.filters.evaluation import evaluate
 from bsky_assets.filters.judge import CHAIN, make_filter, sources
-from bsky_assets.filters.labelled import UnreadableData, read_labelled
-from bsky_assets.filters.measures import Confusion
+from bsky_assets.filters.measuring.evaluation import evaluate
+from bsky_assets.filters.measuring.labelled import UnreadableData, read_labelled
+from bsky_assets.filters.measuring.measures import Confusion
+from bsky_assets.filters.measuring.training import CannotTrain, train
 from bsky_assets.filters.posts import from_texts
-from bsky_assets.filters.training import CannotTrain, train
 from bsky_assets_tests.filters_fixtures import settings_in
 
 GOOD = ["see you at lunch", "the train is late", "my garden needs rain", "lovely photo of the sea"]
@@ -50,12 +50,12 @@ def test_a_trained_model_is_measured_stored_and_used(tmp_path: Path, data: Path)
     (link,) = (link for link in CHAIN if link.name == "spam")
     filter_with_model = make_filter(link, sources(settings))
     found = filter_with_model.judge(
-        from_texts(["zorp flim zorp now", GOOD[0], "https://bit.ly/x1"])
+        from_texts(["zorp flim zorp now", GOOD[0], "free airdrop https://bit.ly/x1"])
     )
     model, passed, rule = found.reasons.to_pylist()
     assert model is not None
     assert model.startswith("model:spam p=")
-    assert (passed, rule) == (None, "rule:link_shortener")
+    assert (passed, rule) == (None, "rule:scam_crypto")
 
 
 def test_too_few_texts_or_another_filter(tmp_path: Path) -> None:

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bsky_assets.filters import identification
 from bsky_assets.filters.config import BUILT_IN_LANGUAGE_MODEL, filter_config
-from bsky_assets.filters.english import EnglishFilter
-from bsky_assets.filters.identification import LanguageModel
-from bsky_assets.filters.language import clean
-from bsky_assets.filters.measures import Confusion
+from bsky_assets.filters.judging.english import EnglishFilter
+from bsky_assets.filters.measuring.measures import Confusion
 from bsky_assets.filters.posts import from_texts
+from bsky_assets.filters.words import identification
+from bsky_assets.filters.words.identification import LanguageModel
+from bsky_assets.filters.words.language import clean
 
 MAJOR = "en es pt fr de it nl sv da nb fi pl cs tr id ja ko ru ar zh".split()  # noqa: SIM905 -- shorter
 LEAST_PRECISION, LEAST_RECALL = 0.98, 0.95
@@ -69,7 +69,7 @@ def test_scripts_need_no_model(english: EnglishFilter) -> None:
 
 
 def test_langs_tip_the_scale_of_a_short_text_but_never_decide(english: EnglishFilter) -> None:
-    unclear = "A treasure trove! 🐩"
+    unclear = "nap o'clock 🐩"
     assert passes(english, [unclear] * 2, [["en"], ["nl"]]) == [True, False]
     foreign = "eu queria um fone de ouvido novo para o trabalho"
     native = "we should all go home now and get some sleep tonight"

@@ -383,7 +383,7 @@ def quick_filters(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     """The filters are made once, and their canaries, which have tests of their own, not asked."""
     judge = Judge(judge_sources(settings))
     monkeypatch.setattr("bsky_assets.filters.workers.Judge", lambda _: judge)
-    monkeypatch.setattr("bsky_assets.filters.canaries.require", lambda _: None)
+    monkeypatch.setattr("bsky_assets.filters.measuring.canaries.require", lambda _: None)
 
 
 def filtered(

@@ -11,12 +11,12 @@ from rich.table import Table
 
 from bsky_assets.console import stderr, stdout
 from bsky_assets.errors import UserError
-from bsky_assets.filters import canaries
 from bsky_assets.filters.config import config_version
-from bsky_assets.filters.evaluation import Evaluation, Mistake, evaluate
-from bsky_assets.filters.labelled import read_labelled
-from bsky_assets.filters.measures import Confusion
-from bsky_assets.filters.training import TrainingReport, train
+from bsky_assets.filters.measuring import canaries
+from bsky_assets.filters.measuring.evaluation import Evaluation, Mistake, evaluate
+from bsky_assets.filters.measuring.labelled import read_labelled
+from bsky_assets.filters.measuring.measures import Confusion
+from bsky_assets.filters.measuring.training import TrainingReport, train
 from bsky_assets.settings import get_settings
 
 app = typer.Typer(

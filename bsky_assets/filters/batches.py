@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pyarrow as pa
 
-from bsky_assets.filters.day import Facts, fact_columns
+from bsky_assets.filters.facts.gathering import Facts, fact_columns
 from bsky_assets.filters.judge import sources
 from bsky_assets.filters.posts import INPUTS, inputs
 from bsky_assets.filters.workers import judged

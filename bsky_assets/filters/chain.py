@@ -17,11 +17,11 @@ import pyarrow.compute as pc
 
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, arrow_schema
 from bsky_assets.errors import UserError
-from bsky_assets.filters import canaries
-from bsky_assets.filters import day as whole_day
 from bsky_assets.filters.batches import BATCH_ROWS, judged_batches
 from bsky_assets.filters.config import config_version, filter_config
+from bsky_assets.filters.facts import gathering as whole_day
 from bsky_assets.filters.judge import CHAIN, VERDICTS, FilterFailed
+from bsky_assets.filters.measuring import canaries
 from bsky_assets.settings import Settings
 from bsky_assets.storage.inputs import made_from
 from bsky_assets.storage.lake import Lake, Partition, Versions

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bsky_assets.settings import Settings
 
 FOLDER = Path(__file__).parent
-LEXICON = FOLDER / "lexicon"
+LEXICON = FOLDER / "judging"
 BUILT_IN_LANGUAGE_MODEL = FOLDER / "models" / "lid.176.ftz"
 
 FilterName = Literal["english", "bot", "nsfw", "spam", "hate_speech"]
@@ -78,9 +78,9 @@ class SpamConfig(_Section):
     """Where writing turns into spam."""
 
     hashtags: int = Field(ge=2)
-    hashtags_if_mostly: int = Field(ge=2)
-    mostly_hashtags_share: float = Field(gt=0, le=1)
+    hashtags_alone: int = Field(ge=2)
     mentions: int = Field(ge=2)
+    mentions_alone: int = Field(ge=2)
     scam_score: int = Field(ge=1)
     campaign_accounts: int = Field(ge=2)
     campaign_characters: int = Field(ge=16)
@@ -89,9 +89,10 @@ class SpamConfig(_Section):
 
 
 class NsfwConfig(_Section):
-    """How much a context of health, law or news excuses."""
+    """How many signs stop a post: 2 for a term beyond doubt, 1 for others, 0.5 for weak ones."""
 
-    explicit_terms_in_context: int = Field(ge=1)
+    score: float = Field(gt=1)
+    score_in_context: float = Field(gt=1)
 
 
 class ModelsConfig(_Section):
@@ -162,7 +163,7 @@ def config_version(settings: "Settings | None" = None) -> str:
 def _versioned(settings: "Settings") -> Iterator[Path]:
     yield FOLDER / "config.toml"
     yield from sorted(LEXICON.glob("*.toml"))
-    yield from sorted(FOLDER.glob("*.py"))
+    yield from sorted(FOLDER.rglob("*.py"))
     yield language_model_path(settings)
     for name in ("spam", "nsfw", "hate_speech"):
         if (path := trained_model_path(name, settings)).exists():

@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bsky_assets.filters.bot import BotFilter
 from bsky_assets.filters.config import (
     FilterConfig,
     FilterName,
@@ -21,12 +20,13 @@ from bsky_assets.filters.config import (
     language_model_path,
     trained_model_path,
 )
-from bsky_assets.filters.english import EnglishFilter
-from bsky_assets.filters.hate_speech import HateSpeechFilter
-from bsky_assets.filters.models import TrainedModel, WithModel
-from bsky_assets.filters.nsfw import NsfwFilter
+from bsky_assets.filters.judging.bot import BotFilter
+from bsky_assets.filters.judging.english import EnglishFilter
+from bsky_assets.filters.judging.hate_speech import HateSpeechFilter
+from bsky_assets.filters.judging.nsfw import NsfwFilter
+from bsky_assets.filters.judging.spam import SpamFilter
 from bsky_assets.filters.posts import Posts
-from bsky_assets.filters.spam import SpamFilter
+from bsky_assets.filters.trained import TrainedModel, WithModel
 from bsky_assets.filters.verdicts import Filter, Verdicts
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bsky_assets.filters.normalise import fold, replaced
+from bsky_assets.filters.words.normalise import fold, replaced
 
 STRINGS = pa.list_(pa.field("element", pa.string()))
 INPUTS = pa.schema(
@@ -74,8 +74,12 @@ class Posts:
 
     @cached_property
     def words(self) -> pa.StringArray:
-        """The folded text on one line, without addresses and names: what word rules look at."""
-        one_line = pc.replace_substring_regex(self.folded, r"[\n\r\t]+", ". ")
+        """The folded text on one line, without addresses and names: what word rules look at.
+
+        A blank line ends a sentence; a single line break is white space.
+        """
+        paragraphs = pc.replace_substring_regex(self.folded, r"\s*\n\s*\n\s*", ". ")
+        one_line = pc.replace_substring_regex(paragraphs, r"[\n\r\t]+", " ")
         return replaced(
             one_line,
             pc.match_substring_regex(one_line, r"@|//"),

@@ -1,0 +1,118 @@
+"""The hate speech filter: attacks on people for what they are.
+
+Rules and excuses are data, in hate_speech.toml: who speaks, of which group, which act, what
+excuses. Source of the distinctions: P. Röttger et al., HateCheck: Functional Tests for Hate Speech
+Detection Models, ACL 2021.
+"""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bsky_assets.filters.posts import Posts
+from bsky_assets.filters.verdicts import Verdicts, first_reason
+from bsky_assets.filters.words.disguises import Unmasker
+from bsky_assets.filters.words.lexicon import any_of, lexicon, words
+from bsky_assets.filters.words.rules import Reader, Reading, Rule, written_out
+
+NAME = "hate_speech"
+_TARGETS = ("group", "person", "slur", "ambiguous_slur", "coded")
+"""Lists of which a text must have a word to be looked at."""
+_DISGUISED = ("group", "slur", "ambiguous_slur", "hate", "insult", "vermin")
+_LEAST_LETTERS_DISGUISED = 4
+_QUOTED = re.compile(
+    r"\"[^\"\n]{3,}\"|“[^”\n]{3,}”|(?<![\w'])'[^\n]{3,}?'(?![\w])|‘[^’\n]{3,}’|«[^»\n]{3,}»"
+)
+_LEAST_WORDS_AROUND = 2
+_PRONOUNS = re.compile(r"(?P<word>they|them|those_people|these_people|they're)/(?=\S* )")
+
+
+@dataclass(frozen=True)
+class _Excuse:
+    where: str
+    rule: Rule
+    unless: Rule | None
+
+
+class HateSpeechFilter:
+    """Stops attacks on people for what they are."""
+
+    name = NAME
+    passes_if = False
+
+    def __init__(self) -> None:
+        """Read the word lists and the rules."""
+        lists = {name: words(NAME, f"lists.{name}") for name in lexicon(NAME)["lists"]}
+        self._reader = Reader(lists)
+        self._suspicious = any_of(term for name in _TARGETS for term in lists[name])
+        self._unmask = Unmasker(
+            any_of(
+                word
+                for name in _DISGUISED
+                for term in lists[name]
+                for phrase in written_out(term)
+                for word in phrase.split(" ")
+                if len(word) >= _LEAST_LETTERS_DISGUISED
+            )
+        )
+        self._rules = [
+            (rule["reason"], Rule.of(rule["pattern"], lists)) for rule in lexicon(NAME)["rules"]
+        ]
+        self._excuses = [
+            _Excuse(
+                one["where"],
+                Rule.of(one["pattern"], lists),
+                Rule.of(one["unless"], lists) if "unless" in one else None,
+            )
+            for one in lexicon(NAME)["excuses"]
+        ]
+        self._subjects = [Rule.of(one, lists).pattern for one in lexicon(NAME)["subjects"]]
+
+    def judge(self, posts: Posts) -> Verdicts:
+        """Stop posts with a label, or with an attack that nothing excuses."""
+        texts = self._unmask(posts.words)
+        suspects = np.flatnonzero(pc.match_substring_regex(texts, self._suspicious))
+        reasons: list[str | None] = [None] * len(posts)
+        chosen = texts.take(pa.array(suspects)).to_pylist()
+        for place, text in zip(suspects.tolist(), chosen, strict=True):
+            reasons[place] = self._reason(text)
+        return Verdicts(first_reason(posts.facts(self.name), pa.array(reasons, pa.string())))
+
+    def _reason(self, text: str) -> str | None:
+        """The reason of the first rule that a text breaks without an excuse."""
+        outside = _QUOTED.sub(" _ ", text)
+        if len(re.findall(r"[a-z']{2,}", outside)) >= _LEAST_WORDS_AROUND:
+            text = outside
+        reading = self._with_pronouns(self._reader.read(text))
+        for reason, rule in self._rules:
+            for match in rule.find(reading):
+                if not any(_applies(one, reason, reading, match) for one in self._excuses):
+                    return f"rule:{reason}"
+        return None
+
+    def _with_pronouns(self, reading: Reading) -> Reading:
+        """Pronouns count as the group that an earlier clause is about."""
+        ends = [found.end() for one in self._subjects if (found := one.search(reading.words))]
+        if not ends:
+            return reading
+        first = min(ends)
+        rest = _PRONOUNS.sub(r"\g<word>/group+", reading.words[first:])
+        return Reading(reading.words[:first] + rest, reading.lists)
+
+
+def _applies(excuse: _Excuse, reason: str, reading: Reading, match: re.Match[str]) -> bool:
+    """Whether an excuse holds for what a rule found."""
+    start, end = reading.sentence(match.start())
+    scope = {
+        "text": reading.words,
+        "sentence": reading.words[start:end],
+        "before": reading.words[start : match.start()],
+        "after": reading.words[match.end() : end],
+        "slur": reading.words[start : match.end()] if reason == "slur" else "",
+    }[excuse.where]
+    if excuse.unless:
+        scope = excuse.unless.pattern.sub("", scope)
+    return excuse.rule.pattern.search(scope) is not None

@@ -1,0 +1,78 @@
+"""The NSFW filter: sexual and gory content.
+
+Labels first, then signs in the text, its tags, the link card's title and the alt texts: terms
+beyond doubt, terms that need a second sign, weaker signs, and an invitation beside any of them.
+Words of health, law, news and politics around them ask for more. nsfw.toml has the lists.
+"""
+
+import re
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bsky_assets.filters.config import NsfwConfig
+from bsky_assets.filters.posts import Posts
+from bsky_assets.filters.verdicts import Verdicts, first_reason
+from bsky_assets.filters.words.disguises import Unmasker
+from bsky_assets.filters.words.lexicon import any_of, words
+
+_PART = "\x1f"
+"""Stands between a text and what is around it: each is judged by its own context."""
+_WEIGHTS = {"certain": 2.0, "sexual": 1.0, "suggestive": 0.5}
+_INVITATION = 1.0
+_LISTS = (*_WEIGHTS, "invitation", "context", "exceptions")
+
+
+class NsfwFilter:
+    """Stops sexual and gory content."""
+
+    name = "nsfw"
+    passes_if = False
+
+    def __init__(self, config: NsfwConfig) -> None:
+        """Read the word lists."""
+        lists = {key: words("nsfw", key) for key in _LISTS}
+        self._config = config
+        self._any = any_of(term for key in _WEIGHTS for term in lists[key])
+        self._plain = any_of(lists["certain"] + lists["sexual"])
+        self._suggestive = any_of(lists["suggestive"])
+        self._patterns = {key: re.compile(any_of(terms)) for key, terms in lists.items()}
+        self._unmask = Unmasker(self._plain)
+
+    def judge(self, posts: Posts) -> Verdicts:
+        """Stop posts with a label, or with signs enough for their context."""
+        content = pc.binary_join_element_wise(posts.words, posts.surroundings, _PART)
+        content = self._unmask(content)
+        suspects = self._suspects(content)
+        reasons: list[str | None] = [None] * len(posts)
+        chosen = content.take(pa.array(suspects)).to_pylist()
+        for place, text in zip(suspects.tolist(), chosen, strict=True):
+            found = (self._reason(part) for part in text.split(_PART))
+            reasons[place] = next(filter(None, found), None)
+        return Verdicts(first_reason(posts.facts(self.name), pa.array(reasons, pa.string())))
+
+    def _suspects(self, content: pa.StringArray) -> np.ndarray:
+        """Which texts have a plain term, or more than one suggestive one."""
+        some: np.ndarray = np.flatnonzero(pc.match_substring_regex(content, self._any))
+        texts = content.take(pa.array(some))
+        plain = np.array(pc.match_substring_regex(texts, self._plain), dtype=bool)
+        suggestive = pc.count_substring_regex(texts, self._suggestive).to_numpy()
+        chosen: np.ndarray = some[plain | (suggestive > 1)]
+        return chosen
+
+    def _reason(self, text: str) -> str | None:
+        """Why a text is not safe for work, if it is not."""
+        text = self._patterns["exceptions"].sub(" ", text)
+        score, strongest, seen = 0.0, None, set[str]()
+        for key, weight in _WEIGHTS.items():
+            found = {match.group() for match in self._patterns[key].finditer(text)}
+            found = {term for term in found if not any(term in other for other in seen)}
+            seen |= found
+            score += weight * len(found)
+            strongest = strongest or (key if found else None)
+        if strongest and self._patterns["invitation"].search(text):
+            score += _INVITATION
+        in_context = self._patterns["context"].search(text) is not None
+        enough = self._config.score_in_context if in_context else self._config.score
+        return f"rule:{strongest}_terms" if score >= enough else None

@@ -1,0 +1,110 @@
+"""The spam filter: labels, scams, stuffing and campaigns; never by one sign alone.
+
+What belongs here: what one post shows. What does not: texts that many accounts post, which
+`campaigns` finds and the facts of the day bring.
+"""
+
+import re
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bsky_assets.filters.config import SpamConfig
+from bsky_assets.filters.posts import Posts
+from bsky_assets.filters.verdicts import Verdicts, first_reason
+from bsky_assets.filters.words.lexicon import EmptyWordList, lexicon, words
+
+CAMPAIGN = "campaign"
+"""The fact that many accounts post about the same text."""
+
+_HEAVY = 2
+"""The weight of a sign that is worth looking for others."""
+_PART = "\x1f"
+"""Stands between a text and what is around it."""
+_HASHTAG = r"(?:^|[^\w&/])#[\p{L}\p{N}_]*\p{L}"
+_TAGS_AND_LINKS = re.compile(r"[#@]\S+|https?://\S+")
+_MENTION = r"(?:^|[\s(])@[a-z0-9][\w.\-]*\.[a-z]+"
+
+
+class SpamFilter:
+    """Stops spam."""
+
+    name = "spam"
+    passes_if = False
+
+    def __init__(self, config: SpamConfig) -> None:
+        """Read the word lists."""
+        self._config = config
+        hosts = "|".join(words("spam", "shorteners"))
+        self._shortener = rf"(?:^|[^a-z0-9.\-])(?:https?://)?(?:www\.)?(?:{hosts})/\S"
+        self._bait_tag = rf"(?:^|\s)(?:{'|'.join(words('spam', 'bait_tags'))})(?:$|\s)"
+        signs = lexicon("spam")["signs"]
+        if not signs:
+            raise EmptyWordList("signs in spam.toml is empty")
+        self._signs = sorted(
+            (sign["weight"], sign["name"], _signs_pattern(sign["terms"])) for sign in signs
+        )
+        self._heavy = _signs_pattern(
+            [term for sign in signs if sign["weight"] >= _HEAVY for term in sign["terms"]]
+        )
+
+    def judge(self, posts: Posts) -> Verdicts:
+        """Stop posts with a label, or with as many signs as no honest post has."""
+        content = pc.binary_join_element_wise(posts.folded, posts.surroundings, _PART)
+        in_campaign = np.array(pc.is_valid(posts.facts(CAMPAIGN)), dtype=bool)
+        heavy = np.array(pc.match_substring_regex(content, self._heavy), dtype=bool)
+        stuffed, beyond_doubt = self._stuffed(posts)
+        suspects = np.flatnonzero(heavy | in_campaign | stuffed)
+        chosen = pa.array(suspects)
+        texts = content.take(chosen)
+        score, names = self._shown(texts)
+        score += np.array(pc.match_substring_regex(posts.links.take(chosen), self._shortener))
+        bait = np.array(pc.match_substring_regex(texts, self._bait_tag), dtype=bool)
+        reasons = np.full(len(posts), None, dtype=object)
+        campaign = in_campaign[suspects] & ((score > 0) | self._long(texts))
+        reasons[suspects[campaign]] = "rule:campaign"
+        scams = score >= self._config.scam_score
+        reasons[suspects[scams]] = names[scams]
+        stuffing = stuffed[suspects] & (bait | (score >= _HEAVY) | beyond_doubt[suspects])
+        reasons[suspects[stuffing]] = "rule:stuffing"
+        return Verdicts(first_reason(posts.facts(self.name), pa.array(reasons, pa.string())))
+
+    def _stuffed(self, posts: Posts) -> tuple[np.ndarray, np.ndarray]:
+        """Which posts have many tags or names, and which more than anybody honest."""
+        config, text = self._config, posts.folded
+        tags, names = np.zeros(len(posts)), np.zeros(len(posts))
+        for sign, least, pattern, counts in (
+            ("#", config.hashtags, _HASHTAG, tags),
+            ("@", config.mentions, _MENTION, names),
+        ):
+            some = np.flatnonzero(pc.count_substring(text, sign).to_numpy() >= least)
+            counts[some] = pc.count_substring_regex(text.take(pa.array(some)), pattern).to_numpy()
+        stuffed = (tags >= config.hashtags) | (names >= config.mentions)
+        return stuffed, (tags >= config.hashtags_alone) | (names >= config.mentions_alone)
+
+    def _shown(self, texts: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
+        """The weight of the signs that each text shows, and a reason for the weightiest."""
+        score, names = np.zeros(len(texts), dtype=int), np.full(len(texts), None, dtype=object)
+        for weight, name, pattern in self._signs:
+            shows = np.array(pc.match_substring_regex(texts, pattern), dtype=bool)
+            score[shows] += weight
+            names[shows] = f"rule:scam_{name}"
+        return score, names
+
+    def _long(self, texts: pa.StringArray) -> np.ndarray:
+        """Which texts are so long that nobody writes them like somebody else."""
+        long = np.array(
+            pc.greater_equal(pc.utf8_length(texts), self._config.campaign_characters_alone),
+            dtype=bool,
+        )
+        for place in np.flatnonzero(long):
+            written = texts[place].as_py().partition(_PART)[0]
+            written = _TAGS_AND_LINKS.sub("", written)
+            long[place] = len(written) >= self._config.campaign_characters_alone
+        return long
+
+
+def _signs_pattern(terms: list[str]) -> str:
+    fragments = "|".join(term.replace(" ", "[ _-]?") for term in terms)
+    return rf"(?:^|[^a-z0-9])(?:{fragments})(?:$|[^a-z])"

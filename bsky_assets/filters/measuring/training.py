@@ -1,0 +1,151 @@
+"""Training a classifier for a filter on a user's labelled texts.
+
+The classifier is fastText's, over words and pairs of words. How good it is, is measured by
+cross-validation before the model that the chain will use is fitted on everything.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic
+from typing import Any
+
+import fasttext
+import numpy as np
+import pyarrow as pa
+from sklearn.model_selection import StratifiedKFold
+
+from bsky_assets.errors import UserError
+from bsky_assets.filters.config import filter_config, trained_model_path
+from bsky_assets.filters.measuring.labelled import LabelledTexts
+from bsky_assets.filters.measuring.measures import Confusion
+from bsky_assets.filters.trained import LET_THROUGH, STOP, TrainedModel, lines
+from bsky_assets.settings import Settings
+from bsky_assets.storage.files import staged, write_json
+from bsky_assets.sync_day import now
+
+TRAINABLE = ("spam", "hate_speech", "nsfw")
+EVEN_THRESHOLD = 0.5
+_FOLDS = 5
+_LEAST_OF_EACH = 20
+_FASTTEXT = {"lr": 0.5, "epoch": 15, "wordNgrams": 2, "dim": 20, "bucket": 200_000, "minn": 0}
+_THREADS = 10
+"""fastText 0.9.3 fills only as many tenths of its first matrix as it has threads, and with fewer
+than ten it meets what was in memory before."""
+
+
+class CannotTrain(UserError):
+    """The labelled texts do not suffice."""
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What a trained model was made from and how good it is."""
+
+    filter: str
+    model: Path
+    data: str
+    data_sha256: str
+    labels: dict[str, int]
+    stop_labels: tuple[str, ...]
+    measured: dict[str, Confusion]
+    """Cross-validated: by what was measured, at the even threshold and at the chain's."""
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as it is stored beside the model."""
+        return {
+            "filter": self.filter,
+            "trained_at": now().isoformat(),
+            "data": self.data,
+            "data_sha256": self.data_sha256,
+            "labels": self.labels,
+            "stop_labels": list(self.stop_labels),
+            "folds": _FOLDS,
+            "cross_validated": {name: one.figures() for name, one in self.measured.items()},
+            "fasttext": _FASTTEXT,
+            "seconds": round(self.seconds, 1),
+        }
+
+
+def train(name: str, data: LabelledTexts, settings: Settings) -> TrainingReport:
+    """Fit a classifier for the filter `name`, measure it, and put it where the chain finds it.
+
+    Raises:
+        CannotTrain: the filter takes no model, or there are too few texts of a kind.
+        UnusableDataDirectory: the model cannot be written.
+    """
+    if name not in TRAINABLE:
+        raise CannotTrain(f"{name} takes no trained model; those that do: {', '.join(TRAINABLE)}")
+    stop = np.array(data.stop, dtype=bool)
+    if min(stop.sum(), (~stop).sum()) < _LEAST_OF_EACH:
+        raise CannotTrain(
+            f"{data.name} has {stop.sum()} texts to stop and {(~stop).sum()} to let through; "
+            f"{_LEAST_OF_EACH} of each are the least"
+        )
+    began = monotonic()
+    texts = lines(pa.array(data.texts, pa.string()))
+    measured = _measured(name, texts, stop, data)
+    path = trained_model_path(name, settings)
+    with staged(path) as fresh:
+        _fit(texts, stop).save_model(str(fresh))
+        TrainedModel(fresh)
+    report = TrainingReport(
+        name,
+        path,
+        data.name,
+        data.sha256,
+        dict(Counter(data.labels)),
+        data.stop_labels,
+        measured,
+        monotonic() - began,
+    )
+    write_json(path.with_name("report.json"), report.as_json())
+    return report
+
+
+def _measured(
+    name: str, texts: list[str], stop: np.ndarray, data: LabelledTexts
+) -> dict[str, Confusion]:
+    """Confusions at both thresholds; of several labels to stop, the rarest alone as well."""
+    shares = _cross_validated(texts, stop)
+    threshold = getattr(filter_config().models, name)
+    measured = {
+        f"at {level}": Confusion.count(stop.tolist(), (shares >= level).tolist())
+        for level in (EVEN_THRESHOLD, threshold)
+    }
+    if len(data.stop_labels) > 1:
+        rarest = min(data.stop_labels, key=data.labels.count)
+        alone = np.array([label == rarest for label in data.labels], dtype=bool)
+        if alone.sum() >= _LEAST_OF_EACH:
+            found = _cross_validated(texts, alone) >= EVEN_THRESHOLD
+            measured[f"{rarest} alone, at {EVEN_THRESHOLD}"] = Confusion.count(
+                alone.tolist(), found.tolist()
+            )
+    return measured
+
+
+def _cross_validated(texts: list[str], stop: np.ndarray) -> np.ndarray:
+    """How likely each text is one to stop, by a model that has not seen it."""
+    shares = np.zeros(len(texts))
+    folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=0)
+    for seen, unseen in folds.split(texts, stop):
+        model = _fit([texts[place] for place in seen], stop[seen])
+        for place in unseen:
+            found = model.f.predict(f"{texts[place]}\n", 2, 0.0, "strict")
+            shares[place] = next((share for share, label in found if label == STOP), 0.0)
+    return shares
+
+
+def _fit(texts: Sequence[str], stop: np.ndarray) -> Any:
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "texts")
+        path.write_text(
+            "".join(
+                f"{STOP if should else LET_THROUGH} {text}\n"
+                for text, should in zip(texts, stop, strict=True)
+            )
+        )
+        return fasttext.train_supervised(str(path), thread=_THREADS, verbose=0, **_FASTTEXT)

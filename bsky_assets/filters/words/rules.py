@@ -1,0 +1,207 @@
+"""Rules over words that stand in lists, as a person writes and reads them.
+
+A text is read word by word; the longest phrase of any list is taken as one word, which knows the
+lists that it is in. A rule is a sequence of such words:
+
+    word            that word                 (one|another one)   any of these words
+    {list}          a word of that list       {one|another}       a word of any of these lists
+    ^               a clause begins           $                   a clause ends, not in a question
+    ...             up to three words         no{list}            the next word is in no such list
+    , : ?           that sign                 x? x*               x or nothing; up to three of x
+
+What belongs here: reading texts and rules. What does not: which words and rules there are.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+
+_TOKEN = re.compile(r"'re\b|[a-z0-9]+(?:'(?!re\b)[a-z]+)*|\?+|[.!;\n]+|:|[,–—()]+|(?<=\s)-(?=\s)")
+_ELEMENT = re.compile(r"\([^)]*\)[?*]?|\S+")
+_LISTS = re.compile(r"\{([\w|]+)\}")
+_PLAIN = re.compile(r"[a-z' ]+")
+_CHOICE = re.compile(r"\|(?![^{]*\})")
+_REPEATED = {"?": "?", "*": "{0,3}"}
+_SIGNS = {"?": "? ", ".": ". ", "!": ". ", ";": ". ", "\n": ". ", ":": ": "}
+_ANY = r"[^\s/.,:?]+/\S* "
+_SENTENCE_END = re.compile(r"[.?] ")
+OPENER = "opener"
+"""The list of words after which a clause begins anew, such as `and` or `I think`."""
+TRANSPARENT = "transparent"
+"""The list of words that `...` does not pass over, since they turn what is said round."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A text as rules see it: every word as `word/list+list+ `, signs as `. `, `, `, `: `, `? `."""
+
+    words: str
+    lists: frozenset[str]
+    """The lists that have a word in the text."""
+
+    def sentence(self, place: int) -> tuple[int, int]:
+        """Where the sentence around a place begins and ends."""
+        start = 0
+        for end in _SENTENCE_END.finditer(self.words):
+            if end.start() >= place:
+                return start, end.end()
+            start = end.end()
+        return start, len(self.words)
+
+
+class Reader:
+    """Reads texts by lists of phrases."""
+
+    def __init__(self, lists: Mapping[str, Iterable[str]]) -> None:
+        """Write out the terms of each list (see `written_out`).
+
+        Raises:
+            ValueError: a term has syntax that cannot be written out.
+        """
+        found: dict[str, set[str]] = {}
+        for name, terms in lists.items():
+            for term in terms:
+                for phrase in written_out(term):
+                    found.setdefault(" ".join(_TOKEN.findall(phrase)), set()).add(name)
+        self._lists = {phrase: tuple(sorted(names)) for phrase, names in found.items()}
+        lengths: dict[str, set[int]] = {}
+        for phrase in found:
+            lengths.setdefault(phrase.split(" ")[0], set()).add(phrase.count(" ") + 1)
+        self._lengths = {first: sorted(those, reverse=True) for first, those in lengths.items()}
+
+    def read(self, text: str) -> Reading:
+        """The reading of a folded text."""
+        tokens = _TOKEN.findall(text)
+        words, seen, at = [], set[str](), 0
+        while at < len(tokens):
+            names, taken = self._look_up(tokens, at)
+            first = tokens[at]
+            if first[0].isalnum() or first[0] == "'":
+                words.append(
+                    f"{'_'.join(tokens[at : at + taken])}/{''.join(f'{n}+' for n in names)} "
+                )
+            else:
+                words.append(_SIGNS.get(first[0], ", "))
+            seen.update(names)
+            at += taken
+        return Reading("".join(words), frozenset(seen))
+
+    def _look_up(self, tokens: list[str], at: int) -> tuple[tuple[str, ...], int]:
+        left = len(tokens) - at
+        for count in self._lengths.get(tokens[at], ()):
+            if count <= left and (names := self._lists.get(" ".join(tokens[at : at + count]))):
+                return names, count
+        return (), 1
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule ready to be looked for."""
+
+    pattern: re.Pattern[str]
+    needs: frozenset[str]
+    """Lists of which a text must have a word."""
+
+    @classmethod
+    def of(cls, written: str, lists: Iterable[str]) -> "Rule":
+        """A rule as written.
+
+        Raises:
+            KeyError: it names a list that there is not.
+        """
+        if missing := {one for names in _LISTS.findall(written) for one in names.split("|")} - {
+            *lists
+        }:
+            raise KeyError(f"no list {missing.pop()!r} for the rule {written!r}")
+        needs = {
+            element[1:-1]
+            for element in _ELEMENT.findall(written)
+            if re.fullmatch(r"\{\w+\}", element)
+        }
+        start = "" if written.startswith("^") else r"(?:^|(?<= ))"
+        return cls(re.compile(start + _sequence_of(written)), frozenset(needs))
+
+    def find(self, reading: Reading) -> Iterator[re.Match[str]]:
+        """Every place where a reading has it."""
+        return self.pattern.finditer(reading.words) if self.needs <= reading.lists else iter(())
+
+
+def _sequence_of(written: str) -> str:
+    """A sequence of elements as a pattern over a reading."""
+    return "".join(map(_repeated, _ELEMENT.findall(written)))
+
+
+def _repeated(element: str) -> str:
+    bare = element.rstrip("?*") or element
+    return f"(?:{_element(bare)}){_REPEATED.get(element[len(bare) :], '')}"
+
+
+def _element(written: str) -> str:
+    if written == "^":
+        opened = rf"(?:^|(?<=[.,:?] ))(?:{_in_lists(OPENER)}){{0,3}}"
+        return rf"{opened}|(?<=[ ^](?:and|but)/opener\+ )(?=(?:they|those_people|i|we)/)"
+    if written == "$":
+        return r"(?=[.,:] |$)"
+    if written == "...":
+        return rf"(?:(?!{_in_lists(TRANSPARENT)}){_ANY}){{0,3}}?"
+    if written in _SIGNS or written == ",":
+        return re.escape(_SIGNS.get(written, ", "))
+    if written.startswith("no{"):
+        return f"(?!{_in_lists(*written[3:-1].split('|'))})"
+    if written.startswith("{"):
+        return _in_lists(*written[1:-1].split("|"))
+    if written.startswith("("):
+        choices = _CHOICE.split(written[1:-1])
+        return "|".join(
+            _element(one) if _PLAIN.fullmatch(one) else _sequence_of(one) for one in choices
+        )
+    return r"(?:/\S* |_)".join(_TOKEN.findall(written)) + r"/\S* "
+
+
+def _in_lists(*names: str) -> str:
+    return rf"[^\s/]+(?=/)\S*[/+](?:{'|'.join(names)})\+\S* "
+
+
+def written_out(term: str) -> Iterator[str]:
+    """Every phrase that a term stands for.
+
+    Raises:
+        ValueError: the term has syntax other than `(a|b)`, `?` and `[ab]`.
+    """
+    phrases, rest = _alternatives(term.replace("(?:", "("))
+    if rest:
+        raise ValueError(f"cannot write out {term!r}: {rest!r} is left")
+    return (" ".join(phrase.split()) for phrase in phrases)
+
+
+def _alternatives(text: str) -> tuple[list[str], str]:
+    """The phrases of `a|b|…` up to a closing bracket or the end, and what is left."""
+    phrases: list[str] = []
+    while True:
+        parts, text = _sequence(text)
+        phrases += ("".join(choice) for choice in product(*parts))
+        if not text.startswith("|"):
+            return phrases, text
+        text = text[1:]
+
+
+def _sequence(text: str) -> tuple[list[list[str]], str]:
+    parts: list[list[str]] = []
+    while text and text[0] not in "|)":
+        if text[0] == "(":
+            part, text = _alternatives(text[1:])
+            if not text.startswith(")"):
+                raise ValueError("a group is not closed")
+            text = text[1:]
+        elif text[0] == "[":
+            letters, _, text = text[1:].partition("]")
+            part = list(letters)
+        elif text[0] in "*+{\\.^$":
+            raise ValueError(f"{text[0]!r} cannot be written out")
+        else:
+            part, text = [text[0]], text[1:]
+        if text.startswith("?"):
+            part, text = ["", *part], text[1:]
+        parts.append(part)
+    return parts, text
