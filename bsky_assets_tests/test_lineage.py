@@ -314,7 +314,7 @@ def to_filter() -> Input:
     """Posts each of which is stopped, or is not, by one column alone."""
     later, ended = NOON + timedelta(minutes=30), END - timedelta(minutes=30)
     uris = [post_uri(f"did:plc:author{n}", str(n)) for n in range(30)]
-    facet = {"byte_start": 0, "byte_end": 1, "kind": TAG, "value": "porn"}
+    facet = {"byte_start": 0, "byte_end": 1, "kind": TAG, "value": "nsfwart"}
     embed: dict[str, Any] = {"link_uri": None, "link_title": None, "alt_texts": None}
     host = "https://links.example/1"
     links = [
@@ -341,7 +341,7 @@ def to_filter() -> Input:
         harmless(11, applied_labels=[applied(uris[11], cts=later)]),
         harmless(12),
         harmless(13),
-        harmless(20, record={"tags": ["porn"]}),
+        harmless(20, record={"tags": ["nsfwart"]}),
         harmless(21, record={"facets": [facet]}),
         harmless(22, record={"embed": {**embed, "link_title": "free porn"}}),
         harmless(23, record={"embed": {**embed, "alt_texts": ["free porn"]}}),
