@@ -366,7 +366,32 @@ def test_one_odd_operation_does_not_cost_the_others() -> None:
     read = Read(good, wire.create(5, "3z", "last"))
     assert read.texts == ["first", "last"]
     assert read.reasons == ["cid_mismatch", "cid_mismatch"]
-    assert {row["content"] for row in read.quarantined} == {good}
+    assert [row["content"] for row in read.quarantined] == [good, b""]  # a frame once
+
+
+def test_of_many_odd_operations_the_frame_is_kept_once_and_of_each_its_block() -> None:
+    ops = [
+        Op(f"{wire.POST}/3{n:02}", wire.post(f"said {n}"), block=wire.cbor([n] * 1000))
+        for n in range(100)
+    ]
+    frame = Commit(4, [*ops, Op(f"{wire.POST}/3good", wire.post("good"))]).frame()
+    read = Read(frame)
+    assert read.texts == ["good"]
+    assert read.reasons == ["cid_mismatch"] * 100
+    assert [row["content"] for row in read.quarantined] == [frame] + [op.block for op in ops[1:]]
+
+
+def test_a_block_that_many_operations_name_is_kept_once() -> None:
+    lie = wire.cbor([1] * 1000)
+    ops = [Op(f"{wire.POST}/3{n:02}", wire.post("said"), block=lie) for n in range(100)]
+    frame = Commit(4, ops).frame()
+    assert [row["content"] for row in Read(frame).quarantined] == [frame, lie]
+
+
+def test_of_many_odd_labels_the_frame_is_kept_once() -> None:
+    frame = wire.message("#labels", {"seq": 1, "labels": [{"src": n} for n in range(100)]})
+    read = Read(frame, reader=LabelReader("labeler.test"))
+    assert [row["content"] for row in read.quarantined] == [frame] + [b""] * 99
 
 
 def test_an_operation_without_its_block_or_path_is_quarantined() -> None:

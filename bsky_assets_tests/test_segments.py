@@ -1,7 +1,9 @@
 """Segments are whole or not there, and say where the stream goes on and what is missing."""
 
+import json
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from collections import Counter
@@ -21,10 +23,21 @@ from hypothesis import strategies as st
 from bsky_assets.bluesky.accounting import OUTDATED_CURSOR, UNREADABLE, Account, Events
 from bsky_assets.bluesky.firehose import FirehoseReader
 from bsky_assets.contracts import RawModerationLabel
+from bsky_assets.storage import segments as segments_module
 from bsky_assets.storage.compaction import compact_firehose_day, compact_labels_day, vacuum_segments
+from bsky_assets.storage.completeness import Completeness
+from bsky_assets.storage.coverage import gaps
 from bsky_assets.storage.files import UnusableDataDirectory
 from bsky_assets.storage.lake import Lake, Partition
-from bsky_assets.storage.segments import COLUMN_OF, FIREHOSE, LABELS, Footer, Segments, StreamInUse
+from bsky_assets.storage.segments import (
+    COLUMN_OF,
+    FIREHOSE,
+    LABELS,
+    Footer,
+    Mark,
+    Segments,
+    StreamInUse,
+)
 from bsky_assets_tests import wire
 from bsky_assets_tests.rows import NOON, table
 from bsky_assets_tests.wire import Commit, Op
@@ -45,8 +58,7 @@ class Landing:
         for frame in frames:
             reader.read(frame, int(at.timestamp() * 1e6))
         with self.segments.collecting() as writer:
-            last = writer.last.footer() if writer.last else None
-            account = Account(FIREHOSE, self.host, last, without_holes=True)
+            account = Account(FIREHOSE, self.host, writer.resumed, without_holes=True)
             account.add(reader.take_events(), at)
             rows = reader.rows.take()
             counts = {COLUMN_OF[row]: count for row, count in rows.counts().items()}
@@ -70,7 +82,7 @@ def test_a_segment_gives_back_what_was_put_in(tmp_path: Path) -> None:
     landing = Landing(tmp_path)
     put = landing.land(wire.create(1, "3a"), b"garbage", wire.account(3, False, "deleted"))
     (segment,) = landing.segments.of_day(DAY)
-    assert segment.footer() == put
+    assert replace(segment.footer(), series="") == put
     assert put.rows == {"post": 1, "deletion": 1, "label": 0, "quarantined": 1}
     assert put.events == {"commit": 1, "account": 1}
     assert (put.follows, put.cursor, put.quarantined) == (None, 3, {"undecodable": 1})
@@ -437,7 +449,8 @@ def test_only_segments_that_every_partition_has_taken_in_are_removed(tmp_path: P
     tomorrow = DAY + timedelta(days=1)
     for seq in (1, 2):
         landing.land(wire.create(seq, f"3{seq}"))
-    landing.land(wire.create(3, "33"), day=tomorrow)
+    for seq in (3, 4):
+        landing.land(wire.create(seq, f"3{seq}"), day=tomorrow)
     at_once = timedelta(seconds=-5)
     assert vacuum_segments(lake, landing.segments, at_once) == 0
     before, _ = compact(tmp_path)
@@ -450,9 +463,158 @@ def test_only_segments_that_every_partition_has_taken_in_are_removed(tmp_path: P
     assert vacuum_segments(lake, landing.segments) == 0  # too early
     assert vacuum_segments(lake, landing.segments, at_once) > 0
     assert landing.segments.of_day(DAY) == []
-    assert len(landing.segments.of_day(tomorrow)) == 1
+    assert not landing.segments.folder_of(DAY).exists()
+    assert len(landing.segments.of_day(tomorrow)) == 2  # one more, if the last is damaged
     assert compact(tmp_path)[0] == before
-    assert landing.land(wire.create(4, "34"), day=tomorrow).gaps == []
+    assert landing.land(wire.create(5, "35"), day=tomorrow).gaps == []
+
+
+def labels_too(root: Path, day: date = DAY) -> Partition:
+    with duckdb.connect() as con:
+        streams = (Segments(root / "segments", stream) for stream in (LABELS, FIREHOSE))
+        return compact_labels_day(con, Lake(root / "lake"), *streams, day)
+
+
+def aged(segments: Segments) -> None:
+    """Let them look as if they had been committed a day ago."""
+    for path in segments.folder.glob("sync_day=*/*.parquet"):
+        os.utime(path, (time.time() - 86_400,) * 2)
+
+
+def test_whoever_takes_in_the_labels_removes_what_all_have(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    for seq in range(1, 6):
+        landing.land(wire.create(seq, f"3{seq}"))
+    aged(landing.segments)
+    labels_too(tmp_path)  # posts and deletions are to be taken in yet
+    assert len(landing.segments.of_day(DAY)) == 5
+    compact(tmp_path)
+    labels_too(tmp_path)
+    assert [segment.number for segment in landing.segments.of_day(DAY)] == [4, 5]
+    landing.land(wire.create(6, "36"))
+    posts, _ = compact(tmp_path)
+    assert [row["seq"] for row in rows(posts)] == [1, 2, 3, 4, 5, 6]
+    assert posts.details["completeness"]["gaps"] == []
+
+
+def restored(root: Path, copy: Path) -> Path:
+    """The lake of a data directory without its segments, in an empty place."""
+    shutil.copytree(root / "lake", copy / "lake")
+    return copy
+
+
+@pytest.mark.parametrize("landed_after", [1, 3, 5])
+def test_what_is_collected_after_a_restored_backup_is_taken_in(
+    tmp_path: Path, landed_after: int
+) -> None:
+    landing = Landing(tmp_path / "first")
+    for seq in range(1, 4):
+        landing.land(wire.create(seq, f"3{seq}"))
+    compact(tmp_path / "first")
+    labels_too(tmp_path / "first")
+    place = restored(tmp_path / "first", tmp_path / "second")
+    again = Landing(place)
+    wanted = {1, 2, 3}
+    for seq in range(11, 11 + landed_after):
+        again.land(wire.create(seq, f"3{seq}"))
+        aged(again.segments)
+        wanted.add(seq)
+        if seq % 2:
+            posts, _ = compact(place)
+            labels_too(place)
+    posts, _ = compact(place)
+    assert {row["seq"] for row in rows(posts)} == wanted
+    assert compact(place)[0] == posts
+
+
+def test_older_segments_that_are_put_back_do_not_hide_what_follows_them(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    landing.land(wire.create(1, "31"))
+    shutil.copytree(tmp_path / "segments", tmp_path / "older")
+    for seq in (2, 3):
+        landing.land(wire.create(seq, f"3{seq}"))
+    compact(tmp_path)
+    shutil.rmtree(tmp_path / "segments")
+    shutil.copytree(tmp_path / "older", tmp_path / "segments")
+    for seq in (14, 15, 16, 17):
+        at = NOON + timedelta(seconds=seq)
+        landing.land(wire.create(seq, f"3{seq}"), at=at)
+    posts, _ = compact(tmp_path)
+    assert [row["seq"] for row in rows(posts)] == [1, 2, 3, 14, 15, 16, 17]
+
+
+def test_a_mark_names_the_series_and_is_believed_of_no_other(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    landing.land(wire.create(1, "31"))
+    posts, _ = compact(tmp_path)
+    mark = Mark(**posts.details["merged_through"][FIREHOSE])
+    assert (mark.number, len(mark.series)) == (1, 16)
+    assert landing.segments.after(DAY, mark) == []
+    assert landing.segments.after(DAY, replace(mark, series="another")) != []
+
+
+def test_segments_of_before_they_had_a_series_are_not_taken_in_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    landing = Landing(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(segments_module, "unique_id", lambda: "")
+        landing.land(wire.create(1, "31"))
+    posts, _ = compact(tmp_path)
+    pointer = tmp_path / "lake" / "raw_firehose_posts" / f"sync_day={DAY}" / "current.json"
+    stored = json.loads(pointer.read_text())
+    stored["details"]["merged_through"] = {FIREHOSE: 1}
+    pointer.write_text(json.dumps(stored))
+    assert compact(tmp_path)[0].path == posts.path
+    landing.land(wire.create(2, "32"))
+    again, _ = compact(tmp_path)
+    assert again.details["completeness"]["segments"] == 2
+
+
+@pytest.mark.parametrize("damage", ["emptied", "halved", "its rows"])
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_segment_that_cannot_be_read_costs_itself_alone(
+    tmp_path: Path, damage: str, number: int
+) -> None:
+    landing = Landing(tmp_path)
+    for seq in (1, 2, 3):
+        landing.land(wire.create(seq, f"3{seq}"), wire.create(seq + 10, f"3{seq}x"))
+    path = landing.segments.of_day(DAY)[number - 1].path
+    content = path.read_bytes()
+    start = content.index(b"PAR1") + 4
+    path.write_bytes(
+        {
+            "emptied": b"",
+            "halved": content[: len(content) // 2],
+            "its rows": content[:start] + b"\xff" * 400 + content[start + 400 :],
+        }[damage]
+    )
+    posts, _ = compact(tmp_path)
+    others = {1, 2, 3} - {number}
+    assert {row["seq"] for row in rows(posts)} == others | {seq + 10 for seq in others}
+    completeness = Completeness.from_details(posts.details["completeness"])
+    (lost,) = completeness.lost
+    assert lost["segment"] == str(path)
+    told = [line for line in gaps(completeness) if str(path) in line]
+    assert len(told) == 1
+    assert compact(tmp_path)[0] == posts
+    goes_on = 12 if number == 3 and damage != "its rows" else 13
+    assert landing.land(wire.create(14, "34")).follows == goes_on
+
+
+def test_a_large_segment_is_read_by_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments_module, "GROUP_BYTES", 4_000)
+    landing = Landing(tmp_path)
+    frames = [wire.create(seq, f"3{seq:03}", "x" * 200) for seq in range(1, 101)]
+    landing.land(*frames, *(bytes([255, seq]) * 300 for seq in range(20)))
+    (segment,) = landing.segments.of_day(DAY)
+    with pq.ParquetFile(segment.path) as file:
+        assert file.num_row_groups > 8
+    posts, _ = compact(tmp_path)
+    assert [row["seq"] for row in rows(posts)] == list(range(1, 101))
+    odd = Lake(tmp_path / "lake").quarantine("raw_firehose_posts", DAY)
+    assert odd is not None
+    assert len(rows(odd)) == 20
 
 
 def test_numbers_may_be_skipped_where_events_are_passed_over() -> None:

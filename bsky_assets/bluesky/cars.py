@@ -4,6 +4,7 @@ Source: the CAR v1 specification (https://ipld.io/specs/transport/car/carv1/).
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from hashlib import sha256
 
 from bsky_assets.bluesky.records import Unreadable
@@ -34,6 +35,16 @@ def find_block(blocks: bytes, cid: bytes) -> bytes:
     except (TypeError, AttributeError, IndexError):
         pass
     return _walk_to_block(blocks, cid)
+
+
+def blocks_by_cid(blocks: object) -> dict[bytes, bytes]:
+    """The blocks of the CAR file `blocks` as they came, up to where it cannot be read."""
+    found: dict[bytes, bytes] = {}
+    if type(blocks) is bytes:
+        with suppress(Unreadable):
+            for start, end in _sections(blocks):
+                found.setdefault(blocks[start : start + CID_BYTES], blocks[start + CID_BYTES : end])
+    return found
 
 
 def _walk_to_block(blocks: bytes, cid: bytes) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any
 
 from libipld import decode_dag_cbor, decode_dag_cbor_multi
 
-from bsky_assets.bluesky.cars import find_block
+from bsky_assets.bluesky.cars import blocks_by_cid, find_block
 from bsky_assets.bluesky.frames import FrameReader
 from bsky_assets.bluesky.reader import NUMBER_BITS
 from bsky_assets.bluesky.records import PROBLEMS, Unreadable
@@ -48,12 +48,7 @@ class FirehoseReader(FrameReader):
             if header["t"] == "#commit" and self.passing_until is None:
                 seq, time, ops = body["seq"], body["time"], body["ops"]
                 if ops and not seq >> NUMBER_BITS and not body["tooBig"]:
-                    for op in ops:
-                        try:
-                            if op["path"].startswith(WANTED_PATHS):
-                                self._read_op(op, body, received)
-                        except PROBLEMS as error:
-                            self.quarantine(error, frame, seq, received)
+                    self._read_ops(body, frame, received)
                     self.note_number(seq)
                     self.note_time(time)
                     return
@@ -69,14 +64,27 @@ class FirehoseReader(FrameReader):
             self._read_other(kind, body, received)
 
     def _read_commit(self, body: dict[str, Any], frame: bytes, received: int) -> None:
+        self._read_ops(body, frame, received)
+        if body.get("tooBig"):
+            raise Unreadable("too_big", "the host left out what the commit changed")
+
+    def _read_ops(self, body: dict[str, Any], frame: bytes, received: int) -> None:
+        """Take the wanted operations. With the first that cannot be read the frame is kept.
+
+        Of each further one its block is: a frame may have 200, and 2 MB.
+        """
+        failed: list[tuple[Exception, Any]] = []
         for op in body["ops"]:
             try:
                 if op["path"].startswith(WANTED_PATHS):
                     self._read_op(op, body, received)
             except PROBLEMS as error:
-                self.quarantine(error, frame, body["seq"], received)
-        if body.get("tooBig"):
-            raise Unreadable("too_big", "the host left out what the commit changed")
+                failed.append((error, op))
+        blocks = blocks_by_cid(body.get("blocks")) if len(failed) > 1 else {}
+        for number, (problem, op) in enumerate(failed):
+            cid = op.get("cid") if type(op) is dict else None
+            block = blocks.get(cid, b"") if type(cid) is bytes else b""
+            self.quarantine(problem, block if number else frame, body["seq"], received)
 
     def _read_op(self, op: dict[str, Any], body: dict[str, Any], received: int) -> None:
         did, path, seq, rev, time = (

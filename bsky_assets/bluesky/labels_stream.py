@@ -26,11 +26,13 @@ class LabelReader(FrameReader):
         if kind != "#labels":
             self.note_kind("unknown")
             raise Unreadable("unknown_event", "an event of a kind that is not in the lexicon")
+        whole = frame
         for label in body["labels"]:
             try:
                 self.rows.add_label(read_label(label), body["seq"], received)
             except PROBLEMS as error:
-                self.quarantine(error, frame, body["seq"], received)
+                self.quarantine(error, whole, body["seq"], received)
+                whole = b""
 
 
 def read_label(label: dict[str, Any]) -> dict[str, Any]:

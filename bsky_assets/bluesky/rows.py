@@ -61,6 +61,7 @@ class Rows:
         self.deletions: list[dict[str, Any]] = []
         self.labels: list[dict[str, Any]] = []
         self.quarantined: list[dict[str, Any]] = []
+        self._kept: set[tuple[str, str, bytes]] = set()
 
     @property
     def rows(self) -> int:
@@ -99,7 +100,11 @@ class Rows:
         )
 
     def quarantine(self, problem: Unreadable, content: bytes, position: str, received: int) -> None:
-        """Keep what could not be read, as it came."""
+        """Keep what could not be read, as it came; the same of one place once."""
+        key = (position, problem.reason, content)
+        if content and key in self._kept:
+            return
+        self._kept.add(key)
         self.quarantined.append(
             {
                 "source": self.source,
@@ -124,7 +129,7 @@ class Rows:
     def take(self) -> "Rows":
         """Everything gathered so far; begin anew."""
         taken = Rows(self.host, self.source)
-        for name in ("posts", "deletions", "labels", "quarantined"):
+        for name in ("posts", "deletions", "labels", "quarantined", "_kept"):
             setattr(taken, name, getattr(self, name))
         self._begin()
         return taken

@@ -177,7 +177,7 @@ class Reading:
             stop: ends the reading when it is set.
             progress: told how far it is, a few times a second.
         """
-        last = writer.last.footer() if writer.last else None
+        last = writer.resumed
         stream = writer.segments.stream
         self._account = Account(stream, source.host, last, without_holes=source.without_holes)
         self._spool = Spool(source.reader, self._account, writer, timezone)

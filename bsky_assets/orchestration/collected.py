@@ -15,11 +15,10 @@ from dagster import (
 )
 
 from bsky_assets.bluesky.landed import firehose_segments, label_segments
-from bsky_assets.contracts import RawFirehosePost, RawModerationLabel, RawPostDeletion, Row
+from bsky_assets.contracts import RawFirehosePost, RawModerationLabel, RawPostDeletion
 from bsky_assets.settings import Settings
-from bsky_assets.storage.compaction import MERGED
+from bsky_assets.storage.compaction import news
 from bsky_assets.storage.lake import Lake
-from bsky_assets.storage.segments import Segments
 from bsky_assets.sync_day import today
 
 LOOK_SECONDS = 600
@@ -72,13 +71,7 @@ def collector_landed_sensor(settings: Settings) -> SensorDefinition:
 def _days_with_news(settings: Settings) -> Iterator[tuple[date, str]]:
     """Days with segments that are not in their partition yet, and the last of these."""
     lake = Lake.of(settings)
-    streams: list[tuple[Segments, type[Row]]] = [
-        (firehose_segments(settings), RawFirehosePost),
-        (label_segments(settings), RawModerationLabel),
-    ]
-    for segments, row in streams:
+    for segments in (firehose_segments(settings), label_segments(settings)):
         for day in segments.days():
-            partition = lake.current(row, day)
-            merged = partition.details.get(MERGED, {}) if partition else {}
-            if fresh := segments.of_day(day, after=merged.get(segments.stream, 0)):
-                yield day, f"{segments.stream}-{fresh[-1].number}"
+            if fresh := news(lake, segments, day):
+                yield day, f"{segments.stream}-{max(map(max, fresh.values())).number}"

@@ -7,14 +7,15 @@
 
 Both add what could not be read to the quarantine, and both can be run at any time and again:
 a partition says in its details up to which segment it was merged, and where nothing has landed
-since it stays as it is. `details["completeness"]` is a `Completeness`. `vacuum_segments` removes
-what all have taken in.
+since it stays as it is; `news` tells what has. `details["completeness"]` is a `Completeness`. A
+segment that cannot be read is passed over, and told there. `vacuum_segments` removes what all have
+taken in; so does whoever takes in the labels, which come last.
 What does not belong here: deciding when.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -38,6 +39,7 @@ from bsky_assets.contracts import (
 from bsky_assets.contracts.lineage import lineage_version
 from bsky_assets.storage import quarantine, upcasts
 from bsky_assets.storage.completeness import COMPLETENESS, Completeness
+from bsky_assets.storage.damage import is_damage, reason_of
 from bsky_assets.storage.lake import Lake, Partition, select_rows
 from bsky_assets.storage.locks import exclusive
 from bsky_assets.storage.segments import (
@@ -45,14 +47,16 @@ from bsky_assets.storage.segments import (
     FIREHOSE,
     LABELS,
     Footer,
+    Mark,
     Segment,
     Segments,
 )
 
 MERGED = "merged_through"
 CHUNK_ROWS = 50_000
-SEGMENT_GRACE = timedelta(days=7)
-_TAKERS: Mapping[str, tuple[type[Row], ...]] = {
+SEGMENT_GRACE = timedelta(hours=6)
+"""How long a segment stays that all have taken in, for a lake that is put back from a backup."""
+TAKERS: Mapping[str, tuple[type[Row], ...]] = {
     FIREHOSE: (RawFirehosePost, RawPostDeletion, RawModerationLabel),
     LABELS: (RawModerationLabel,),
 }
@@ -127,7 +131,7 @@ def compact_firehose_day(
     Raises:
         UnusableDataDirectory: the folder cannot be written to.
     """
-    footers = cache(Segment.footer)
+    footers = cache(_footer)
     return (
         _merge(con, lake, RawFirehosePost, day, [segments], footers, _POSTS_ONCE),
         _merge(con, lake, RawPostDeletion, day, [segments], footers, _DELETIONS_ONCE),
@@ -147,44 +151,67 @@ def compact_labels_day(
     Raises:
         UnusableDataDirectory: the folder cannot be written to.
     """
-    return _merge(
+    partition = _merge(
         con,
         lake,
         RawModerationLabel,
         day,
         [labels, firehose],
-        Segment.footer,
+        _footer,
         _LABELS_ONCE,
         queried,
     )
+    for segments in (labels, firehose):
+        vacuum_segments(lake, segments)
+    return partition
+
+
+def news(lake: Lake, segments: Segments, day: date) -> dict[type[Row], list[Segment]]:
+    """By contract, the segments of `day` that its partition has not taken in."""
+    late = {
+        row: segments.after(day, _mark(lake.current(row, day), segments.stream))
+        for row in TAKERS[segments.stream]
+    }
+    return {row: found for row, found in late.items() if found}
 
 
 def vacuum_segments(lake: Lake, segments: Segments, grace: timedelta = SEGMENT_GRACE) -> int:
-    """Remove segments that every partition has taken in, `grace` ago or longer.
+    """Remove segments that every partition has taken in and that are older than `grace`.
 
-    The last one stays in any case: it is where the stream goes on from.
+    Whoever reads segments has not taken them in, so that none is removed that is being read. The
+    last two stay in any case: the last is where the stream goes on from, and if it is damaged the
+    one before it. A folder of a day goes with its last segment, once a later day has some.
 
     Returns:
         The bytes freed.
     """
     oldest = (datetime.now(UTC) - grace).timestamp()
-    last, freed = segments.last(), 0
-    for day in segments.days():
-        through = min(
-            _merged_through(lake, row, day, segments.stream) for row in _TAKERS[segments.stream]
-        )
-        for segment in segments.of_day(day):
+    days, freed = segments.days(), 0
+    everything = sorted(segment for day in days for segment in segments.of_day(day))
+    kept = set(everything[-2:])
+    for day in days:
+        kept.update(*news(lake, segments, day).values())
+    for segment in everything:
+        with suppress(FileNotFoundError):  # another process removes them too
             status = segment.path.stat()
-            if segment.number <= through and segment != last and status.st_mtime < oldest:
+            if segment not in kept and status.st_mtime < oldest:
                 segment.path.unlink()
                 freed += status.st_size
+    for day in days[:-1]:
+        with suppress(OSError):  # there is something in it
+            segments.folder_of(day).rmdir()
     return freed
 
 
-def _merged_through(lake: Lake, row: type[Row], day: date, stream: str) -> int:
-    partition = lake.current(row, day)
-    merged = partition.details.get(MERGED, {}) if partition else {}
-    return int(merged.get(stream, 0))
+def _mark(partition: Partition | None, stream: str) -> Mark | None:
+    """Up to which segment of `stream` it was merged."""
+    found = partition.details.get(MERGED, {}).get(stream) if partition else None
+    # Before series had an identity it was a number.
+    return Mark(**found) if isinstance(found, dict) else Mark(found) if found else None
+
+
+def _footer(segment: Segment) -> Footer | None:
+    return segment.footer_if_readable()
 
 
 @dataclass(frozen=True)
@@ -192,13 +219,26 @@ class _Fresh:
     """Segments of one stream that a partition does not have yet, with their footers."""
 
     stream: str
-    segments: list[tuple[Segment, Footer]]
+    segments: list[tuple[Segment, Footer | None]]
+    damaged: dict[Segment, str] = field(default_factory=dict)
+    """Those that cannot be read, and why."""
+
+    def __post_init__(self) -> None:
+        for segment, footer in self.segments:
+            if footer is None:
+                self.damaged[segment] = "its footer cannot be read"
 
     def tables(self, row: type[Row]) -> Iterator[pa.Table]:
-        """The rows of `row`, segment by segment."""
+        """The rows of `row`, segment by segment; of one that cannot be read none."""
         for segment, footer in self.segments:
-            if footer.rows.get(COLUMN_OF[row]):
+            if footer is None or segment in self.damaged or not footer.rows.get(COLUMN_OF[row]):
+                continue
+            try:
                 yield segment.read(row, footer)
+            except Exception as error:
+                if not is_damage(error):
+                    raise
+                self.damaged[segment] = reason_of(error)
 
 
 def _merge(
@@ -207,7 +247,7 @@ def _merge(
     row: type[Row],
     day: date,
     streams: Sequence[Segments],
-    footers: Callable[[Segment], Footer],
+    footers: Callable[[Segment], Footer | None],
     once: str,
     added: pa.Table | None = None,
 ) -> Partition:
@@ -217,11 +257,10 @@ def _merge(
     """
     with exclusive(lake.root / row.asset):
         before = lake.current(row, day)
-        merged = dict(before.details.get(MERGED, {})) if before else {}
         fresh = [
-            _Fresh(stream.stream, [(found, footers(found)) for found in stream.of_day(day, after)])
+            _Fresh(stream.stream, [(found, footers(found)) for found in stream.after(day, mark)])
             for stream in streams
-            for after in (merged.get(stream.stream, 0),)
+            for mark in (_mark(before, stream.stream),)
         ]
         is_new = added is not None or any(found.segments for found in fresh)
         if before and _is_current(before, row) and not is_new:
@@ -247,11 +286,24 @@ def _details(before: Partition | None, fresh: Sequence[_Fresh]) -> dict[str, Any
     details = before.details if before else {}
     merged = dict(details.get(MERGED, {}))
     for found in fresh:
-        for segment, _ in found.segments[-1:]:
-            merged[found.stream] = segment.number
+        for segment, footer in found.segments[-1:]:
+            mark = _mark_at(segment, footer, found, _mark(before, found.stream))
+            merged[found.stream] = asdict(mark)
     completeness = Completeness.from_details(details.get(COMPLETENESS))
-    completeness.add(footer for _, footer in fresh[0].segments)
+    for segment, footer in fresh[0].segments:
+        if segment in fresh[0].damaged:
+            completeness.lose(str(segment.path), fresh[0].damaged[segment], footer)
+        elif footer:
+            completeness.add([footer])
     return {**details, MERGED: merged, COMPLETENESS: completeness.to_details()}
+
+
+def _mark_at(segment: Segment, footer: Footer | None, found: _Fresh, before: Mark | None) -> Mark:
+    """The mark of `segment`; the series of a damaged one is that of the others."""
+    if footer:
+        return Mark(segment.number, footer.series, footer.received_to)
+    others = (other.series for _, other in found.segments if other)
+    return Mark(segment.number, next(others, before.series if before else ""))
 
 
 def _quarantine(
@@ -259,10 +311,9 @@ def _quarantine(
 ) -> None:
     """Add what could not be read on the way into this asset, and not into another."""
     schema = arrow_schema(Quarantined)
-    tables = [table.cast(schema) for found in fresh for table in found.tables(Quarantined)]
-    if tables:
-        rows = pa.concat_tables(tables)
-        quarantine.add(con, lake, row.asset, day, rows.filter(pc.equal(rows["source"], row.asset)))
+    tables = (table.cast(schema) for found in fresh for table in found.tables(Quarantined))
+    mine = (table.filter(pc.equal(table["source"], row.asset)) for table in tables)
+    quarantine.add(con, lake, row.asset, day, mine)
 
 
 @contextmanager

@@ -51,6 +51,9 @@ class Completeness:
     received_from: str | None = None
     received_to: str | None = None
     segments: int = 0
+    lost: list[dict[str, Any]] = field(default_factory=list)
+    """Segments that could not be read: `segment`, `reason`, and the events `after` which and
+    `through` which it went, where that is known."""
     cursors: dict[str, int] = field(default_factory=dict)
     """Last event by host, to tell whether the next segment goes on from it."""
 
@@ -71,6 +74,14 @@ class Completeness:
         """Take the footers of further segments, in the order of their numbers."""
         for footer in footers:
             self._add(footer)
+
+    def lose(self, segment: str, reason: str, footer: Footer | None) -> None:
+        """Note that the rows of `segment` are lost; the next one brings the gap that is left."""
+        if any(known["segment"] == segment for known in self.lost):
+            return
+        after = footer.follows if footer else next(reversed(self.cursors.values()), None)
+        through = footer.cursor if footer else None
+        self.lost.append({"segment": segment, "reason": reason, "after": after, "through": through})
 
     def _add(self, footer: Footer) -> None:
         for gap in footer.gaps:

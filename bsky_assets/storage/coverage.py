@@ -17,7 +17,15 @@ LISTED = 5
 
 
 def gaps(completeness: Completeness) -> Iterator[str]:
-    """A line for each gap, the first few by name."""
+    """A line for each gap and each segment that was lost, the first few by name."""
+    for lost in completeness.lost[:LISTED]:
+        through = "" if lost["through"] is None else f" to {lost['through']}"
+        yield (
+            f"lost: the events after {lost['after']}{through} in {lost['segment']}, which is "
+            f"damaged ({lost['reason']})"
+        )
+    if len(completeness.lost) > LISTED:
+        yield f"{len(completeness.lost):,} damaged segments in all"
     for gap in completeness.gaps[:LISTED]:
         missing = "" if gap["missing"] is None else f"{gap['missing']:,} events "
         yield f"{missing}missing after {gap['after']} of {gap['host']} ({gap['reason']})"

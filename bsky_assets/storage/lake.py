@@ -34,6 +34,8 @@ GRACE = timedelta(days=1)
 """How long a file that no pointer names stays for readers that have it open."""
 
 ROW_GROUP_ROWS = 122_880
+ROW_GROUP_BYTES = 256 * 2**20
+"""What Arrow writes as a row group is of so many rows, or of so many bytes in memory."""
 _PARQUET = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS}"
 
 Details = Mapping[str, Any]
@@ -153,7 +155,9 @@ class Lake:
         """
         return self._write_arrow(row.asset, row, day, data, details, made_from)
 
-    def write_quarantine(self, source: str, day: date, data: pa.Table) -> Partition:
+    def write_quarantine(
+        self, source: str, day: date, data: pa.Table | pa.RecordBatchReader
+    ) -> Partition:
         """Make `data` (rows of `Quarantined`) the quarantine of the asset `source` on `day`."""
         return self._write_arrow(f"{Quarantined.asset}/{source}", Quarantined, day, data, None)
 
@@ -362,13 +366,16 @@ def _written(key: str, path: Path, metadata: pq.FileMetaData) -> _Written:
 def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
     """Batches put together as long as they fit: small row groups cost writer and readers."""
     group: list[pa.RecordBatch] = []
-    rows = 0
+    rows = size = 0
     for batch in batches:
-        if group and rows + batch.num_rows > ROW_GROUP_ROWS:
+        if group and (
+            rows + batch.num_rows > ROW_GROUP_ROWS or size + batch.nbytes > ROW_GROUP_BYTES
+        ):
             yield pa.Table.from_batches(group)
-            group, rows = [], 0
+            group, rows, size = [], 0, 0
         group.append(batch)
         rows += batch.num_rows
+        size += batch.nbytes
     if group:
         yield pa.Table.from_batches(group)
 

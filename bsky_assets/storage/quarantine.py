@@ -1,20 +1,24 @@
 """Adding to what was quarantined on the way into an asset.
 
-What is there stays; what is already there is not added again.
+What is there stays; what is already there is not added again. A day's quarantine may be larger
+than memory: a part of it is held at a time, and the keys of all.
 """
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
+from itertools import chain
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from bsky_assets.contracts import Quarantined, arrow_schema
+from bsky_assets.contracts import Quarantined, arrow_schema, contract_version
 from bsky_assets.storage.lake import Lake, Partition, select_rows
 
 SCHEMA = arrow_schema(Quarantined)
-_ADDED = "quarantined_now"
+_ROWS_AT_ONCE = 16
+"""Each may be as large as a frame."""
 
 
 def add(
@@ -22,7 +26,7 @@ def add(
     lake: Lake,
     source: str,
     day: date,
-    rows: pa.Table | Sequence[Mapping[str, Any]],
+    rows: Iterable[pa.Table | Mapping[str, Any]],
 ) -> Partition | None:
     """Make the quarantine of `source` on `day` what it was and `rows`; unchanged if none is new.
 
@@ -32,22 +36,46 @@ def add(
         UnusableDataDirectory: the folder cannot be written to.
     """
     before = lake.quarantine(source, day)
-    added = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist([*rows], schema=SCHEMA)
-    if added.num_rows == 0:
+    known: set[bytes] = set()
+    added = _batches(rows)
+    if (first := next(added, None)) is None:
         return before
-    kept = select_rows(Quarantined, [before] if before else [])
-    key = ", ".join(Quarantined.key)
+    for batch in _stored(con, lake, before):
+        _unknown(batch, known)
+    fresh = (_unknown(batch, known) for batch in chain([first], added))
+    new = (batch for batch in fresh if batch.num_rows)
+    if (first_new := next(new, None)) is None:
+        return before
+    reader = pa.RecordBatchReader.from_batches(
+        SCHEMA, chain(_stored(con, lake, before), [first_new], new)
+    )
+    return lake.write_quarantine(source, day, reader)
+
+
+def _batches(rows: Iterable[pa.Table | Mapping[str, Any]]) -> Iterator[pa.RecordBatch]:
+    for part in [rows] if isinstance(rows, pa.Table) else rows:
+        table = part if isinstance(part, pa.Table) else pa.Table.from_pylist([part], schema=SCHEMA)
+        yield from table.to_batches()
+
+
+def _stored(
+    con: duckdb.DuckDBPyConnection, lake: Lake, before: Partition | None
+) -> Iterator[pa.RecordBatch]:
+    if before is None:
+        return
+    if before.contract == contract_version(Quarantined):
+        yield from (batch.cast(SCHEMA) for batch in before.batches(_ROWS_AT_ONCE))
+        return
     lake.attach(con)
-    con.register(_ADDED, added)
-    try:
-        table = con.sql(
-            f"SELECT * FROM (SELECT * FROM ({kept}) UNION ALL SELECT * FROM {_ADDED}) "
-            f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY received_at) = 1 "
-            "ORDER BY received_at, position"
-        ).to_arrow_table()
-    finally:
-        con.unregister(_ADDED)
-    table = table.cast(SCHEMA)
-    if before and table.num_rows == before.rows:
-        return before
-    return lake.write_quarantine(source, day, table)
+    yield from con.sql(select_rows(Quarantined, [before])).to_arrow_table().to_batches()
+
+
+def _unknown(batch: pa.RecordBatch, known: set[bytes]) -> pa.RecordBatch:
+    """The rows whose keys are not `known`, which are from now on."""
+    wanted = []
+    columns = (batch[name].to_pylist() for name in Quarantined.key)
+    for *named, content in zip(*columns, strict=True):
+        key = hashlib.sha256(repr(named).encode() + hashlib.sha256(content).digest()).digest()
+        wanted.append(key not in known)
+        known.add(key)
+    return batch.filter(pa.array(wanted, pa.bool_()))

@@ -5,13 +5,16 @@ where, how many events, where something is missing and why. Where a stream goes 
 the last segment and is stored nowhere else, so data and cursor cannot disagree.
 What does not belong here: connections, and what becomes of segments.
 
-Files: `<root>/<stream>/sync_day=YYYY-MM-DD/<number>.parquet`, numbers rising within a stream.
+Files: `<root>/<stream>/sync_day=YYYY-MM-DD/<number>.parquet`, numbers rising within a stream. They
+are a series, with an identity that its first segment brings: where all have gone, as when a
+backup without them is restored, numbers begin anew, and so does the series.
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -31,11 +34,17 @@ from bsky_assets.contracts import (
 )
 from bsky_assets.errors import UserError
 from bsky_assets.storage import timezones
+from bsky_assets.storage.damage import is_damage
 from bsky_assets.storage.files import sync, unique_id, unusable
 from bsky_assets.storage.places import Folder
 
 FIREHOSE = "firehose"
 LABELS = "labels"
+
+GROUP_BYTES = 64 * 2**20
+"""About as many bytes of rows are read at a time, whatever a segment holds."""
+_DAY = re.compile(r"sync_day=\d{4}-\d\d-\d\d$")
+_SEGMENT = re.compile(r"\d{10}\.parquet$")
 
 FOOTER_KEY = b"bsky_assets.segment"
 COLUMN_OF: Mapping[type[Row], str] = {
@@ -140,6 +149,8 @@ class Footer:
     """Rows by column of `COLUMN_OF`."""
     quarantined: dict[str, int] = field(default_factory=dict)
     """Rows in quarantine by reason."""
+    series: str = ""
+    """The series that it is of; empty where segments had none yet."""
 
     def to_json(self) -> bytes:
         """The footer as it is stored."""
@@ -171,12 +182,47 @@ class Segment:
         """What it says of itself."""
         return Footer.from_json(pq.read_metadata(self.path).metadata[FOOTER_KEY])
 
+    def footer_if_readable(self) -> Footer | None:
+        """What it says of itself; None where it is damaged."""
+        try:
+            return self.footer()
+        except Exception as error:
+            if is_damage(error):
+                return None
+            raise
+
     def read(self, row: type[Row], footer: Footer) -> pa.Table:
         """Its rows of `row`, with the columns of the contract that it was written under."""
         column = COLUMN_OF[row]
-        filled = [name for name, count in footer.rows.items() if count]
-        group = pq.ParquetFile(self.path).read_row_group(filled.index(column), columns=[column])
-        return pa.Table.from_struct_array(group[column].combine_chunks())
+        with pq.ParquetFile(self.path) as file:
+            groups = [
+                file.read_row_group(group, columns=[column])[column].combine_chunks()
+                for group in _groups(footer, file.metadata)[column]
+            ]
+        return pa.concat_tables(map(pa.Table.from_struct_array, groups))
+
+
+def _groups(footer: Footer, metadata: pq.FileMetaData) -> dict[str, list[int]]:
+    """The row groups of each column's rows, which stand in the order of the footer's counts."""
+    found: dict[str, list[int]] = {}
+    at = 0
+    for column, count in footer.rows.items():
+        found[column] = []
+        while count > 0:
+            count -= metadata.row_group(at).num_rows
+            found[column].append(at)
+            at += 1
+    return found
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Up to which segment something was taken in."""
+
+    number: int
+    series: str = ""
+    received_to: str | None = None
+    """Of that segment, by which it is known."""
 
 
 class Segments:
@@ -236,22 +282,57 @@ class Segments:
 
     def days(self) -> list[date]:
         """The sync days that have segments, oldest first."""
+        folders = (folder for folder in self.folder.glob("sync_day=*") if _DAY.match(folder.name))
         return sorted(
             date.fromisoformat(folder.name.removeprefix("sync_day="))
-            for folder in self.folder.glob("sync_day=*")
-            if any(folder.glob("[0-9]*.parquet"))
+            for folder in folders
+            if any(map(_is_segment, folder.glob("*.parquet")))
         )
 
     def of_day(self, day: date, after: int = 0) -> list[Segment]:
-        """The committed segments of `day` with numbers above `after`, in order."""
+        """The committed segments of `day` with numbers above `after`, in order.
+
+        Files of other names, such as copies that a person made, are none.
+        """
         found = (
-            Segment(int(path.stem), path) for path in self.folder_of(day).glob("[0-9]*.parquet")
+            Segment(int(path.stem), path)
+            for path in self.folder_of(day).glob("*.parquet")
+            if _is_segment(path)
         )
         return sorted(segment for segment in found if segment.number > after)
 
     def last(self) -> Segment | None:
         """The segment committed last."""
-        return max((max(self.of_day(day)) for day in self.days()), default=None)
+        return max((found for day in self.days() for found in self.of_day(day)), default=None)
+
+    def last_footer(self) -> Footer | None:
+        """What the last segment says of itself; one that cannot be read is passed over."""
+        for day in reversed(self.days()):
+            for segment in reversed(self.of_day(day)):
+                if footer := segment.footer_if_readable():
+                    return footer
+        return None
+
+    def after(self, day: date, mark: Mark | None) -> list[Segment]:
+        """The segments of `day` that whoever left `mark` has not taken in.
+
+        A mark of another series is not believed, nor one of a segment that has not been committed
+        since, as where older segments were put back.
+        """
+        segments = self.of_day(day)
+        if mark is None or not segments or not self._is_believed(mark):
+            return segments
+        at_mark = next((found for found in segments if found.number == mark.number), None)
+        footer = at_mark.footer_if_readable() if at_mark else None
+        if footer and mark.received_to not in (None, footer.received_to):
+            return segments
+        return [found for found in segments if found.number > mark.number]
+
+    def _is_believed(self, mark: Mark) -> bool:
+        last, footer = self.last(), self.last_footer()
+        if last is None or footer is None:
+            return True
+        return footer.series == mark.series and mark.number <= last.number
 
     def folder_of(self, day: date) -> Path:
         """Where the segments of `day` are."""
@@ -265,6 +346,9 @@ class SegmentWriter:
         """Go on after the last one."""
         self.segments = segments
         self.last = segments.last()
+        self.resumed = segments.last_footer()
+        """What the last segment that can be read says of itself."""
+        self._series = self.resumed.series if self.resumed else unique_id()
 
     def write(self, day: date, tables: Mapping[type[Row], pa.Table], footer: Footer) -> Segment:
         """Commit a segment.
@@ -277,7 +361,7 @@ class SegmentWriter:
         temporary = target.with_name(f".{target.name}.{unique_id()}")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            _write(temporary, tables, footer)
+            _write(temporary, tables, replace(footer, series=self._series))
             sync(temporary)
             os.link(temporary, target)
             sync(target.parent)
@@ -290,13 +374,18 @@ class SegmentWriter:
         return self.last
 
 
+def _is_segment(path: Path) -> bool:
+    return _SEGMENT.match(path.name) is not None
+
+
 def _write(path: Path, tables: Mapping[type[Row], pa.Table], footer: Footer) -> None:
-    """Each contract's rows are a row group of their own, in the order of the footer's counts."""
+    """Each contract's rows are row groups of their own, in the order of the footer's counts."""
     with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
         writer.add_key_value_metadata({FOOTER_KEY: footer.to_json()})
         for row, table in tables.items():
             if table.num_rows:
-                writer.write_table(_widened(row, table), row_group_size=table.num_rows)
+                fitting = max(1, table.num_rows * GROUP_BYTES // max(1, table.nbytes))
+                writer.write_table(_widened(row, table), row_group_size=fitting)
 
 
 def _widened(row: type[Row], table: pa.Table) -> pa.Table:
