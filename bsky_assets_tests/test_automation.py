@@ -16,12 +16,12 @@ from dagster import (
     evaluate_automation_conditions,
 )
 
-from bsky_assets.bluesky.landed import firehose_segments
+from bsky_assets.bluesky.landed import firehose_segments, label_segments
 from bsky_assets.contracts import RawFirehosePost, RawPostDeletion
 from bsky_assets.definitions import build_defs
 from bsky_assets.orchestration.automation import daily_sync_schedule
 from bsky_assets.settings import Settings
-from bsky_assets.storage.compaction import compact_firehose_day
+from bsky_assets.storage.compaction import compact_firehose_day, compact_labels_day
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.segments import FIREHOSE, Footer
 from bsky_assets.sync_day import today
@@ -117,6 +117,10 @@ def test_what_a_collector_landed_is_taken_in_once_and_a_day_is_closed(settings: 
     with duckdb.connect() as con:
         for day in (past, present):
             compact_firehose_day(con, lake, firehose_segments(settings), day)
+        assert len(requested(settings)) == 2  # the accounts' own labels are to be had yet
+        for day in (past, present):
+            labels, firehose = label_segments(settings), firehose_segments(settings)
+            compact_labels_day(con, lake, labels, firehose, day)
     assert requested(settings) == []
     land(settings, present, 3)
     assert [request.partition_key for request in requested(settings)] == [present.isoformat()]
