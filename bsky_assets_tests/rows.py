@@ -1,7 +1,7 @@
 """Rows of the contracts, with everything a test does not care about filled in."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +11,19 @@ from bsky_assets.sync_day import synctimestamp
 
 NOON = datetime(2026, 3, 8, 18, tzinfo=UTC)
 """An instant in the middle of the sync day 2026-03-08 in Chicago."""
+
+
+_TID_DIGITS = "234567abcdefghijklmnopqrstuvwxyz"
+
+
+def tid(instant: datetime, clock: int = 0) -> str:
+    """The TID of an instant, as repositories number their revisions."""
+    number = (int(instant.timestamp() * 1_000_000) << 10) | clock
+    return "".join(_TID_DIGITS[(number >> 5 * place) & 31] for place in range(12, -1, -1))
+
+
+def _rev(seq: int) -> str:
+    return tid(NOON + timedelta(milliseconds=min(seq, 100_000)))
 
 
 def table(row: type[Row], rows: Iterable[Mapping[str, Any]]) -> pa.Table:
@@ -41,7 +54,7 @@ def firehose_post(author: str, rkey: str, seq: int = 1, **fields: Any) -> dict[s
         "metadata": {"synctimestamp": synctimestamp(received_at), "source_feed": "firehose"},
         "relay": "relay.test",
         "seq": seq,
-        "rev": f"3rev{seq}",
+        "rev": _rev(seq),
         "commit_time": received_at,
         "received_at": received_at,
         **fields,
@@ -76,6 +89,7 @@ def post_deletion(author: str, rkey: str, seq: int, **fields: Any) -> dict[str, 
         "uri": post_uri(author, rkey),
         "did": author,
         "status": "deleted",
+        "rev": _rev(seq),
         "relay": "relay.test",
         "seq": seq,
         "received_at": NOON,

@@ -6,7 +6,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from bsky_assets.consolidation.consolidate import MissingInput, consolidate_day
@@ -50,7 +50,7 @@ def consolidated(lake: Lake, day: date = DAY) -> dict[str, dict[str, Any]]:
     return {row["uri"]: row for row in rows}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(
     firehose=st.lists(POSTS, unique=True, max_size=10),
     feed=st.lists(st.tuples(POSTS, st.sampled_from(["today", "week"])), unique=True, max_size=10),

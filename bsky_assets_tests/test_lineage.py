@@ -50,7 +50,7 @@ from bsky_assets_tests.lineage_fixtures import (
     values,
 )
 from bsky_assets_tests.llm_endpoint import FakeEndpoint
-from bsky_assets_tests.rows import NOON, post_uri, record, table
+from bsky_assets_tests.rows import NOON, post_uri, record, table, tid
 from bsky_assets_tests.sandbox_fixtures import served
 
 Input = dict[tuple[type[Row], date], Rows]
@@ -154,7 +154,31 @@ def test_consolidated_columns_change_with_what_they_say_they_are_made_from(
         column = f"{row.asset}.{path}"
         after = values(ConsolidatedPost, consolidated(con, lake, with_change(apart(), column)))
         expected = declared(ConsolidatedPost, column)
+        if not path.startswith("earlier_versions"):
+            expected -= {name for name in expected if name.startswith("earlier_versions")}
         assert different(before, after) - {MADE_BY_THE_CLOCK} == expected, column
+
+
+def test_earlier_versions_change_with_what_they_say_they_are_made_from(
+    con: duckdb.DuckDBPyConnection, lake: Lake
+) -> None:
+    early, late = NOON - timedelta(hours=9), NOON + timedelta(hours=9)
+    both = [{"uri": f"uri {n}", "author": f"author {n}", "earlier_versions": None} for n in (1, 2)]
+    given: Input = {
+        (RawFirehosePost, DAY): [filled(RawFirehosePost, n, **both[n - 1]) for n in (1, 2)],
+        (RawFeedPost, DAY): [
+            filled(RawFeedPost, 3, uri="uri 1", indexed_at=early),
+            filled(RawFeedPost, 4, uri="uri 2", indexed_at=late),
+        ],
+        (RawPostDeletion, DAY): [],
+    }
+    before = values(ConsolidatedPost, consolidated(con, lake, given))
+    for name in ("cid", "rev", "text"):
+        column = f"earlier_versions.{name}"
+        for source in sources(ConsolidatedPost)[column]:
+            if not source.startswith("raw_firehose_posts.earlier_versions"):
+                after = consolidated(con, lake, with_change(given, source))
+                assert column in different(before, values(ConsolidatedPost, after)), source
 
 
 def together() -> Input:
@@ -173,31 +197,44 @@ def together() -> Input:
         fields = {"status": "deleted", "relay": "relay", **fields}
         return filled(RawPostDeletion, number, kind=kind, did=did, uri=uri, **fields)
 
-    later = NOON + timedelta(hours=1)
+    later, between = NOON + timedelta(hours=1), NOON + timedelta(minutes=30)
+    much_later = NOON + timedelta(hours=3)
+    first = [{"cid": "first", "rev": "", "text": "first"}]
     return {
         (RawFirehosePost, YESTERDAY): [post(7, ANN)],
         (RawFeedPost, YESTERDAY): [item(8, ANN)],
         (RawFirehosePost, DAY): [
             post(1, ANN),
             post(2, ANN),
-            post(3, ANN, seq=30),
+            post(3, ANN, rev=tid(NOON), received_at=much_later),
             post(4, BOB),
             post(5, CAROL),
             post(7, ANN),
             post(8, ANN),
-            post(10, ANN, seq=40),
+            post(10, ANN, rev=tid(later), received_at=much_later),
+            post(11, ANN, rev="", commit_time=NOON, received_at=much_later),
+            post(12, ANN, rev="", commit_time=None, received_at=NOON),
+            post(13, ANN, commit_time=NOON, earlier_versions=first),
+            post(15, DAVE),
         ],
         (RawFeedPost, DAY): [
-            item(2, ANN, received_at=NOON),
-            item(2, ANN, "week", received_at=later, cid="later"),
+            item(2, ANN, indexed_at=later, received_at=NOON),
+            item(2, ANN, "week", indexed_at=later, received_at=later, cid="later"),
             item(6, ANN, received_at=NOON),
             item(6, ANN, "week", received_at=NOON, cid="at the same time"),
             item(9, BOB),
+            item(13, ANN, cid="first", indexed_at=later),
+            item(14, ANN, indexed_at=NOON, received_at=much_later),
         ],
         (RawPostDeletion, DAY): [
-            deletion("post", ANN, 1, seq=2),
-            deletion("post", ANN, 3, seq=31),
-            deletion("post", ANN, 10, seq=39),
+            *(
+                deletion("post", ANN, number, rev=rev, event_time=between, received_at=much_later)
+                for number, rev in {1: None, 3: tid(between), 10: tid(between)}.items()
+            ),
+            *(
+                deletion("post", ANN, number, rev=None, event_time=between, received_at=much_later)
+                for number in (11, 12, 14)
+            ),
             deletion("account", BOB, 0, seq=1, received_at=NOON),
             deletion("account", CAROL, 0, seq=1, received_at=NOON),
             deletion("account", CAROL, 0, seq=2, received_at=later, status="active"),
@@ -229,11 +266,13 @@ def active(value: Any, number: int) -> Any:
 
 ROW_CHANGES: dict[str, Change] = {
     "raw_firehose_posts.author": of_one_account,
-    "raw_firehose_posts.seq": lambda value, number: 100,
+    "raw_firehose_posts.rev": lambda value, number: tid(NOON - timedelta(days=1)),
     "raw_feed_posts.author.did": of_one_account,
     "raw_feed_posts.metadata.source_feed": backwards,
     "raw_feed_posts.received_at": backwards,
     "raw_post_deletions.did": lambda value, number: ANN,
+    "raw_post_deletions.rev": lambda value, number: value and tid(NOON - timedelta(days=1)),
+    "raw_post_deletions.event_time": backwards,
     "raw_post_deletions.seq": backwards,
     "raw_post_deletions.status": active,
     "raw_post_deletions.received_at": backwards,
@@ -246,7 +285,7 @@ def test_which_posts_are_consolidated_changes_with_what_decides_it(
 ) -> None:
     before = consolidated(con, lake, together())
     known = [row["uri"].rpartition("/")[2] for row in before.to_pylist()]
-    assert sorted(known) == ["10", "2", "5", "6"]
+    assert sorted(known) == ["10", "13", "2", "5", "6"]
     for column in ConsolidatedPost.rows_from:
         after = consolidated(con, lake, with_change(together(), column, ROW_CHANGES.get(column)))
         assert _versions(after) != _versions(before), column

@@ -1,19 +1,24 @@
 """One record shape for the posts of a sync day, each once, whatever source brought it.
 
 The keys decide first, in narrow tables: what was deleted, what came up in the look-back window,
-what a feed and the firehose both brought. Only then are the wide rows read, once, and written.
+what a feed and the firehose both brought, and which of them has the newer version. Only then are
+the wide rows read, once, and written.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, datetime
 
 import duckdb
 
 from bsky_assets.consolidation.removals import register_removals
+from bsky_assets.consolidation.sightings import of_days
+from bsky_assets.consolidation.sightings import register_left_out as register_reasons
+from bsky_assets.consolidation.versions import register_versions
 from bsky_assets.contracts import ConsolidatedPost, RawFeedPost, RawFirehosePost
+from bsky_assets.storage.chronology import count_ahead
 from bsky_assets.storage.inputs import made_from
 from bsky_assets.storage.lake import Lake, Partition
-from bsky_assets.sync_day import look_back, now
+from bsky_assets.sync_day import now
 
 
 class MissingInput(RuntimeError):
@@ -33,18 +38,20 @@ def consolidate_day(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> Pa
             f"nothing was collected on {day}; materialise raw_firehose_posts or raw_feed_posts"
         )
     register_left_out(con, lake, day)
+    register_versions(con)
     return lake.write_query(
         con, ConsolidatedPost, day, _posts(now()), _counts(con), made_from=inputs
     )
 
 
 def register_left_out(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> None:
-    """Make the temporary table `left_out`: uri and reason of the day's posts not taken up."""
+    """Make the temporary table `left_out`: uri, did and reason of the day's posts not taken up."""
     lake.relation(con, RawFirehosePost, [day]).create_view("firehose", replace=True)
     lake.relation(con, RawFeedPost, [day]).create_view("feed", replace=True)
-    register_removals(con, lake, day)
+    con.execute(f"CREATE OR REPLACE TEMP VIEW today AS {of_days(lake, [day])}")
     _register_feed_posts(con)
-    _register_left_out(con, lake, day)
+    register_removals(con, lake, day, "today")
+    register_reasons(con, lake, day)
 
 
 def _register_feed_posts(con: duckdb.DuckDBPyConnection) -> None:
@@ -61,71 +68,17 @@ def _register_feed_posts(con: duckdb.DuckDBPyConnection) -> None:
         """
     )
     con.execute(
-        """
-        CREATE OR REPLACE TEMP TABLE in_both AS
-        SELECT uri FROM firehose SEMI JOIN feed_posts USING (uri)
-        """
-    )
-
-
-def _register_left_out(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> None:
-    """Today's URIs that are not taken up, each with the first reason that holds."""
-    con.execute(
-        """
-        CREATE OR REPLACE TEMP VIEW today AS
-        SELECT uri, author AS did, relay, seq FROM firehose
-        UNION ALL
-        SELECT uri, author.did, NULL, NULL FROM feed_posts ANTI JOIN in_both USING (uri)
-        """
-    )
-    _register_seen_before(con, lake, look_back(day))
-    con.execute(
-        """
-        CREATE OR REPLACE TEMP TABLE left_out AS
-        WITH reasons AS (
-            SELECT today.uri, CASE
-                WHEN deleted_posts.uri IS NOT NULL AND (
-                    today.relay IS DISTINCT FROM deleted_posts.relay
-                    OR deleted_posts.seq > today.seq
-                ) THEN {rank: 1, reason: 'deleted'}
-                WHEN status IS NOT NULL THEN {rank: 2, reason: 'account_' || status}
-                WHEN seen_before.uri IS NOT NULL THEN {rank: 3, reason: 'already_consolidated'}
-            END AS found
-            FROM today
-            LEFT JOIN deleted_posts USING (uri)
-            LEFT JOIN gone_accounts USING (did)
-            LEFT JOIN seen_before USING (uri)
-            WHERE found IS NOT NULL
-        )
-        SELECT uri, arg_min(found.reason, found.rank) AS reason FROM reasons GROUP BY uri
-        """
-    )
-
-
-def _register_seen_before(
-    con: duckdb.DuckDBPyConnection, lake: Lake, earlier: Sequence[date]
-) -> None:
-    """URIs of `earlier` days that today has too; by their hashes, so others may be among them.
-
-    Today's hashes take a tenth of the memory of today's URIs, and what is too much meets none.
-    """
-    lake.relation(con, RawFirehosePost, earlier).create_view("earlier_firehose", replace=True)
-    lake.relation(con, RawFeedPost, earlier).create_view("earlier_feed", replace=True)
-    con.execute(
-        """
-        CREATE OR REPLACE TEMP TABLE seen_before AS
-        SELECT DISTINCT uri
-        FROM (SELECT uri FROM earlier_firehose UNION ALL SELECT uri FROM earlier_feed)
-        WHERE hash(uri) IN (SELECT hash(uri) FROM today)
-        """
+        "CREATE OR REPLACE TEMP TABLE in_both AS "
+        "SELECT uri FROM firehose SEMI JOIN feed_posts USING (uri)"
     )
 
 
 def _counts(con: duckdb.DuckDBPyConnection) -> Mapping[str, object]:
-    ((firehose, feed, feed_unique, both),) = con.sql(
-        """
+    ((firehose, feed, feed_unique, both, ahead),) = con.sql(
+        f"""
         SELECT (SELECT count(*) FROM firehose), (SELECT count(*) FROM feed),
-            (SELECT count(*) FROM feed_posts), (SELECT count(*) FROM in_both)
+            (SELECT count(*) FROM feed_posts), (SELECT count(*) FROM in_both),
+            ({count_ahead("firehose")})
         """
     ).fetchall()
     left_out = con.sql("SELECT reason, count(*) FROM left_out GROUP BY reason ORDER BY reason")
@@ -134,6 +87,7 @@ def _counts(con: duckdb.DuckDBPyConnection) -> Mapping[str, object]:
         "feed_items": feed,
         "shown_by_several_feeds": feed - feed_unique,
         "in_firehose_and_feed": both,
+        "revs_from_the_future": ahead,
         "left_out": dict(left_out.fetchall()),
     }
 
@@ -155,13 +109,15 @@ def _posts(processed_at: datetime) -> str:
             }} AS metadata,
             record,
             NULL AS metrics,
-            [] AS applied_labels
+            [] AS applied_labels,
+            versions AS earlier_versions
         FROM firehose ANTI JOIN in_both USING (uri) ANTI JOIN left_out USING (uri)
+        LEFT JOIN earlier_versions USING (uri)
         UNION ALL
         SELECT
             uri,
-            cid,
-            indexed_at,
+            coalesce(edited.cid, feed_posts.cid) AS cid,
+            coalesce(edited.indexed_at, feed_posts.indexed_at) AS indexed_at,
             author,
             {{
                 synctimestamp: metadata.synctimestamp, url: metadata.url, source: 'most_liked',
@@ -169,11 +125,13 @@ def _posts(processed_at: datetime) -> str:
                     ELSE ['firehose'] || source_feeds END,
                 processed_timestamp: {processed}
             }} AS metadata,
-            record,
+            CASE WHEN edited.uri IS NULL THEN feed_posts.record ELSE edited.record END AS record,
             {{
                 like_count: like_count, reply_count: reply_count, repost_count: repost_count,
                 quote_count: quote_count
             }} AS metrics,
-            post_labels || author_labels AS applied_labels
+            post_labels || author_labels AS applied_labels,
+            versions AS earlier_versions
         FROM feed_posts LEFT JOIN in_both USING (uri) ANTI JOIN left_out USING (uri)
+        LEFT JOIN edited USING (uri) LEFT JOIN earlier_versions USING (uri)
     """

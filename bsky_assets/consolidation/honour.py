@@ -14,7 +14,7 @@ import orjson
 import pyarrow as pa
 
 from bsky_assets.consolidation.consolidate import register_left_out
-from bsky_assets.consolidation.removals import GONE
+from bsky_assets.consolidation.removals import PRESENT
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, LlmLabel, RawPostDeletion, Row
 from bsky_assets.storage.files import write_json
 from bsky_assets.storage.lake import Lake, Partition
@@ -71,9 +71,9 @@ def _touched_days(
         """
         CREATE OR REPLACE TEMP TABLE news AS
         SELECT DISTINCT CASE kind WHEN 'post' THEN uri ELSE did END AS subject FROM new_deletions
-        WHERE list_contains($gone, status)
+        WHERE status <> $present
         """,
-        {"gone": list(GONE)},
+        {"present": PRESENT},
     )
     days = lake.days(ConsolidatedPost) if new else []
     return [day for day in days if _is_touched(con, lake, day)]

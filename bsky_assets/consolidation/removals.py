@@ -1,7 +1,8 @@
 """Which posts are to leave: deleted by their author, or by an account that is gone.
 
 A deletion holds whenever it arrives, so those of later days are read too: a day that is
-materialised again does not bring back what has been deleted since.
+materialised again does not bring back what has been deleted since. An account may come back, so
+its status at the end of a day and its status as known now are told apart.
 Source: com.atproto.sync.subscribeRepos, `#commit` operations and `#account` events.
 """
 
@@ -10,35 +11,84 @@ from datetime import date
 import duckdb
 
 from bsky_assets.contracts import RawPostDeletion
-from bsky_assets.storage.lake import Lake
-from bsky_assets.sync_day import look_back
+from bsky_assets.storage.chronology import happened, is_ahead, moment
+from bsky_assets.storage.lake import Lake, select_days
+from bsky_assets.sync_day import LOOK_BACK_DAYS, look_back
 
-GONE = ("deleted", "takendown", "suspended", "deactivated")
-"""Account statuses whose posts are not shown; `deactivated` may be followed by `active`."""
+PRESENT = "active"
+"""The status of an account that its host says is active. With any other it is gone for now: the
+event's field `active` decides, and the reader of the stream has folded it into the status."""
+
+_AFTER_ALL = "~"
+"""Later than any rev: of a deletion and a post that no rev tells apart the deletion counts."""
 
 
-def register_removals(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> None:
-    """Make the temporary tables `deleted_posts` and `gone_accounts` for the posts of `day`.
+def register_removals(con: duckdb.DuckDBPyConnection, lake: Lake, day: date, posts: str) -> None:
+    """Make the temporary tables `deleted_posts` and `account_events` for posts seen about `day`.
 
-    `deleted_posts` has uri, relay and the last seq at which it was deleted; `gone_accounts` has
-    did and status, for accounts whose latest status is one of `GONE`.
+    Both are of the relation `posts` alone, which has uri and did. `deleted_posts` has sync_day,
+    uri, and `happened` and `moment` as in `storage.chronology`; `account_events` has sync_day,
+    did, status and `happened`.
     """
-    first = min([*look_back(day), day])
-    days = [known for known in lake.days(RawPostDeletion) if known >= first]
-    lake.relation(con, RawPostDeletion, days).create_view("deletions", replace=True)
+    first = min([*(before for back in look_back(day) for before in look_back(back)), day])
+    stored = [partition for partition in lake.partitions(RawPostDeletion) if partition.day >= first]
+    lake.attach(con)
+    con.execute(f"CREATE OR REPLACE TEMP VIEW deletions AS {select_days(RawPostDeletion, stored)}")
     con.execute(
-        """
+        f"""
         CREATE OR REPLACE TEMP TABLE deleted_posts AS
-        SELECT uri, relay, max(seq) AS seq FROM deletions WHERE kind = 'post' GROUP BY ALL
+        SELECT sync_day, uri,
+            {happened("rev", "event_time", "received_at", _AFTER_ALL)} AS happened,
+            {moment("event_time", "received_at")} AS moment
+        FROM deletions
+        WHERE kind = 'post' AND hash(uri) IN (SELECT hash(uri) FROM {posts})
+            AND NOT {is_ahead("rev", "received_at")}
         """
     )
     con.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE account_events AS
+        SELECT sync_day, did, status, {{
+            'at': {moment("event_time", "received_at")}, 'received_at': received_at, 'seq': seq
+        }} AS happened
+        FROM deletions
+        WHERE kind = 'account' AND hash(did) IN (SELECT hash(did) FROM {posts})
         """
-        CREATE OR REPLACE TEMP TABLE gone_accounts AS
-        SELECT did, arg_max(status, (received_at, seq)) AS status
-        FROM deletions WHERE kind = 'account'
-        GROUP BY did HAVING list_contains($gone, arg_max(status, (received_at, seq)))
-        """,
-        {"gone": list(GONE)},
     )
     con.execute("DROP VIEW deletions")
+
+
+def deleted(posts: str) -> str:
+    """SQL for sync_day and uri of those of `posts` that their author has deleted.
+
+    They have sync_day, uri, rev (null where only a feed showed them), time and received_at.
+    """
+    return f"""
+        SELECT DISTINCT post.sync_day, post.uri
+        FROM {posts} AS post JOIN deleted_posts AS gone
+        ON post.uri = gone.uri AND gone.sync_day >= post.sync_day - {LOOK_BACK_DAYS}
+        WHERE {is_before("post.rev", "post.time", "post.received_at")}
+    """
+
+
+def is_before(rev: str, time: str, received_at: str) -> str:
+    """SQL for whether something was written before the deletion `gone`."""
+    return (
+        f"CASE WHEN {rev} IS NULL THEN gone.moment >= {moment(time, received_at)} "
+        f"ELSE gone.happened > {happened(rev, time, received_at)} END"
+    )
+
+
+def away(posts: str, *, now: bool = False) -> str:
+    """SQL for sync_day, uri, did and status of those of `posts` whose account is gone.
+
+    At the end of the sync day that the post is of, or as is known now.
+    """
+    until = "" if now else "AND event.sync_day <= post.sync_day"
+    latest = "arg_max(event.status, event.happened)"
+    return f"""
+        SELECT post.sync_day, post.uri, post.did, {latest} AS status
+        FROM {posts} AS post JOIN account_events AS event
+        ON post.did = event.did AND event.sync_day >= post.sync_day - {LOOK_BACK_DAYS} {until}
+        GROUP BY ALL HAVING {latest} <> '{PRESENT}'
+    """

@@ -6,7 +6,13 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from bsky_assets.contracts.base import Copied, From, Row, Struct
-from bsky_assets.contracts.records import AppliedLabel, Author, Metrics, PostRecord
+from bsky_assets.contracts.records import (
+    AppliedLabel,
+    Author,
+    EarlierVersion,
+    Metrics,
+    PostRecord,
+)
 
 RAW = ("raw_firehose_posts", "raw_feed_posts")
 
@@ -38,9 +44,12 @@ class ConsolidatedPost(Row):
     key: ClassVar[tuple[str, ...]] = ("uri",)
 
     rows_from: ClassVar[tuple[str, ...]] = (
-        *_of("raw_firehose_posts", "uri", "author", "relay", "seq"),
-        *_of("raw_feed_posts", "uri", "author.did", "metadata.source_feed", "received_at"),
-        *_of("raw_post_deletions", "kind", "uri", "did", "status", "relay", "seq", "received_at"),
+        *_of("raw_firehose_posts", "uri", "author", "cid", "rev", "commit_time", "received_at"),
+        *_of("raw_firehose_posts", "earlier_versions.cid"),
+        *_of("raw_feed_posts", "uri", "cid", "author.did", "metadata.source_feed"),
+        *_of("raw_feed_posts", "indexed_at", "received_at"),
+        *_of("raw_post_deletions", "kind", "uri", "did", "status", "rev", "event_time", "seq"),
+        *_of("raw_post_deletions", "received_at"),
     )
 
     uri: Annotated[str, _from_raw("uri")] = Field(description="AT URI of the post.")
@@ -73,6 +82,16 @@ class ConsolidatedPost(Row):
         list[AppliedLabel],
         Copied("raw_feed_posts.post_labels", "raw_feed_posts.author_labels"),
     ] = Field(description="Labels that the feed showed on the post and its author.")
+    earlier_versions: Annotated[
+        list[EarlierVersion] | None,
+        Copied("raw_firehose_posts.earlier_versions"),
+        From("raw_firehose_posts.cid", "raw_feed_posts.cid", into="cid"),
+        From("raw_firehose_posts.rev", into="rev"),
+        From("raw_firehose_posts.record.text", "raw_feed_posts.record.text", into="text"),
+    ] = Field(
+        description="Other versions of that day, oldest first, of which none is taken; those that "
+        "the author deleted are not among them. Null where there is none."
+    )
 
 
 _READ_BY_ENGLISH = _of("consolidated_posts", "record.text", "record.langs")

@@ -5,21 +5,14 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from bsky_assets.contracts.base import Row, Struct
+from bsky_assets.contracts.base import Row
 from bsky_assets.contracts.records import (
     AppliedLabel,
     Author,
+    EarlierVersion,
     PostMetadata,
     PostRecord,
 )
-
-
-class EarlierVersion(Struct):
-    """A version of a post that its author has since replaced."""
-
-    cid: str = Field(description="CID of that version.")
-    rev: str = Field(description="Revision of the repository that held it.")
-    text: str = Field(description="Its text.")
 
 
 class RawFirehosePost(Row):

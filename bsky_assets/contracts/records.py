@@ -100,3 +100,13 @@ class Metrics(Struct):
     reply_count: int | None = Field(description="Replies.")
     repost_count: int | None = Field(description="Reposts.")
     quote_count: int | None = Field(description="Quotes.")
+
+
+class EarlierVersion(Struct):
+    """A version of a post that its author replaced, or that another source still showed."""
+
+    cid: str = Field(description="CID of that version.")
+    rev: str | None = Field(
+        description="Revision of the repository that held it; null where only a feed showed it."
+    )
+    text: str = Field(description="Its text.")

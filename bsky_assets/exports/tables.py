@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from bsky_assets.contracts import Row, arrow_schema
-from bsky_assets.storage.lake import Partition, select_rows
+from bsky_assets.storage.lake import Partition, select_days
 from bsky_assets.storage.sql import literal
 
 _FORMULA = r"^''*[=+\-@\t\r\n]"
@@ -27,7 +27,7 @@ def write_parquet(
     con: duckdb.DuckDBPyConnection, row: type[Row], partitions: Sequence[Partition], path: Path
 ) -> int:
     """Write the rows of `partitions`, with their days, to `path`; how many there are."""
-    return _copy(con, rows_with_days(row, partitions), path, _PARQUET)
+    return _copy(con, select_days(row, partitions), path, _PARQUET)
 
 
 def write_csv(
@@ -39,18 +39,10 @@ def write_csv(
         for field in arrow_schema(row)
         for name, expression in _flat(field.name, f'"{field.name}"', field.type)
     )
-    rows = f"SELECT sync_day, {columns} FROM ({rows_with_days(row, partitions)})"
+    rows = f"SELECT sync_day, {columns} FROM ({select_days(row, partitions)})"
     with con.cursor() as session:
         session.execute("SET TimeZone = 'UTC'")
         return _copy(session, rows, path, _CSV)
-
-
-def rows_with_days(row: type[Row], partitions: Sequence[Partition]) -> str:
-    """SQL for the rows of `partitions`, at least one, with `sync_day` first, oldest first."""
-    return " UNION ALL ".join(
-        f"SELECT DATE '{partition.day}' AS sync_day, * FROM ({select_rows(row, [partition])})"
-        for partition in partitions
-    )
 
 
 def _copy(con: duckdb.DuckDBPyConnection, rows: str, path: Path, options: str) -> int:

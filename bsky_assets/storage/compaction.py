@@ -38,6 +38,7 @@ from bsky_assets.contracts import (
 )
 from bsky_assets.contracts.lineage import lineage_version
 from bsky_assets.storage import quarantine, upcasts
+from bsky_assets.storage.chronology import happened
 from bsky_assets.storage.completeness import COMPLETENESS, Completeness
 from bsky_assets.storage.damage import is_damage, reason_of
 from bsky_assets.storage.lake import Lake, Partition, select_rows
@@ -66,26 +67,31 @@ TAKERS: Mapping[str, tuple[type[Row], ...]] = {
 _ARRIVED = "arrived"
 _ADDED = "added_to_arrived"
 
+_HAPPENED = happened("rev", "commit_time", "received_at")
+_UNKNOWN = "CAST(NULL AS TIMESTAMPTZ)"
 _POSTS_ONCE = f"""
     WITH several AS (SELECT uri FROM {_ARRIVED} GROUP BY uri HAVING count(*) > 1),
     contested AS (SELECT * FROM {_ARRIVED} SEMI JOIN several USING (uri)),
     versions AS (
-        SELECT uri, cid, rev, record.text AS text FROM contested
-        UNION
-        SELECT uri, earlier.cid, earlier.rev, earlier.text
+        SELECT uri, cid, rev, record.text AS text, {_HAPPENED} AS happened FROM contested
+        UNION ALL
+        SELECT uri, earlier.cid, earlier.rev, earlier.text,
+            {happened("earlier.rev", _UNKNOWN, _UNKNOWN)}
         FROM (SELECT uri, unnest(earlier_versions) AS earlier FROM contested)
     ),
     latest AS (
         SELECT * FROM contested
         QUALIFY row_number() OVER (
-            PARTITION BY uri ORDER BY rev DESC, received_at, relay, seq
+            PARTITION BY uri ORDER BY {_HAPPENED} DESC, received_at, relay, seq
         ) = 1
     ),
     replaced AS (
-        SELECT uri, list({{cid: versions.cid, rev: versions.rev, text: versions.text}}
-            ORDER BY versions.rev, versions.cid) AS earlier_versions
-        FROM versions JOIN latest USING (uri)
-        WHERE versions.rev < latest.rev
+        SELECT uri, list({{cid: cid, rev: rev, text: text}}
+            ORDER BY happened, cid) AS earlier_versions
+        FROM (
+            SELECT uri, cid, rev, any_value(text) AS text, min(happened) AS happened
+            FROM versions ANTI JOIN latest USING (uri, cid, rev) GROUP BY uri, cid, rev
+        )
         GROUP BY uri
     )
     SELECT * FROM (

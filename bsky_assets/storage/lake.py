@@ -11,6 +11,7 @@ that people query.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -398,6 +399,17 @@ def select_rows(row: type[Row], partitions: Sequence[Partition]) -> str:
     return upcasts.select(row, list(stored))
 
 
+def select_days(row: type[Row], partitions: Sequence[Partition]) -> str:
+    """SQL for the same with a DATE column `sync_day` first."""
+    if not partitions:
+        return f"SELECT CAST(NULL AS DATE) AS sync_day, {empty_columns(row)} WHERE false"
+    return " UNION ALL ".join(
+        f"SELECT DATE '{partition.day}' AS sync_day, * FROM ({select_rows(row, [partition])})"
+        for partition in partitions
+    )
+
+
+@cache
 def empty_columns(row: type[Row]) -> str:
     """The columns of `row` as typed nulls, for a SELECT list."""
     with duckdb.connect() as con:
