@@ -5,7 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -576,6 +576,73 @@ def test_an_exported_document_becomes_a_feed_post(
         "author_labels": [],
         "position": 0,
         "received_at": datetime(2024, 5, 21, 21, 0, 5, tzinfo=UTC),
+    }
+
+
+def as_array(documents: Sequence[Any]) -> bytes:
+    return json.dumps(documents, indent=1).encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        as_array([old_document(number) for number in range(3)]),
+        b"\xef\xbb\xbf" + as_array([old_document(number) for number in range(3)]),
+        b"\n [" + b",\n".join(json.dumps(old_document(n)).encode() for n in range(3)) + b"]\n",
+        b"\xef\xbb\xbf" + b"\n".join(json.dumps(old_document(n)).encode() for n in range(3)),
+    ],
+    ids=["pretty array", "array after a BOM", "a document a line in an array", "lines and a BOM"],
+)
+def test_an_array_and_a_byte_order_mark_cost_no_document(
+    con: duckdb.DuckDBPyConnection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    content: bytes,
+) -> None:
+    monkeypatch.setattr(legacy_mongo, "_CHUNK", 700)
+    file = tmp_path / "posts.json"
+    file.write_bytes(content)
+    report = legacy_mongo.migrate(con, lake_of(tmp_path), file, chosen(tmp_path))
+    assert (report.rows, report.stored, report.quarantined) == (3, 3, {})
+    rows = stored(con, tmp_path, RawFeedPost)
+    assert {row["uri"]: row["position"] for row in rows} == {uri(n): n for n in range(3)}
+
+
+def test_an_array_that_is_cut_off_is_named(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    file = tmp_path / "posts.json"
+    file.write_bytes(as_array([old_document(0), old_document(1)])[:-40])
+    with pytest.raises(NotAnExport, match="cannot be read on after document 1"):
+        legacy_mongo.migrate(con, lake_of(tmp_path), file, chosen(tmp_path))
+
+
+def test_canonical_extended_json_is_read_and_nothing_of_a_document_is_lost(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    at = datetime(2024, 5, 21, 20, 59, tzinfo=UTC)
+    label = {"src": "did:plc:labeler", "uri": uri(1), "val": "spam", "cts": at.isoformat()}
+    milliseconds = {"$numberLong": str(int(at.timestamp() * 1000))}
+    document = old_document(
+        1,
+        indexed_at={"$date": milliseconds},
+        like_count={"$numberDouble": "5.0"},
+        reply_count=6.0,
+        quote_count={"$numberLong": "8"},
+        labels=[label],
+        mood="fine",
+    )
+    document["author"]["labels"] = ["odd"]
+    document["record"]["shape"] = {"$numberInt": "3"}
+    assert migrate_lines(con, tmp_path, document).stored == 1
+    (row,) = stored(con, tmp_path, RawFeedPost)
+    assert row["indexed_at"] == at
+    counts = ("like_count", "reply_count", "repost_count", "quote_count")
+    assert [row[name] for name in counts] == [5, 6, 7, 8]
+    assert row["post_labels"] == [{**label, "cts": at, "neg": False, "exp": None}]
+    assert row["author_labels"] == []
+    assert json.loads(row["record"]["unknown_fields"]) == {
+        "shape": 3,
+        "document": {"mood": "fine"},
+        "author": {"labels": ["odd"]},
     }
 
 

@@ -1,13 +1,17 @@
-"""The author's old feed posts, exported from MongoDB as JSON, a document a line.
+"""The author's old feed posts, exported from MongoDB as JSON: a document a line, or one array.
 
 What belongs here: how a line is read. What does not: how the strings in it are understood
 (`legacy_record`) and how rows get into the lake (`landing`).
 """
 
+import json
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, BinaryIO, Self
 
 import duckdb
 import orjson
@@ -15,7 +19,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError, model_validator
 
 from bsky_assets.bluesky.shapes import Count, Did, Instant, what_is_wrong
-from bsky_assets.contracts import RawFeedPost, Row
+from bsky_assets.contracts import RawFeedPost, Row, arrow_schema
 from bsky_assets.errors import UserError
 from bsky_assets.migrations import landing, legacy_record
 from bsky_assets.migrations.landing import Batch, Migrated, Progress
@@ -23,6 +27,10 @@ from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 
 BATCH_LINES = 20_000
+_CHUNK = 1 << 20
+_LONGEST = 1 << 26
+"""Characters of a document; MongoDB's own limit is 16 MiB of BSON."""
+_BETWEEN = " \t\r\n,"
 
 
 class NotAnExport(UserError):
@@ -31,6 +39,15 @@ class NotAnExport(UserError):
 
 class _Document(BaseModel):
     model_config = ConfigDict(extra="ignore")
+
+
+class _Label(_Document):
+    src: StrictStr
+    uri: StrictStr
+    val: StrictStr
+    neg: bool | None = None
+    cts: Instant | None = None
+    exp: Instant | None = None
 
 
 class _Author(_Document):
@@ -56,6 +73,7 @@ class _Post(_Document):
     like_count: Count | None = None
     reply_count: Count | None = None
     repost_count: Count | None = None
+    quote_count: Count | None = None
 
     @model_validator(mode="after")
     def _strings(self) -> Self:
@@ -64,6 +82,9 @@ class _Post(_Document):
         return self
 
 
+_NUMBERS = ("$numberInt", "$numberLong", "$numberDouble", "$numberDecimal")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LABELS = arrow_schema(RawFeedPost).field("post_labels").type
 _BATCH = pa.schema(
     [
         ("ordinal", pa.int64()),
@@ -75,6 +96,10 @@ _BATCH = pa.schema(
         ("like_count", pa.int64()),
         ("reply_count", pa.int64()),
         ("repost_count", pa.int64()),
+        ("quote_count", pa.int64()),
+        ("post_labels", _LABELS),
+        ("author_labels", _LABELS),
+        ("not_known", pa.string()),
         *((name, pa.string()) for name in legacy_record.COLUMNS),
         ("reason", pa.string()),
         ("detail", pa.string()),
@@ -128,11 +153,9 @@ class ExportedPosts:
         """SQL for `rows` as rows of `RawFeedPost`."""
         return f"""
             SELECT ordinal, uri, cid, author,
-                CASE WHEN fault IS NULL THEN {legacy_record.record()} END AS record,
-                metadata, indexed_at, like_count, reply_count, repost_count,
-                CAST(NULL AS BIGINT) AS quote_count,
-                {_NO_LABELS} AS post_labels,
-                {_NO_LABELS} AS author_labels,
+                CASE WHEN fault IS NULL THEN {legacy_record.record("not_known")} END AS record,
+                metadata, indexed_at, like_count, reply_count, repost_count, quote_count,
+                post_labels, author_labels,
                 ordinal - 1 AS position,
                 {legacy_record.instant("metadata.synctimestamp")} AS received_at,
                 fault
@@ -155,8 +178,16 @@ class ExportedPosts:
                 sought = next(wanted, None)
 
     def _lines(self) -> Iterator[tuple[int, bytes]]:
+        """The documents with their numbers: of their lines, or of their places in the array."""
         try:
             with self.file.open("rb") as file:
+                begin = len(BOM_UTF8) if file.read(len(BOM_UTF8)) == BOM_UTF8 else 0
+                file.seek(begin)
+                first = next((line.lstrip() for line in file if line.strip()), b"")
+                file.seek(begin)
+                if first.startswith(b"["):
+                    yield from enumerate(_elements(file, self.file), start=1)
+                    return
                 for number, line in enumerate(file, start=1):
                     if stripped := line.strip():
                         yield number, stripped
@@ -164,10 +195,32 @@ class ExportedPosts:
             raise NotAnExport(f"cannot read {self.file}: {error.strerror}") from error
 
 
-_NO_LABELS = (
-    "CAST([] AS STRUCT(src VARCHAR, uri VARCHAR, val VARCHAR, neg BOOLEAN, "
-    "cts TIMESTAMPTZ, exp TIMESTAMPTZ)[])"
-)
+def _elements(file: BinaryIO, path: Path) -> Iterator[bytes]:
+    """The elements of the JSON array in `file`, as they stand; little of it is in memory."""
+    reader = TextIOWrapper(file, "utf-8", "surrogateescape", newline="")
+    text = reader.read(_CHUNK)
+    at = text.index("[") + 1
+    decoder = json.JSONDecoder()
+    found = 0
+    while True:
+        while at < len(text) and text[at] in _BETWEEN:
+            at += 1
+        if text.startswith("]", at):
+            return
+        try:
+            end = decoder.raw_decode(text, at)[1]
+        except (ValueError, RecursionError):
+            more = reader.read(_CHUNK)
+            if not more or len(text) - at > _LONGEST:
+                raise NotAnExport(
+                    f"{path} is a JSON array that cannot be read on after document {found}; "
+                    "export it again, without --jsonArray"
+                ) from None
+            text, at = text[at:] + more, 0
+            continue
+        found += 1
+        yield text[at:end].encode("utf-8", "surrogateescape")
+        at = end
 
 
 def _read(line: bytes) -> dict[str, Any]:
@@ -177,11 +230,68 @@ def _read(line: bytes) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         return {"reason": "not_json", "detail": "the line is not a JSON document"}
     try:
-        post = _Post.model_validate(_plain(document))
+        document = _plain(document)
+        post = _Post.model_validate(document)
     except ValidationError as error:
         reason, detail = what_is_wrong(error)
         return {"reason": reason, "detail": detail, **_day_of(document)}
-    return {**post.model_dump(exclude={"record"}), **post.record}
+    return {
+        **post.model_dump(exclude={"record"}),
+        **post.record,
+        **_labels(document),
+        "not_known": _not_known(document),
+    }
+
+
+def _labels(document: dict[str, Any]) -> dict[str, Any]:
+    """The labels on the post and on its author, as the AppView showed them."""
+    shown = {"post_labels": document, "author_labels": document["author"]}
+    return {
+        name: [
+            {"neg": False, **label.model_dump(exclude_none=True)}
+            for found in _listed(holder.get("labels"))
+            if (label := _label(found))
+        ]
+        for name, holder in shown.items()
+    }
+
+
+def _label(value: Any) -> _Label | None:
+    try:
+        return _Label.model_validate(value)
+    except ValidationError:
+        return None
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _not_known(document: dict[str, Any]) -> str | None:
+    """What no column takes up, as a JSON object, so that it is kept and counted."""
+    record = {
+        name: value
+        for name, value in document["record"].items()
+        if name not in legacy_record.COLUMNS and value is not None
+    }
+    parts = {
+        "document": _left(document, _Post, {"_id"}),
+        "author": _left(document["author"], _Author, {"py_type"}),
+        "metadata": _left(document["metadata"], _Metadata, set()),
+    }
+    left = {**record, **{name: values for name, values in parts.items() if values}}
+    return orjson.dumps(left).decode() if left else None
+
+
+def _left(values: dict[str, Any], model: type[BaseModel], ours: set[str]) -> dict[str, Any]:
+    left = {
+        name: value
+        for name, value in values.items()
+        if name not in model.model_fields and name not in ours and value not in (None, [])
+    }
+    if all(_label(found) for found in _listed(left.get("labels"))):
+        left.pop("labels", None)
+    return left
 
 
 def _day_of(document: Any) -> dict[str, Any]:
@@ -195,15 +305,40 @@ def _plain(value: Any) -> Any:
     """`value` without MongoDB's wrapping of numbers and dates (Extended JSON)."""
     if isinstance(value, list):
         return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return _whole(value)
     if not isinstance(value, dict):
         return value
     if len(value) == 1:
         ((name, inner),) = value.items()
-        if name in ("$numberInt", "$numberLong") and isinstance(inner, str):
-            return int(inner) if inner.lstrip("-").isdecimal() else value
-        if name == "$date" and isinstance(inner, str):
-            return inner
+        if name in _NUMBERS and isinstance(inner, str):
+            return _number(inner)
+        if name == "$date":
+            return _date(_plain(inner))
     return {name: _plain(inner) for name, inner in value.items()}
+
+
+def _number(text: str) -> int | float | str:
+    """The number in `text`; a double that is whole is an integer, as counts are."""
+    try:
+        value = float(text)
+        return int(text) if text.lstrip("-").isdecimal() else _whole(value)
+    except (ValueError, OverflowError):
+        return text
+
+
+def _whole(value: float) -> int | float:
+    return int(value) if value.is_integer() else value
+
+
+def _date(value: Any) -> Any:
+    """ISO 8601 of a date that is one already, or milliseconds since 1970."""
+    if isinstance(value, int):
+        try:
+            return (_EPOCH + timedelta(milliseconds=value)).isoformat()
+        except OverflowError:
+            return value
+    return value
 
 
 def _as_string(value: Any) -> str | None:

@@ -120,8 +120,11 @@ def parsed(rows: str) -> str:
     """
 
 
-def record() -> str:
-    """SQL for the `PostRecord` of a row of `parsed` that has none of `FAULTS`."""
+def record(not_known: str = "NULL") -> str:
+    """SQL for the `PostRecord` of a row of `parsed` that has none of `FAULTS`.
+
+    `not_known` is SQL for a JSON object of what has no column, or null.
+    """
     return f"""{{
         'created_at': created_at,
         'text': coalesce(text, ''),
@@ -145,7 +148,7 @@ def record() -> str:
         'reply_root': nullif(reply_root, ''),
         'tags': {_split("tags")},
         'py_type': 'app.bsky.feed.post',
-        'unknown_fields': {_unknown_fields()}
+        'unknown_fields': {_unknown_fields(not_known)}
     }}"""
 
 
@@ -193,11 +196,11 @@ def _embed() -> str:
     }} END"""
 
 
-def _unknown_fields() -> str:
-    odd_embed = f"has_embed AND {_KIND} IS NULL"
-    return f"""CASE
-        WHEN {odd_embed} AND coalesce(reply, '') <> ''
-            THEN CAST(json_object('embed', embed_json, 'reply', reply) AS VARCHAR)
-        WHEN {odd_embed} THEN CAST(json_object('embed', embed_json) AS VARCHAR)
-        WHEN coalesce(reply, '') <> '' THEN CAST(json_object('reply', reply) AS VARCHAR)
-    END"""
+def _unknown_fields(not_known: str) -> str:
+    parts = (
+        f"CASE WHEN has_embed AND {_KIND} IS NULL THEN json_object('embed', embed_json) END",
+        "CASE WHEN coalesce(reply, '') <> '' THEN json_object('reply', reply) END",
+        f"CAST({not_known} AS JSON)",
+    )
+    merged = "CAST(json_merge_patch('{}', " + ", ".join(f"coalesce({p}, '{{}}')" for p in parts)
+    return f"nullif({merged}) AS VARCHAR), '{{}}')"
