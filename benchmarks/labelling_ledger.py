@@ -30,11 +30,12 @@ SIZE = 10
 def exchange(number: int) -> Exchange:
     return Exchange(
         request_id=f"{number:016x}",
-        raw_answer='{"p0": {"is_sociopolitical": true, "political_ideology": "left"}}' * SIZE,
+        raw_answer='"p0": {"text": "Post", "label": "left"}, ' * SIZE,
         finish_reason="stop",
         batch_size=SIZE,
         model=HOW.model,
         model_digest=None,
+        answered_by=None,
         endpoint="benchmark@here",
         system_fingerprint=None,
         prompt_version=HOW.prompt_version,

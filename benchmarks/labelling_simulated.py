@@ -6,6 +6,7 @@ refused with 429 if `refuse` is set. Run as a process of its own by `running`.
 
 import argparse
 import asyncio
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ import orjson
 from aiohttp import web
 
 MODEL = "simulated"
-LABEL = {"is_sociopolitical": True, "political_ideology": "left"}
+LABEL = {"text": "Post", "label": "left"}
+CODE = re.compile(r"the code (\d+)")
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,12 @@ class Simulated:
 def answer(body: dict) -> bytes:
     schema = body["response_format"]["json_schema"]["schema"]
     probed = schema["properties"].get("answer")
+    system = body["messages"][0]["content"]
+    code = CODE.search(system)
     content = (
-        {"answer": probed["enum"][0]} if probed else dict.fromkeys(schema["properties"], LABEL)
+        {"answer": probed["enum"][0]}
+        if probed
+        else {**dict.fromkeys(schema["properties"], LABEL), "code": code[1] if code else ""}
     )
     message = {"role": "assistant", "content": orjson.dumps(content).decode()}
     return orjson.dumps(
@@ -67,7 +73,7 @@ def answer(body: dict) -> bytes:
             "created": 0,
             "model": MODEL,
             "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-            "usage": {"prompt_tokens": 1000, "completion_tokens": 20, "total_tokens": 1020},
+            "usage": {"prompt_tokens": 2000, "completion_tokens": 20, "total_tokens": 2020},
         }
     )
 

@@ -144,6 +144,11 @@ class Settings(BaseSettings):
     llm_sample_size: int | None = Field(
         None, ge=1, description="Posts a day for each model after the first; default: all."
     )
+    llm_company_sample: int = Field(
+        20,
+        ge=0,
+        description="Posts a day that are asked about alone too, to see what company changes.",
+    )
     llm_prompt: Path | None = Field(
         None, description="A folder with a prompt of your own; default: the built-in one."
     )

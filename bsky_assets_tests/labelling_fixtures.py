@@ -80,7 +80,7 @@ class Lab:
 
     @property
     def settings(self) -> Settings:
-        options = {"llm_models": ("sandbox",), **self.options}
+        options = {"llm_models": ("sandbox",), "llm_company_sample": 0, **self.options}
         return Settings(_env_file=None, data_dir=self.folder, llm_base_url=self.url, **options)
 
     @property

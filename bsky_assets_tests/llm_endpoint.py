@@ -1,6 +1,7 @@
 """An OpenAI-compatible endpoint whose every answer a test decides."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -14,16 +15,37 @@ Answer = Callable[[dict[str, Any], Question], web.Response | str | dict[str, Any
 def by_first_letter(_body: dict[str, Any], question: Question) -> dict[str, Any]:
     """Posts that begin with L, R, M or U are political and lean accordingly; others are not."""
     leanings = {"l": "left", "r": "right", "m": "moderate", "u": "unclear"}
-    found = {key: leanings.get(post["text"][:1].lower()) for key, post in question.items()}
     return {
-        key: {"is_sociopolitical": leaning is not None, "political_ideology": leaning or "none"}
-        for key, leaning in found.items()
+        key: leanings.get(post["text"][:1].lower(), "not_sociopolitical")
+        for key, post in question.items()
     }
 
 
+def code_of(body: dict[str, Any]) -> str:
+    """The code that the system's message gives."""
+    found = re.search(r"the code (\d{4})\b", body["messages"][0]["content"])
+    assert found
+    return found[1]
+
+
+def in_form(body: dict[str, Any], question: Question, labels: dict[str, Any]) -> dict[str, Any]:
+    """The answer that has each of `labels` under its key; what is no text stands as it is."""
+    words = {key: post["text"].split(maxsplit=1)[0] for key, post in question.items()}
+    return {"code": code_of(body)} | {
+        key: {"text": words[key], "label": said} if isinstance(said, str) else said
+        for key, said in labels.items()
+    }
+
+
+def tokens_of(body: dict[str, Any]) -> int:
+    """As a tokenizer would have it, about."""
+    return sum(len(message["content"].encode()) // 4 for message in body["messages"])
+
+
 class FakeEndpoint:
-    """Counts what it is asked. `answer` gives a response, the text of a completion, or an object
-    to be put into one; a probe for schemas is answered as one that keeps to them, or not."""
+    """Counts what it is asked. `answer` gives a response, the text of a completion, or labels by
+    key, to be put into the form that was asked for; a probe for schemas is answered as one that
+    keeps to them, or not."""
 
     def __init__(
         self,
@@ -53,9 +75,9 @@ class FakeEndpoint:
         )
         return app
 
-    def completion(self, content: str, **choice: Any) -> web.Response:
+    def completion(self, content: Any, tokens: int = 100_000, **choice: Any) -> web.Response:
         message = {"role": "assistant", "content": content, **choice.pop("message", {})}
-        usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
+        usage = {"prompt_tokens": tokens, "completion_tokens": 10, "total_tokens": tokens + 10}
         return web.json_response(
             {
                 "id": "fake",
@@ -82,13 +104,14 @@ class FakeEndpoint:
         if question is None:
             self.probes.append(body)
             enum = _probed(body) if self.keeps_schemas else ["blue"]
-            return self.completion(json.dumps({"answer": enum[0]}))
+            return self.completion(json.dumps({"answer": enum[0]}), tokens_of(body))
         self.requests.append(body)
         self.asked.update(post["text"] for post in question.values())
         answer = self.answer(body, question)
         if isinstance(answer, web.Response):
             return answer
-        return self.completion(answer if isinstance(answer, str) else json.dumps(answer))
+        said = answer if isinstance(answer, str) else json.dumps(in_form(body, question, answer))
+        return self.completion(said, tokens_of(body))
 
 
 def refusal(status: int, message: str, code: str | None = None) -> web.Response:

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from bsky_assets.labelling.answers import (
     IDEOLOGIES,
     LABELS_ONLY,
-    NONE,
+    NOT_SOCIOPOLITICAL,
     Answer,
     Invalid,
+    begins_with,
     dump_message,
     read_answers,
     response_format,
@@ -21,87 +22,144 @@ from bsky_assets.labelling.answers import (
 from bsky_assets.labelling.concurrency import AdaptiveLimit
 from bsky_assets.labelling.questions import make_question, normalise, text_hash
 
-NOT_BOOLEAN = "is_sociopolitical_not_boolean"
-QUOTED = '"p0": {"is_sociopolitical": true, "political_ideology": "left"}'
+CODE = "4821"
+TEXT = "Hello there"
 LABELS = st.sampled_from([None, *IDEOLOGIES])
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 
 
-def said(ideology: str | None) -> dict[str, Any]:
-    return {"is_sociopolitical": ideology is not None, "political_ideology": ideology or NONE}
+def said(ideology: str | None, text: str = "Hello") -> dict[str, Any]:
+    return {"text": text, "label": ideology or NOT_SOCIOPOLITICAL}
 
 
 def reply(labels: list[str | None]) -> str:
-    return json.dumps(
-        {key: said(label) for key, label in zip(slots(len(labels)), labels, strict=True)}
-    )
+    answers = {key: said(label) for key, label in zip(slots(len(labels)), labels, strict=True)}
+    return json.dumps({"code": CODE, **answers})
 
 
-def read(content: str, count: int, *, cut_off: bool = False) -> list[Answer | Invalid]:
-    found = read_answers(content, slots(count), cut_off=cut_off)
-    assert list(found) == slots(count)
-    return list(found.values())
+QUOTED = reply(["left"])[1:-1]
+
+
+def read(content: str, count: int, **options: Any) -> list[Answer | Invalid] | Invalid:
+    options = {"form": LABELS_ONLY, "cut_off": False, **options}
+    return read_answers(content, CODE, [TEXT] * count, **options)
 
 
 @given(st.lists(LABELS, min_size=1, max_size=12), TEXTS, TEXTS)
 def test_a_whole_answer_is_read_whatever_stands_around_it(
     labels: list[str | None], before: str, after: str
 ) -> None:
-    content = before.replace("{", "(") + reply(labels) + after
+    content = before.replace("{", "(") + reply(labels) + after.replace("{", "(")
     assert read(content, len(labels)) == [Answer(label is not None, label) for label in labels]
 
 
 @given(st.lists(LABELS, min_size=1, max_size=6), st.data())
-def test_of_an_answer_that_is_cut_off_the_whole_part_is_kept_and_no_more(
+def test_of_an_answer_that_is_cut_off_nothing_is_taken(
     labels: list[str | None], data: st.DataObject
 ) -> None:
     content = reply(labels)
-    cut = data.draw(st.integers(0, len(content) - 2))
-    found = read(content[:cut], len(labels), cut_off=True)
-    whole = content[:cut].count("}")
-    expected = [Answer(label is not None, label) for label in labels[:whole]]
-    assert found == expected + [Invalid("truncated")] * (len(labels) - whole)
+    cut = data.draw(st.integers(0, len(content) - 1))
+    assert read(content[:cut], len(labels), cut_off=True) == Invalid("truncated")
+
+
+@given(LABELS, LABELS, st.lists(LABELS, min_size=1, max_size=6), st.data())
+def test_of_several_answers_none_but_the_last_is_taken(
+    one: str | None, another: str | None, labels: list[str | None], data: st.DataObject
+) -> None:
+    """What was thought, drafted, or shown as an example is no answer; nor if the last is broken."""
+    earlier = data.draw(
+        st.sampled_from(
+            [reply([one] * len(labels)), reply([one, another]), json.dumps({"p0": said(one)})]
+        )
+    )
+    between = data.draw(
+        st.sampled_from(["\n", " </think> ", "[/THINK]", "\nHere is the answer:\n```json\n"])
+    )
+    expected = [Answer(label is not None, label) for label in labels]
+    assert read(earlier + between + reply(labels), len(labels)) == expected
+    broken = read(earlier + between + reply(labels)[:-1], len(labels))
+    assert broken == Invalid("no_json")
 
 
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        ({"is_sociopolitical": False, "political_ideology": "left"}, "inconsistent"),
-        ({"is_sociopolitical": True, "political_ideology": "none"}, "inconsistent"),
-        ({"is_sociopolitical": True}, "inconsistent"),
-        ({"is_sociopolitical": "true", "political_ideology": "left"}, NOT_BOOLEAN),
-        ({"is_sociopolitical": 1, "political_ideology": "left"}, NOT_BOOLEAN),
-        ({"is_sociopolitical": True, "political_ideology": "far left"}, "unknown_ideology"),
-        ({"is_sociopolitical": True, "political_ideology": ["left"]}, "unknown_ideology"),
+        ({"text": "Hello", "label": "far left"}, "unknown_label"),
+        ({"text": "Hello", "label": "none"}, "unknown_label"),
+        ({"text": "Hello", "label": ["left"]}, "unknown_label"),
+        ({"text": "Hello", "label": True}, "unknown_label"),
+        ({"text": "Goodbye", "label": "left"}, "another_text"),
+        ({"text": "", "label": "left"}, "another_text"),
+        ({"text": 1, "label": "left"}, "another_text"),
+        ({"label": "left"}, "other_fields"),
+        ({"text": "Hello", "label": "left", "is_sociopolitical": False}, "other_fields"),
         ("left", "not_an_object"),
+        (["left"], "not_an_object"),
         (None, "not_an_object"),
     ],
 )  # fmt: skip
 def test_a_wrong_answer_for_one_post_costs_no_other(value: Any, reason: str) -> None:
-    content = json.dumps({"p0": said("left"), "p1": value, "p2": said(None)})
+    content = json.dumps({"code": CODE, "p0": said("left"), "p1": value, "p2": said(None)})
     assert read(content, 3) == [Answer(True, "left"), Invalid(reason), Answer(False, None)]
 
 
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("", [Invalid("no_json")]),
-        ("I cannot help with that.", [Invalid("no_json")]),
-        ("{" * 100_000, [Invalid("no_json")]),
-        ('{"p0": ' + "[" * 100_000, [Invalid("no_json")]),
-        ('{"p1": ' + json.dumps(said("left")) + "}", [Invalid("missing")]),
-        (
-            "<think>{" + QUOTED + "}</think>" + reply([None]),
-            [Answer(False, None)],
-        ),
+        ("", Invalid("no_json")),
+        ("I cannot help with that.", Invalid("no_json")),
+        ("{" * 100_000, Invalid("no_json")),
+        ('{"p0": ' + "[" * 100_000, Invalid("no_json")),
+        (json.dumps({"code": CODE, "p1": said("left")}), Invalid("other_keys")),
+        (json.dumps({"p0": said("left")}), Invalid("other_keys")),
+        (json.dumps({"answer": json.loads(reply(["left"]))}), Invalid("other_keys")),
+        (reply(["left"]).replace(CODE, "1234"), Invalid("not_read")),
+        ("draft " + reply(["left"]) + "</think>" + reply([None]), [Answer(False, None)]),
+        ("<think>" + reply(["left"]) + "</think>" + reply([None]), [Answer(False, None)]),
+        ("draft " + reply(["left"]) + "</think> I cannot tell.", Invalid("no_json")),
+        (" <think>" + reply(["left"]), Invalid("no_json")),
+        (reply(["left"]) + ' Or rather {"code', Invalid("no_json")),
         ("```json\n" + reply(["right"]) + "\n```", [Answer(True, "right")]),
-        (reply([" Left "]), [Answer(True, "left")]),  # type: ignore[list-item]
-        ("{" + QUOTED + ", " + QUOTED + "}", [Invalid("answered_twice")]),
-        (json.dumps({"reason": QUOTED}), [Invalid("missing")]),
+        (reply([" Left "]), [Answer(True, "left")]),
+        ("{" + QUOTED + ", " + QUOTED + "}", Invalid("answered_twice")),
+        (json.dumps({"reason": QUOTED}), Invalid("other_keys")),
     ],
 )  # fmt: skip
-def test_strange_replies(content: str, expected: list[Answer | Invalid]) -> None:
+def test_strange_replies(content: str, expected: list[Answer] | Invalid) -> None:
     assert read(content, 1) == expected
+
+
+@given(st.integers(2, 12), st.integers(1, 3), st.booleans())
+def test_keys_that_are_not_those_asked_for_make_the_whole_reply_suspect(
+    count: int, shift: int, more: bool
+) -> None:
+    """p1 to p10 for p0 to p9, or one more than there are posts."""
+    keys = [f"p{n + (0 if more else shift)}" for n in range(count + more)]
+    content = json.dumps({"code": CODE, **dict.fromkeys(keys, said("left"))})
+    assert read(content, count) == Invalid("other_keys")
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "holds"),
+    [
+        ("The Taliban", "The", True),
+        ("The Taliban", "Taliban", False),
+        ("I think so", "I", True),
+        ("Don\u2019t do it", "Don't", True),
+        ("\U0001f525 \U0001f525 Breaking news", "Breaking", True),
+        ("@someone.example.com you are wrong", "@someone.example.com", True),
+        ("\u201cQuoted\u201d words", '"Quoted"', True),
+        ("Unbelievable", "Unbeliev", True),
+        ("Unbelievable", "U", False),
+        ("\U0001f525\U0001f525", "", True),
+        ("Left", "Right", False),
+        ("Left", "", False),
+    ],
+)
+def test_a_first_word_is_known_whatever_a_model_makes_of_its_signs(
+    text: str, said: str, holds: bool
+) -> None:
+    assert begins_with(text, said) is holds
 
 
 @given(st.lists(TEXTS, min_size=1, max_size=10))
@@ -132,9 +190,9 @@ def test_the_schema_asks_for_each_post_and_nothing_else(count: int) -> None:
     form = response_format(LABELS_ONLY, count)
     schema = form["json_schema"]["schema"]
     assert form["json_schema"]["strict"] is True
-    assert schema["required"] == list(schema["properties"]) == slots(count)
+    assert schema["required"] == list(schema["properties"]) == ["code", *slots(count)]
     keywords = {key for node in _nodes(schema) for key in node}
-    safe = {"type", "enum", "required", "additionalProperties", "properties"}
+    safe = {"type", "enum", "required", "additionalProperties", "properties", "maxLength"}
     assert keywords <= safe, "only what every server honours"
 
 

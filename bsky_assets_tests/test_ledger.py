@@ -36,6 +36,7 @@ def exchange(number: int, **changes: Any) -> Exchange:
         "batch_size": 1,
         "model": HOW.model,
         "model_digest": HOW.model_digest,
+        "answered_by": None,
         "endpoint": "test@here",
         "system_fingerprint": None,
         "prompt_version": HOW.prompt_version,
@@ -230,7 +231,7 @@ def test_context_makes_another_question() -> None:
 
 
 def test_a_prompt_is_kept_once_with_its_text(tmp_path: Path) -> None:
-    ledger, prompt = Ledger(tmp_path), Prompt("mine", "Say \N{CROCODILE}.")
+    ledger, prompt = Ledger(tmp_path), Prompt("mine", "Say \N{CROCODILE}.", "1234")
     ledger.record_prompt(prompt, DAY)
     ledger.record_prompt(prompt, DAY + timedelta(days=1))
     (path,) = ledger.files(LlmPrompt)

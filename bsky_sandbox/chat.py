@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from bsky_sandbox.posts import SandboxPost
-from bsky_sandbox.schema_answers import NOT_POLITICAL, STATEMENT, Verdict, lean
+from bsky_sandbox.schema_answers import STATEMENT, Verdict, lean
 
 MODEL = "sandbox"
 BYTES_A_TOKEN = 4
 """There is no tokenizer: a token is taken to be so many bytes of UTF-8."""
 
-_IDEOLOGIES = ("left", "right", "moderate", "unclear", None)
+_LABELS = ("not_sociopolitical", "left", "right", "moderate", "unclear")
+_CODE = re.compile(r"\bcode (\d+)")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]|[\ud800-\udfff]")
 _decode_first = json.JSONDecoder().raw_decode
 
@@ -164,27 +165,35 @@ def verdict_lookup(posts: Iterable[SandboxPost]) -> Callable[[str], Verdict]:
 
     Of posts with the same text, one that is political decides.
     """
-    shared = {ideology: Verdict(is_political=True, ideology=ideology) for ideology in _IDEOLOGIES}
     political = {
-        normalise(str(post.record.get("text", ""))): shared[post.ideology]
+        normalise(str(post.record.get("text", ""))): post.ideology
         for post in posts
         if post.is_political
     }
-    return lambda text: political.get(normalise(text), NOT_POLITICAL)
+
+    def verdict(text: str) -> Verdict:
+        known = normalise(text)
+        echo = known.partition(" ")[0]
+        return Verdict(known in political, political.get(known), echo)
+
+    return verdict
 
 
-def free_answer(verdicts: Mapping[str, Verdict]) -> object:
+def find_code(messages: Iterable[tuple[str, str]]) -> str:
+    """The code that the system's message asks to be repeated, if it does."""
+    found = (_CODE.search(text) for role, text in messages if role == "system")
+    return next((match[1] for match in found if match), "")
+
+
+def free_answer(code: str, verdicts: Mapping[str, Verdict]) -> dict[str, Any]:
     """The answer where no schema gives its form: by key, or the statement if there is no post."""
     if not verdicts:
         return {"answer": STATEMENT}
-    return {
-        key: {
-            "is_sociopolitical": verdict.is_political,
-            "political_ideology": lean(verdict, _IDEOLOGIES),
-            "reason": STATEMENT,
-        }
+    labels = {
+        key: {"text": verdict.echo, "label": lean(verdict, _LABELS)}
         for key, verdict in verdicts.items()
     }
+    return {"code": code, **labels}
 
 
 def count_tokens(text: str) -> int:

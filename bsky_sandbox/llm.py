@@ -9,7 +9,7 @@ import hmac
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, TypeVar
 
@@ -23,6 +23,7 @@ from bsky_sandbox.chat import (
     ChatRequest,
     count_tokens,
     cut,
+    find_code,
     find_posts,
     free_answer,
     parse_request,
@@ -203,11 +204,11 @@ class LlmServer:
         form = chat.response_format["type"]
         fill = self._fill(chat.response_format) if form == "json_schema" else None
         if fill is not None and not faults.ignore_schema:
-            answer = fill(NOT_POLITICAL, verdicts)
+            answer = fill(replace(NOT_POLITICAL, echo=find_code(chat.messages)), verdicts)
         elif form == "text" and not verdicts:
             return STATEMENT
         else:
-            answer = free_answer(verdicts)
+            answer = free_answer(find_code(chat.messages), verdicts)
         if answer and self.injector.strikes(faults.p_missing_slot):
             answer.pop(self.injector.pick(list(answer)))
         return orjson.dumps(answer).decode()

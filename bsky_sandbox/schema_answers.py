@@ -15,7 +15,18 @@ STATEMENT = "Answered by the bsky-assets sandbox, which knows its own posts and 
 """What every free string says, as far as the schema leaves room for it."""
 
 _POLITICS = "is_sociopolitical"
-_NO_LEAN = (None, "none", "null", "n/a", "not_applicable", "not applicable", "apolitical")
+_ECHOES = ("text", "code")
+"""Strings of these names repeat what the request has: a post's first word, the request's code."""
+_NO_LEAN = (
+    None,
+    "none",
+    "not_sociopolitical",
+    "null",
+    "n/a",
+    "not_applicable",
+    "not applicable",
+    "apolitical",
+)
 _ANNOTATIONS = frozenset(
     [
         "$comment",
@@ -64,6 +75,8 @@ class Verdict:
     is_political: bool
     ideology: str | None
     """left, right, moderate, unclear, or None where the post is not political."""
+    echo: str = ""
+    """What shows that the post, or the request, was read."""
 
 
 NOT_POLITICAL = Verdict(is_political=False, ideology=None)
@@ -207,6 +220,8 @@ class _Compiler:
     def _string(self, node: dict[str, Any], path: tuple[str, ...]) -> Fill:
         least, most = _lengths(node, "Length", path)
         text = STATEMENT[:most].ljust(least)
+        if path and path[-1] in _ECHOES:
+            return lambda verdict, _verdicts: (verdict.echo or text)[:most].ljust(least)
         return lambda _verdict, _verdicts: text
 
     def _integer(self, node: dict[str, Any], path: tuple[str, ...]) -> Fill:

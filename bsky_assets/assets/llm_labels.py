@@ -1,6 +1,7 @@
 """What a language model says of the posts that passed."""
 
 import time
+from typing import Any
 
 from dagster import (
     AssetExecutionContext,
@@ -88,9 +89,25 @@ def llm_labels(
             "failed": details["failed"],
             "prompt_version": details["prompt_version"],
             "requests": sum(model["requests"] for model in details["models"]),
-            "prompt_tokens": sum(model["prompt_tokens"] for model in details["models"]),
-            "completion_tokens": sum(model["completion_tokens"] for model in details["models"]),
+            **tokens(details["models"]),
+            **notices(details["models"]),
             "shares": MetadataValue.md(inline_png(labels_figure(partition), "Label shares")),
         },
         checks=outcomes,
     )
+
+
+def tokens(models: list[dict[str, Any]]) -> dict[str, MetadataValue]:
+    """Tokens of all models; null where a server that was asked does not tell them."""
+    told: dict[str, MetadataValue] = {}
+    for name in ("prompt_tokens", "completion_tokens"):
+        counted = [model[name] for model in models if model["requests"]]
+        known = None not in counted
+        told[name] = MetadataValue.int(sum(counted)) if known else MetadataValue.null()
+    return told
+
+
+def notices(models: list[dict[str, Any]]) -> dict[str, MetadataValue]:
+    """What whoever runs the endpoint should know of it, if there is anything."""
+    told = [f"{model['model']}: {notice}" for model in models for notice in model["notices"]]
+    return {"notices": MetadataValue.text("; ".join(told))} if told else {}

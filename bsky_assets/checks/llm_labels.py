@@ -19,6 +19,8 @@ LEAST_POSTS = 100
 """Shares of fewer posts say little."""
 LEAST_KAPPA = 0.6
 """Agreement with people below this is moderate at best (Landis & Koch, Biometrics 33, 1977)."""
+LEAST_ALONE = 0.9
+"""Share of posts that have the same label alone; warned of when surely below this."""
 USUAL_SHARE = (0.01, 0.80)
 """Of sociopolitical posts among those that passed the filters."""
 
@@ -39,6 +41,11 @@ SPECS = [
         asset=ASSET,
         blocking=True,
         description="What the model was sent holds the text of the post that is labelled.",
+    ),
+    AssetCheckSpec(
+        "company_does_not_change_labels",
+        asset=ASSET,
+        description="Posts that are asked about alone get the labels that they have in company.",
     ),
     AssetCheckSpec(
         "labels_agree_with_people",
@@ -68,6 +75,12 @@ def evaluate(
             severity=error,
         ),
         check(
+            "company_does_not_change_labels",
+            _changed_by_company(partition),
+            asset=ASSET,
+            severity=warn,
+        ),
+        check(
             "labels_agree_with_people",
             _disagreement(con, lake, settings),
             asset=ASSET,
@@ -92,6 +105,15 @@ def _odd_shares(partition: Partition) -> Iterator[str]:
     low, high = USUAL_SHARE
     if share is not None and partition.rows >= LEAST_POSTS and not low <= share <= high:
         yield f"{share:.1%} of posts are labelled sociopolitical, expected {low:.0%} to {high:.0%}"
+
+
+def _changed_by_company(partition: Partition) -> Iterator[str]:
+    company = partition.details.get("company")
+    if company and company["high"] < LEAST_ALONE:
+        yield (
+            f"of {company['posts']} posts asked about alone too, {company['same']} keep their "
+            f"label; lower BSKY_LLM_BATCH_SIZE"
+        )
 
 
 def _not_sent(

@@ -142,6 +142,9 @@ class LlmAnswer(Row):
     batch_size: int = Field(description="How many posts the request asked about.")
     model: str = Field(description="Name of the model that was asked.")
     model_digest: str | None = Field(description="What identifies its weights, if known.")
+    answered_by: str | None = Field(
+        default=None, description="The model that answered, as the server says."
+    )
     endpoint: str = Field(description="Kind and host of the server.")
     system_fingerprint: str | None = Field(description="What the server says of its set-up.")
     prompt_version: str = Field(description="Hash of the prompt; see llm_prompts.")

@@ -2,15 +2,17 @@
 
 A post is never given up because a server was busy, slow or away: then it waits, and if the
 server is gone everything stops, to go on another time. A post whose answer is wrong is asked
-about again, alone; a batch that the server cannot bear is split. Only what the server answers
-wrongly again and again, or declines, is left with an error, and is asked again on the next run.
+about again, alone; a batch that the server cannot bear, or whose answer cannot be relied on, is
+split. Only what the server answers wrongly again and again, or declines, is left with an error, and
+is asked again on the next run. A run in which nothing at all can be used is ended.
 """
 
 import asyncio
 import random
+import re
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from statistics import median
@@ -23,6 +25,8 @@ from bsky_assets.labelling.answers import (
     response_format,
     slots,
 )
+from bsky_assets.labelling.breaker import Breaker
+from bsky_assets.labelling.company import batches, halves
 from bsky_assets.labelling.concurrency import AdaptiveLimit
 from bsky_assets.labelling.endpoint import (
     Busy,
@@ -43,6 +47,13 @@ from bsky_assets.labelling.questions import Question
 from bsky_assets.storage.files import unique_id
 from bsky_assets.sync_day import now
 
+_CHARACTERS_A_TOKEN = 2.5
+"""Of posts as JSON, at the least; English has about four."""
+_USUAL_CHARACTERS = 500
+"""Of a post with its context; a request has room for so many a post."""
+_QUESTION_TOKENS = 64
+"""At most, of the question that the preflight asks after the prompt."""
+_LONGER_WORD = re.compile(rb"[A-Za-z]{4,}")
 _ENOUGH_ANSWERS = 20
 """To know how long answers take."""
 
@@ -60,20 +71,30 @@ class Policy:
     retry_temperature: float = 0.5
     """Of the third and later times that a post is asked about: the same at 0 gives the same."""
     batch_characters: int = 16_000
-    """A request has posts of no more than this; small models have small contexts."""
+    """A request has posts of no more than this, and of less where the context is small."""
     shortest_timeout: float = 20.0
     first_timeout: float = 180.0
     """Until it is known how long answers take; a model may have to be loaded."""
     longest_timeout: float = 900.0
     patience: float = 60.0
-    """After so many seconds without any answer from a server that does not take connections, or
-    gives nothing but errors, all stops."""
+    """After so many seconds of failures, and no answer between them, from a server that does not
+    take connections, or gives nothing but errors, all stops."""
     busy_patience: float = 1800.0
     """Likewise of a server that does nothing but turn requests away."""
-    tokens_a_post: int = 64
+    tokens_a_post: int = 48
     tokens_a_reason: int = 128
-    tokens_more: int = 128
+    tokens_more: int = 96
     """A request may have so many tokens of answer: about twice what it takes in plain JSON."""
+    tokens_of_talk: int = 512
+    """So many more where the server keeps to no schema, so that the answer may stand in talk."""
+    tokens_of_thought: int = 4096
+    """So many more where the model thinks aloud."""
+
+    def answer_tokens(self, found: Preflight, prompt: Prompt, posts: int) -> int:
+        """How many tokens the answer about so many posts may have."""
+        each = self.tokens_a_post + self.tokens_a_reason * prompt.form.has_reason
+        talk = 0 if found.enforces_schema else self.tokens_of_talk
+        return each * posts + self.tokens_more + talk + self.tokens_of_thought * found.thinks
 
 
 @dataclass(slots=True)
@@ -95,9 +116,12 @@ class Statistics:
     """Questions with a valid answer."""
     failed: int = 0
     """Questions left with an error."""
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cached_tokens: int = 0
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cached_tokens: int | None = None
+    """Tokens are null where the server never told them."""
+    models: set[str] = field(default_factory=set)
+    """The models that answered, as the server says."""
     retries: Counter[str] = field(default_factory=Counter)
     """By reason: requests and posts that had to be asked again."""
     latencies: list[float] = field(default_factory=list)
@@ -119,12 +143,16 @@ class Asking:
         *,
         ceiling: int,
         policy: Policy,
-        temperature: float = 0.0,
+        is_proven: bool = False,
     ) -> None:
-        """Ask `found.model` at `endpoint` with `prompt`; answers go to `writer` as they come."""
+        """Ask `found.model` at `endpoint` with `prompt`; answers go to `writer` as they come.
+
+        `is_proven` says that the model has answered about this day before.
+        """
         self.statistics = Statistics()
         self._endpoint, self._found, self._prompt, self._how = endpoint, found, prompt, how
-        self._writer, self._policy, self._temperature = writer, policy, temperature
+        self._writer, self._policy = writer, policy
+        self._breaker = Breaker(found, is_proven=is_proven)
         self._limit = AdaptiveLimit(ceiling)
         self._queue: asyncio.PriorityQueue[tuple[int, int, Batch]] = asyncio.PriorityQueue()
         self._order = count()
@@ -134,7 +162,7 @@ class Asking:
         self._finished = asyncio.Event()
         self._recent: deque[float] = deque(maxlen=200)
         self._deadlines: dict[asyncio.Timeout, tuple[float, Batch]] = {}
-        self._last_answer = time.monotonic()
+        self._trouble_since: float | None = None
 
     @property
     def model(self) -> str:
@@ -152,11 +180,13 @@ class Asking:
         Raises:
             EndpointUnreachable: the endpoint went away; answers so far are in the ledger.
             EndpointRefuses: it takes our requests no longer.
+            NothingUsable: nothing that it says can be used.
         """
-        started = self._last_answer = time.monotonic()
-        for batch in _batches(questions, batch_size, self._policy.batch_characters):
-            self._open += len(batch.questions)
-            self._put(batch)
+        started = time.monotonic()
+        size, characters = self.room(batch_size)
+        for gathered in batches(questions, size, characters):
+            self._open += len(gathered)
+            self._put(Batch(gathered))
         try:
             if self._open:
                 await self._work()
@@ -164,6 +194,19 @@ class Asking:
             self.statistics.seconds = time.monotonic() - started
             self.statistics.concurrency = (self._limit.lowest, self._limit.highest)
         return self.statistics
+
+    def room(self, batch_size: int) -> tuple[int, int]:
+        """How many posts a request may have, and how many characters of them, in the context."""
+        policy, context = self._policy, self._found.context_tokens
+        if context is None:
+            return batch_size, policy.batch_characters
+        left = context - (self._found.prompt_tokens or len(self._prompt.text) // 3)
+        for size in range(batch_size, 0, -1):
+            tokens = left - policy.answer_tokens(self._found, self._prompt, size)
+            characters = int(tokens * _CHARACTERS_A_TOKEN)
+            if characters >= size * _USUAL_CHARACTERS:
+                return size, min(characters, policy.batch_characters)
+        return 1, _USUAL_CHARACTERS
 
     async def _work(self) -> None:
         workers = [asyncio.create_task(self._worker()) for _ in range(self._limit.ceiling)]
@@ -233,20 +276,19 @@ class Asking:
                 self._count(_code(outcome))
                 self._after_error(batch, outcome, temperature)
             case Reply():
-                self._last_answer = time.monotonic()
+                self._trouble_since = None
                 self._learn(outcome.latency_seconds)
                 self._take(batch, outcome, temperature)
         return 0.0
 
     async def _send(self, batch: Batch, temperature: float) -> Reply:
-        policy, size = self._policy, len(batch.questions)
-        form = self._prompt.form
-        each = policy.tokens_a_post + policy.tokens_a_reason * form.has_reason
-        tokens = (each * size + policy.tokens_more) * 4**batch.truncated
+        size = len(batch.questions)
+        tokens = self._policy.answer_tokens(self._found, self._prompt, size) * 4**batch.truncated
+        form = response_format(self._prompt.form, size)
         message = dump_message([question.payload for question in batch.questions])
         self.statistics.requests += 1
         request = {
-            **self._found.options(response_format(form, size), temperature, tokens),
+            **self._found.options(form, temperature, tokens),
             "messages": [
                 {"role": "system", "content": self._prompt.text},
                 {"role": "user", "content": message},
@@ -260,25 +302,56 @@ class Asking:
             del self._deadlines[deadline]
 
     def _take(self, batch: Batch, reply: Reply, temperature: float) -> None:
-        """Keep what can be used of `reply`, and ask about the rest again, each post alone."""
+        """Keep what can be used of `reply`; ask again about each other post alone, or about the
+        halves of the batch if there is nothing."""
         self._note_usage(reply)
-        keys = slots(len(batch.questions))
-        answers = read_answers(reply.content, keys, cut_off=reply.cut_off)
-        if reply.refusal:
-            answers = {key: Invalid("refused") for key in keys}
-        self._record(batch, answers, reply, temperature)
-        for key, question in zip(keys, batch.questions, strict=True):
-            answer = answers[key]
+        answers = self._read(batch, reply)
+        as_whole = isinstance(answers, Invalid)
+        each = [answers] * len(batch.questions) if isinstance(answers, Invalid) else answers
+        self._record(batch, each, reply, temperature)
+        again = []
+        for question, answer in zip(batch.questions, each, strict=True):
             if isinstance(answer, Answer):
                 self._close(answered=True)
                 continue
             self._count(answer.code)
-            self._invalid[question.hash] += 1
+            # That a reply is of no use is the fault of one post perhaps, and not of each in it.
+            self._invalid[question.hash] += not as_whole or len(each) == 1
             if self._invalid[question.hash] >= self._policy.invalid_answers:
                 self._close(answered=False)
             else:
-                cut = batch.truncated + 1 if reply.cut_off and len(keys) == 1 else 0
-                self._put(Batch([question], truncated=min(cut, 3)))
+                again.append(question)
+        cut = min(batch.truncated + 1, 3) if reply.cut_off and len(each) == 1 else 0
+        for part in halves(again) if as_whole else [[question] for question in again]:
+            self._put(Batch(part, truncated=cut))
+        self._breaker.note(batch.questions, each, reply)
+
+    def _read(self, batch: Batch, reply: Reply) -> list[Answer | Invalid] | Invalid:
+        """The answers in `reply`, where it can be relied on."""
+        if reply.refusal:
+            return Invalid("refused")
+        if reply.prompt_tokens is not None and self._is_cut(batch, reply, reply.prompt_tokens):
+            return Invalid("prompt_cut")
+        return read_answers(
+            reply.content,
+            self._prompt.code,
+            [question.text for question in batch.questions],
+            self._prompt.form,
+            cut_off=reply.cut_off,
+        )
+
+    def _is_cut(self, batch: Batch, reply: Reply, counted: int) -> bool:
+        """Whether the server read less than it was sent, by its own count.
+
+        A server that cuts what does not fit fills its context; and what was sent has at least the
+        tokens of the prompt, and one for each longer word of the posts.
+        """
+        context = self._found.context_tokens
+        if context is not None and counted + (reply.completion_tokens or 0) >= context:
+            return True
+        least = (self._found.prompt_tokens or 0) - _QUESTION_TOKENS
+        least += sum(len(_LONGER_WORD.findall(q.payload)) for q in batch.questions)
+        return max(counted, counted + (reply.cached_tokens or 0)) < least
 
     def _after_error(self, batch: Batch, failure: Failure, temperature: float) -> None:
         batch.server_errors += 1
@@ -288,15 +361,15 @@ class Asking:
         if not final:
             self._stop_if_gone(failure)
         else:
-            self._last_answer = time.monotonic()
+            self._trouble_since = None
+            self._breaker.note_error(batch.questions, _code(failure), str(failure))
         if len(batch.questions) > 1 and (final or batch.server_errors >= policy.split_after):
-            for half in _halves(batch.questions):
+            for half in halves(batch.questions):
                 self._put(Batch(half))
         elif final or batch.server_errors >= policy.server_errors:
-            keys = slots(len(batch.questions))
-            wrong = {key: Invalid(f"{_code(failure)}: {failure}") for key in keys}
-            self._record(batch, wrong, None, temperature)
-            for _ in keys:
+            wrong = Invalid(f"{_code(failure)}: {failure}")
+            self._record(batch, [wrong] * len(batch.questions), None, temperature)
+            for _ in batch.questions:
                 self._close(answered=False)
         else:
             self._put(batch, self._pause(None) * 2**batch.server_errors)
@@ -305,18 +378,22 @@ class Asking:
         self._stop_if_gone(failure, self._policy.patience + 3 * failure.seconds)
         batch.timeouts += 1
         if failure.seconds >= self._policy.longest_timeout and len(batch.questions) > 1:
-            for half in _halves(batch.questions):
+            for half in halves(batch.questions):
                 self._put(Batch(half, timeouts=batch.timeouts))
         else:
             self._put(batch)
 
     def _stop_if_gone(self, failure: Failure, patience: float | None = None) -> None:
-        silent = time.monotonic() - self._last_answer
-        if silent > (self._policy.patience if patience is None else patience):
+        if self._silent() > (self._policy.patience if patience is None else patience):
             raise EndpointUnreachable(
                 f"endpoint unreachable, {self._open} posts left ({self._found.host}: {failure}); "
                 "run again to go on"
             )
+
+    def _silent(self) -> float:
+        """Seconds since the first failure after the last answer: a slow answer is no failure."""
+        self._trouble_since = self._trouble_since or time.monotonic()
+        return time.monotonic() - self._trouble_since
 
     def _learn(self, latency: float) -> None:
         """Note how long an answer took; now and then, shorten the wait for those under way."""
@@ -346,17 +423,16 @@ class Asking:
 
     def _pause_without_connection(self) -> float:
         """Seconds to wait for a server that may be starting again: the longer it has been away."""
-        silent = time.monotonic() - self._last_answer
-        return min(max(silent / 4, 0.1), 5.0) * _between(0.5, 1.5)
+        return min(max(self._silent() / 4, 0.1), 5.0) * _between(0.5, 1.5)
 
     def _temperature_for(self, batch: Batch) -> float:
         again = max(self._invalid[question.hash] for question in batch.questions)
-        return self._policy.retry_temperature if again >= 2 else self._temperature
+        return self._policy.retry_temperature if again >= 2 else 0.0
 
     def _record(
         self,
         batch: Batch,
-        answers: Mapping[str, Answer | Invalid],
+        answers: Sequence[Answer | Invalid],
         reply: Reply | None,
         temperature: float,
     ) -> None:
@@ -370,6 +446,7 @@ class Asking:
             batch_size=len(batch.questions),
             model=how.model,
             model_digest=how.model_digest,
+            answered_by=reply.model if reply else None,
             endpoint=found.endpoint,
             system_fingerprint=reply.fingerprint if reply else None,
             prompt_version=how.prompt_version,
@@ -385,19 +462,20 @@ class Asking:
         self._writer.append(
             exchange,
             [
-                self._slot(key, question, answers[key])
-                for key, question in zip(slots(len(batch.questions)), batch.questions, strict=True)
+                self._slot(key, question, answer)
+                for key, question, answer in zip(
+                    slots(len(answers)), batch.questions, answers, strict=True
+                )
             ],
         )
 
     def _slot(self, key: str, question: Question, answer: Answer | Invalid) -> SlotAnswer:
-        valid = isinstance(answer, Answer)
         return SlotAnswer(
             slot=key,
             question_hash=question.hash,
             text_hash=question.text_hash,
             question=question.payload.decode(),
-            is_valid=valid,
+            is_valid=isinstance(answer, Answer),
             is_sociopolitical=answer.is_sociopolitical if isinstance(answer, Answer) else None,
             political_ideology=answer.political_ideology if isinstance(answer, Answer) else None,
             reason=answer.reason if isinstance(answer, Answer) else None,
@@ -408,9 +486,11 @@ class Asking:
     def _note_usage(self, reply: Reply) -> None:
         statistics = self.statistics
         statistics.latencies.append(reply.latency_seconds)
-        statistics.prompt_tokens += reply.prompt_tokens or 0
-        statistics.completion_tokens += reply.completion_tokens or 0
-        statistics.cached_tokens += reply.cached_tokens or 0
+        statistics.prompt_tokens = _sum(statistics.prompt_tokens, reply.prompt_tokens)
+        statistics.completion_tokens = _sum(statistics.completion_tokens, reply.completion_tokens)
+        statistics.cached_tokens = _sum(statistics.cached_tokens, reply.cached_tokens)
+        if reply.model:
+            statistics.models.add(reply.model)
 
     def _count(self, reason: str) -> None:
         self.statistics.retries[reason] += 1
@@ -423,22 +503,9 @@ class Asking:
             self._finished.set()
 
 
-def _batches(questions: Iterable[Question], size: int, characters: int) -> Iterator[Batch]:
-    gathered: list[Question] = []
-    length = 0
-    for question in questions:
-        if gathered and (len(gathered) == size or length + len(question.payload) > characters):
-            yield Batch(gathered)
-            gathered, length = [], 0
-        gathered.append(question)
-        length += len(question.payload)
-    if gathered:
-        yield Batch(gathered)
-
-
-def _halves(questions: Sequence[Question]) -> tuple[Sequence[Question], Sequence[Question]]:
-    middle = len(questions) // 2
-    return questions[:middle], questions[middle:]
+def _sum(first: int | None, second: int | None) -> int | None:
+    """The sum of what is known."""
+    return second if first is None else first + (second or 0)
 
 
 def _code(failure: Failure) -> str:

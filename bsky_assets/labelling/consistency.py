@@ -1,13 +1,14 @@
 """How far a model agrees with itself: asked again, and asked about one post at a time.
 
 At temperature 0 a model should give the same label twice, and the posts that happen to share a
-request should not matter. Both are measured here, on a few posts, and not assumed.
+request should not matter. Both are measured here, on a few posts, and not assumed: the effect of
+company every day.
 """
 
-import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from hashlib import sha256
 
 import duckdb
 import orjson
@@ -15,8 +16,11 @@ import orjson
 from bsky_assets.contracts import LlmLabel
 from bsky_assets.labelling.answers import NONE
 from bsky_assets.labelling.asking import Policy
+from bsky_assets.labelling.breaker import NothingUsable
+from bsky_assets.labelling.company import by_chance
+from bsky_assets.labelling.endpoint import EndpointRefuses, EndpointUnreachable
 from bsky_assets.labelling.ledger import Ledger
-from bsky_assets.labelling.metrics import Scores, score
+from bsky_assets.labelling.metrics import Scores, rate, score
 from bsky_assets.labelling.model_round import Asker, Report
 from bsky_assets.labelling.prompt import Prompt
 from bsky_assets.labelling.questions import Question
@@ -66,6 +70,58 @@ def measure(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Company:
+    """How many posts of a sample keep their label when they are asked about alone."""
+
+    posts: int
+    same: int
+    agreement: float
+    low: float
+    high: float
+    """Wilson's interval of the agreement."""
+
+
+def effect_of_company(asker: Asker, model: str, questions: Sequence[Question]) -> Company | None:
+    """Ask `model` about a sample of the day's posts alone that were asked about in company.
+
+    The answers in company are those of the table `labelling_best`. The sample is the same on
+    every run, and what is known is not asked again. None if there is nothing to compare, or the
+    model cannot be asked: the day's labels do not depend on it.
+    """
+    in_company = _labels(asker.con, "labelling_best", "AND batch_size > 1")
+    chosen = sorted(in_company, key=lambda key: sha256(f"{asker.day}{key}".encode()).digest())
+    sample = {*chosen[: asker.settings.llm_company_sample]}
+    if not sample:
+        return None
+    alone = replace(asker, batch_size=1)
+    asked = [question for question in questions if question.hash in sample]
+    try:
+        alone.ask(model, asked, "labelling_alone", marked(1, 0))
+    except (EndpointUnreachable, EndpointRefuses, NothingUsable):
+        return None
+    labels = _labels(asker.con, "labelling_alone")
+    if not labels:
+        return None
+    same = sum(in_company[key] == label for key, label in labels.items())
+    agreement = rate(same, len(labels))
+    return Company(len(labels), same, agreement.value, agreement.low, agreement.high)
+
+
+def marked(batch_size: int, number: int) -> str:
+    """The parameters of answers that are measurements, so that no label is made of them."""
+    told = {"temperature": 0.0, "batch_size": batch_size, "measurement": number}
+    return orjson.dumps(told).decode()
+
+
+def _labels(con: duckdb.DuckDBPyConnection, table: str, and_also: str = "") -> dict[str, str]:
+    rows = con.sql(
+        f"SELECT question_hash, coalesce(political_ideology, '{NONE}') "
+        f"FROM {table} WHERE is_valid {and_also}"
+    )
+    return dict(rows.fetchall())
+
+
 def _questions(
     con: duckdb.DuckDBPyConnection,
     lake: Lake,
@@ -97,17 +153,9 @@ def _ask(
 ) -> dict[str, str]:
     """The label of each question that has a valid answer."""
     asker = Asker(con, ledger, settings, prompt, day, batch_size, Policy(), report)
-    shuffled = sorted(questions, key=lambda question: question.hash)
-    random.Random(number).shuffle(shuffled)  # noqa: S311 -- so that each round has other company
-    marked = {"temperature": 0.0, "batch_size": batch_size, "measurement": number}
-    asker.ask(settings.label_of_record, shuffled, "consistency_best", orjson.dumps(marked).decode())
-    rows = con.sql(
-        f"""
-        SELECT question_hash, coalesce(political_ideology, '{NONE}')
-        FROM consistency_best WHERE is_valid
-        """
-    )
-    return dict(rows.fetchall())
+    shuffled = by_chance(questions, str(number))  # so that each round has other company
+    asker.ask(settings.label_of_record, shuffled, "consistency_best", marked(batch_size, number))
+    return _labels(con, "consistency_best")
 
 
 def _score(first: dict[str, str], second: dict[str, str]) -> Scores | None:

@@ -14,9 +14,11 @@ from bsky_assets.contracts import (
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.answers import AnswerForm
 from bsky_assets.labelling.asking import Policy
+from bsky_assets.labelling.company import by_chance
+from bsky_assets.labelling.consistency import Company, effect_of_company
 from bsky_assets.labelling.details import day_details
 from bsky_assets.labelling.ledger import Ledger
-from bsky_assets.labelling.model_round import Asker, Report
+from bsky_assets.labelling.model_round import Asker, Report, Round
 from bsky_assets.labelling.prompt import PROMPTS, Prompt, load_prompt
 from bsky_assets.labelling.questions import DayQuestions, Question, day_questions
 from bsky_assets.settings import Settings
@@ -66,6 +68,7 @@ def label_day(
         EndpointUnreachable: there is no endpoint, or it went away; what it answered is kept.
         EndpointRefuses: it does not take our key, model or form of request.
         NoSuchModel: it does not have a model.
+        NothingUsable: nothing that a model says can be used.
         UnusablePrompt: the prompt's files cannot be read.
     """
     if lake.current(FilteredPost, day) is None:
@@ -86,10 +89,13 @@ def label_day(
     )
     con.register("labelling_posts", asked.posts)
     _create_tables(con)
-    rounds = []
+    rounds: list[Round] = []
+    company: Company | None = None
     for number, model in enumerate(models or settings.llm_models):
         questions = _sample(asked, settings.llm_sample_size if number else None)
-        rounds.append(asker.ask(model, questions, "labelling_best"))
+        rounds.append(asker.ask(model, by_chance(questions, str(day)), "labelling_best"))
+        if number == 0:
+            company = effect_of_company(asker, model, questions)
         _add_rows(con, of_record=number == 0)
     _keep_earlier_rows(con, lake, day)
     _write_quarantine(con, lake, day)
@@ -98,7 +104,7 @@ def label_day(
         LlmLabel,
         day,
         "SELECT * FROM labelling_rows ORDER BY is_label_of_record DESC, uri, model, prompt_version",
-        day_details(con, settings, prompt, asked, rounds),
+        day_details(con, settings, prompt, asked, rounds, company),
         made_from=inputs,
     )
 

@@ -1,11 +1,13 @@
 """What the partition of a day's labels says of itself: counts, shares, tokens, time, cost."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import duckdb
 import numpy as np
 
+from bsky_assets.labelling.consistency import Company
 from bsky_assets.labelling.model_round import Round
 from bsky_assets.labelling.prompt import Prompt
 from bsky_assets.labelling.questions import DayQuestions
@@ -20,6 +22,7 @@ def day_details(
     prompt: Prompt,
     asked: DayQuestions,
     rounds: Sequence[Round],
+    company: Company | None,
 ) -> dict[str, Any]:
     """The details of the partition that the table `labelling_rows` becomes.
 
@@ -33,6 +36,7 @@ def day_details(
         "questions": len(asked.questions),
         **_outcome(con),
         "shares": _shares(con),
+        "company": asdict(company) if company else None,
         "models": [_round(settings, one) for one in rounds],
     }
 
@@ -73,6 +77,8 @@ def _round(settings: Settings, one: Round) -> dict[str, Any]:
         "model_digest": one.how.model_digest,
         "parameters": one.how.parameters,
         "preflight": one.found.as_details() if one.found else None,
+        "answered_by": sorted(statistics.models),
+        "notices": list(one.notices),
         "questions": one.questions,
         "already_known": one.known,
         "answered": statistics.answered,
@@ -98,9 +104,11 @@ def _percentiles(latencies: Sequence[float]) -> dict[str, float]:
 
 
 def _cost(settings: Settings, one: Round) -> float | None:
-    """In the currency of the prices; None if no price is set."""
+    """In the currency of the prices; None if no price is set, or tokens are not told."""
     prices = settings.llm_prompt_token_price, settings.llm_completion_token_price
     if prices == (None, None):
         return None
     tokens = one.statistics.prompt_tokens, one.statistics.completion_tokens
-    return sum((price or 0.0) * n / 1e6 for price, n in zip(prices, tokens, strict=True))
+    if None in tokens and one.statistics.requests:
+        return None
+    return sum((price or 0.0) * (n or 0) / 1e6 for price, n in zip(prices, tokens, strict=True))

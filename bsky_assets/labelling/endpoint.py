@@ -21,9 +21,16 @@ from openai import AsyncOpenAI, DefaultAioHttpClient
 from openai.types.chat import ChatCompletion
 
 from bsky_assets.errors import UserError
+from bsky_assets.labelling.answers import has_thoughts
 from bsky_assets.settings import Settings
 
 CONNECT_SECONDS = 10.0
+LOADING_SECONDS = 900.0
+"""How long a server is waited for that says it is busy, since it may be loading a model."""
+SILENT_TRIES = 3
+"""So often a server is asked what it is before it is taken to be gone."""
+TURNED_AWAY = (429, 503, 529)
+_TURNED_AWAY = re.compile(r"overload|rate.?limit|loading|capacity|try again", re.IGNORECASE)
 _LONGEST_RETRY_AFTER = 300.0
 _TOO_LONG = re.compile(
     r"context[ _](?:length|size|window)|maximum context|too many tokens|prompt is too long"
@@ -40,6 +47,41 @@ class EndpointUnreachable(UserError):
 
 class EndpointRefuses(UserError):
     """The endpoint does not take our requests at all: wrong key, model or address."""
+
+
+class Waiting:
+    """How long one has waited for a server, and for what."""
+
+    def __init__(self) -> None:
+        """Begin to wait."""
+        self._since = time.monotonic()
+        self._silent = 0
+
+    async def for_load(self, host: str, reason: str) -> None:
+        """Wait a little for a server that turns requests away.
+
+        Raises:
+            EndpointUnreachable: it has done so for `LOADING_SECONDS`.
+        """
+        waited = time.monotonic() - self._since
+        if waited > LOADING_SECONDS:
+            raise EndpointUnreachable(
+                f"{host} is busy or still loading ({reason}); run again later"
+            )
+        await asyncio.sleep(min(max(waited / 4, 0.1), 5.0))
+
+    async def for_sign_of_life(self, host: str, reason: str) -> None:
+        """Wait a little for a server that did not answer.
+
+        Raises:
+            EndpointUnreachable: it did not `SILENT_TRIES` times.
+        """
+        self._silent += 1
+        if self._silent >= SILENT_TRIES:
+            raise EndpointUnreachable(
+                f"{host} does not say what identifies its model ({reason}); run again later"
+            )
+        await asyncio.sleep(0.2 * self._silent)
 
 
 class Failure(Exception):
@@ -71,6 +113,15 @@ class TimedOut(Failure):
 class ServerFailed(Failure):
     """The server failed at this request (5xx)."""
 
+    is_told = False
+    """Whether it said so in a response that is otherwise a success."""
+
+
+class ErrorInside(ServerFailed):
+    """An error in the body of a response whose status is 200."""
+
+    is_told = True
+
 
 class TooLong(Failure):
     """The request does not fit the model's context."""
@@ -87,6 +138,10 @@ class Reply:
     content: str
     finish_reason: str | None
     refusal: str | None
+    thoughts: str
+    """What the model thought aloud, where the server keeps it apart; never an answer."""
+    model: str | None
+    """The model that answered, as the server says."""
     prompt_tokens: int | None
     completion_tokens: int | None
     cached_tokens: int | None
@@ -97,6 +152,15 @@ class Reply:
     def cut_off(self) -> bool:
         """Whether the server stopped before the model did."""
         return self.finish_reason == "length"
+
+    @property
+    def shows_thoughts(self) -> bool:
+        """Whether the model thought before it answered, or instead."""
+        return bool(
+            self.thoughts
+            or has_thoughts(self.content)
+            or (self.cut_off and not self.content.strip())
+        )
 
 
 class Endpoint:
@@ -160,15 +224,30 @@ class Endpoint:
             raise ServerFailed("unreadable response: not JSON") from None
         return _reply(completion, time.monotonic() - started)
 
-    async def get_json(self, url: str) -> Any:
-        """The JSON at `url` on this server, or None where there is none."""
-        try:
-            headers = {**self.client.auth_headers, **self._headers}
-            async with asyncio.timeout(CONNECT_SECONDS):
-                response = await self.http.get(url, headers=headers)
-            return response.json() if response.is_success else None
-        except (TimeoutError, ValueError, httpx2.HTTPError):
-            return None
+    async def get_json(self, url: str, body: Mapping[str, Any] | None = None) -> Any:
+        """The JSON at `url` on this server, or None where there is none; `body` is posted.
+
+        That a server does not answer for the moment does not mean that there is none: it is waited
+        for, since it may be loading a model.
+
+        Raises:
+            EndpointUnreachable: it does not answer in the end.
+        """
+        headers = {**self.client.auth_headers, **self._headers}
+        waiting = Waiting()
+        while True:
+            try:
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    response = await self.http.request(
+                        "POST" if body else "GET", url, headers=headers, json=body
+                    )
+                if response.status_code not in TURNED_AWAY:
+                    return response.json() if response.is_success else None
+                await waiting.for_load(self.host, str(response.status_code))
+            except ValueError:
+                return None
+            except (TimeoutError, httpx2.HTTPError) as error:
+                await waiting.for_sign_of_life(self.host, _cause(error))
 
     def _failure(self, error: openai.APIStatusError) -> Exception:
         status = error.status_code
@@ -176,7 +255,7 @@ class Endpoint:
         said = shorten(said)
         if error.code == "insufficient_quota":
             return EndpointRefuses(f"{self.host}: the account's quota is used up; {said}")
-        if status in (429, 503, 529):
+        if status in TURNED_AWAY:
             return Busy(f"{status}: {said}", _retry_after(error.response.headers))
         if status == 408 or status >= 500:
             return TooLong(said) if _TOO_LONG.search(said) else ServerFailed(f"{status}: {said}")
@@ -216,20 +295,47 @@ def shorten(text: str, characters: int = 200) -> str:
 
 
 def _reply(completion: ChatCompletion, latency: float) -> Reply:
-    if not isinstance(completion, ChatCompletion) or not completion.choices:
+    if not isinstance(completion, ChatCompletion):
+        raise ServerFailed("unreadable response: no completion")
+    if error := (completion.model_extra or {}).get("error"):
+        raise _error_inside(error)
+    if not completion.choices or not completion.choices[0].message:
         raise ServerFailed("unreadable response: no choices")
     choice, usage = completion.choices[0], completion.usage
+    message = choice.message
     details = usage.prompt_tokens_details if usage else None
+    more = message.model_extra or {}
     return Reply(
-        content=choice.message.content or "",
+        content=_text(message.content),
         finish_reason=choice.finish_reason,
-        refusal=choice.message.refusal,
-        prompt_tokens=usage.prompt_tokens if usage else None,
+        refusal=message.refusal,
+        thoughts=_text(more.get("reasoning_content") or more.get("reasoning")),
+        model=shorten(completion.model) if isinstance(completion.model, str) else None,
+        # No server reads nothing: where it says so, it does not know.
+        prompt_tokens=(usage.prompt_tokens or None) if usage else None,
         completion_tokens=usage.completion_tokens if usage else None,
         cached_tokens=details.cached_tokens if details else None,
         fingerprint=completion.system_fingerprint,
         latency_seconds=latency,
     )
+
+
+def _text(content: Any) -> str:
+    """The text of a message, which some servers give in chunks."""
+    if isinstance(content, str):
+        return content
+    chunks = content if isinstance(content, list) else []
+    texts = (chunk.get("text") if isinstance(chunk, dict) else chunk for chunk in chunks)
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def _error_inside(error: Any) -> Failure:
+    """The failure that a response tells of in spite of its status."""
+    told = error if isinstance(error, dict) else {"message": error}
+    said = shorten(f"200 with an error inside: {told.get('message')}")
+    if told.get("code") in TURNED_AWAY or _TURNED_AWAY.search(said):
+        return Busy(said, None)
+    return ErrorInside(said)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -66,6 +66,7 @@ class Exchange:
     batch_size: int
     model: str
     model_digest: str | None
+    answered_by: str | None
     endpoint: str
     system_fingerprint: str | None
     prompt_version: str

@@ -93,7 +93,7 @@ def score(
     )
     return Scores(
         posts=len(gold),
-        accuracy=_rate(int(np.trace(counts)), len(gold)),
+        accuracy=rate(int(np.trace(counts)), len(gold)),
         macro_f1=_estimate(float(np.mean(f1)), macro_f1s(samples)),
         weighted_f1=_estimate(float(np.average(f1, weights=support)), weighted_f1s(samples)),
         kappa=_estimate(_kappa(gold, predicted, classes), kappas(samples)),
@@ -147,7 +147,8 @@ def kappas(confusions: Counts) -> Counts:
     return found
 
 
-def _rate(hits: int, trials: int) -> Estimate:
+def rate(hits: int, trials: int) -> Estimate:
+    """A share and Wilson's interval."""
     interval = binomtest(hits, trials).proportion_ci(LEVEL, method="wilson")
     return Estimate(hits / trials, float(interval.low), float(interval.high))
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import duckdb
@@ -11,7 +11,7 @@ import duckdb
 from bsky_assets.labelling.asking import Asking, Policy, Statistics
 from bsky_assets.labelling.endpoint import Endpoint, EndpointUnreachable
 from bsky_assets.labelling.ledger import SYNC_SECONDS, AskedHow, Ledger, LedgerWriter
-from bsky_assets.labelling.preflight import Preflight, identify, probe
+from bsky_assets.labelling.preflight import Preflight, identify, probe, raise_context
 from bsky_assets.labelling.prompt import Prompt
 from bsky_assets.labelling.questions import Question
 from bsky_assets.settings import Settings
@@ -59,6 +59,8 @@ class Round:
     known: int
     """Questions whose answer was in the ledger before."""
     statistics: Statistics
+    notices: tuple[str, ...] = ()
+    """What whoever runs the endpoint should know of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,19 +105,28 @@ class Asker:
                 if self._unanswered(questions, how, table):
                     raise
             unanswered = self._unanswered(questions, how, table)
-            statistics = Statistics()
+            statistics, batch_size = Statistics(), self.batch_size
             if unanswered and found:
-                found = await probe(endpoint, found)
+                found = await probe(endpoint, found, self.prompt.text)
+                loaded = await identify(endpoint, model)
+                if loaded.model_digest != found.model_digest:
+                    # While it is loaded a server may not say yet what identifies a model.
+                    found = replace(found, model_digest=loaded.model_digest)
+                    how = self._how(model, found.model_digest, parameters)
+                    unanswered = self._unanswered(questions, how, table)
                 self.ledger.record_prompt(self.prompt, self.day)
                 with self.ledger.writer(self.day) as writer:
                     asking = Asking(
                         endpoint, found, self.prompt, how, writer,
                         ceiling=self.settings.llm_concurrency, policy=self.policy,
+                        is_proven=len(unanswered) < len(questions),
                     )  # fmt: skip
+                    batch_size, _ = asking.room(self.batch_size)
                     statistics = await self._watched(asking, unanswered, writer)
                 self.ledger.register_best(self.con, table, [q.hash for q in questions], how)
         known = len(questions) - len(unanswered)
-        return Round(how, found, len(questions), known, statistics)
+        notices = _notices(found, self.batch_size, batch_size) if statistics.requests else ()
+        return Round(how, found, len(questions), known, statistics, notices)
 
     def _how(self, model: str, digest: str | None, parameters: str) -> AskedHow:
         return AskedHow(model, digest, self.prompt.version, self.prompt.form.version, parameters)
@@ -146,3 +157,19 @@ class Asker:
             done = total - asking.left
             rate = done / (time.monotonic() - started)
             self.report(Progress(asking.model, done, total, rate))
+
+
+def _notices(found: Preflight | None, wanted: int, taken: int) -> tuple[str, ...]:
+    if found is None:
+        return ()
+    told = {
+        f"the context of {found.context_tokens or 0:,} tokens has room for {taken} posts a "
+        f"request, not {wanted}; {raise_context(found)}": taken < wanted,
+        "the server does not keep to the schema, so that answers are as regular as the model is": (
+            not found.enforces_schema
+        ),
+        "the model thinks aloud, which takes longer; turn thinking off where it is served": (
+            found.thinks
+        ),
+    }
+    return tuple(notice for notice, holds in told.items() if holds)

@@ -1,11 +1,14 @@
 """What an endpoint is, before a day's posts go to it.
 
 First without asking the model anything: whether it is there, what software it is, whether it has
-the model and what identifies the model's weights. Then one question, whose only allowed answers
-are nonsense: a server that enforces schemas gives one of them, and any other is found out.
+the model, what identifies the model's weights, and how many tokens a request may have. Then one
+question after the prompt, whose only allowed answers are nonsense: a server that enforces schemas
+gives one of them, and any other is found out. A model that thinks aloud is told not to, in the
+words of each server in turn, until it does not. A server that is loading a model is waited for.
 """
 
 import asyncio
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -16,15 +19,17 @@ import openai
 
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.endpoint import (
+    TURNED_AWAY,
     Busy,
     Declined,
     Endpoint,
     EndpointRefuses,
     EndpointUnreachable,
     Failure,
-    NoConnection,
     Reply,
     ServerFailed,
+    TooLong,
+    Waiting,
     shorten,
 )
 
@@ -36,6 +41,20 @@ NONSENSE = ("qx-teapot-17", "zv-walrus-94")
 PROBE_SECONDS = (30.0, 60.0, 120.0, 300.0, 300.0)
 """How long to wait, try by try: a model may first have to be loaded from disk."""
 
+ENOUGH_CONTEXT = 8_192
+"""Tokens that the prompt, ten posts and their answer fit into."""
+OLLAMA_CTX = 4_096
+"""What Ollama takes where nothing is said, and it says nothing."""
+
+_LEAST_ROOM = 300
+"""Tokens for one short post and its answer."""
+_THINKING_OFF = (
+    {"chat_template_kwargs": {"enable_thinking": False}},  # vLLM, SGLang, llama.cpp
+    {"reasoning_effort": "none"},  # Ollama, OpenAI
+    {"think": False},
+    {"reasoning_effort": "minimal"},
+)
+_NUM_CTX = re.compile(r"\bnum_ctx\s+(\d+)")
 _FORMS = 6
 _DIGEST = re.compile(r"sha256:[0-9a-f]{12,64}")
 
@@ -62,6 +81,14 @@ class Preflight:
     length_parameter: str = "max_tokens"
     """What it calls the limit on the length of an answer."""
     takes_temperature: bool = True
+    context_tokens: int | None = None
+    """What a request and its answer may have together, where the server says so."""
+    prompt_tokens: int | None = None
+    """What the server counts for the prompt alone, about."""
+    thinks: bool = False
+    """Whether the model thinks aloud in spite of all that was tried."""
+    thinking_off: str = "{}"
+    """What a request says to turn thinking off, as JSON."""
     fingerprint: str | None = None
 
     @property
@@ -85,6 +112,8 @@ class Preflight:
             chosen["response_format"] = wanted
         elif self.response_format == "json_object":
             chosen["response_format"] = {"type": "json_object"}
+        if self.thinking_off != "{}":
+            chosen["extra_body"] = json.loads(self.thinking_off)
         return chosen
 
 
@@ -96,8 +125,7 @@ async def identify(endpoint: Endpoint, model: str) -> Preflight:
         EndpointRefuses: it wants another key.
         NoSuchModel: it lists its models, and `model` is not among them.
     """
-    cards = await _cards(endpoint, model)
-    card = _find(cards, model, endpoint.host)
+    card = _find(await _cards(endpoint, model), model, endpoint.host)
     root = endpoint.url.removesuffix("/v1")
     version, tags, props = await asyncio.gather(
         endpoint.get_json(f"{root}/api/version"),
@@ -111,50 +139,139 @@ async def identify(endpoint: Endpoint, model: str) -> Preflight:
         server_version=server_version,
         model=model,
         model_digest=_digest(card, tags, model),
+        context_tokens=_number(card, "max_model_len")
+        or _number(_mapping(props).get("default_generation_settings"), "n_ctx"),
     )
 
 
-async def probe(endpoint: Endpoint, found: Preflight) -> Preflight:
+async def probe(endpoint: Endpoint, found: Preflight, prompt: str) -> Preflight:
     """Ask the model one thing, to learn how the endpoint must be asked and if it keeps schemas.
 
     Raises:
         EndpointUnreachable: it does not answer.
-        EndpointRefuses: it takes no form of the question.
+        EndpointRefuses: it takes no form of the question, or not the whole of `prompt`.
     """
+    found, reply = await _agree(endpoint, found, prompt)
+    if reply.shows_thoughts:
+        found, reply = await _without_thoughts(endpoint, found, prompt, reply)
+    found = replace(
+        found,
+        enforces_schema=found.response_format == "json_schema"
+        and any(word in reply.content for word in NONSENSE),
+        prompt_tokens=reply.prompt_tokens,
+        fingerprint=reply.fingerprint,
+        context_tokens=await _context(endpoint, found),
+    )
+    if found.context_tokens and (found.prompt_tokens or 0) + _LEAST_ROOM > found.context_tokens:
+        raise EndpointRefuses(
+            f"{found.host} takes {found.context_tokens:,} tokens a request, and the prompt alone "
+            f"has {found.prompt_tokens or 0:,}; {raise_context(found)}"
+        )
+    return found
+
+
+def raise_context(found: Preflight) -> str:
+    """What to do where the context is too small."""
+    how = {
+        "ollama": f"OLLAMA_CONTEXT_LENGTH={ENOUGH_CONTEXT} ollama serve",
+        "llama.cpp": f"llama-server -c {ENOUGH_CONTEXT}, times -np, or llm serve --context",
+        "vllm": f"vllm serve --max-model-len {ENOUGH_CONTEXT}",
+    }
+    return f"give it a context of {ENOUGH_CONTEXT:,} tokens" + (
+        f": {how[found.server]}" if found.server in how else ""
+    )
+
+
+async def _agree(endpoint: Endpoint, found: Preflight, prompt: str) -> tuple[Preflight, Reply]:
+    """The strictest form of a request that the endpoint takes, and its reply to it."""
+    failed: Preflight | None = None
     for _ in range(_FORMS):
         try:
-            reply = await _ask_nonsense(endpoint, found)
+            reply = await _ask_nonsense(endpoint, found, prompt)
         except Declined as declined:
+            failed = found if isinstance(declined, _Fails) else failed
             found = _give_way(found, str(declined))
             continue
-        return replace(
-            found,
-            enforces_schema=found.response_format == "json_schema"
-            and any(word in reply.content for word in NONSENSE),
-            fingerprint=reply.fingerprint,
-        )
+        if failed:  # whether it was the form that failed, and not the server for a while
+            try:
+                return failed, await _ask_nonsense(endpoint, failed, prompt)
+            except Declined:
+                pass
+        return found, reply
     raise EndpointRefuses(f"{found.host} takes no form of our requests")
 
 
+async def _without_thoughts(
+    endpoint: Endpoint, found: Preflight, prompt: str, reply: Reply
+) -> tuple[Preflight, Reply]:
+    """`found` with what turns thinking off, if anything does."""
+    for words in _THINKING_OFF:
+        quiet = replace(found, thinking_off=json.dumps(words))
+        try:
+            answer = await _ask_nonsense(endpoint, quiet, prompt)
+        except Declined:
+            continue
+        if not answer.shows_thoughts:
+            return quiet, answer
+    return replace(found, thinks=True), reply
+
+
+async def _context(endpoint: Endpoint, found: Preflight) -> int | None:
+    """What the server says of its context, now that the model is loaded."""
+    root = endpoint.url.removesuffix("/v1")
+    if found.server == "ollama":
+        running = await endpoint.get_json(f"{root}/api/ps")
+        loaded = _of_model(_mapping(running).get("models"), "name", found.model)
+        shown = await endpoint.get_json(f"{root}/api/show", {"model": found.model})
+        set_to = _NUM_CTX.search(str(_mapping(shown).get("parameters")))
+        return (
+            _number(loaded, "context_length") or (int(set_to[1]) if set_to else None) or OLLAMA_CTX
+        )
+    if found.context_tokens is None:
+        listed = await endpoint.get_json(f"{root}/api/v0/models")
+        card = _of_model(_mapping(listed).get("data"), "id", found.model)
+        return _number(card, "loaded_context_length") or _number(card, "max_context_length")
+    return found.context_tokens
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _number(card: Any, name: str) -> int | None:
+    value = _mapping(card).get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+def _of_model(listed: Any, key: str, model: str) -> Mapping[str, Any]:
+    """The entry of `model` in a list that a server gave."""
+    entries = [_mapping(entry) for entry in listed] if isinstance(listed, list) else []
+    return next((entry for entry in entries if entry.get(key) in (model, f"{model}:latest")), {})
+
+
 async def _cards(endpoint: Endpoint, model: str) -> list[Mapping[str, Any]]:
-    try:
-        async with asyncio.timeout(PROBE_SECONDS[0]):
-            listed = await endpoint.client.models.list(timeout=httpx2.Timeout(30, connect=10))
-        return [card.model_dump() for card in listed.data or ()]
-    except (TimeoutError, openai.APIConnectionError):
-        start = HOW_TO_START.format(model=model)
-        raise EndpointUnreachable(
-            f"no language model answers at {endpoint.host}; {start}"
-        ) from None
-    except openai.APIStatusError as error:
-        if error.status_code in (401, 403):
-            raise EndpointRefuses(
-                f"{endpoint.host} refuses the key ({error.status_code}); set BSKY_LLM_API_KEY to "
-                "one that it knows"
+    waiting = Waiting()
+    while True:
+        try:
+            async with asyncio.timeout(PROBE_SECONDS[0]):
+                listed = await endpoint.client.models.list(timeout=httpx2.Timeout(30, connect=10))
+            return [card.model_dump() for card in listed.data or ()]
+        except (TimeoutError, openai.APIConnectionError):
+            start = HOW_TO_START.format(model=model)
+            raise EndpointUnreachable(
+                f"no language model answers at {endpoint.host}; {start}"
             ) from None
-        return []
-    except (openai.APIError, ValueError):
-        return []
+        except openai.APIStatusError as error:
+            if error.status_code in (401, 403):
+                raise EndpointRefuses(
+                    f"{endpoint.host} refuses the key ({error.status_code}); set BSKY_LLM_API_KEY "
+                    "to one that it knows"
+                ) from None
+            if error.status_code not in TURNED_AWAY:
+                return []
+            await waiting.for_load(endpoint.host, str(error.status_code))
+        except (openai.APIError, ValueError):
+            return []
 
 
 def _find(cards: list[Mapping[str, Any]], model: str, host: str) -> Mapping[str, Any]:
@@ -185,18 +302,21 @@ def _server(card: Mapping[str, Any], version: Any, props: Any) -> tuple[str, str
 
 
 def _digest(card: Mapping[str, Any], tags: Any, model: str) -> str | None:
-    listed = tags.get("models") if isinstance(tags, dict) else None
-    for tagged in listed if isinstance(listed, list) else ():
-        if tagged.get("name") in (model, f"{model}:latest") and tagged.get("digest"):
-            return f"sha256:{str(tagged['digest']).removeprefix('sha256:')}"
+    tagged = _of_model(_mapping(tags).get("models"), "name", model)
+    if tagged.get("digest"):
+        return f"sha256:{str(tagged['digest']).removeprefix('sha256:')}"
     named = _DIGEST.search(str(card))
     return named.group() if named else None
 
 
-async def _ask_nonsense(endpoint: Endpoint, found: Preflight) -> Reply:
+class _Fails(Declined):
+    """The server failed at this form every time; it may be the form, or the server."""
+
+
+async def _ask_nonsense(endpoint: Endpoint, found: Preflight, prompt: str) -> Reply:
     schema = {
         "type": "object",
-        "properties": {"answer": {"type": "string", "enum": [*NONSENSE]}},
+        "properties": {"answer": {"type": "string", "enum": [*NONSENSE], "maxLength": 24}},
         "required": ["answer"],
         "additionalProperties": False,
     }
@@ -204,22 +324,33 @@ async def _ask_nonsense(endpoint: Endpoint, found: Preflight) -> Reply:
     wanted = {"type": "json_schema", "json_schema": json_schema}
     request = found.options(wanted, temperature=0.0, tokens=200)
     request["messages"] = [
-        {"role": "system", "content": "Answer in JSON."},
+        {"role": "system", "content": prompt},
         {"role": "user", "content": 'What colour is the sky? Answer {"answer": "<colour>"}.'},
     ]
-    for attempt, seconds in enumerate(PROBE_SECONDS):
+    waiting, failures = Waiting(), 0
+    while True:
+        seconds = PROBE_SECONDS[min(failures, len(PROBE_SECONDS) - 1)]
         try:
             return await endpoint.ask(request, asyncio.timeout(seconds))
         except Declined:
             raise
-        except (Busy, ServerFailed, NoConnection) as failure:
-            reason: Failure = failure
-            await asyncio.sleep(min(0.2 * 2**attempt, 5.0))
+        except TooLong as failure:
+            raise EndpointRefuses(
+                f"{found.host} does not take the prompt ({failure}); {raise_context(found)}"
+            ) from None
+        except Busy as failure:
+            await waiting.for_load(found.host, str(failure))
         except Failure as failure:
-            reason = failure
-    if isinstance(reason, ServerFailed):
-        raise Declined(str(reason))
-    raise EndpointUnreachable(f"{found.host} does not answer ({reason}); run again later")
+            failures += 1
+            if failures == len(PROBE_SECONDS):
+                raise _after_failures(found, failure) from None
+            await asyncio.sleep(min(0.2 * 2**failures, 5.0))
+
+
+def _after_failures(found: Preflight, failure: Failure) -> Exception:
+    if isinstance(failure, ServerFailed) and not failure.is_told:
+        return _Fails(str(failure))
+    return EndpointUnreachable(f"{found.host} does not answer ({failure}); run again later")
 
 
 def _give_way(found: Preflight, said: str) -> Preflight:

@@ -1,7 +1,12 @@
 """The prompt: data files that are put together, and known by a hash of what is sent.
 
 It is the fixed part of every request and stands first, so that servers reuse what they made of
-it. What does not belong here: posts, which go into the user's message as quoted data.
+it. It opens with a code that the answer must repeat: a server that cuts off the beginning of a
+request cuts off the code too. The code stands behind a sentence, since some servers keep the first
+few tokens of what they cut, and is the same for each request by one prompt, since servers reuse
+only beginnings that are the same; a code for each request would cost that. It ends with the form of
+the answer, which is the package's and does not repeat the code.
+What does not belong here: posts, which go into the user's message as quoted data.
 """
 
 import hashlib
@@ -17,6 +22,8 @@ PROMPTS = Path(__file__).parent / "prompts"
 """The built-in prompt: `prompt.toml` names its parts."""
 
 DIGITS = 16
+_LEAST_CODE, _CODES = 1_000, 9_000
+"""Codes have four digits."""
 
 
 class UnusablePrompt(UserError):
@@ -29,6 +36,8 @@ class Prompt:
 
     name: str
     text: str
+    code: str
+    """What the answer must repeat of it."""
     form: AnswerForm = LABELS_ONLY
     """What it asks for."""
 
@@ -45,14 +54,34 @@ def load_prompt(folder: Path = PROMPTS, form: AnswerForm = LABELS_ONLY) -> Promp
     Raises:
         UnusablePrompt: a file is missing, or `prompt.toml` does not name the parts.
     """
-    listed = "parts_with_reason" if form.has_reason else "parts"
     try:
         index = tomllib.loads((folder / "prompt.toml").read_text("utf-8"))
-        name, parts = str(index["name"]), [str(part) for part in index[listed]]
+        name, parts = str(index["name"]), [str(part) for part in index["parts"]]
         texts = [(folder / part).read_text("utf-8").strip() for part in parts]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UnusablePrompt(
             f"cannot read the prompt in {folder}: {error}; it needs a prompt.toml with `name` and "
-            f"`{listed}`, and the files that these name"
+            "`parts`, and the files that these name"
         ) from None
-    return Prompt(name, "\n\n".join(texts), form)
+    if "parts_with_reason" in index:
+        raise UnusablePrompt(
+            f"{folder / 'prompt.toml'} is of an earlier form: the form of the answer is no part "
+            "of a prompt now; remove `parts_with_reason`, and output.md from `parts`"
+        )
+    answer = _built_in("answer_with_reason.md" if form.has_reason else "answer.md")
+    asked = "\n\n".join([*texts, answer])
+    code = _code_of(asked)
+    opening = _built_in("opening.md").replace("CODE", code)
+    return Prompt(name, f"{opening}\n\n{asked}", code, form)
+
+
+def _built_in(name: str) -> str:
+    return (PROMPTS / name).read_text("utf-8").strip()
+
+
+def _code_of(text: str) -> str:
+    """Four digits that nobody guesses, the same for the same text, and not in it."""
+    number = int(hashlib.sha256(text.encode()).hexdigest(), 16)
+    while (code := str(_LEAST_CODE + number % _CODES)) in text:
+        number += 1
+    return code

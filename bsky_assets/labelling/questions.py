@@ -48,6 +48,12 @@ class Question:
     payload: bytes
     """JSON: an object with `text` and whatever context there is."""
 
+    @property
+    def text(self) -> str:
+        """The normalised text of the post."""
+        text: str = orjson.loads(self.payload)["text"]
+        return text
+
 
 POST_QUESTIONS = pa.schema(
     {
@@ -93,11 +99,7 @@ def make_question(text: str, context: dict[str, Any] | None = None) -> Question:
 
 
 def day_questions(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> DayQuestions:
-    """What is to be asked about `day`, in the order of the questions' hashes.
-
-    That order is the same on every run and has nothing to do with when or by whom a post was
-    written, so that which posts share a request is left to chance, repeatably.
-    """
+    """What is to be asked about `day`, in the order of the questions' hashes."""
     questions: dict[str, Question] = {}
     uris, hashes, text_hashes, kinds = [], [], [], []
     for batch in _posts(con, lake, day).to_arrow_reader(10_000):
