@@ -21,9 +21,9 @@ import pyarrow as pa
 from benchmarks.day_posts import DAY, laid_down
 from bsky_assets.contracts import RawFirehosePost
 from bsky_assets.filters.batches import BATCH_ROWS
-from bsky_assets.filters.config import BUILT_IN_LANGUAGE_MODEL, filter_config
-from bsky_assets.filters.judging.english import EnglishFilter
+from bsky_assets.filters.config import BUILT_IN_LANGUAGE_MODEL
 from bsky_assets.filters.posts import Posts, inputs
+from bsky_assets.filters.registry import Sources, declared
 
 TURNS = 3
 
@@ -38,7 +38,7 @@ def text_inputs(posts: int) -> list[pa.RecordBatch]:
 
 def filtered(batches: list[pa.RecordBatch]) -> int:
     """How many posts are English, by a filter that has seen none of them."""
-    english = EnglishFilter(filter_config().english, BUILT_IN_LANGUAGE_MODEL)
+    english = declared()[0].make(Sources(BUILT_IN_LANGUAGE_MODEL, {}))
     verdicts = (english.judge(Posts(batch)).passed for batch in batches)
     return sum(int(passed.true_count) for passed in verdicts)
 

@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bsky_assets.filters.config import BUILT_IN_LANGUAGE_MODEL, filter_config
-from bsky_assets.filters.judging.english import EnglishFilter
+from bsky_assets.filters.config import BUILT_IN_LANGUAGE_MODEL
 from bsky_assets.filters.posts import from_texts
+from bsky_assets.filters.registry import Sources, declared
 from bsky_assets.filters.words.identification import LanguageModel
 from bsky_assets.filters.words.language import clean
 
@@ -66,7 +66,7 @@ def main() -> None:
     lengths = pc.utf8_length(cleaned).to_numpy()
     alone = LanguageModel(BUILT_IN_LANGUAGE_MODEL, "en", []).identify(cleaned)
     says_english = np.array(pc.equal(alone.likely, "en")) & (lengths > 0)
-    chain = EnglishFilter(filter_config().english, BUILT_IN_LANGUAGE_MODEL).judge(from_texts(texts))
+    chain = declared()[0].make(Sources(BUILT_IN_LANGUAGE_MODEL, {})).judge(from_texts(texts))
     rules = {
         "the model alone": says_english,
         "the model, p >= 0.5": says_english & (alone.share >= 0.5),

@@ -19,6 +19,7 @@ from bsky_assets.bluesky.records import read_post_record
 from bsky_assets.contracts import ConsolidatedPost, RawModerationLabel, Row, arrow_schema
 from bsky_assets.filters.chain import filter_day
 from bsky_assets.filters.measuring.measures import Confusion
+from bsky_assets.filters.registry import chain
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets.sync_day import synctimestamp
@@ -27,7 +28,7 @@ from bsky_sandbox.world import World
 DAY = date(2026, 3, 8)
 END = datetime(2026, 3, 8, 23, 59, 59, tzinfo=UTC)
 EVENTS = 40_000
-FILTERS = ("english", "bot", "nsfw", "spam", "hate_speech")
+FILTERS = tuple(one.name for one in chain())
 SHOWN = 4
 
 

@@ -8,6 +8,10 @@ from typing import Any
 import duckdb
 
 from bsky_assets.contracts import ConsolidatedPost, RawModerationLabel
+from bsky_assets.filters.config import BUILT_IN_LANGUAGE_MODEL
+from bsky_assets.filters.judge import make_filter
+from bsky_assets.filters.registry import Sources, declaration
+from bsky_assets.filters.verdicts import Filter
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.sql import read_parquet
@@ -69,6 +73,13 @@ def lake_with(
     for day, rows in (earlier or {}).items():
         lake.write(ConsolidatedPost, day, table(ConsolidatedPost, rows))
     return lake
+
+
+def built_in(name: str) -> Filter:
+    """A filter without anything that a user trained."""
+    one = declaration(name)
+    assert one is not None
+    return make_filter(one, Sources(BUILT_IN_LANGUAGE_MODEL, {}))
 
 
 def settings_in(folder: Path, **fields: Any) -> Settings:

@@ -14,10 +14,11 @@ import bsky_assets
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, arrow_schema, changes
 from bsky_assets.contracts.changes import Made
 from bsky_assets.filters import workers
-from bsky_assets.filters.chain import CHAIN, FilterFailed, NothingToFilter, filter_day
+from bsky_assets.filters.chain import FilterFailed, NothingToFilter, filter_day
 from bsky_assets.filters.config import config_version, trained_model_path
 from bsky_assets.filters.judging.nsfw import NsfwFilter
 from bsky_assets.filters.measuring import canaries
+from bsky_assets.filters.registry import chain
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.shape import ContractViolation
 from bsky_assets.storage.sql import read_parquet
@@ -31,7 +32,7 @@ from bsky_assets_tests.filters_fixtures import (
 )
 from bsky_assets_tests.rows import post_uri
 
-VERDICTS = [f"is_{link.name}" for link in CHAIN]
+VERDICTS = [f"is_{one.name}" for one in chain()]
 POSTS = [
     post("The council voted last night to delay the new housing plan", "did:plc:a", 0),
     post("bom dia meus amigos, hoje vai ser um dia muito longo", "did:plc:b", 1),
@@ -78,7 +79,7 @@ def test_only_what_passes_one_filter_reaches_the_next(tmp_path: Path) -> None:
 def test_the_funnel_adds_up(tmp_path: Path) -> None:
     _, details = filtered(tmp_path, lake_with(tmp_path, POSTS, LABELS))
     reached = details["posts"]
-    assert [step["filter"] for step in details["funnel"]] == [link.name for link in CHAIN]
+    assert [step["filter"] for step in details["funnel"]] == [one.name for one in chain()]
     for step in details["funnel"]:
         assert step["reached"] == reached
         assert step["stopped"] == sum(step["reasons"].values())
@@ -182,6 +183,27 @@ def _swap(path: str, old: str, new: str) -> Callable[[Path], None]:
     return change
 
 
+def scratch_copy(folder: Path) -> Path:
+    """The package with filters and contracts of its own, to be changed; the rest as it is."""
+    package, copy = Path(bsky_assets.__file__).parent, folder / "bsky_assets"
+    copy.mkdir()
+    for part in package.iterdir():
+        if part.name in ("filters", "contracts"):
+            shutil.copytree(part, copy / part.name)
+        else:
+            (copy / part.name).symlink_to(part)
+    return copy
+
+
+def run_in(folder: Path, program: str) -> list[str]:
+    """What a program prints that finds the copy in `folder` first."""
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        env={"PYTHONPATH": str(folder), "BSKY_DATA_DIR": str(folder / "data")},
+        capture_output=True, text=True, check=True, cwd=folder,
+    ).stdout.splitlines()  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("break_it", "named"),
     [
@@ -198,27 +220,19 @@ def _swap(path: str, old: str, new: str) -> Callable[[Path], None]:
                   "pc.equal(texts, self._suspicious)"),
             "hate_speech",
         ),
-        (_swap("config.toml", 'bot = ["bot"]', 'bot = ["no-such-label"]'), "bot"),
+        (_swap("judging/bot.toml", 'labels = [\n  "bot"', 'labels = [\n  "no-such-label"'), "bot"),
         (_swap("config.toml", "posts_an_hour = 60", "posts_an_hour = 6000"), "bot"),
     ],
 )  # fmt: skip
 def test_a_broken_filter_is_named(
     tmp_path: Path, break_it: Callable[[Path], None], named: str
 ) -> None:
-    package = Path(bsky_assets.__file__).parent
-    copy = tmp_path / "bsky_assets"
-    copy.mkdir()
-    for part in package.iterdir():
-        if part.name != "filters":
-            (copy / part.name).symlink_to(part)
-    shutil.copytree(package / "filters", copy / "filters")
+    copy = scratch_copy(tmp_path)
     break_it(copy / "filters")
-    told = subprocess.run(
-        [sys.executable, "-c",
-         "from bsky_assets.filters.measuring import canaries\nfor f in canaries.check(): print(f)"],
-        env={"PYTHONPATH": str(tmp_path), "BSKY_DATA_DIR": str(tmp_path / "data")},
-        capture_output=True, text=True, check=True, cwd=tmp_path,
-    ).stdout.splitlines()  # fmt: skip
+    told = run_in(
+        tmp_path,
+        "from bsky_assets.filters.measuring import canaries\nfor f in canaries.check(): print(f)",
+    )
     assert told
     assert all(line.startswith(f"filter {named}: ") for line in told)
 
@@ -228,3 +242,85 @@ def test_the_contract_of_the_day_is_kept(tmp_path: Path) -> None:
     rows, _ = filtered(tmp_path, lake)
     assert list(rows[0]) == list(FilteredPost.model_fields)
     assert set(ConsolidatedPost.model_fields) < set(rows[0])
+
+
+SHOUTING_PY = """
+import pyarrow as pa
+import pyarrow.compute as pc
+from bsky_assets.filters.verdicts import Verdicts
+from bsky_assets.filters.words.lexicon import any_of, words
+
+
+class Shouting:
+    name, passes_if = "shouting", False
+
+    def judge(self, posts):
+        loud = pc.match_substring_regex(posts.folded, any_of(words("shouting", "loud")))
+        reason = pc.if_else(loud, "rule:loud", pa.scalar(None, pa.string()))
+        return Verdicts(reason)
+
+
+def make(config, sources):
+    return Shouting()
+"""
+SHOUTING_TOML = """
+loud = ["hooray", "yippee"]
+
+[filter]
+position = 35
+description = "Shouted; null where not reached."
+reads = []
+labels = ["noise"]
+trained_from = 0.8
+
+[reasons]
+"rule:loud" = "a loud word"
+
+[canaries]
+stopped = ["hooray for the team"]
+passed = ["good evening"]
+[canaries.entries]
+loud = 2
+"""
+ASK = """
+import duckdb, json
+from datetime import date
+from pathlib import Path
+from bsky_assets.contracts import FilteredPost
+from bsky_assets.filters.chain import filter_day
+from bsky_assets.filters.config import config_version
+from bsky_assets.filters.measuring import canaries
+from bsky_assets.filters.measuring.training import trainable
+from bsky_assets.settings import Settings
+from bsky_assets.storage.lake import Lake
+
+settings, con = Settings(data_dir=Path("data")), duckdb.connect()
+lake = Lake(Path("data/lake"))
+partition = filter_day(con, lake, date(2026, 3, 8), settings)
+rows = lake.relation(con, FilteredPost, [partition.day])
+print(json.dumps({
+    "version": config_version(settings),
+    "canaries": [str(one) for one in canaries.check(settings)],
+    "funnel": [step["filter"] for step in partition.details["funnel"]],
+    "seen": rows.project("filtered_by_func, is_shouting, is_spam").order("ALL").fetchall(),
+    "described": FilteredPost.model_fields["is_shouting"].description,
+    "trained_from": trainable("shouting").trained_from,
+}))
+"""
+
+
+def test_a_new_filter_is_one_file_and_its_words(tmp_path: Path) -> None:
+    copy = scratch_copy(tmp_path)
+    (copy / "filters" / "judging" / "shouting.py").write_text(SHOUTING_PY)
+    (copy / "filters" / "judging" / "shouting.toml").write_text(SHOUTING_TOML)
+    posts = [
+        post("hooray, the team has won the match tonight", "did:plc:a", 0),
+        post("the match was over before we got to the ground", "did:plc:b", 1),
+    ]
+    lake_with(tmp_path / "data", posts)
+    told = orjson.loads(run_in(tmp_path, ASK)[-1])
+    assert told["funnel"] == ["english", "bot", "nsfw", "shouting", "spam", "hate_speech"]
+    assert told["seen"] == [["shouting", True, None], [None, False, False]]
+    assert told["described"] == "Shouted; null where not reached."
+    assert (told["canaries"], told["trained_from"]) == ([], 0.8)
+    assert told["version"] != config_version(settings_in(tmp_path))

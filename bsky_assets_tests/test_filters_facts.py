@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bsky_assets.contracts import ConsolidatedPost
-from bsky_assets.filters.config import FilterConfig, ListedAccount, filter_config
+from bsky_assets.filters.config import FactsConfig, ListedAccount, facts_config
 from bsky_assets.filters.facts import gathering as day
 from bsky_assets.filters.facts.campaigns import sketch
 from bsky_assets.storage.lake import Lake
@@ -35,14 +35,12 @@ URI = post_uri(AUTHOR, "k0")
 END = START + timedelta(hours=12)
 
 
-def facts(lake: Lake, config: FilterConfig | None = None) -> dict[tuple[str, int], str]:
+def facts(lake: Lake, config: FactsConfig | None = None) -> dict[tuple[str, int], str]:
     """What is found, by filter and row."""
     partition = lake.current(ConsolidatedPost, DAY)
     assert partition is not None
     with duckdb.connect() as con:
-        found = day.gather(
-            con, lake, DAY, partition.path, END, config or filter_config(), [LABELER]
-        )
+        found = day.gather(con, lake, DAY, partition.path, END, config or facts_config(), [LABELER])
     return {
         (name, row): reason
         for name, (rows, reasons) in found.items()
@@ -155,7 +153,7 @@ def test_repetition_shows_over_the_look_back_window(tmp_path: Path) -> None:
 
 
 def test_lists_come_before_habits(tmp_path: Path) -> None:
-    config = filter_config()
+    config = facts_config()
     lists = {
         "deny": (ListedAccount(handle="*.mirror.test", reason="mirror"),),
         "allow": (ListedAccount(did="did:plc:a", reason="newsroom"),),

@@ -10,22 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bsky_assets.filters.config import BUILT_IN_LANGUAGE_MODEL, filter_config
-from bsky_assets.filters.judging.english import EnglishFilter
-from bsky_assets.filters.judging.hate_speech import HateSpeechFilter
-from bsky_assets.filters.judging.nsfw import NsfwFilter
-from bsky_assets.filters.judging.spam import SpamFilter
 from bsky_assets.filters.posts import from_texts
 from bsky_assets.filters.verdicts import Filter
 from bsky_assets.filters.words.lexicon import lexicon
 from bsky_assets.filters.words.normalise import fold
 from bsky_assets.filters.words.rules import Reader, Rule, written_out
+from bsky_assets_tests.filters_fixtures import built_in
 
 TEXTS = Path(__file__).parent / "texts"
-NSFW = NsfwFilter(filter_config().nsfw)
-SPAM = SpamFilter(filter_config().spam)
-HATE_SPEECH = HateSpeechFilter()
-ENGLISH = EnglishFilter(filter_config().english, BUILT_IN_LANGUAGE_MODEL)
+NSFW = built_in("nsfw")
+SPAM = built_in("spam")
+HATE_SPEECH = built_in("hate_speech")
+ENGLISH = built_in("english")
 FILTERS: dict[str, Filter] = {one.name: one for one in (ENGLISH, NSFW, SPAM, HATE_SPEECH)}
 
 

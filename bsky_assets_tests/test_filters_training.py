@@ -4,20 +4,23 @@ import csv
 import hashlib
 import json
 import random
+import re
 from pathlib import Path
 
+import duckdb
 import pytest
 from typer.testing import CliRunner
 
 from bsky_assets.commands.filters import app
+from bsky_assets.filters.chain import filter_day
 from bsky_assets.filters.config import trained_model_path
-from bsky_assets.filters.judge import CHAIN, make_filter, sources
+from bsky_assets.filters.judge import make_filter, sources
 from bsky_assets.filters.measuring.evaluation import evaluate
 from bsky_assets.filters.measuring.labelled import UnreadableData, read_labelled
 from bsky_assets.filters.measuring.measures import Confusion
-from bsky_assets.filters.measuring.training import CannotTrain, train
+from bsky_assets.filters.measuring.training import CannotTrain, train, trainable
 from bsky_assets.filters.posts import from_texts
-from bsky_assets_tests.filters_fixtures import settings_in
+from bsky_assets_tests.filters_fixtures import DAY, lake_with, post, settings_in
 
 GOOD = ["see you at lunch", "the train is late", "my garden needs rain", "lovely photo of the sea"]
 BAD = ["zorp the flim now", "flim your zorp today", "buy the zorp flim", "zorp zorp for flim"]
@@ -47,8 +50,7 @@ def test_a_trained_model_is_measured_stored_and_used(tmp_path: Path, data: Path)
     stored = json.loads((trained_model_path("spam", settings).parent / "report.json").read_text())
     assert stored["data_sha256"] == hashlib.sha256(data.read_bytes()).hexdigest()
     assert stored["labels"] == {"ham": 150, "spam": 150}
-    (link,) = (link for link in CHAIN if link.name == "spam")
-    filter_with_model = make_filter(link, sources(settings))
+    filter_with_model = make_filter(trainable("spam"), sources(settings))
     found = filter_with_model.judge(
         from_texts(["zorp flim zorp now", GOOD[0], "free airdrop https://bit.ly/x1"])
     )
@@ -143,20 +145,101 @@ def test_from_the_command_line(data: Path) -> None:
 
 
 @pytest.mark.real_data
-@pytest.mark.parametrize(
-    ("name", "file", "rows", "least"),
-    [
-        ("spam", "sms-spam/sms.tsv", None, 0.93),
-        ("hate_speech", "davidson/labeled_data.csv", 5000, 0.90),
-    ],
-)
-def test_trained_on_published_sets(
-    tmp_path: Path, real_data: Path, name: str, file: str, rows: int | None, least: float
+def test_trained_on_a_published_set(tmp_path: Path, real_data: Path) -> None:
+    """Cross-validated F1 at the even threshold."""
+    source = real_data / "labelled/sms-spam/sms.tsv"
+    report = train("spam", read_labelled(source, "spam"), settings_in(tmp_path))
+    assert (report.measured["at 0.5"].f1 or 0) >= 0.93
+
+
+@pytest.mark.real_data
+def test_a_published_set_of_another_kind_of_hate_is_refused(
+    tmp_path: Path, real_data: Path
 ) -> None:
-    """Cross-validated F1 at the even threshold; the whole of the larger set is in the docs."""
-    source = real_data / "labelled" / file
-    lines = source.read_text().splitlines(keepends=True)[:rows]
-    path = tmp_path / source.name
-    path.write_text("".join(lines))
-    report = train(name, read_labelled(path, name), settings_in(tmp_path))
-    assert (report.measured["at 0.5"].f1 or 0) >= least
+    path = tmp_path / "tweets.csv"
+    source = real_data / "labelled/davidson/labeled_data.csv"
+    path.write_text("".join(source.read_text().splitlines(keepends=True)[:5000]))
+    data = read_labelled(path, "hate_speech", stop=["hate", "offensive"])
+    with pytest.raises(CannotTrain, match="canaries of hate_speech flip"):
+        train("hate_speech", data, settings_in(tmp_path))
+
+
+def test_a_model_that_flips_a_canary_is_not_put_in_force(tmp_path: Path) -> None:
+    """Trained on texts of another kind, it stops what the filter must let through."""
+    settings = settings_in(tmp_path)
+    passing = trainable("spam").canaries.passed
+    rows = [[f"{text} {n}", "spam"] for n in range(30) for text in passing]
+    rows += [[f"{text} {n}", "ham"] for n in range(30) for text in BAD]
+    data = write(tmp_path / "other.csv", [["text", "label"], *rows])
+    with pytest.raises(CannotTrain, match=r"with the model that other\.csv makes.*spam.*model:"):
+        train("spam", read_labelled(data, "spam"), settings)
+    assert not trained_model_path("spam", settings).exists()
+
+
+def test_what_a_model_would_change_on_a_stored_day_is_told(tmp_path: Path, data: Path) -> None:
+    settings = settings_in(tmp_path)
+    posts = [post(f"zorp the flim \x1b[31mtoday {n}", number=n) for n in range(12)]
+    posts += [post("see you at lunch, the train is late again", number=99)]
+    lake = lake_with(tmp_path, posts)
+    with duckdb.connect() as con:
+        filter_day(con, lake, DAY, settings)
+    report = train("spam", read_labelled(data, "spam"), settings)
+    assert report.effect is not None
+    assert report.effect.day == DAY
+    assert len(report.effect.examples) == min(report.effect.stopped, 10)
+    assert 0 < report.effect.stopped <= report.effect.passed <= 13
+    stored = json.loads((trained_model_path("spam", settings).parent / "report.json").read_text())
+    assert stored["effect"] == report.effect.figures()
+    assert "zorp" not in json.dumps(stored["effect"])
+
+
+def test_figures_on_the_training_data_say_so(tmp_path: Path, data: Path) -> None:
+    settings = settings_in(tmp_path)
+    labelled = read_labelled(data, "spam")
+    assert not evaluate("spam", labelled, settings).trained_on
+    train("spam", labelled, settings)
+    assert evaluate("spam", labelled, settings).trained_on
+    other = write(tmp_path / "other.csv", [["text", "label"], ["a b", "spam"], ["c d", "ham"]])
+    assert not evaluate("spam", read_labelled(other, "spam"), settings).trained_on
+
+
+def test_offensive_is_no_hate_speech_unless_said_so(tmp_path: Path) -> None:
+    rows = [["text", "label"], ["a", "hate"], ["b", "offensive"], ["c", "neither"]]
+    path = write(tmp_path / "set.csv", rows)
+    assert read_labelled(path, "hate_speech").stop == [True, False, False]
+    named = read_labelled(path, "hate_speech", stop=["hate", "offensive"])
+    assert named.stop == [True, True, False]
+
+
+@pytest.mark.parametrize("inside", ["\u2028", "\u2029", "\x85", "\x0c", "\x0b", "\x1c", "\n"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_rows_end_where_the_standard_says(tmp_path: Path, inside: str, ending: str) -> None:
+    path = tmp_path / "file.csv"
+    text = f'text,label{ending}"one{inside}two",spam{ending}three,ham{ending}'
+    path.write_bytes(text.encode())
+    labelled = read_labelled(path, "spam")
+    assert labelled.texts == [f"one{inside}two", "three"]
+    assert labelled.left_out == {}
+
+
+def test_rows_that_cannot_be_taken_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "file.csv"
+    path.write_bytes(b"text,label\none,spam\ntwo,ham\n\n,ham\nthree,ham,more\nfo\xffur,ham\n")
+    labelled = read_labelled(path, "spam")
+    assert labelled.texts == ["one", "two"]
+    assert labelled.left_out == {"blank": 2, "ragged": 1, "undecodable": 1}
+    shown = CliRunner().invoke(app, ["eval", "spam", "--data", str(path)]).output
+    assert "rows left out: 2 blank, 1 ragged, 1 undecodable" in " ".join(shown.split())
+
+
+@pytest.mark.parametrize("command", ["eval", "train"])
+@pytest.mark.parametrize(
+    ("name", "why"), [("bot", "bot (judges accounts|takes no)"), ("foo", "foo (is no|takes no)")]
+)
+def test_a_filter_that_cannot_be_asked_is_named_before_its_data(
+    tmp_path: Path, command: str, name: str, why: str
+) -> None:
+    data = write(tmp_path / "file.csv", [["x", "z"], ["one", "blue"], ["two", "red"]])
+    told = CliRunner().invoke(app, [command, name, "--data", str(data)])
+    assert told.exit_code != 0
+    assert re.match(why, str(told.exception))

@@ -12,32 +12,33 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bsky_assets.filters.config import BUILT_IN_LANGUAGE_MODEL, filter_config
-from bsky_assets.filters.judging.english import EnglishFilter
+from bsky_assets.filters.config import BUILT_IN_LANGUAGE_MODEL
 from bsky_assets.filters.measuring.measures import Confusion
 from bsky_assets.filters.posts import from_texts
+from bsky_assets.filters.verdicts import Filter
 from bsky_assets.filters.words import identification
 from bsky_assets.filters.words.identification import LanguageModel
 from bsky_assets.filters.words.language import clean
+from bsky_assets_tests.filters_fixtures import built_in
 
 MAJOR = "en es pt fr de it nl sv da nb fi pl cs tr id ja ko ru ar zh".split()  # noqa: SIM905 -- shorter
 LEAST_PRECISION, LEAST_RECALL = 0.98, 0.95
 
 
 @pytest.fixture(scope="module")
-def english() -> EnglishFilter:
-    return EnglishFilter(filter_config().english, BUILT_IN_LANGUAGE_MODEL)
+def english() -> Filter:
+    return built_in("english")
 
 
 def passes(
-    english: EnglishFilter,
+    english: Filter,
     texts: Sequence[str],
     langs: Sequence[Sequence[str] | None] | None = None,
 ) -> list[bool]:
     return english.judge(from_texts(texts, langs)).passed.to_pylist()
 
 
-def test_everyday_texts(english: EnglishFilter) -> None:
+def test_everyday_texts(english: Filter) -> None:
     texts = {
         "I can't believe they cancelled the show after one season": True,
         "so true": True,
@@ -56,19 +57,19 @@ def test_everyday_texts(english: EnglishFilter) -> None:
 @pytest.mark.parametrize(
     "text", ["", " \n ", "😀🔥", "https://example.com/a", "@who.test #tag", "123"]
 )
-def test_without_words_there_is_no_language(english: EnglishFilter, text: str) -> None:
+def test_without_words_there_is_no_language(english: Filter, text: str) -> None:
     verdicts = english.judge(from_texts([text]))
     assert verdicts.reasons.to_pylist() == ["language:und no text"]
     assert verdicts.columns["language"].to_pylist() == [None]
 
 
-def test_scripts_need_no_model(english: EnglishFilter) -> None:
+def test_scripts_need_no_model(english: Filter) -> None:
     verdicts = english.judge(from_texts(["오늘은 춥다", "สวัสดีครับ", "שלום לכולם"]))
     assert verdicts.columns["language"].to_pylist() == ["ko", "th", "he"]
     assert verdicts.columns["language_probability"].to_pylist() == [None] * 3
 
 
-def test_langs_tip_the_scale_of_a_short_text_but_never_decide(english: EnglishFilter) -> None:
+def test_langs_tip_the_scale_of_a_short_text_but_never_decide(english: Filter) -> None:
     unclear = "nap o'clock 🐩"
     assert passes(english, [unclear] * 2, [["en"], ["nl"]]) == [True, False]
     foreign = "eu queria um fone de ouvido novo para o trabalho"
@@ -168,14 +169,14 @@ def fasttext_model() -> Any:
 
 
 @cache
-def _anything() -> EnglishFilter:
-    return EnglishFilter(filter_config().english, BUILT_IN_LANGUAGE_MODEL)
+def _anything() -> Filter:
+    return built_in("english")
 
 
 @pytest.mark.real_data
 @pytest.mark.parametrize("kind", ["sentences", "short"])
 def test_precision_and_recall_on_real_sentences(
-    english: EnglishFilter, real_data: Path, kind: str
+    english: Filter, real_data: Path, kind: str
 ) -> None:
     """Twenty languages, as many sentences of each, with what posts have around their text."""
     rng = random.Random(1)

@@ -13,10 +13,10 @@ from bsky_assets.console import stderr, stdout
 from bsky_assets.errors import UserError
 from bsky_assets.filters.config import config_version
 from bsky_assets.filters.measuring import canaries
-from bsky_assets.filters.measuring.evaluation import Evaluation, Mistake, evaluate
+from bsky_assets.filters.measuring.evaluation import Evaluation, Mistake, evaluate, measurable
 from bsky_assets.filters.measuring.labelled import read_labelled
 from bsky_assets.filters.measuring.measures import Confusion
-from bsky_assets.filters.measuring.training import TrainingReport, train
+from bsky_assets.filters.measuring.training import TrainingReport, train, trainable
 from bsky_assets.settings import get_settings
 
 app = typer.Typer(
@@ -65,14 +65,17 @@ def train_model(
     """Train a classifier for a filter; the chain uses it from then on.
 
     It is measured by five-fold cross-validation first, at an even threshold and at the one that
-    the chain uses. The model and its report, with the hash of the data, are kept in the data
-    directory under models/FILTER; remove that folder to be rid of it. Columns are found by name
-    (text, tweet, message, comment, …; label, class, category, …).
+    the chain uses. Then it is asked about the filter's canaries, and is not put in force if one
+    flips; and about the posts that passed on the last stored day, of which it is told how many
+    it would stop, with ten examples. The model and its report, with the hash of the data, are kept
+    in the data directory under models/FILTER; remove that folder to be rid of it. Columns are
+    found by name (text, tweet, message, comment, …; label, class, category, …).
 
     \b
     Example:
-      bsky-assets filters train spam --data sms.tsv
+      bsky-assets filters train spam --data posts.csv
     """
+    trainable(name)
     labelled = read_labelled(data, name, text=text, label=label, stop=_listed(stop))
     report = train(name, labelled, get_settings())
     _print_training(report)
@@ -108,6 +111,7 @@ def evaluate_filter(
     Example:
       bsky-assets filters eval hate_speech --data cases.csv --group functionality
     """
+    measurable(name)
     labelled = read_labelled(
         data, name, text=text, label=label, stop=_listed(stop), group=_listed(group)
     )
@@ -150,11 +154,32 @@ def _print_training(report: TrainingReport) -> None:
     labels = ", ".join(f"{label} {count:,}" for label, count in report.labels.items())
     stdout.print(f"{report.data}: {labels}; stops {stops}", markup=False, soft_wrap=True)
     stdout.print(_table("cross-validated", report.measured))
+    _print_left_out(report.left_out)
+    if effect := report.effect:
+        stdout.print(
+            f"would stop {effect.stopped:,} more of the {effect.passed:,} posts that passed on "
+            f"{effect.day}" + ("; some are:" if effect.examples else ""),
+            soft_wrap=True,
+        )
+        for text in effect.examples:
+            stdout.print(f"  {_printable(text)}", markup=False, soft_wrap=True)
     stdout.print(f"{report.model} ({report.seconds:.0f} s)", markup=False, soft_wrap=True)
+
+
+def _print_left_out(left_out: Mapping[str, int]) -> None:
+    if left_out:
+        counts = ", ".join(f"{count:,} {why}" for why, count in left_out.items())
+        stdout.print(f"rows left out: {counts}")
 
 
 def _print_evaluation(evaluation: Evaluation, mistakes: int) -> None:
     stdout.print(f"{evaluation.filter}; positive is what is {evaluation.positive}", markup=False)
+    if evaluation.trained_on:
+        stdout.print(
+            "the model in force was trained on these very texts: the figures say nothing of others",
+            soft_wrap=True,
+        )
+    _print_left_out(evaluation.left_out)
     stdout.print(_table("data", {evaluation.data: evaluation.overall}))
     for column, groups in evaluation.groups.items():
         stdout.print(_table(column, groups))
@@ -196,6 +221,8 @@ def _as_json(evaluation: Evaluation, mistakes: int) -> dict[str, object]:
         "filter": evaluation.filter,
         "data": evaluation.data,
         "positive": evaluation.positive,
+        "trained_on": evaluation.trained_on,
+        "rows_left_out": evaluation.left_out,
         "overall": evaluation.overall.figures(),
         "groups": {
             column: {name: one.figures() for name, one in groups.items()}

@@ -1,9 +1,10 @@
 """One record shape for every post, and the verdict of the filters on it."""
 
 from datetime import datetime
-from typing import Annotated, ClassVar, Literal
+from itertools import accumulate
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, create_model
 
 from bsky_assets.contracts.base import Copied, From, Row, Struct
 from bsky_assets.contracts.records import (
@@ -13,6 +14,7 @@ from bsky_assets.contracts.records import (
     Metrics,
     PostRecord,
 )
+from bsky_assets.contracts.verdicts import declarations
 
 RAW = ("raw_firehose_posts", "raw_feed_posts")
 
@@ -94,57 +96,58 @@ class ConsolidatedPost(Row):
     )
 
 
-_READ_BY_ENGLISH = _of("consolidated_posts", "record.text", "record.langs")
-_READ_BY_BOT = (
-    *_READ_BY_ENGLISH,
-    *_of("consolidated_posts", "uri", "cid", "indexed_at", "author.did", "author.handle"),
-    *_of("consolidated_posts", "record.labels", "record.reply_parent", "record.embed.link_uri"),
-    *_of("consolidated_posts", *(f"applied_labels.{name}" for name in AppliedLabel.model_fields)),
-    *_of("raw_moderation_labels", "src", "uri", "cid", "val", "neg", "cts", "exp", "seq"),
-)
-_READ_BY_CONTENT = (
-    *_READ_BY_BOT,
-    *_of("consolidated_posts", "record.tags", "record.facets.kind", "record.facets.value"),
-    *_of("consolidated_posts", "record.embed.link_title", "record.embed.alt_texts"),
+_READ_BY = dict(
+    zip(
+        declarations(),
+        accumulate(tuple(one["filter"]["reads"]) for one in declarations().values()),
+        strict=True,
+    )
 )
 """What each filter reads, and what those before it read: what one stops, the next never sees."""
+_READ_BY_FIRST, *_, _READ_BY_ALL = _READ_BY.values()
 
 
-class FilteredPost(ConsolidatedPost):
+class _Passed(ConsolidatedPost):
+    """A consolidated post that filters were asked about."""
+
+    passed_filters: Annotated[bool, From(*_READ_BY_ALL)] = Field(
+        description="Whether every filter let it through."
+    )
+    filtered_at: datetime = Field(description="When the verdict was given.")
+    filtered_by_func: Annotated[str | None, From(*_READ_BY_ALL)] = Field(
+        description="The first filter that stopped it; null if none did."
+    )
+    filter_reason: Annotated[str | None, From(*_READ_BY_ALL)] = Field(
+        description="Why that filter stopped it, e.g. label:porn; null if none did."
+    )
+
+
+if TYPE_CHECKING:
+    _Judged = _Passed
+else:
+    _Judged = create_model(
+        "_Judged",
+        __base__=_Passed,
+        **{
+            f"is_{name}": (
+                Annotated[bool | None, From(*_READ_BY[name])],
+                Field(description=one["filter"]["description"]),
+            )
+            for name, one in declarations().items()
+        },
+    )
+
+
+class FilteredPost(_Judged):
     """A consolidated post with the filters' verdict."""
 
     asset: ClassVar[str] = "filtered_posts"
     rows_from: ClassVar[tuple[str, ...]] = ()
 
-    passed_filters: Annotated[bool, From(*_READ_BY_CONTENT)] = Field(
-        description="Whether every filter let it through."
-    )
-    filtered_at: datetime = Field(description="When the verdict was given.")
-    filtered_by_func: Annotated[str | None, From(*_READ_BY_CONTENT)] = Field(
-        description="The first filter that stopped it; null if none did."
-    )
-    filter_reason: Annotated[str | None, From(*_READ_BY_CONTENT)] = Field(
-        description="Why that filter stopped it, e.g. label:porn; null if none did."
-    )
-    is_english: Annotated[bool | None, From(*_READ_BY_ENGLISH)] = Field(
-        description="English; every post is asked this first."
-    )
-    is_bot: Annotated[bool | None, From(*_READ_BY_BOT)] = Field(
-        description="By a bot; null where not reached."
-    )
-    is_nsfw: Annotated[bool | None, From(*_READ_BY_CONTENT)] = Field(
-        description="Not safe for work; null where not reached."
-    )
-    is_spam: Annotated[bool | None, From(*_READ_BY_CONTENT)] = Field(
-        description="Spam; null where not reached."
-    )
-    is_hate_speech: Annotated[bool | None, From(*_READ_BY_CONTENT)] = Field(
-        description="Hate speech; null where not reached."
-    )
-    language: Annotated[str | None, From(*_READ_BY_ENGLISH)] = Field(
+    language: Annotated[str | None, From(*_READ_BY_FIRST)] = Field(
         description="Most likely language; null where undecided."
     )
-    language_probability: Annotated[float | None, From(*_READ_BY_ENGLISH)] = Field(
+    language_probability: Annotated[float | None, From(*_READ_BY_FIRST)] = Field(
         description="How likely, from 0 to 1."
     )
     filter_version: str = Field(description="Version of the filters' configuration.")

@@ -18,16 +18,17 @@ import pyarrow.compute as pc
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, arrow_schema
 from bsky_assets.errors import UserError
 from bsky_assets.filters.batches import BATCH_ROWS, judged_batches
-from bsky_assets.filters.config import config_version, filter_config
+from bsky_assets.filters.config import config_version, facts_config
 from bsky_assets.filters.facts import gathering as whole_day
-from bsky_assets.filters.judge import CHAIN, VERDICTS, FilterFailed
+from bsky_assets.filters.judge import VERDICTS, FilterFailed
 from bsky_assets.filters.measuring import canaries
+from bsky_assets.filters.registry import chain
 from bsky_assets.settings import Settings
 from bsky_assets.storage.inputs import made_from
 from bsky_assets.storage.lake import Lake, Partition, Versions
 from bsky_assets.sync_day import bounds, now, synctimestamp
 
-__all__ = ["CHAIN", "FilterFailed", "NothingToFilter", "Progress", "filter_day"]
+__all__ = ["FilterFailed", "NothingToFilter", "Progress", "filter_day"]
 
 Progress = Callable[[int, int], None]
 """Told after each batch how many posts are judged, of how many."""
@@ -79,7 +80,7 @@ def _filter(
         day,
         partition.path,
         min(at, bounds(day, settings.timezone)[1]),
-        filter_config(),
+        facts_config(),
         settings.trusted_labelers,
     )
     tally = Tally()
@@ -147,7 +148,7 @@ class Tally:
     def details(self) -> dict[str, Any]:
         """The funnel filter by filter, and the languages, most frequent first."""
         funnel, reached = [], self.posts
-        for link in CHAIN:
+        for link in chain():
             reasons = {
                 code: count
                 for (name, code), count in self._stopped.most_common()

@@ -1,31 +1,18 @@
 """The filters in their order, over one batch of posts.
 
-What belongs here: which filters there are, and that only what passed one reaches the next. What
-does not: days and processes, which are the business of `chain` and `workers`.
+What belongs here: that only what passed one reaches the next. What does not: which filters there
+are (`registry`), days and processes, which are the business of `chain` and `workers`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bsky_assets.filters.config import (
-    FilterConfig,
-    FilterName,
-    filter_config,
-    language_model_path,
-    trained_model_path,
-)
-from bsky_assets.filters.judging.bot import BotFilter
-from bsky_assets.filters.judging.english import EnglishFilter
-from bsky_assets.filters.judging.hate_speech import HateSpeechFilter
-from bsky_assets.filters.judging.nsfw import NsfwFilter
-from bsky_assets.filters.judging.spam import SpamFilter
+from bsky_assets.filters.config import language_model_path, trained_model_path
 from bsky_assets.filters.posts import Posts
+from bsky_assets.filters.registry import Declaration, Sources, chain, declared
 from bsky_assets.filters.trained import TrainedModel, WithModel
 from bsky_assets.filters.verdicts import Filter, Verdicts
 
@@ -37,54 +24,12 @@ VERDICTS = pa.schema(
         "passed_filters": pa.bool_(),
         "filtered_by_func": pa.string(),
         "filter_reason": pa.string(),
-        "is_english": pa.bool_(),
-        "is_bot": pa.bool_(),
-        "is_nsfw": pa.bool_(),
-        "is_spam": pa.bool_(),
-        "is_hate_speech": pa.bool_(),
+        **{f"is_{one.name}": pa.bool_() for one in declared()},
         "language": pa.string(),
         "language_probability": pa.float64(),
     }
 )
 """What the filters say of a post: columns of the contract of filtered posts."""
-
-
-@dataclass(frozen=True)
-class Sources:
-    """The files outside the package's own lists that filters are made from."""
-
-    language_model: Path
-    trained: dict[str, Path]
-    """Models that the user trained, by filter."""
-
-
-@dataclass(frozen=True)
-class Link:
-    """A link of the chain: a filter's name, and how one is made."""
-
-    name: FilterName
-    make: Callable[[FilterConfig, Sources], Filter]
-
-
-def _with_model(name: str, rules: Filter, config: FilterConfig, sources: Sources) -> Filter:
-    if path := sources.trained.get(name):
-        return WithModel(rules, TrainedModel(path), getattr(config.models, name))
-    return rules
-
-
-FILTERS: dict[str, Callable[[FilterConfig, Sources], Filter]] = {
-    "english": lambda config, sources: EnglishFilter(config.english, sources.language_model),
-    "bot": lambda config, sources: BotFilter(),
-    "nsfw": lambda config, sources: _with_model("nsfw", NsfwFilter(config.nsfw), config, sources),
-    "spam": lambda config, sources: _with_model("spam", SpamFilter(config.spam), config, sources),
-    "hate_speech": lambda config, sources: _with_model(
-        "hate_speech", HateSpeechFilter(), config, sources
-    ),
-}
-"""How each filter is made."""
-
-CHAIN: tuple[Link, ...] = tuple(Link(name, FILTERS[name]) for name in filter_config().order)
-"""The filters in force, in the order of the configuration."""
 
 
 class FilterFailed(RuntimeError):
@@ -93,23 +38,26 @@ class FilterFailed(RuntimeError):
 
 def sources(settings: "Settings") -> Sources:
     """Where the language model is, and the models that the user trained."""
-    paths = {name: trained_model_path(name, settings) for name in FILTERS}
+    paths = {one.name: trained_model_path(one.name, settings) for one in declared()}
     return Sources(
         language_model_path(settings),
         {name: path for name, path in paths.items() if path.exists()},
     )
 
 
-def make_filter(link: Link, sources: Sources) -> Filter:
-    """The filter of one link.
+def make_filter(one: Declaration, sources: Sources) -> Filter:
+    """A filter as it is declared, with the model that a user trained for it, if there is one.
 
     Raises:
         FilterFailed: a word list or model that it needs cannot be used.
     """
     try:
-        return link.make(filter_config(), sources)
+        made, model = one.make(sources), sources.trained.get(one.name)
+        if model and one.trained_from:
+            made = WithModel(made, TrainedModel(model), one.trained_from)
     except Exception as error:
-        raise FilterFailed(f"filter {link.name}: {type(error).__name__}: {error}") from error
+        raise FilterFailed(f"filter {one.name}: {type(error).__name__}: {error}") from error
+    return made
 
 
 class Judge:
@@ -121,7 +69,7 @@ class Judge:
         Raises:
             FilterFailed: one of them cannot be made.
         """
-        self._filters = [make_filter(link, sources) for link in CHAIN]
+        self._filters = [make_filter(one, sources) for one in chain()]
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The verdicts (`VERDICTS`) on posts (`posts.INPUTS` and columns of facts).

@@ -27,6 +27,9 @@ INPUTS = pa.schema(
 )
 """The text inputs: facets' tags count as tags; links are those of facets and of the link card."""
 
+CAMPAIGN = "campaign"
+"""The fact that many accounts post about the same text."""
+
 TAG_FACET = "app.bsky.richtext.facet#tag"
 LINK_FACET = "app.bsky.richtext.facet#link"
 MENTION_FACET = "app.bsky.richtext.facet#mention"

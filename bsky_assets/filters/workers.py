@@ -13,7 +13,8 @@ from multiprocessing import get_context
 
 import pyarrow as pa
 
-from bsky_assets.filters.judge import Judge, Sources
+from bsky_assets.filters.judge import Judge
+from bsky_assets.filters.registry import Sources
 
 _IN_PROCESS_ROWS = 10_000
 """So many posts are judged sooner than workers are started."""

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from rensa import RMinHash
 
-from bsky_assets.filters.config import SpamConfig
-from bsky_assets.filters.judging.spam import CAMPAIGN
+from bsky_assets.filters.config import CampaignsConfig
+from bsky_assets.filters.posts import CAMPAIGN
 from bsky_assets.filters.words.normalise import replaced
 
 PRIORITY = 3
@@ -33,13 +33,13 @@ _FACTORS = (
 """Odd numbers that make one key of several."""
 
 
-def add_facts(con: duckdb.DuckDBPyConnection, config: SpamConfig) -> None:
+def add_facts(con: duckdb.DuckDBPyConnection, config: CampaignsConfig) -> None:
     """Add a fact for each post of `day_posts` that is part of a campaign.
 
     One that leads to the same host as the others is spam; of the rest the fact is evidence.
     Reads the view `day_posts`, fills the table `facts`.
     """
-    _sketch_day(con, config.campaign_characters)
+    _sketch_day(con, config.characters)
     found = [_members(con, band, config) for band in range(_BANDS)]
     for linked, name in ((True, "spam"), (False, CAMPAIGN)):
         rows = np.unique(np.concatenate([one[linked] for one in found]))
@@ -134,7 +134,7 @@ def sketch(texts: pa.StringArray) -> np.ndarray:
 
 
 def _members(
-    con: duckdb.DuckDBPyConnection, band: int, config: SpamConfig
+    con: duckdb.DuckDBPyConnection, band: int, config: CampaignsConfig
 ) -> dict[bool, np.ndarray]:
     """The rows that belong to a campaign as this band of the sketch sees it.
 
@@ -146,7 +146,7 @@ def _members(
         f"""
         SELECT * FROM sketches SEMI JOIN (
             SELECT band_{band} FROM sketches
-            GROUP BY ALL HAVING count(*) >= {config.campaign_accounts}
+            GROUP BY ALL HAVING count(*) >= {config.accounts}
         ) USING (band_{band}) ORDER BY band_{band}, post
         """
     ).to_arrow_table()
@@ -155,11 +155,11 @@ def _members(
     )
     sketches = texts["sketch"].combine_chunks().flatten().to_numpy().reshape(-1, _HASHES)
     firsts = np.searchsorted(keys, keys)
-    near = (sketches == sketches[firsts]).mean(axis=1) >= config.campaign_similarity
+    near = (sketches == sketches[firsts]).mean(axis=1) >= config.similarity
     groups, rows, authors, hosts = firsts[near], rows[near], authors[near], hosts[near]
-    many = _distinct(groups, authors) >= config.campaign_accounts
+    many = _distinct(groups, authors) >= config.accounts
     _, same_host = np.unique(groups.astype(np.uint64) * _FACTORS[0] ^ hosts, return_inverse=True)
-    leading = (_distinct(same_host, authors) >= config.campaign_accounts) & (hosts != 0)
+    leading = (_distinct(same_host, authors) >= config.accounts) & (hosts != 0)
     return {True: rows[many & leading], False: rows[many & ~leading]}
 
 

@@ -18,10 +18,10 @@ import numpy as np
 import pyarrow as pa
 
 from bsky_assets.contracts import ConsolidatedPost, RawModerationLabel
-from bsky_assets.filters.config import FilterConfig
+from bsky_assets.filters.config import FactsConfig
 from bsky_assets.filters.facts import accounts, campaigns, moderation
-from bsky_assets.filters.judging.spam import CAMPAIGN
-from bsky_assets.filters.posts import fact_column
+from bsky_assets.filters.posts import CAMPAIGN, fact_column
+from bsky_assets.filters.registry import declared
 from bsky_assets.storage.lake import Lake, Partition, select_rows
 from bsky_assets.storage.places import StoredPath, read_schema
 from bsky_assets.storage.shape import has_shape
@@ -58,7 +58,7 @@ def gather(
     day: date,
     path: StoredPath,
     at: datetime,
-    config: FilterConfig,
+    config: FactsConfig,
     trusted: Sequence[str],
 ) -> Facts:
     """The facts on the posts in the file `path`, which is the consolidated posts of `day`.
@@ -80,7 +80,7 @@ def gather(
 def facts_of_views(
     con: duckdb.DuckDBPyConnection,
     at: datetime,
-    config: FilterConfig,
+    config: FactsConfig,
     trusted: Sequence[str],
 ) -> Facts:
     """The facts that the views `day_posts`, `earlier_posts` and `labels` hold.
@@ -92,10 +92,10 @@ def facts_of_views(
         "CREATE OR REPLACE TEMP TABLE facts (row BIGINT, filter VARCHAR, reason VARCHAR, "
         "priority INTEGER)"
     )
-    moderation.add_facts(con, config.labels, trusted, at)
+    moderation.add_facts(con, trusted, at)
     accounts.add_facts(con, config.bot)
-    campaigns.add_facts(con, config.spam)
-    return {name: _rows(con, name) for name in (*config.order, CAMPAIGN)}
+    campaigns.add_facts(con, config.campaigns)
+    return {name: _rows(con, name) for name in (*(one.name for one in declared()), CAMPAIGN)}
 
 
 def _rows(con: duckdb.DuckDBPyConnection, name: str) -> tuple[np.ndarray, pa.StringArray]:

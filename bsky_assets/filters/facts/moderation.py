@@ -11,7 +11,7 @@ from datetime import datetime
 import duckdb
 import pyarrow as pa
 
-from bsky_assets.filters.config import LabelsConfig
+from bsky_assets.filters.registry import declared
 
 PRIORITY = 0
 _PROFILE = "app.bsky.actor.profile"
@@ -19,7 +19,6 @@ _PROFILE = "app.bsky.actor.profile"
 
 def add_facts(
     con: duckdb.DuckDBPyConnection,
-    config: LabelsConfig,
     trusted: Sequence[str],
     at: datetime,
 ) -> None:
@@ -27,7 +26,7 @@ def add_facts(
 
     Reads the views `day_posts` and `labels`, fills the table `facts`.
     """
-    meanings = [(val, name) for name, values in config for val in values]
+    meanings = [(val, one.name) for one in declared() for val in one.labels]
     con.register(
         "meanings",
         pa.table(

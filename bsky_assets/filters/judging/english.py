@@ -3,14 +3,17 @@
 What belongs here: the decision. What does not: how a text is cleaned or its language told.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import Field
 
-from bsky_assets.filters.config import EnglishConfig
 from bsky_assets.filters.posts import Posts
+from bsky_assets.filters.registry import Section, Sources
 from bsky_assets.filters.verdicts import Verdicts
 from bsky_assets.filters.words.identification import Identified, LanguageModel
 from bsky_assets.filters.words.language import (
@@ -30,13 +33,29 @@ Told = tuple[pa.StringArray, pa.StringArray, pa.DoubleArray]
 """For each text a reason to stop it, or null, its language, or null, and how likely that is."""
 
 
+class Config(Section):
+    """How the language of a post is told."""
+
+    sure: float = Field(gt=0.5, le=1)
+    sure_not: float = Field(gt=0.5, le=1)
+    sure_characters: int = Field(ge=1)
+    unlikely: float = Field(ge=0, lt=0.5)
+    words_if_unlikely: int = Field(ge=0)
+    weight_model: float = Field(gt=0)
+    weight_words: float = Field(gt=0)
+    weight_shared: float = Field(ge=0)
+    weight_langs: float = Field(ge=0)
+    langs_characters: int = Field(ge=0)
+    constant: float
+
+
 class EnglishFilter:
     """Lets English through. Script first, then the model, then words and the author's `langs`."""
 
     name = "english"
     passes_if = True
 
-    def __init__(self, config: EnglishConfig, model: Path) -> None:
+    def __init__(self, config: Config, model: Path) -> None:
         """Load the language model and the word lists."""
         self._config = config
         lists = [frozenset(words("english", name)) for name in ("words", "shared")]
@@ -121,3 +140,8 @@ def _told_by_script(texts: pa.StringArray) -> Told:
     named = pc.fill_null(language, UNDECIDED)
     reasons = pc.binary_join_element_wise("language:", named, evidence, "")
     return reasons, language, pa.nulls(len(texts), pa.float64())
+
+
+def make(config: Mapping[str, Any], sources: Sources) -> EnglishFilter:
+    """The filter by its declaration."""
+    return EnglishFilter(Config.model_validate(config), sources.language_model)

@@ -6,13 +6,16 @@ Detection Models, ACL 2021.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from bsky_assets.filters.posts import Posts
+from bsky_assets.filters.registry import Sources
 from bsky_assets.filters.verdicts import Verdicts, first_reason
 from bsky_assets.filters.words.disguises import Unmasker
 from bsky_assets.filters.words.lexicon import any_of, lexicon, words
@@ -116,3 +119,8 @@ def _applies(excuse: _Excuse, reason: str, reading: Reading, match: re.Match[str
     if excuse.unless:
         scope = excuse.unless.pattern.sub("", scope)
     return excuse.rule.pattern.search(scope) is not None
+
+
+def make(_: Mapping[str, Any], __: Sources) -> HateSpeechFilter:
+    """The filter by its declaration."""
+    return HateSpeechFilter()

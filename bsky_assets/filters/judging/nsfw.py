@@ -6,13 +6,16 @@ Words of health, law, news and politics around them ask for more. nsfw.toml has 
 """
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import Field
 
-from bsky_assets.filters.config import NsfwConfig
 from bsky_assets.filters.posts import Posts
+from bsky_assets.filters.registry import Section, Sources
 from bsky_assets.filters.verdicts import Verdicts, first_reason
 from bsky_assets.filters.words.disguises import Unmasker
 from bsky_assets.filters.words.lexicon import any_of, words
@@ -24,13 +27,20 @@ _INVITATION = 1.0
 _LISTS = (*_WEIGHTS, "invitation", "context", "exceptions")
 
 
+class Config(Section):
+    """How many signs stop a post: 2 for a term beyond doubt, 1 for others, 0.5 for weak ones."""
+
+    score: float = Field(gt=1)
+    score_in_context: float = Field(gt=1)
+
+
 class NsfwFilter:
     """Stops sexual and gory content."""
 
     name = "nsfw"
     passes_if = False
 
-    def __init__(self, config: NsfwConfig) -> None:
+    def __init__(self, config: Config) -> None:
         """Read the word lists."""
         lists = {key: words("nsfw", key) for key in _LISTS}
         self._config = config
@@ -76,3 +86,8 @@ class NsfwFilter:
         in_context = self._patterns["context"].search(text) is not None
         enough = self._config.score_in_context if in_context else self._config.score
         return f"rule:{strongest}_terms" if score >= enough else None
+
+
+def make(config: Mapping[str, Any], _: Sources) -> NsfwFilter:
+    """The filter by its declaration."""
+    return NsfwFilter(Config.model_validate(config))

@@ -5,18 +5,18 @@ What belongs here: what one post shows. What does not: texts that many accounts 
 """
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import Field
 
-from bsky_assets.filters.config import SpamConfig
-from bsky_assets.filters.posts import Posts
+from bsky_assets.filters.posts import CAMPAIGN, Posts
+from bsky_assets.filters.registry import Section, Sources
 from bsky_assets.filters.verdicts import Verdicts, first_reason
 from bsky_assets.filters.words.lexicon import EmptyWordList, lexicon, words
-
-CAMPAIGN = "campaign"
-"""The fact that many accounts post about the same text."""
 
 _HEAVY = 2
 """The weight of a sign that is worth looking for others."""
@@ -27,13 +27,24 @@ _TAGS_AND_LINKS = re.compile(r"[#@]\S+|https?://\S+")
 _MENTION = r"(?:^|[\s(])@[a-z0-9][\w.\-]*\.[a-z]+"
 
 
+class Config(Section):
+    """Where writing turns into spam."""
+
+    hashtags: int = Field(ge=2)
+    hashtags_alone: int = Field(ge=2)
+    mentions: int = Field(ge=2)
+    mentions_alone: int = Field(ge=2)
+    scam_score: int = Field(ge=1)
+    campaign_characters_alone: int = Field(ge=16)
+
+
 class SpamFilter:
     """Stops spam."""
 
     name = "spam"
     passes_if = False
 
-    def __init__(self, config: SpamConfig) -> None:
+    def __init__(self, config: Config) -> None:
         """Read the word lists."""
         self._config = config
         hosts = "|".join(words("spam", "shorteners"))
@@ -108,3 +119,8 @@ class SpamFilter:
 def _signs_pattern(terms: list[str]) -> str:
     fragments = "|".join(term.replace(" ", "[ _-]?") for term in terms)
     return rf"(?:^|[^a-z0-9])(?:{fragments})(?:$|[^a-z])"
+
+
+def make(config: Mapping[str, Any], _: Sources) -> SpamFilter:
+    """The filter by its declaration."""
+    return SpamFilter(Config.model_validate(config))

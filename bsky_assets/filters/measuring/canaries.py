@@ -1,18 +1,19 @@
 """Canaries: posts of which every filter must say what it has always said.
 
 They run before every day, through the same filters, and stop it when one flips: a word list gone
-empty, a model file cut short, a comparison that no longer matches. `canaries.toml` has them.
+empty, a model file cut short, a comparison that no longer matches. Each filter's file has its own.
 """
 
-import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import duckdb
 
-from bsky_assets.filters.config import FOLDER
-from bsky_assets.filters.judge import CHAIN, FilterFailed, judged, make_filter, sources
+from bsky_assets.contracts.verdicts import declarations
+from bsky_assets.filters.judge import FilterFailed, judged, make_filter, sources
 from bsky_assets.filters.measuring import canary_day
 from bsky_assets.filters.posts import from_texts
+from bsky_assets.filters.registry import Declaration, chain, list_sizes
 from bsky_assets.filters.verdicts import Filter
 from bsky_assets.settings import Settings, get_settings
 
@@ -50,16 +51,29 @@ def require(settings: Settings) -> None:
 
 def check(settings: Settings | None = None) -> list[CanaryFailure]:
     """Ask every filter of the chain about its canaries; the failures, none if all is well."""
-    canaries = tomllib.loads((FOLDER / "measuring" / "canaries.toml").read_text())
     made_from = sources(settings or get_settings())
-    failures = []
-    for link in CHAIN:
+    failures: list[CanaryFailure] = []
+    for one in chain():
+        failures += check_lists(one)
         try:
-            one = make_filter(link, made_from)
-            failures += _check_texts(one, canaries.get(link.name, {}))
+            failures += check_texts(one, make_filter(one, made_from))
         except FilterFailed as error:
-            failures.append(CanaryFailure(link.name, "any", "judged", str(error)))
+            failures.append(CanaryFailure(one.name, "any", "judged", str(error)))
     return failures + _check_facts()
+
+
+def check_lists(one: Declaration) -> Iterator[CanaryFailure]:
+    """Lists that have lost entries, or whose length nobody stated."""
+    stated = one.canaries.entries
+    for place, entries in list_sizes(one.name):
+        least = stated.get(place)
+        if least is None or entries < least:
+            yield CanaryFailure(
+                one.name,
+                f"list {place}",
+                f"of {least or 'a stated number of'} entries",
+                str(entries),
+            )
 
 
 def _check_facts() -> list[CanaryFailure]:
@@ -73,14 +87,23 @@ def _check_facts() -> list[CanaryFailure]:
     ]
 
 
-def _check_texts(one: Filter, canaries: dict[str, list[str]]) -> list[CanaryFailure]:
-    """The texts that a filter must stop, and those that it must let through."""
+def check_texts(declared: Declaration, one: Filter) -> list[CanaryFailure]:
+    """The texts that a filter must stop, and those that it must let through.
+
+    Beside each rule of a filter stands one of both.
+    """
+    rules = [
+        rule for key in ("rules", "excuses") for rule in declarations()[declared.name].get(key, ())
+    ]
     failures = []
-    for expected, texts in canaries.items():
-        passed = judged(one, from_texts(texts)).passed.to_pylist()
+    for expected, texts in (
+        ("stopped", [*declared.canaries.stopped, *(rule["stops"] for rule in rules)]),
+        ("passed", [*declared.canaries.passed, *(rule["passes"] for rule in rules)]),
+    ):
+        reasons = judged(one, from_texts(texts)).reasons.to_pylist()
         failures += [
-            CanaryFailure(one.name, text, expected, "passed" if let_through else "stopped")
-            for text, let_through in zip(texts, passed, strict=True)
-            if let_through != (expected == "passed")
+            CanaryFailure(one.name, text, expected, f"stopped by {reason}" if reason else "passed")
+            for text, reason in zip(texts, reasons, strict=True)
+            if (reason is None) != (expected == "passed")
         ]
     return failures

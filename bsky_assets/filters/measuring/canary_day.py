@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from bsky_assets.contracts import ConsolidatedPost, RawModerationLabel, arrow_schema
-from bsky_assets.filters.config import filter_config
+from bsky_assets.filters.config import facts_config
 from bsky_assets.filters.facts.gathering import facts_of_views
 
 _START = datetime(2026, 1, 1, 6, tzinfo=UTC)
@@ -91,7 +91,7 @@ def reasons(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], str]:
     con.register("labels", labels)
     con.execute("CREATE TEMP VIEW day_posts AS SELECT * FROM canary_posts")
     con.execute("CREATE TEMP VIEW earlier_posts AS SELECT * FROM canary_posts WHERE false")
-    facts = facts_of_views(con, _START + timedelta(hours=20), filter_config(), [_LABELER])
+    facts = facts_of_views(con, _START + timedelta(hours=20), facts_config(), [_LABELER])
     return {
         (name, posts[row][0].name): reason
         for name, (rows, found) in facts.items()

@@ -1,13 +1,15 @@
 """Measuring a filter on labelled texts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bsky_assets.errors import UserError
-from bsky_assets.filters.judge import FILTERS, Link, judged, make_filter, sources
+from bsky_assets.filters.judge import judged, make_filter, sources
 from bsky_assets.filters.measuring.labelled import LabelledTexts
 from bsky_assets.filters.measuring.measures import Confusion
+from bsky_assets.filters.measuring.training import trained_on
 from bsky_assets.filters.posts import from_texts
+from bsky_assets.filters.registry import Declaration, declaration, declared
 from bsky_assets.settings import Settings
 
 _BATCH = 8_192
@@ -39,6 +41,23 @@ class Evaluation:
     groups: dict[str, dict[str, Confusion]]
     """By column, then by group in it, in the order of the file."""
     mistakes: tuple[Mistake, ...]
+    left_out: Mapping[str, int]
+    trained_on: bool
+    """Whether the model in force was trained on these very texts."""
+
+
+def measurable(name: str) -> Declaration:
+    """The filter of that name.
+
+    Raises:
+        CannotEvaluate: there is none, or a text alone says nothing to it.
+    """
+    one = declaration(name)
+    if one and one.judges_text:
+        return one
+    others = ", ".join(other.name for other in declared() if other.judges_text)
+    why = "judges accounts, not texts" if one else "is no filter"
+    raise CannotEvaluate(f"{name} {why}; these can be measured on texts: {others}")
 
 
 def evaluate(name: str, data: LabelledTexts, settings: Settings) -> Evaluation:
@@ -48,17 +67,12 @@ def evaluate(name: str, data: LabelledTexts, settings: Settings) -> Evaluation:
         CannotEvaluate: there is no such filter, or it does not judge texts.
         FilterFailed: the filter cannot be made or raised an error.
     """
-    if name not in FILTERS or name == "bot":
-        raise CannotEvaluate(
-            f"{name} cannot be measured on texts; these can: "
-            + ", ".join(one for one in FILTERS if one != "bot")
-        )
-    one = make_filter(Link(name, FILTERS[name]), sources(settings))  # type: ignore[arg-type]  # a key of FILTERS
+    one = make_filter(measurable(name), sources(settings))
     reasons: list[str | None] = []
     for start in range(0, len(data.texts), _BATCH):
         reasons += judged(one, from_texts(data.texts[start : start + _BATCH])).reasons.to_pylist()
     stopped = [reason is not None for reason in reasons]
-    passing = name == "english"
+    passing = one.passes_if
     expected = [should != passing for should in data.stop]
     found = [did != passing for did in stopped]
     labels = {"label": data.labels, **data.groups}
@@ -75,6 +89,8 @@ def evaluate(name: str, data: LabelledTexts, settings: Settings) -> Evaluation:
             )
             if should != (reason is not None)
         ),
+        data.left_out,
+        trained_on(name, settings) == data.sha256,
     )
 
 

@@ -6,6 +6,8 @@ What belongs here: reading CSV and TSV as people publish them. What does not: ju
 import csv
 import hashlib
 import html
+import io
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from bsky_assets.errors import UserError
+from bsky_assets.filters.registry import declaration, declared
 
 _TEXT_NAMES = (
     "text", "tweet", "message", "comment", "sms", "test_case", "content", "post", "body",
@@ -25,14 +28,6 @@ _LABEL_NAMES = (
 )  # fmt: skip
 _GROUP_NAMES = ("functionality", "target_ident", "group", "source", "topic", "subset", "domain")
 
-_STOP = {
-    "spam": {"spam", "scam", "junk", "phishing", "smishing"},
-    "hate_speech": {
-        "hate", "hateful", "hate speech", "hatespeech", "offensive", "offensive language", "toxic",
-        "abusive", "abuse", "racism", "sexism", "racist", "sexist", "threat", "harassment",
-    },
-    "nsfw": {"nsfw", "porn", "sexual", "explicit", "adult", "nudity", "gore", "sexually explicit"},
-}  # fmt: skip
 _STOP_ANYWHERE = {"1", "1.0", "true", "yes", "positive", "stop"}
 _PASS = {
     "0", "0.0", "false", "no", "negative", "pass", "ham", "legit", "legitimate", "none", "neither",
@@ -44,6 +39,8 @@ _DAVIDSON = {"hate_speech", "offensive_language", "neither", "class"}
 _DAVIDSON_CLASSES = {"0": "hate", "1": "offensive", "2": "neither"}
 
 _MOST_LABELS = 400
+_UNDECODABLE = re.compile("[\ud800-\udfff]")
+"""What stands for bytes that are no UTF-8."""
 csv.field_size_limit(10_000_000)
 
 
@@ -62,6 +59,8 @@ class LabelledTexts:
     stop: Sequence[bool]
     groups: Mapping[str, Sequence[str]]
     """By name of a column, the group of each text."""
+    left_out: Mapping[str, int]
+    """How many rows were not taken, by why."""
 
     @property
     def stop_labels(self) -> tuple[str, ...]:
@@ -93,13 +92,14 @@ def read_labelled(
         content = path.read_bytes()
     except OSError as error:
         raise UnreadableData(f"cannot read {path}: {error.strerror}") from error
-    columns = _columns(content.decode("utf-8-sig", errors="replace"), path)
+    columns, left_out = _columns(content.decode("utf-8-sig", errors="surrogateescape"), path)
     label_column = _label_column(columns, label, path)
     text_column = _text_column(columns, text, label_column, path)
     labels = [value.strip() for value in columns[label_column]]
     if columns.keys() >= _DAVIDSON and label_column == "class":
         labels = [_DAVIDSON_CLASSES.get(value, value) for value in labels]
     kept = [place for place, value in enumerate(columns[text_column]) if value.strip()]
+    left_out["blank"] += len(labels) - len(kept)
     meaning = _meaning(Counter(labels[place] for place in kept), filter_name, stop, path)
     groups = [*group] or [name for name in _GROUP_NAMES if name in columns]
     if missing := [name for name in groups if name not in columns]:
@@ -115,35 +115,44 @@ def read_labelled(
             for name in groups
             if name not in (label_column, text_column)
         },
+        {why: count for why, count in left_out.items() if count},
     )
 
 
-def _columns(content: str, path: Path) -> dict[str, list[str]]:
-    """The columns of a file by name, or by number from 1 where they have no names."""
-    lines = content.splitlines()
-    if not lines:
+def _columns(content: str, path: Path) -> tuple[dict[str, list[str]], Counter[str]]:
+    """The columns of a file by name, or by number from 1, and rows left out.
+
+    A row ends at a line feed or carriage return outside quotes, and nowhere else.
+    """
+    head = content.split("\n", 1)[0]
+    if not content.strip():
         raise UnreadableData(f"{path} is empty")
-    delimiter = max("\t,;", key=lines[0].count)
+    delimiter = max("\t,;", key=head.count)
     quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
-    rows = [
-        row
-        for row in csv.reader(
-            content.splitlines(keepends=True), delimiter=delimiter, quoting=quoting
-        )
-        if row
-    ]
+    rows = list(csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, quoting=quoting))
     names = [name.strip().lower() for name in rows[0]]
     if not set(names) & {*_TEXT_NAMES, *_LABEL_NAMES}:
         names = [str(number) for number in range(1, len(names) + 1)]
     else:
         rows = rows[1:]
     names = [name or f"column {place}" for place, name in enumerate(names, start=1)]
-    whole = [row for row in rows if len(row) == len(names)]
+    flaws = [_flaw(row, len(names)) for row in rows]
+    whole = [row for row, flaw in zip(rows, flaws, strict=True) if flaw is None]
     if len(names) < 2 or not whole:
         raise UnreadableData(f"{path} has no rows with a text and a label in columns of their own")
-    return {
+    columns = {
         name: list(values) for name, values in zip(names, zip(*whole, strict=True), strict=True)
     }
+    return columns, Counter(flaw for flaw in flaws if flaw)
+
+
+def _flaw(row: list[str], columns: int) -> str | None:
+    """Why a row cannot be taken, if it cannot."""
+    if not any(value.strip() for value in row):
+        return "blank"
+    if len(row) != columns:
+        return "ragged"
+    return "undecodable" if any(map(_UNDECODABLE.search, row)) else None
 
 
 def _label_column(columns: dict[str, list[str]], wanted: str | None, path: Path) -> str:
@@ -152,11 +161,12 @@ def _label_column(columns: dict[str, list[str]], wanted: str | None, path: Path)
     for name in _LABEL_NAMES:
         if name in columns and len(set(columns[name])) <= _MOST_LABELS:
             return name
+    names = [one.name for one in declared()]
     candidates = [
         name
         for name, values in columns.items()
         if 1 < len(distinct := {value.strip().lower() for value in values}) <= _MOST_LABELS
-        and any(_meaning_of(value, name_of) is not None for value in distinct for name_of in _STOP)
+        and any(_meaning_of(value, name_of) is not None for value in distinct for name_of in names)
     ]
     if not candidates:
         raise UnreadableData(
@@ -209,12 +219,17 @@ def _meaning_of(label: str, filter_name: str) -> bool | None:
     plain = " ".join(label.lower().replace("_", " ").replace("-", " ").split())
     if filter_name == "english":
         return plain not in _ENGLISH
-    stopped = _STOP.get(filter_name, set()) | _STOP_ANYWHERE
+    one = declaration(filter_name)
+    stopped = {*_STOP_ANYWHERE, *(one.data_stop if one else ())}
     if plain in stopped:
         return True
-    if plain in _PASS or any(
-        plain.startswith(negation) and plain.removeprefix(negation).strip() in stopped
-        for negation in _NEGATIONS
+    if (
+        plain in _PASS
+        or (one and plain in one.data_pass)
+        or any(
+            plain.startswith(negation) and plain.removeprefix(negation).strip() in stopped
+            for negation in _NEGATIONS
+        )
     ):
         return False
     return None

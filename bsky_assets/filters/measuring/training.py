@@ -7,6 +7,7 @@ cross-validation before the model that the chain will use is fitted on everythin
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
@@ -14,21 +15,32 @@ from typing import Any
 
 import fasttext
 import numpy as np
+import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 from sklearn.model_selection import StratifiedKFold
 
+from bsky_assets.contracts import FilteredPost
 from bsky_assets.errors import UserError
-from bsky_assets.filters.config import filter_config, trained_model_path
+from bsky_assets.filters.config import language_model_path, trained_model_path
+from bsky_assets.filters.judge import judged, make_filter
+from bsky_assets.filters.measuring.canaries import check_texts
 from bsky_assets.filters.measuring.labelled import LabelledTexts
 from bsky_assets.filters.measuring.measures import Confusion
-from bsky_assets.filters.trained import LET_THROUGH, STOP, TrainedModel, lines
+from bsky_assets.filters.posts import Posts, inputs
+from bsky_assets.filters.registry import Declaration, Sources, declaration, declared
+from bsky_assets.filters.trained import LET_THROUGH, STOP, lines
+from bsky_assets.filters.verdicts import Filter
 from bsky_assets.settings import Settings
 from bsky_assets.storage.files import staged, write_json
+from bsky_assets.storage.lake import ROW_GROUP_ROWS, Lake
 from bsky_assets.sync_day import now
 
-TRAINABLE = ("spam", "hate_speech", "nsfw")
 EVEN_THRESHOLD = 0.5
 _FOLDS = 5
+_SHOWN = 10
+"""Examples of what would change."""
+_REPORT = "report.json"
 _LEAST_OF_EACH = 20
 _FASTTEXT = {"lr": 0.5, "epoch": 15, "wordNgrams": 2, "dim": 20, "bucket": 200_000, "minn": 0}
 _THREADS = 10
@@ -38,6 +50,22 @@ than ten it meets what was in memory before."""
 
 class CannotTrain(UserError):
     """The labelled texts do not suffice."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a new model would change on a stored day."""
+
+    day: date
+    passed: int
+    """Posts that the filters let through that day."""
+    stopped: int
+    """How many of them the model would stop."""
+    examples: tuple[str, ...]
+
+    def figures(self) -> dict[str, Any]:
+        """The numbers, without anybody's words."""
+        return {"day": self.day.isoformat(), "passed": self.passed, "stopped": self.stopped}
 
 
 @dataclass(frozen=True)
@@ -52,6 +80,9 @@ class TrainingReport:
     stop_labels: tuple[str, ...]
     measured: dict[str, Confusion]
     """Cross-validated: by what was measured, at the even threshold and at the chain's."""
+    left_out: dict[str, int]
+    effect: "Effect | None"
+    """What it would have changed on the last stored day; null where no day is stored."""
     seconds: float
 
     def as_json(self) -> dict[str, Any]:
@@ -65,6 +96,8 @@ class TrainingReport:
             "stop_labels": list(self.stop_labels),
             "folds": _FOLDS,
             "cross_validated": {name: one.figures() for name, one in self.measured.items()},
+            "rows_left_out": self.left_out,
+            "effect": None if self.effect is None else self.effect.figures(),
             "fasttext": _FASTTEXT,
             "seconds": round(self.seconds, 1),
         }
@@ -73,12 +106,14 @@ class TrainingReport:
 def train(name: str, data: LabelledTexts, settings: Settings) -> TrainingReport:
     """Fit a classifier for the filter `name`, measure it, and put it where the chain finds it.
 
+    It is put in force only if every canary of the filter says with it what it said before.
+
     Raises:
-        CannotTrain: the filter takes no model, or there are too few texts of a kind.
+        CannotTrain: the filter takes no model, there are too few texts of a kind, or a canary
+            flips.
         UnusableDataDirectory: the model cannot be written.
     """
-    if name not in TRAINABLE:
-        raise CannotTrain(f"{name} takes no trained model; those that do: {', '.join(TRAINABLE)}")
+    one = trainable(name)
     stop = np.array(data.stop, dtype=bool)
     if min(stop.sum(), (~stop).sum()) < _LEAST_OF_EACH:
         raise CannotTrain(
@@ -87,11 +122,17 @@ def train(name: str, data: LabelledTexts, settings: Settings) -> TrainingReport:
         )
     began = monotonic()
     texts = lines(pa.array(data.texts, pa.string()))
-    measured = _measured(name, texts, stop, data)
+    measured = _measured(one, texts, stop, data)
     path = trained_model_path(name, settings)
     with staged(path) as fresh:
         _fit(texts, stop).save_model(str(fresh))
-        TrainedModel(fresh)
+        with_model = make_filter(one, Sources(language_model_path(settings), {name: fresh}))
+        if flipped := check_texts(one, with_model):
+            raise CannotTrain(
+                f"with the model that {data.name} makes, {len(flipped)} canaries of {name} flip, "
+                f"so that it is not put in force: {'; '.join(map(str, flipped[:_SHOWN]))}"
+            )
+        effect = _effect(with_model, settings)
     report = TrainingReport(
         name,
         path,
@@ -100,21 +141,62 @@ def train(name: str, data: LabelledTexts, settings: Settings) -> TrainingReport:
         dict(Counter(data.labels)),
         data.stop_labels,
         measured,
+        dict(data.left_out),
+        effect,
         monotonic() - began,
     )
-    write_json(path.with_name("report.json"), report.as_json())
+    write_json(path.with_name(_REPORT), report.as_json())
     return report
 
 
+def trainable(name: str) -> Declaration:
+    """The filter of that name, which takes a trained model.
+
+    Raises:
+        CannotTrain: it takes none, or there is no such filter.
+    """
+    one = declaration(name)
+    if one is None or one.trained_from is None:
+        others = ", ".join(other.name for other in declared() if other.trained_from)
+        raise CannotTrain(f"{name} takes no trained model; those that do: {others}")
+    return one
+
+
+def trained_on(name: str, settings: Settings) -> str | None:
+    """The SHA-256 of the data that the model in force was trained on, if there is one."""
+    try:
+        stored = trained_model_path(name, settings).with_name(_REPORT).read_bytes()
+    except OSError:
+        return None
+    return str(orjson.loads(stored)["data_sha256"])
+
+
+def _effect(with_model: Filter, settings: Settings) -> Effect | None:
+    """What a filter would stop of the posts that passed on the last stored day."""
+    lake = Lake.of(settings)
+    partition = next(reversed(lake.partitions(FilteredPost)), None)
+    if partition is None:
+        return None
+    passed, stopped, examples = 0, 0, list[str]()
+    for batch in partition.batches(ROW_GROUP_ROWS):
+        let_through = batch.filter(batch.column("passed_filters"))
+        found = judged(with_model, Posts(inputs(let_through))).passed
+        hit = let_through.filter(pc.invert(found))
+        passed, stopped = passed + let_through.num_rows, stopped + hit.num_rows
+        texts = pc.struct_field(hit.column("record"), "text").slice(0, _SHOWN - len(examples))
+        examples += texts.to_pylist()
+    return Effect(partition.day, passed, stopped, tuple(examples))
+
+
 def _measured(
-    name: str, texts: list[str], stop: np.ndarray, data: LabelledTexts
+    one: Declaration, texts: list[str], stop: np.ndarray, data: LabelledTexts
 ) -> dict[str, Confusion]:
     """Confusions at both thresholds; of several labels to stop, the rarest alone as well."""
     shares = _cross_validated(texts, stop)
-    threshold = getattr(filter_config().models, name)
     measured = {
         f"at {level}": Confusion.count(stop.tolist(), (shares >= level).tolist())
-        for level in (EVEN_THRESHOLD, threshold)
+        for level in (EVEN_THRESHOLD, one.trained_from)
+        if level is not None
     }
     if len(data.stop_labels) > 1:
         rarest = min(data.stop_labels, key=data.labels.count)

@@ -1,12 +1,10 @@
 """Word lists: read from their files, and made into patterns that Arrow and Python both take."""
 
 import re
-import tomllib
 from collections.abc import Iterable
-from functools import cache
 from typing import Any
 
-from bsky_assets.filters.config import LEXICON
+from bsky_assets.contracts.verdicts import declarations
 
 _LETTER = re.compile(r"\w")
 
@@ -15,15 +13,13 @@ class EmptyWordList(ValueError):
     """A word list has no words, so that the filter that needs it could stop nothing."""
 
 
-@cache
 def lexicon(name: str) -> dict[str, Any]:
-    """The word lists of a filter, in `judging/<name>.toml`.
+    """What the file of a filter has, word lists and rules among it.
 
     Raises:
-        OSError: there is no such file.
-        tomllib.TOMLDecodeError: it cannot be read.
+        KeyError: there is no such filter.
     """
-    return tomllib.loads((LEXICON / f"{name}.toml").read_text())
+    return declarations()[name]
 
 
 def words(name: str, key: str) -> tuple[str, ...]:
