@@ -23,15 +23,18 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from bsky_assets.commands.export import export as command
+from bsky_assets.consolidation.consolidate import consolidate_day
 from bsky_assets.contracts import (
     ALL,
     LEDGER,
+    ConsolidatedPost,
     FilteredPost,
     LlmLabel,
     LlmPrompt,
     Quarantined,
     RawFeedPost,
     RawFirehosePost,
+    RawPostDeletion,
     Row,
     arrow_schema,
     columns,
@@ -41,6 +44,8 @@ from bsky_assets.exports.export import FolderNotEmpty, NothingToExport, assets_n
 from bsky_assets.exports.markdown import escaped, table
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.lake import Lake
+from bsky_assets_tests.rows import account_status, firehose_post, post_deletion
+from bsky_assets_tests.rows import table as rows_of
 
 DAY = date(2026, 3, 8)
 DAYS = [DAY, DAY + timedelta(days=1)]
@@ -295,6 +300,33 @@ def test_the_export_says_where_it_is_from(
     assert whole["files"][0]["partitions"][0]["details"] == LABEL_DETAILS
     assert whole["made_from"]["raw_firehose_posts"][0]["details"] == DETAILS
     assert "`political_ideology`" in (out / "DATA_DICTIONARY.md").read_text()
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_what_is_known_to_be_deleted_is_left_out_and_counted(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, kind: str
+) -> None:
+    lake = Lake(chosen(tmp_path).lake_dir, "Asia/Tokyo")
+    posts = [firehose_post("did:plc:ann", f"3k{n}", seq=n) for n in range(3)]
+    posts += [firehose_post("did:plc:bob", "3kb", seq=4)]
+    lake.write(RawFirehosePost, DAY, rows_of(RawFirehosePost, posts))
+    consolidate_day(con, lake, DAY)
+    later = DAY + timedelta(days=9)
+    gone = [post_deletion("did:plc:ann", "3k1", 900), account_status("did:plc:bob", "deleted", 9)]
+    lake.write(RawPostDeletion, later, rows_of(RawPostDeletion, gone))
+    out = tmp_path / "out"
+    assets = [RawFirehosePost, ConsolidatedPost]
+    made = export(con, lake, chosen(tmp_path), [DAY], out, kind, assets)  # type: ignore[arg-type]
+    told = (out / "README.md").read_text()
+    for file in made.files:
+        path = out / file.path.name
+        uris = con.sql(f"SELECT uri FROM '{path}' ORDER BY uri").fetchall()
+        assert [uri.rpartition("/")[2] for (uri,) in uris] == ["3k0", "3k2"]
+        assert file.rows == 2
+        for reason in ("deleted", "account_deleted"):
+            assert f"| {escaped(path.name)} | {escaped(reason)} | 1 |" in told
+    assert "in the timezone Asia/Tokyo" in told
+    assert "America/Chicago" not in told
 
 
 def test_a_folder_with_something_in_it_is_left_alone(

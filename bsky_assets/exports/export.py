@@ -12,12 +12,13 @@ import orjson
 
 from bsky_assets.contracts import ALL, FilteredPost, LlmLabel, LlmPrompt, Row
 from bsky_assets.errors import UserError
+from bsky_assets.exports.deletions import OF_POSTS, Removed
 from bsky_assets.exports.dictionary import dictionary
 from bsky_assets.exports.provenance import Export, ExportedFile, prompt_file, provenance, readme
 from bsky_assets.exports.tables import write_csv, write_parquet
 from bsky_assets.settings import Settings
 from bsky_assets.storage.files import unique_id, unusable
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake, Partition, select_days
 from bsky_assets.storage.upcasts import Stored, select
 from bsky_assets.sync_day import now
 
@@ -68,7 +69,7 @@ def export(
     Args:
         con: does the writing.
         lake: has the rows.
-        settings: say the sync timezone.
+        settings: say the sync timezone of a lake that keeps none yet.
         days: rising, at least one.
         out: must not be there, or be empty.
         format: of the files of rows.
@@ -94,18 +95,19 @@ def export(
         raise FolderNotEmpty(f"{out} is there already; name a new folder, or empty it")
     lake.attach(con)
     unfinished = out.with_name(f".{out.name}.{unique_id()}")
+    removed = Removed(con, lake, days if set(stored) & set(OF_POSTS) else ())
     try:
         unfinished.mkdir(parents=True)
         made = Export(
             days=days,
             files=[
-                _file(con, row, partitions, unfinished, format)
+                _file(con, row, partitions, removed, unfinished, format)
                 for row, partitions in stored.items()
                 if partitions
             ],
             prompts=_prompts(con, stored.get(LlmLabel, []), prompt_files),
             made_at=now(),
-            timezone=settings.sync_timezone,
+            timezone=lake.timezone or settings.sync_timezone,
         )
         _describe(made, lake, unfinished)
         unfinished.replace(out)
@@ -120,14 +122,17 @@ def _file(
     con: duckdb.DuckDBPyConnection,
     row: type[Row],
     partitions: Sequence[Partition],
+    removed: Removed,
     folder: Path,
     format: Format,  # noqa: A002 -- likewise
 ) -> ExportedFile:
     path = folder / f"{row.asset}.{format}"
-    rows = _WRITERS[format](con, row, partitions, path)
+    stored = select_days(row, partitions)
+    rows = _WRITERS[format](con, row, removed.without(row, stored), path)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return ExportedFile(row, path, rows, path.stat().st_size, digest, partitions)
+    left_out = removed.counts(row, stored)
+    return ExportedFile(row, path, rows, path.stat().st_size, digest, partitions, left_out)
 
 
 def _prompts(

@@ -44,6 +44,8 @@ class ExportedFile:
     bytes: int
     sha256: str
     partitions: Sequence[Partition]
+    left_out: Mapping[str, int]
+    """Rows of posts that are stored and known to be gone, by reason."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ def provenance(export: Export, lake: Lake) -> bytes:
                 "rows": file.rows,
                 "bytes": file.bytes,
                 "sha256": file.sha256,
+                "left_out": dict(file.left_out),
                 "partitions": [_described(partition) for partition in file.partitions],
             }
             for file in export.files
@@ -98,6 +101,7 @@ def readme(export: Export, lake: Lake) -> str:
     sections = (
         _files(export),
         _partitions(export),
+        _deletions(export),
         _firehose(_of(lake, RawFirehosePost, export.days), export.days),
         _feeds(_of(lake, RawFeedPost, export.days)),
         _filters(_of(lake, FilteredPost, export.days)),
@@ -164,6 +168,24 @@ def _partitions(export: Export) -> list[str]:
     ]
     header = ("table", "sync day", "rows", "written (UTC)", "contract")
     return ["## Days", "", *table(header, rows), *([""] if missing else []), *missing]
+
+
+def _deletions(export: Export) -> list[str]:
+    rows = [
+        (file.path.name, reason, f"{count:,}")
+        for file in export.files
+        for reason, count in file.left_out.items()
+    ]
+    told = (
+        "Of posts that their authors deleted, and of accounts that are gone, there are no rows of "
+        "posts or labels here, as far as this was known when the export was made; what a deleted "
+        "record held before its key was used again is left out, too. What is in quarantine, and "
+        "what models were asked, stands as it came or as maintenance left it. Honour deletions "
+        "that come later."
+    )
+    header = ("file", "reason", "rows left out")
+    lines = ["## Deletions", "", told]
+    return [*lines, "", *table(header, rows)] if rows else [*lines, "", "No row was left out."]
 
 
 def _firehose(partitions: Sequence[Partition], days: Sequence[date]) -> list[str]:
@@ -282,8 +304,7 @@ def _terms() -> list[str]:
     return [
         "## Terms",
         "",
-        "Posts belong to their authors. Posts and accounts that were deleted before this export "
-        "was made are not in it as far as the deletions had been collected; honour later ones. "
+        "Posts belong to their authors. "
         "Labels by language models are estimates: say which model and prompt they are from. "
         "Languages were identified with fastText's lid.176 model (CC-BY-SA 3.0).",
     ]

@@ -6,14 +6,13 @@ before it; so has one that began with apostrophes before such a text, so that ta
 gives back what was there.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
 from bsky_assets.contracts import Row, arrow_schema
-from bsky_assets.storage.lake import Partition, select_days
 from bsky_assets.storage.sql import literal
 
 _FORMULA = r"^''*[=+\-@\t\r\n]"
@@ -23,26 +22,24 @@ _PARQUET = "FORMAT parquet, COMPRESSION zstd"
 _CSV = "FORMAT csv, HEADER"
 
 
-def write_parquet(
-    con: duckdb.DuckDBPyConnection, row: type[Row], partitions: Sequence[Partition], path: Path
-) -> int:
-    """Write the rows of `partitions`, with their days, to `path`; how many there are."""
-    return _copy(con, select_days(row, partitions), path, _PARQUET)
+def write_parquet(con: duckdb.DuckDBPyConnection, row: type[Row], rows: str, path: Path) -> int:
+    """Write the rows of `row` that the SQL `rows` gives, days first, to `path`; how many."""
+    return _copy(con, rows, path, _PARQUET)
 
 
-def write_csv(
-    con: duckdb.DuckDBPyConnection, row: type[Row], partitions: Sequence[Partition], path: Path
-) -> int:
-    """Write the rows of `partitions`, with their days, to `path`; how many there are."""
+def write_csv(con: duckdb.DuckDBPyConnection, row: type[Row], rows: str, path: Path) -> int:
+    """Write the rows of `row` that the SQL `rows` gives, days first, to `path`; how many."""
     columns = ", ".join(
         f'{expression} AS "{name}"'
         for field in arrow_schema(row)
         for name, expression in _flat(field.name, f'"{field.name}"', field.type)
     )
-    rows = f"SELECT sync_day, {columns} FROM ({select_days(row, partitions)})"
-    with con.cursor() as session:
-        session.execute("SET TimeZone = 'UTC'")
-        return _copy(session, rows, path, _CSV)
+    before = con.sql("SELECT current_setting('TimeZone')").fetchall()[0][0]
+    con.execute("SET TimeZone = 'UTC'")
+    try:
+        return _copy(con, f"SELECT sync_day, {columns} FROM ({rows})", path, _CSV)
+    finally:
+        con.execute(f"SET TimeZone = {literal(before)}")
 
 
 def _copy(con: duckdb.DuckDBPyConnection, rows: str, path: Path, options: str) -> int:
