@@ -16,6 +16,7 @@ from bsky_assets.contracts import (
     RawFirehosePost,
     RawPostDeletion,
 )
+from bsky_assets.storage.completeness import COMPLETENESS, Completeness
 from bsky_assets.storage.lake import Lake
 from bsky_assets_tests.rows import (
     NOON,
@@ -160,3 +161,19 @@ def test_a_day_with_one_source_consolidates_and_a_day_with_none_says_so(tmp_path
     assert len(consolidated(lake)) == 1
     with pytest.raises(MissingInput, match="nothing was collected on 2026-03-09"):
         consolidated(lake, DAY + timedelta(days=1))
+
+
+def test_a_day_whose_feeds_are_down_goes_on_with_the_firehose_and_says_so_without(
+    tmp_path: Path,
+) -> None:
+    down = {"feeds": {"today": {"problem": "feed today: nobody answers"}}}
+    nothing = {COMPLETENESS: Completeness().to_details()}
+    lake = Lake(tmp_path)
+    lake.write(RawFeedPost, DAY, table(RawFeedPost, []), down)
+    with duckdb.connect() as con:
+        lake.write(RawFirehosePost, DAY, table(RawFirehosePost, []), nothing)
+        with pytest.raises(MissingInput, match="feed today: nobody answers"):
+            consolidate_day(con, lake, DAY)
+        posts = table(RawFirehosePost, [firehose_post("did:plc:a", "3k1")])
+        lake.write(RawFirehosePost, DAY, posts, nothing)
+        assert consolidate_day(con, lake, DAY).rows == 1

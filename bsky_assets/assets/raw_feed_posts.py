@@ -49,6 +49,7 @@ def raw_feed_posts(
 
     One row is an item seen in a feed. Reading again on the same day adds what is new and brings
     counts up to date. Feeds cannot be read back in time: another day than today stays as it is.
+    A feed that is down stops no other and not the day: a check names it.
     An item that cannot be read is in the view `quarantine`, with its bytes and the reason.
     """
     started = time.monotonic()
@@ -71,5 +72,10 @@ def raw_feed_posts(
         partition,
         started,
         sample=rows,
+        metadata={
+            "failed_feeds": [
+                name for name, feed in partition.details["feeds"].items() if feed["problem"]
+            ]
+        },
         checks=outcomes,
     )

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from bsky_assets.bluesky.appview import read_item
 from bsky_assets.bluesky.records import Unreadable
-from bsky_assets.bluesky.session import sign_in
+from bsky_assets.bluesky.session import SignInFailed, sign_in
 from bsky_assets.bluesky.xrpc import Refused, XrpcHost, as_bytes
 from bsky_assets.contracts import RawFeedPost, arrow_schema, contract_version
 from bsky_assets.contracts.lineage import lineage_version
@@ -40,10 +40,6 @@ _ADDED = "feed_posts_read_now"
 
 Progress = Callable[[str, int], None]
 """Told a feed's name and how many items of it were read so far, after every page."""
-
-
-class FeedsFailed(UserError):
-    """At least one feed gave nothing; what the others gave is stored."""
 
 
 @dataclass
@@ -96,7 +92,8 @@ def sync_feeds(
 
     The partition becomes what it was and what was read, one row for each post of a feed: its
     first position and time, its latest counts, labels and record. Where `day` is not today
-    nothing is read. A reading belongs to the day on which it began.
+    nothing is read. A reading belongs to the day on which it began. A feed that was refused,
+    unreachable or empty stops no other: its details have a `problem`.
 
     Args:
         con: does the merging.
@@ -107,17 +104,12 @@ def sync_feeds(
         progress: is told of every page.
 
     Raises:
-        FeedsFailed: a feed was refused, unreachable or empty; the rest is stored.
-        SignInFailed: the session that the settings ask for is not to be had.
         UnusableDataDirectory: the data directory cannot be written to.
     """
     if day != today(settings.timezone):
         return _as_it_is(con, lake, day)
     reads = list(_read_feeds(settings, max_posts, progress))
-    partition = _store(con, lake, day, reads)
-    if problems := [read.problem for read in reads if read.problem]:
-        raise FeedsFailed("; ".join(problems))
-    return partition
+    return _store(con, lake, day, reads)
 
 
 def _as_it_is(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> Partition:
@@ -136,7 +128,12 @@ def _as_it_is(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> Partitio
 def _read_feeds(
     settings: Settings, max_posts: int | None, progress: Progress | None
 ) -> Iterator[FeedRead]:
-    session = sign_in(settings)
+    try:
+        session = sign_in(settings)
+    except SignInFailed as error:
+        for name, uri in settings.feeds.items():
+            yield FeedRead(name, uri, ended="problem", problem=f"feed {name} ({uri}): {error}")
+        return
     url = session.host if session else settings.appview_url
     with XrpcHost(url, "BSKY_APPVIEW_URL", session.headers if session else None) as host:
         for name, uri in settings.feeds.items():

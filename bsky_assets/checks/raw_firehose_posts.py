@@ -24,7 +24,7 @@ SPECS = [
     AssetCheckSpec(
         "firehose_covers_the_day",
         asset=ASSET,
-        description="The stream was read from the day's beginning to its end, or to this moment.",
+        description="The day is over, and the stream was read from its beginning to its end.",
     ),
     new_fields.spec(RawFirehosePost),
 ]

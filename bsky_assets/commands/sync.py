@@ -10,9 +10,18 @@ from bsky_assets.bluesky.streaming import Limits
 from bsky_assets.commands.materialize import materialize_day
 from bsky_assets.commands.progress import report_line, stream_progress
 from bsky_assets.console import stderr
+from bsky_assets.contracts import RawFeedPost
+from bsky_assets.errors import UserError
 from bsky_assets.orchestration.instance import open_instance
 from bsky_assets.settings import Settings, get_settings
+from bsky_assets.storage.coverage import feed_problems
+from bsky_assets.storage.lake import Lake
 from bsky_assets.sync_day import today
+
+
+class FeedsFailed(UserError):
+    """At least one feed gave nothing; what the others gave is stored."""
+
 
 app = typer.Typer(
     no_args_is_help=True, help="Collect now, up to limits, into today's raw partitions."
@@ -65,7 +74,11 @@ def feeds(
       bsky-assets sync feeds --max-posts 200
     """
     config = {"ops": {"raw_feed_posts": {"config": {"max_posts": max_posts}}}}
-    _bring_up_to_date(get_settings(), "raw_feed_posts", config)
+    settings = get_settings()
+    _bring_up_to_date(settings, "raw_feed_posts", config)
+    stored = Lake.of(settings).current(RawFeedPost, today(settings.timezone))
+    if problems := feed_problems(stored):
+        raise FeedsFailed("; ".join(problems))
 
 
 @app.command()

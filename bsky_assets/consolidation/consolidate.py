@@ -14,15 +14,32 @@ from bsky_assets.consolidation.removals import register_removals
 from bsky_assets.consolidation.sightings import of_days
 from bsky_assets.consolidation.sightings import register_left_out as register_reasons
 from bsky_assets.consolidation.versions import register_versions
-from bsky_assets.contracts import ConsolidatedPost, RawFeedPost, RawFirehosePost
+from bsky_assets.contracts import ConsolidatedPost, RawFeedPost, RawFirehosePost, Row
+from bsky_assets.errors import UserError
 from bsky_assets.storage.chronology import count_ahead
+from bsky_assets.storage.completeness import COMPLETENESS
+from bsky_assets.storage.coverage import feed_problems
 from bsky_assets.storage.inputs import made_from
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets.sync_day import now
 
 
-class MissingInput(RuntimeError):
+class MissingInput(UserError):
     """A day cannot be consolidated: nothing was collected on it."""
+
+
+SOURCES: tuple[type[Row], ...] = (RawFirehosePost, RawFeedPost)
+"""Where posts come from; one of them is enough."""
+
+
+def is_source(partition: Partition | None) -> bool:
+    """Whether it was collected, if only nothing: not where feeds were down or nothing landed."""
+    if partition is None or partition.rows:
+        return partition is not None
+    feeds, firehose = partition.details.get("feeds"), partition.details.get(COMPLETENESS)
+    if feeds is not None:
+        return any(not feed["problem"] for feed in feeds.values())
+    return firehose is None or bool(firehose["segments"])
 
 
 def consolidate_day(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> Partition:
@@ -32,10 +49,15 @@ def consolidate_day(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> Pa
         MissingInput: neither raw partition of the day is there.
     """
     inputs = made_from(lake, ConsolidatedPost, day)
-    sources = [row for row in (RawFirehosePost, RawFeedPost) if lake.current(row, day)]
-    if not sources:
+    if not any(is_source(lake.current(row, day)) for row in SOURCES):
         raise MissingInput(
-            f"nothing was collected on {day}; materialise raw_firehose_posts or raw_feed_posts"
+            "; ".join(
+                [
+                    f"nothing was collected on {day}",
+                    *feed_problems(lake.current(RawFeedPost, day)),
+                    "materialise raw_firehose_posts or raw_feed_posts",
+                ]
+            )
         )
     register_left_out(con, lake, day)
     register_versions(con)

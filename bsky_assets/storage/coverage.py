@@ -42,9 +42,12 @@ def covered(completeness: Completeness) -> timedelta:
 def uncovered(
     completeness: Completeness, partition: Partition, timezone: ZoneInfo
 ) -> Iterator[str]:
-    """What of the day, as far as it has come, no stretch spans."""
+    """What of the day no stretch spans; of a day that is not over, that it is not, and the rest."""
     start, end = bounds(partition.day, timezone)
-    end = min(end, now())
+    if (at := now()) < end:
+        end = at
+        spanned = hours(covered(completeness))
+        yield f"the day is not over yet: {spanned} of {hours(end - start)} are covered so far"
     spans = sorted(_spans(completeness))
     if not spans:
         yield "nothing was collected"
@@ -53,7 +56,7 @@ def uncovered(
     if first - start > TOLERATED:
         yield f"it begins {hours(first - start)} after the day"
     if end - last > TOLERATED:
-        yield f"it ends {hours(end - last)} before the day, or before now"
+        yield f"it ends {hours(end - last)} before {'now' if end == at else 'the day'}"
     missing = (last - first) - covered(completeness)
     if missing > TOLERATED:
         yield f"{hours(missing)} are missing in between"
@@ -72,3 +75,9 @@ def hours(span: timedelta) -> str:
     """A span of time for a person, to the minute."""
     minutes = round(span.total_seconds() / 60)
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def feed_problems(feeds: Partition | None) -> list[str]:
+    """What was wrong with feeds that gave nothing or broke off, of a day's `raw_feed_posts`."""
+    read = feeds.details.get("feeds", {}) if feeds else {}
+    return [feed["problem"] for feed in read.values() if feed["problem"]]
