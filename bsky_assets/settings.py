@@ -168,6 +168,15 @@ class Settings(BaseSettings):
     live: bool = Field(
         False, description="Whether schedule and sensors run by default; `make live` sets it."
     )
+    follow_minutes: int = Field(
+        60,
+        ge=1,
+        description="Least minutes between two runs that follow what lands for the present day; "
+        "a day that is over is followed at once.",
+    )
+    keep_runs_days: int = Field(
+        30, ge=1, description="Days after which the logs of Dagster's finished runs are removed."
+    )
     memory_limit: str = Field(
         "4GB",
         pattern=r"^\d+(\.\d+)?\s*(MB|GB|MiB|GiB)$",

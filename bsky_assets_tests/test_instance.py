@@ -8,14 +8,30 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import orjson
 import pytest
-from dagster import AssetMaterialization, DagsterInstance, DagsterRun
-from dagster._core.launcher.base import WorkerStatus
+from dagster import (
+    AssetMaterialization,
+    DagsterInstance,
+    DagsterRun,
+    DagsterRunStatus,
+    RunsFilter,
+)
+from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._core.launcher.base import LaunchRunContext, WorkerStatus
+from dagster._core.remote_origin import InProcessCodeLocationOrigin
 from dagster._core.storage.tags import GRPC_INFO_TAG
+from dagster._core.test_utils import InProcessTestWorkspaceLoadTarget
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import (
+    QueuedRunCoordinatorDaemon,
+)
 
+from bsky_assets.definitions import defs
 from bsky_assets.orchestration.instance import home, open_instance, this_process
 from bsky_assets.settings import Settings
 
@@ -137,3 +153,41 @@ def test_a_run_is_dead_when_the_command_that_it_was_in_is_gone(instance: Dagster
     elsewhere = {name: f"another-{value}" for name, value in gone.items()}
     run = DagsterRun("a_job", tags=elsewhere)
     assert launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING
+
+
+def test_a_queued_run_waits_for_code_that_takes_long_to_load(
+    instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine the code server is not there for minutes; then the run goes on."""
+    launched: list[str] = []
+    is_there = [False, False, True]
+
+    def launch(context: LaunchRunContext) -> None:
+        if not is_there.pop(0):
+            raise DagsterUserCodeUnreachableError("timed out waiting for gRPC server")
+        launched.append(context.dagster_run.run_id)
+
+    monkeypatch.setattr(instance.run_launcher, "launch_run", launch)
+    assert instance.code_server_process_startup_timeout >= 600
+    assert instance.run_monitoring_start_timeout_seconds >= 600
+    origin = InProcessCodeLocationOrigin(
+        LoadableTargetOrigin(module_name="bsky_assets.definitions", attribute="defs")
+    )
+    target = InProcessTestWorkspaceLoadTarget(origin)
+    with WorkspaceProcessContext(instance, target) as workspace:
+        context = workspace.create_request_context()
+        location = context.get_code_location(origin.location_name)
+        (repository,) = location.get_repositories().values()
+        job = repository.get_full_job("maintenance")
+        run = instance.create_run_for_job(
+            defs.resolve_job_def("maintenance"),
+            remote_job_origin=job.get_remote_origin(),
+            job_code_origin=job.get_python_origin(),
+        )
+        instance.submit_run(run.run_id, context)
+        daemon, at = QueuedRunCoordinatorDaemon(interval_seconds=5), datetime.now(UTC)
+        for _ in range(3):
+            assert instance.get_runs_count(RunsFilter(statuses=[DagsterRunStatus.FAILURE])) == 0
+            list(daemon.run_iteration(workspace, fixed_iteration_time=at.timestamp()))
+            at += timedelta(minutes=2)
+    assert launched == [run.run_id]

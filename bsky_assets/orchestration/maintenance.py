@@ -1,5 +1,7 @@
 """Jobs that keep stored days as they should be: deletions honoured, old files removed."""
 
+from datetime import timedelta
+
 import pyarrow as pa
 from dagster import (
     AssetMaterialization,
@@ -17,8 +19,10 @@ from dagster_duckdb import DuckDBResource
 from bsky_assets.consolidation.honour import honour_deletions
 from bsky_assets.labelling.day import ledger_of
 from bsky_assets.labelling.trace import forget
+from bsky_assets.orchestration.prune import prune_runs
 from bsky_assets.orchestration.resources import DataDirectory
 from bsky_assets.settings import Settings
+from bsky_assets.sync_day import now
 
 
 @op
@@ -63,14 +67,26 @@ def vacuum_lake(context: OpExecutionContext, data: DataDirectory) -> None:
     context.log.info(f"{data.lake.vacuum():,} bytes freed")
 
 
+@op
+def prune_old_runs(context: OpExecutionContext, data: DataDirectory) -> None:
+    """Remove what Dagster keeps of runs that ended BSKY_KEEP_RUNS_DAYS ago."""
+    pruned = prune_runs(context.instance, now() - timedelta(days=data.settings.keep_runs_days))
+    context.log.info(
+        f"{pruned.runs:,} runs removed, and {pruned.logs:,} logs of runs that made what is stored; "
+        f"{pruned.bytes:,} bytes freed"
+    )
+
+
 @job(
     executor_def=in_process_executor,
-    description="Honour deletions in older days, labels included; remove files of old partitions.",
+    description="Honour deletions in older days, labels included; remove files of old partitions "
+    "and logs of old runs.",
 )
 def maintenance() -> None:
     """One op after the other, so that they do not work on the same partition."""
     remove_deleted_posts()
     vacuum_lake()
+    prune_old_runs()
 
 
 def maintenance_schedule(settings: Settings) -> ScheduleDefinition:
