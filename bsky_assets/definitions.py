@@ -3,6 +3,7 @@
 from contextlib import suppress
 
 from dagster import (
+    AssetsDefinition,
     Definitions,
     in_process_executor,
     load_assets_from_package_module,
@@ -12,10 +13,10 @@ from bsky_assets import assets
 from bsky_assets.orchestration.automation import (
     daily_sync,
     daily_sync_schedule,
-    follow_inputs_sensor,
 )
-from bsky_assets.orchestration.collected import collector_landed_sensor, take_in_landed
+from bsky_assets.orchestration.following import follow_inputs_sensor
 from bsky_assets.orchestration.maintenance import maintenance, maintenance_schedule
+from bsky_assets.orchestration.of_settings import of_settings
 from bsky_assets.orchestration.refresh import refresh_stale_sensor
 from bsky_assets.orchestration.resources import DataDirectory, duckdb_resource
 from bsky_assets.orchestration.run_log import console, plain_lines
@@ -33,15 +34,18 @@ def build_defs(settings: Settings) -> Definitions:
     with suppress(UnusableObjectStorage):  # whoever cannot reach it now may do so later
         Lake.of(settings)
     return Definitions(
-        assets=load_assets_from_package_module(assets),
-        jobs=[daily_sync, take_in_landed, maintenance],
+        assets=[
+            of_settings(asset, settings)
+            for asset in load_assets_from_package_module(assets)
+            if isinstance(asset, AssetsDefinition)
+        ],
+        jobs=[daily_sync, maintenance],
         schedules=[daily_sync_schedule(settings), maintenance_schedule(settings)],
         sensors=[
             follow_inputs_sensor(settings),
-            collector_landed_sensor(settings),
             refresh_stale_sensor(settings),
         ],
-        resources={"data": DataDirectory(), "duckdb": duckdb_resource(settings)},
+        resources={"data": DataDirectory(settings), "duckdb": duckdb_resource(settings)},
         executor=in_process_executor,
         loggers={"console": console, "plain_lines": plain_lines},
     )

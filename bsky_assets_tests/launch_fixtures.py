@@ -13,6 +13,7 @@ from dagster import AssetsDefinition, DagsterInstance, ExecuteInProcessResult, m
 from bsky_assets.assets.consolidated_posts import consolidated_posts
 from bsky_assets.assets.filtered_posts import filtered_posts
 from bsky_assets.contracts import RawFirehosePost
+from bsky_assets.orchestration.of_settings import of_settings
 from bsky_assets.orchestration.resources import DataDirectory, duckdb_resource
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.lake import Lake
@@ -106,9 +107,9 @@ def made(settings: Settings, *assets: AssetsDefinition, day: date = DAY) -> Exec
     """A run of Dagster that makes `assets` of `day`, wherever the settings say."""
     with DagsterInstance.ephemeral() as instance:
         return materialize(
-            assets or [consolidated_posts, filtered_posts],
+            [of_settings(one, settings) for one in assets or (consolidated_posts, filtered_posts)],
             partition_key=day.isoformat(),
             instance=instance,
-            resources={"data": DataDirectory(), "duckdb": duckdb_resource(settings)},
+            resources={"data": DataDirectory(settings), "duckdb": duckdb_resource(settings)},
             raise_on_error=False,
         )

@@ -11,6 +11,7 @@ from dagster import DagsterInstance, MaterializeResult, TableMetadataValue, mate
 from bsky_assets.assets.daily_report import daily_report
 from bsky_assets.contracts import RawFirehosePost
 from bsky_assets.orchestration.materialisation import frame_table, result
+from bsky_assets.orchestration.of_settings import of_settings
 from bsky_assets.orchestration.resources import DataDirectory, duckdb_resource
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
@@ -47,10 +48,10 @@ def test_what_an_asset_has_to_tell_comes_before_how_it_was_stored(tmp_path: Path
 def test_a_report_of_a_day_without_labels_fails_in_one_line(settings: Settings) -> None:
     with DagsterInstance.ephemeral() as instance:
         run = materialize(
-            [daily_report],
+            [of_settings(daily_report, settings)],
             partition_key="2026-03-01",
             instance=instance,
-            resources={"data": DataDirectory(), "duckdb": duckdb_resource(settings)},
+            resources={"data": DataDirectory(settings), "duckdb": duckdb_resource(settings)},
             raise_on_error=False,
         )
     (failure,) = run.get_step_failure_events()

@@ -11,6 +11,7 @@ from sklearn.metrics import cohen_kappa_score
 from bsky_assets.assets.llm_labels import llm_labels
 from bsky_assets.assets.model_agreement import model_agreement
 from bsky_assets.contracts import LlmLabel
+from bsky_assets.orchestration.of_settings import of_settings
 from bsky_assets.orchestration.resources import DataDirectory, duckdb_resource
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
@@ -49,10 +50,10 @@ def test_kappa_and_disputed_posts(settings: Settings, models: list[str]) -> None
     lake.write(LlmLabel, DAY, table(LlmLabel, rows))
 
     done = materialize(
-        [llm_labels, model_agreement],
+        [of_settings(asset, settings) for asset in (llm_labels, model_agreement)],
         selection=[model_agreement],
         partition_key=DAY.isoformat(),
-        resources={"data": DataDirectory(), "duckdb": duckdb_resource(settings)},
+        resources={"data": DataDirectory(settings), "duckdb": duckdb_resource(settings)},
         instance=DagsterInstance.ephemeral(),
     )
 

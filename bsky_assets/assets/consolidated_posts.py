@@ -7,7 +7,6 @@ from dagster_duckdb import DuckDBResource
 
 from bsky_assets.checks import consolidated_posts as checks
 from bsky_assets.contracts import ConsolidatedPost, RawFeedPost, RawFirehosePost, RawPostDeletion
-from bsky_assets.orchestration.automation import when_inputs_land
 from bsky_assets.orchestration.launcher import partition_made
 from bsky_assets.orchestration.materialisation import (
     counts_table,
@@ -29,7 +28,6 @@ from bsky_assets.orchestration.resources import DataDirectory
         AssetDep(RawFeedPost.asset, partition_mapping=look_back),
         AssetDep(RawPostDeletion.asset, partition_mapping=look_back),
     ],
-    automation_condition=when_inputs_land,
 )
 def consolidated_posts(
     context: AssetExecutionContext, data: DataDirectory, duckdb: DuckDBResource

@@ -1,33 +1,34 @@
 """The page that shows a sync day at a glance."""
 
 import time
+from dataclasses import replace
 
 from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, asset
 from dagster_duckdb import DuckDBResource
 
 from bsky_assets.assets.filtered_posts import filtered_posts
 from bsky_assets.assets.llm_labels import llm_labels
+from bsky_assets.checks import daily_report as checks
 from bsky_assets.checks.day import evaluate_day
 from bsky_assets.contracts import FilteredPost, LlmLabel
-from bsky_assets.contracts.lineage import report_version
-from bsky_assets.orchestration.automation import when_inputs_land
+from bsky_assets.contracts.lineage import DAILY_REPORT
 from bsky_assets.orchestration.materialisation import DAILY, OWNERS, explained
-from bsky_assets.orchestration.partitions import day_of, sync_days
+from bsky_assets.orchestration.partitions import day_of
 from bsky_assets.orchestration.resources import DataDirectory
 from bsky_assets.reporting.figures import funnel_figure, inline_png, labels_figure
 from bsky_assets.reporting.health import CheckOutcome
 from bsky_assets.reporting.report import write_report
+from bsky_assets.reporting.unfinished import DayState, Look
+from bsky_assets.sync_day import now
 
 
 @asset(
-    partitions_def=sync_days,
     group_name="labels",
     kinds={"html", "matplotlib"},
     owners=OWNERS,
-    code_version=report_version(),
     freshness_policy=DAILY,
     deps=[filtered_posts, llm_labels],
-    automation_condition=when_inputs_land,
+    check_specs=checks.SPECS,
 )
 def daily_report(
     context: AssetExecutionContext, data: DataDirectory, duckdb: DuckDBResource
@@ -49,7 +50,9 @@ def daily_report(
             )
             for found in evaluate_day(con, data.lake, data.settings, day)
         ]
-        path = write_report(con, data.lake, data.settings.reports_dir, day, outcomes)
+        lacks = list(_without_report(Look(data.settings, now()).state(day)).lines())
+        path = write_report(con, data.lake, data.settings, day, outcomes, lacks)
+    state = Look(data.settings, now()).state(day)
     filtered, labels = data.lake.current(FilteredPost, day), data.lake.current(LlmLabel, day)
     pictures = {}
     if filtered and labels:
@@ -64,5 +67,12 @@ def daily_report(
             **pictures,
             "bytes": path.stat().st_size,
             "seconds": round(time.monotonic() - started, 2),
-        }
+        },
+        check_results=checks.evaluate(state),
     )
+
+
+def _without_report(state: DayState) -> DayState:
+    """The day's state once the report is written."""
+    others = {asset: why for asset, why in state.behind.items() if asset != DAILY_REPORT}
+    return replace(state, behind=others)

@@ -12,7 +12,6 @@ from dagster_duckdb import DuckDBResource
 
 from bsky_assets.checks import filtered_posts as checks
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, RawModerationLabel
-from bsky_assets.orchestration.automation import when_inputs_land
 from bsky_assets.orchestration.launcher import partition_made
 from bsky_assets.orchestration.materialisation import (
     counts_table,
@@ -23,22 +22,18 @@ from bsky_assets.orchestration.materialisation import (
 )
 from bsky_assets.orchestration.partitions import look_back
 from bsky_assets.orchestration.resources import DataDirectory
-from bsky_assets.orchestration.staleness import made_with
 from bsky_assets.reporting.figures import funnel_figure, inline_png
-from bsky_assets.settings import get_settings
 
 
 @row_asset(
     FilteredPost,
     group="posts",
     kinds={"fasttext"},
-    made_with=made_with(FilteredPost, get_settings()).values(),
     checks=checks.SPECS,
     deps=[
         AssetDep(ConsolidatedPost.asset, partition_mapping=look_back),
         AssetDep(RawModerationLabel.asset, partition_mapping=look_back),
     ],
-    automation_condition=when_inputs_land,
 )
 def filtered_posts(
     context: AssetExecutionContext, data: DataDirectory, duckdb: DuckDBResource

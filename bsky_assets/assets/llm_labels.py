@@ -15,13 +15,11 @@ from pydantic import Field
 from bsky_assets.assets.filtered_posts import filtered_posts
 from bsky_assets.checks import llm_labels as checks
 from bsky_assets.contracts import LlmLabel
-from bsky_assets.orchestration.automation import when_inputs_land
 from bsky_assets.orchestration.launcher import partition_made
 from bsky_assets.orchestration.materialisation import explained, result, row_asset, sample
 from bsky_assets.orchestration.resources import DataDirectory
-from bsky_assets.orchestration.staleness import made_with
 from bsky_assets.reporting.figures import inline_png, labels_figure
-from bsky_assets.settings import Settings, get_settings
+from bsky_assets.settings import Settings
 
 
 class Labelling(Config):
@@ -49,10 +47,8 @@ class Labelling(Config):
     LlmLabel,
     group="labels",
     kinds={"openai"},
-    made_with=made_with(LlmLabel, get_settings()).values(),
     checks=checks.SPECS,
     deps=[filtered_posts],
-    automation_condition=when_inputs_land,
     pool="llm_endpoint",
 )
 def llm_labels(

@@ -10,7 +10,6 @@ from dagster_duckdb import DuckDBResource
 from bsky_assets.assets.llm_labels import llm_labels
 from bsky_assets.contracts import DisputedPost, arrow_schema
 from bsky_assets.labelling.agreement import Agreement, Pair, compare
-from bsky_assets.orchestration.automation import when_inputs_land
 from bsky_assets.orchestration.materialisation import (
     explained,
     frame_table,
@@ -28,7 +27,6 @@ from bsky_assets.storage.inputs import made_from
     group="labels",
     kinds={"scikitlearn"},
     deps=[llm_labels],
-    automation_condition=when_inputs_land,
 )
 def model_agreement(
     context: AssetExecutionContext, data: DataDirectory, duckdb: DuckDBResource

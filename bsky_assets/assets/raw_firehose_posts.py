@@ -28,7 +28,7 @@ from bsky_assets.orchestration.partitions import day_of
 from bsky_assets.orchestration.resources import DataDirectory
 from bsky_assets.reporting.coverage import coverage_figure
 from bsky_assets.reporting.figures import inline_png
-from bsky_assets.settings import get_settings
+from bsky_assets.settings import Settings
 from bsky_assets.storage.compaction import compact_firehose_day
 from bsky_assets.storage.completeness import COMPLETENESS, Completeness
 from bsky_assets.sync_day import today
@@ -40,9 +40,19 @@ class FirehoseSync(Config):
     read_stream: bool = Field(
         True, description="Read the stream first; otherwise only take in what has landed."
     )
-    max_posts: int = Field(get_settings().sync_max_posts, ge=1, description="Posts.")
-    max_events: int = Field(get_settings().sync_max_events, ge=1, description="Events.")
-    max_seconds: float = Field(get_settings().sync_max_seconds, gt=0, description="Seconds.")
+    max_posts: int | None = Field(None, ge=1, description="Posts. None: BSKY_SYNC_MAX_POSTS.")
+    max_events: int | None = Field(None, ge=1, description="Events. None: BSKY_SYNC_MAX_EVENTS.")
+    max_seconds: float | None = Field(
+        None, gt=0, description="Seconds. None: BSKY_SYNC_MAX_SECONDS."
+    )
+
+    def limits(self, settings: Settings) -> Limits:
+        """Those of this run, or else of the settings."""
+        return Limits(
+            self.max_posts or settings.sync_max_posts,
+            self.max_events or settings.sync_max_events,
+            self.max_seconds or settings.sync_max_seconds,
+        )
 
 
 @row_asset(
@@ -68,8 +78,7 @@ def raw_firehose_posts(
     day, settings = day_of(context.partition_key), data.settings
     with explained(), data.published(), duckdb.get_connection() as con:
         if config.read_stream and day == today(settings.timezone) and not is_collecting(settings):
-            limits = Limits(config.max_posts, config.max_events, config.max_seconds)
-            report = sync_firehose(settings, limits)
+            report = sync_firehose(settings, config.limits(settings))
             context.log.info(f"{report.events:,} events, ended by {report.ended_by}")
         partition, _ = compact_firehose_day(con, data.lake, firehose_segments(settings), day)
         outcomes = checks.evaluate(con, data.lake, partition, settings)

@@ -29,10 +29,9 @@ from bsky_assets.orchestration.materialisation import (
 )
 from bsky_assets.orchestration.partitions import day_of
 from bsky_assets.orchestration.resources import DataDirectory
-from bsky_assets.settings import get_settings
+from bsky_assets.settings import Settings
 from bsky_assets.storage import quarantine
 from bsky_assets.storage.compaction import compact_labels_day
-from bsky_assets.storage.lake import Lake
 from bsky_assets.sync_day import today
 
 
@@ -45,8 +44,18 @@ class LabelSync(Config):
     query: bool = Field(
         True, description="Ask the labeler what stands on the day's feed posts and their authors."
     )
-    max_events: int = Field(get_settings().sync_max_events, ge=1, description="Events.")
-    max_seconds: float = Field(get_settings().sync_max_seconds, gt=0, description="Seconds.")
+    max_events: int | None = Field(None, ge=1, description="Events. None: BSKY_SYNC_MAX_EVENTS.")
+    max_seconds: float | None = Field(
+        None, gt=0, description="Seconds. None: BSKY_SYNC_MAX_SECONDS."
+    )
+
+    def limits(self, settings: Settings) -> Limits:
+        """Those of this run, or else of the settings."""
+        return Limits(
+            None,
+            self.max_events or settings.sync_max_events,
+            self.max_seconds or settings.sync_max_seconds,
+        )
 
 
 @row_asset(
@@ -73,9 +82,9 @@ def raw_moderation_labels(
     is_today = day == today(settings.timezone)
     with explained(), data.published(), duckdb.get_connection() as con:
         if config.read_stream and is_today and not is_collecting(settings):
-            report = sync_labels(settings, Limits(None, config.max_events, config.max_seconds))
+            report = sync_labels(settings, config.limits(settings))
             context.log.info(f"{report.events:,} events, ended by {report.ended_by}")
-        asked = _ask(con, data.lake, day) if config.query and is_today else None
+        asked = _ask(con, data, day) if config.query and is_today else None
         if asked:
             quarantine.add(con, data.lake, RawModerationLabel.asset, day, asked.quarantined)
         partition = compact_labels_day(
@@ -98,6 +107,6 @@ def raw_moderation_labels(
     )
 
 
-def _ask(con: duckdb_library.DuckDBPyConnection, lake: Lake, day: date) -> QueriedLabels:
-    posts = lake.relation(con, RawFeedPost, [day]).select("uri, author.did AS did").fetchall()
-    return query_labels(get_settings(), (uri for uri, _ in posts), (did for _, did in posts))
+def _ask(con: duckdb_library.DuckDBPyConnection, data: DataDirectory, day: date) -> QueriedLabels:
+    posts = data.lake.relation(con, RawFeedPost, [day]).select("uri, author.did AS did").fetchall()
+    return query_labels(data.settings, (uri for uri, _ in posts), (did for _, did in posts))

@@ -17,7 +17,6 @@ from dagster import (
     AssetDep,
     AssetKey,
     AssetsDefinition,
-    AutomationCondition,
     Backoff,
     DataVersion,
     Failure,
@@ -39,9 +38,8 @@ from duckdb import DuckDBPyConnection
 
 from bsky_assets.contracts import Row, columns
 from bsky_assets.contracts.base import Column
-from bsky_assets.contracts.lineage import lineage_version, reads, summary
+from bsky_assets.contracts.lineage import reads, summary
 from bsky_assets.errors import UserError
-from bsky_assets.orchestration.partitions import sync_days
 from bsky_assets.storage.lake import Lake, Partition
 
 Materialise = Callable[..., MaterializeResult]
@@ -65,29 +63,23 @@ def row_asset(
     *,
     group: str,
     kinds: Iterable[str] = (),
-    made_with: Iterable[str] = (),
     deps: Iterable[AssetDep | AssetsDefinition] = (),
     checks: Sequence[AssetCheckSpec] = (),
     retry_policy: RetryPolicy | None = None,
-    automation_condition: AutomationCondition[AssetKey] | None = None,
     pool: str | None = None,
 ) -> Callable[[Materialise], AssetsDefinition]:
-    """`@asset` for a table whose contract is `row`: name, schema and code version follow from it.
+    """`@asset` for a table whose contract is `row`: name and schema follow from it.
 
-    `made_with` are versions of what else decides the rows, such as a prompt. Another one, or
-    another contract anywhere in the lineage, marks stored partitions as made by other code.
+    Its partitions and its code version depend on settings: `of_settings` gives it both.
     """
     return asset(
         name=row.asset,
-        partitions_def=sync_days,
         group_name=group,
         kinds={"duckdb", "parquet", *kinds},
         owners=OWNERS,
-        code_version="-".join([lineage_version(row), *made_with]),
         deps=list(deps),
         check_specs=list(checks),
         retry_policy=retry_policy,
-        automation_condition=automation_condition,
         pool=pool,
         freshness_policy=DAILY,
         metadata={

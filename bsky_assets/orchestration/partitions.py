@@ -8,14 +8,16 @@ from datetime import date
 
 from dagster import BetaWarning, DailyPartitionsDefinition, TimeWindowPartitionMapping
 
-from bsky_assets.settings import get_settings
+from bsky_assets.settings import Settings
 from bsky_assets.sync_day import FIRST_DAY, LOOK_BACK_DAYS
 
-sync_days = DailyPartitionsDefinition(
-    start_date=FIRST_DAY.isoformat(),
-    timezone=get_settings().sync_timezone,
-    end_offset=1,
-)
+
+def sync_days(settings: Settings) -> DailyPartitionsDefinition:
+    """The sync days of the settings' timezone."""
+    return DailyPartitionsDefinition(
+        start_date=FIRST_DAY.isoformat(), timezone=settings.sync_timezone, end_offset=1
+    )
+
 
 with warnings.catch_warnings():
     # Dagster calls the last argument beta; without it the first week could not be materialised.

@@ -5,23 +5,22 @@ What belongs here: the Dagster resources. What does not: any work of theirs; it 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-from dagster import ConfigurableResource
+from dagster._core.definitions.resource_annotation import TreatAsResourceParam
 from dagster_duckdb import DuckDBResource
 
 from bsky_assets.orchestration.publish import publish
-from bsky_assets.settings import Settings, get_settings
+from bsky_assets.settings import Settings
 from bsky_assets.storage.connection import connection_config
 from bsky_assets.storage.lake import Lake
 
 
-class DataDirectory(ConfigurableResource):
-    """The data directory: the lake, and the catalogue that shows it."""
+@dataclass(frozen=True)
+class DataDirectory(TreatAsResourceParam):
+    """The data directory of the settings: the lake, and the catalogue that shows it."""
 
-    @property
-    def settings(self) -> Settings:
-        """The settings in force."""
-        return get_settings()
+    settings: Settings
 
     @property
     def lake(self) -> Lake:
