@@ -108,3 +108,19 @@ def account_status(did: str, status: str, seq: int, **fields: Any) -> dict[str, 
         "received_at": NOON,
         **fields,
     }
+
+
+def moderation_label(uri: str, val: str = "spam", **fields: Any) -> dict[str, Any]:
+    return {
+        "src": "did:plc:labeler",
+        "uri": uri,
+        "cid": None,
+        "val": val,
+        "neg": False,
+        "cts": NOON,
+        "exp": None,
+        "origin": "labeler.test",
+        "seq": 1,
+        "received_at": NOON,
+        **fields,
+    }

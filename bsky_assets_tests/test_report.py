@@ -125,7 +125,7 @@ def store(lake: Lake, day: date, *, hostile: str = "harmless", version: str = "v
 
 def write(lake: Lake, settings: Settings, *checks: CheckOutcome) -> Page:
     with duckdb.connect() as con:
-        return Page(write_report(con, lake, settings.reports_dir, DAY, checks))
+        return Page(write_report(con, lake, settings, DAY, checks))
 
 
 @pytest.fixture

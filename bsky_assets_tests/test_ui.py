@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, FloatRect, Locator, Page, expect
 
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, Quarantined, Row, columns
 from bsky_assets.reporting.report import write_report
+from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets_tests.rows import NOON, table
 from bsky_assets_tests.ui_fixtures import (
@@ -258,4 +259,4 @@ def hostile_report(platform: Platform, folder: Path) -> Path:
     }
     lake.write_quarantine("raw_feed_posts", day, table(Quarantined, [odd]))
     with duckdb.connect() as con:
-        return write_report(con, lake, folder, day)
+        return write_report(con, lake, Settings(_env_file=None, data_dir=folder), day)

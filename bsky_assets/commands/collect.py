@@ -13,7 +13,7 @@ def collect() -> None:
 
     What comes is committed every few seconds, whole or not at all, and a restart goes on where
     the last commit ends. SIGINT and SIGTERM end it in good order, a second one at once. Dagster
-    takes in what has landed: see the sensor `collector_landed`.
+    takes in what has landed: see the sensor `follow_inputs`.
 
     \b
     Example:

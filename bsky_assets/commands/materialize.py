@@ -131,7 +131,7 @@ def _day_in_lane(day: date, assets: Sequence[str]) -> str | None:
 
 def _materialize_stale(settings: Settings) -> None:
     from bsky_assets.definitions import defs
-    from bsky_assets.orchestration.collected import ONLY_LANDED
+    from bsky_assets.orchestration.following import ONLY_LANDED
     from bsky_assets.orchestration.refresh import stale_days
 
     days = stale_days(settings, defs.resolve_asset_graph())

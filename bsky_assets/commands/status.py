@@ -9,12 +9,20 @@ from rich.table import Table
 
 from bsky_assets.bluesky.landed import is_collecting
 from bsky_assets.console import stdout
-from bsky_assets.contracts import ALL, FilteredPost, LlmLabel, Quarantined, RawFirehosePost
+from bsky_assets.contracts import (
+    ALL,
+    FilteredPost,
+    LlmLabel,
+    Quarantined,
+    RawFeedPost,
+    RawFirehosePost,
+)
+from bsky_assets.reporting.unfinished import Look
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.completeness import COMPLETENESS, Completeness
-from bsky_assets.storage.coverage import gaps, uncovered
+from bsky_assets.storage.coverage import feed_problems, gaps, uncovered
 from bsky_assets.storage.lake import Lake, Partition
-from bsky_assets.sync_day import parse_day
+from bsky_assets.sync_day import now, parse_day
 
 SHOWN_DAYS = 14
 SHOWN_STRETCHES = 5
@@ -51,6 +59,9 @@ def show_day(lake: Lake, day: date, settings: Settings) -> None:
     for row, partition in partitions.items():
         table.add_row(row.asset, *_rows_and_time(partition))
     stdout.print(table)
+    _print(_lacking_lines(settings, day))
+    if feeds := partitions[RawFeedPost]:
+        _print(_feed_lines(feeds))
     if firehose := partitions[RawFirehosePost]:
         _print(_coverage_lines(firehose, settings))
     if filtered := partitions[FilteredPost]:
@@ -70,13 +81,33 @@ def _show_days(lake: Lake, settings: Settings) -> None:
         counts = [lake.current(row, day) for day in days]
         table.add_row(row.asset, *(f"{found.rows:,}" if found else "–" for found in counts))
     stdout.print(table)
+    _print(_unfinished_days(settings))
     show_day(lake, days[-1], settings)
+
+
+def _unfinished_days(settings: Settings) -> Iterable[str]:
+    """Days of which something is behind, recent ones and those with news."""
+    look = Look(settings, now())
+    for day in look.days(everywhere=False):
+        if behind := look.state(day).behind:
+            yield f"! {day} is not finished: {', '.join(behind)}"
 
 
 def _rows_and_time(partition: Partition | None) -> tuple[str, str]:
     if partition is None:
         return "–", ""
     return f"{partition.rows:,}", f"{partition.written_at:%Y-%m-%d %H:%M:%S}"
+
+
+def _lacking_lines(settings: Settings, day: date) -> Iterable[str]:
+    lines = list(Look(settings, now()).state(day).lines())
+    yield "complete: all that landed is in it" if not lines else "not in it yet"
+    for line in lines:
+        yield f"  ! {line}"
+
+
+def _feed_lines(feeds: Partition) -> Iterable[str]:
+    return (f"  ! {problem}" for problem in feed_problems(feeds))
 
 
 def _coverage_lines(firehose: Partition, settings: Settings) -> Iterable[str]:

@@ -1,32 +1,18 @@
-"""When assets are materialised: the daily job, its schedule, and what follows by itself."""
+"""The daily job and its schedule; what follows by itself is in `following`."""
 
 from dagster import (
     AssetSelection,
-    AutomationCondition,
-    AutomationConditionSensorDefinition,
     DefaultScheduleStatus,
-    DefaultSensorStatus,
     RunRequest,
     ScheduleDefinition,
     ScheduleEvaluationContext,
+    SkipReason,
     define_asset_job,
     in_process_executor,
 )
 
 from bsky_assets.settings import Settings
-
-_not_made_today = (
-    AutomationCondition.missing()
-    & AutomationCondition.in_latest_time_window()
-    & ~AutomationCondition.will_be_requested()
-)
-when_inputs_land = AutomationCondition.eager().without(
-    ~AutomationCondition.any_deps_missing()
-) & ~AutomationCondition.any_deps_match(_not_made_today).ignore(AssetSelection.groups("ingest"))
-"""Follow the inputs of the present day once those that are made here are there.
-
-What is collected need not all be: one source is enough. Nor are days before it waited for.
-"""
+from bsky_assets.sync_day import sync_day_of, today
 
 daily_sync = define_asset_job(
     "daily_sync",
@@ -37,11 +23,17 @@ daily_sync = define_asset_job(
 
 
 def daily_sync_schedule(settings: Settings) -> ScheduleDefinition:
-    """Run `daily_sync` for the present sync day at 16:00 in the sync timezone."""
+    """Run `daily_sync` for the present sync day at 16:00 in the sync timezone.
 
-    def present_day(context: ScheduleEvaluationContext) -> RunRequest:
-        day = context.scheduled_execution_time.astimezone(settings.timezone).date().isoformat()
-        return RunRequest(run_key=day, partition_key=day)
+    A tick that was missed is made up for as long as its day lasts: later, no stream and no feed
+    can be read for it, and what has landed is followed by `follow_inputs`.
+    """
+
+    def present_day(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
+        day = sync_day_of(context.scheduled_execution_time, settings.timezone)
+        if day < today(settings.timezone):
+            return SkipReason(f"{day} is over; `follow_inputs` makes what landed on it")
+        return RunRequest(run_key=day.isoformat(), partition_key=day.isoformat())
 
     return ScheduleDefinition(
         name="daily_sync_schedule",
@@ -53,16 +45,4 @@ def daily_sync_schedule(settings: Settings) -> ScheduleDefinition:
             DefaultScheduleStatus.RUNNING if settings.live else DefaultScheduleStatus.STOPPED
         ),
         description="At 16:00 in the sync timezone, the sync day that is then under way.",
-    )
-
-
-def follow_inputs_sensor(settings: Settings) -> AutomationConditionSensorDefinition:
-    """Materialise what is downstream when its inputs of the present day have landed."""
-    return AutomationConditionSensorDefinition(
-        "follow_inputs",
-        target=AssetSelection.all(),
-        default_status=(
-            DefaultSensorStatus.RUNNING if settings.live else DefaultSensorStatus.STOPPED
-        ),
-        description="Consolidates, filters and labels the present day when its inputs land.",
     )

@@ -22,7 +22,7 @@ from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGra
 
 from bsky_assets.contracts.lineage import DAILY_REPORT, ROWS
 from bsky_assets.orchestration.automation import daily_sync
-from bsky_assets.orchestration.collected import ONLY_LANDED
+from bsky_assets.orchestration.following import ONLY_LANDED
 from bsky_assets.orchestration.staleness import Stale, stale
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake

@@ -6,7 +6,6 @@ this lists what its UI shows as Unsynced.
 What does not belong here: making them again.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -15,14 +14,9 @@ from bsky_assets.contracts import FilteredPost, LlmLabel, Row, contract_version
 from bsky_assets.contracts.lineage import DAILY_REPORT, ROWS, lineage_version, report_version
 from bsky_assets.filters.config import config_version
 from bsky_assets.labelling.day import prompt_of
+from bsky_assets.reporting.head import read_head
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake, Partition
-
-REPORT_VERSION_NAME = "bsky-assets-version"
-"""Of the meta element in which a report keeps its version."""
-
-_REPORT_VERSION = re.compile(rf'<meta name="{REPORT_VERSION_NAME}" content="(\w+)">')
-_HEAD_CHARACTERS = 2_000
 
 
 @dataclass(frozen=True)
@@ -66,8 +60,7 @@ def _reasons(row: type[Row], partition: Partition, versions: dict[str, str]) -> 
 
 def _stale_reports(settings: Settings) -> Iterator[Stale]:
     for path in sorted(settings.reports_dir.glob("????-??-??.html")):
-        with path.open(encoding="utf-8") as page:
-            found = _REPORT_VERSION.search(page.read(_HEAD_CHARACTERS))
-        if found is None or found[1] != report_version():
+        head = read_head(path)
+        if head and head.version != report_version():
             day = date.fromisoformat(path.stem)
             yield Stale(DAILY_REPORT, day, ("what it is made from has changed",))

@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
+import orjson
 import pandas as pd
 from jinja2 import Environment, PackageLoader, select_autoescape
 from matplotlib.figure import Figure
@@ -19,10 +21,12 @@ from bsky_assets.contracts import ALL, FilteredPost, LlmLabel, Quarantined
 from bsky_assets.contracts.lineage import report_version
 from bsky_assets.errors import UserError
 from bsky_assets.reporting import figures, health
+from bsky_assets.reporting.head import report_path
 from bsky_assets.reporting.health import CheckOutcome
-from bsky_assets.settings import get_settings
+from bsky_assets.settings import Settings
 from bsky_assets.storage.coverage import hours
 from bsky_assets.storage.files import staged
+from bsky_assets.storage.inputs import REPORT_INPUTS, versions
 from bsky_assets.storage.lake import Lake, Partition, select_rows
 from bsky_assets.sync_day import now
 
@@ -38,18 +42,28 @@ class NothingToReport(UserError):
 def write_report(
     con: duckdb.DuckDBPyConnection,
     lake: Lake,
-    folder: Path,
+    settings: Settings,
     day: date,
     checks: Sequence[CheckOutcome] = (),
+    lacks: Sequence[str] = (),
 ) -> Path:
-    """Write the report of `day` below `folder`, with what its checks came to; returns its path.
+    """Write the report of `day`, with what its checks came to and what it `lacks`.
+
+    Returns its path.
 
     Raises:
         NothingToReport: the day is not filtered or not labelled.
         UnusableDataDirectory: the folder cannot be written to.
     """
-    target = folder / f"{day.isoformat()}.html"
-    page = _template().render(checks=checks, **_numbers(con, lake, day), **_health(con, lake, day))
+    target = report_path(settings.reports_dir, day)
+    made_from = orjson.dumps(versions(lake, REPORT_INPUTS, day)).decode()
+    page = _template().render(
+        checks=checks,
+        lacks=lacks,
+        made_from=made_from,
+        **_numbers(con, lake, day),
+        **_health(con, lake, day, settings.timezone),
+    )
     with staged(target) as path:
         path.write_text(page, encoding="utf-8")
     return target
@@ -119,10 +133,12 @@ def _numbers(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> dict[str,
     }
 
 
-def _health(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> dict[str, Any]:
+def _health(
+    con: duckdb.DuckDBPyConnection, lake: Lake, day: date, timezone: ZoneInfo
+) -> dict[str, Any]:
     day_before, changes = health.schema_changes(lake, day)
     return {
-        "firehose": health.firehose_health(lake, day, get_settings().timezone),
+        "firehose": health.firehose_health(lake, day, timezone),
         "feeds": health.feeds_health(lake, day),
         "unknown_fields": health.fields_nobody_knows(con, lake, day),
         "day_before": day_before,

@@ -29,6 +29,7 @@ from bsky_assets.storage.objects import Bucket
 from bsky_assets.storage.places import Folder, Place, StoredPath, batches
 from bsky_assets.storage.shape import check
 from bsky_assets.storage.sql import identifier, literal
+from bsky_assets.sync_day import now
 
 POINTER = "current.json"
 GRACE = timedelta(days=1)
@@ -335,7 +336,7 @@ class Lake:
                 "lineage": origin.lineage,
                 "version": origin.version,
                 "made_from": origin.made_from,
-                "written_at": datetime.now(UTC).isoformat(),
+                "written_at": now().isoformat(),
                 "details": dict(details or {}),
             },
             option=orjson.OPT_INDENT_2,
