@@ -7,7 +7,6 @@ there were, never from an event that could be missed: a run that was lost is ask
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 import orjson
 from dagster import (
@@ -248,11 +247,12 @@ def _told(
             check_name=DAY_IS_COMPLETE,
             passed=False,
             severity=AssetCheckSeverity.WARN,
-            description="; ".join([*state.lines(), f"{tried.same_news} runs failed, {again}"]),
-            metadata=_metadata(state),
-            partition=state.day.isoformat(),
+            description="; ".join(
+                [
+                    f"{state.day}: {tried.same_news} runs have not finished it, {again}",
+                    *state.lines(),
+                ]
+            ),
+            # Not by partition: of those that no run made, Dagster can store one alone.
+            metadata={"day": state.day.isoformat(), "behind": list(state.behind)},
         )
-
-
-def _metadata(state: DayState) -> dict[str, Any]:
-    return {"day": state.day.isoformat(), "behind": list(state.behind)}
