@@ -25,6 +25,9 @@ def lists(name: str) -> Iterator[str]:
 
 
 EVERY_LIST = [(name, place) for name in declarations() for place in lists(name)]
+LONGER_LISTS = [
+    (name, place) for name, place in EVERY_LIST if dict(registry.list_sizes(name))[place] > 1
+]
 
 
 def _holder(file: dict[str, Any], place: str) -> tuple[Any, str]:
@@ -60,7 +63,7 @@ def test_a_list_gone_empty_flips_a_text(
     assert flipped(name) != []
 
 
-@pytest.mark.parametrize(("name", "place"), EVERY_LIST)
+@pytest.mark.parametrize(("name", "place"), LONGER_LISTS)
 @pytest.mark.parametrize("kept", [slice(1, None), slice(None, -1), slice(None, None, 2)])
 def test_a_list_that_lost_entries_is_told(
     monkeypatch: pytest.MonkeyPatch, name: str, place: str, kept: slice

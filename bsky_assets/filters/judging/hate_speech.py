@@ -22,7 +22,7 @@ from bsky_assets.filters.words.lexicon import any_of, lexicon, words
 from bsky_assets.filters.words.rules import Reader, Reading, Rule, written_out
 
 NAME = "hate_speech"
-_TARGETS = ("group", "person", "slur", "ambiguous_slur", "coded")
+_TARGETS = ("group", "status", "person", "slur", "ambiguous_slur", "coded")
 """Lists of which a text must have a word to be looked at."""
 _DISGUISED = ("group", "slur", "ambiguous_slur", "hate", "insult", "vermin")
 _LEAST_LETTERS_DISGUISED = 4
@@ -72,6 +72,7 @@ class HateSpeechFilter:
             )
             for one in lexicon(NAME)["excuses"]
         ]
+        self._others = [Rule.of(one, lists).pattern for one in lexicon(NAME)["somebody_else"]]
         self._subjects = [Rule.of(one, lists).pattern for one in lexicon(NAME)["subjects"]]
 
     def judge(self, posts: Posts) -> Verdicts:
@@ -97,13 +98,17 @@ class HateSpeechFilter:
         return None
 
     def _with_pronouns(self, reading: Reading) -> Reading:
-        """Pronouns count as the group that an earlier clause is about."""
+        """Pronouns count as the group that an earlier clause is about, until others are named."""
         ends = [found.end() for one in self._subjects if (found := one.search(reading.words))]
         if not ends:
             return reading
         first = min(ends)
-        rest = _PRONOUNS.sub(r"\g<word>/group+", reading.words[first:])
-        return Reading(reading.words[:first] + rest, reading.lists)
+        others = [
+            found.start() for one in self._others if (found := one.search(reading.words, first))
+        ]
+        last = min(others, default=len(reading.words))
+        meant = _PRONOUNS.sub(r"\g<word>/group+", reading.words[first:last])
+        return Reading(reading.words[:first] + meant + reading.words[last:], reading.lists)
 
 
 def _applies(excuse: _Excuse, reason: str, reading: Reading, match: re.Match[str]) -> bool:

@@ -71,7 +71,7 @@ def _plain_letters(texts: pa.StringArray) -> pa.StringArray:
 def _latin(match: re.Match[str]) -> str:
     """A word in Latin letters alone, if those of other alphabets in it all look like some."""
     word = match.group().translate(_LOOK_ALIKES)
-    return word if word.isascii() else match.group()
+    return match.group() if any("\u0370" <= letter <= "\u058f" for letter in word) else word
 
 
 def _unmasked(texts: pa.StringArray) -> pa.StringArray:
