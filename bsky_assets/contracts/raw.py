@@ -24,7 +24,9 @@ class RawFirehosePost(Row):
     uri: str = Field(description="AT URI of the post.")
     cid: str = Field(description="CID of the record, checked against its bytes.")
     author: str = Field(description="DID of the author.")
-    record: PostRecord = Field(description="The record.")
+    record: PostRecord | None = Field(
+        description="The record; null once it has been deleted and maintenance has erased it."
+    )
     metadata: PostMetadata = Field(description="How we came by it.")
     relay: str = Field(description="Host that sent it.")
     seq: int = Field(description="Its number in that host's stream.")
@@ -45,7 +47,9 @@ class RawFeedPost(Row):
     uri: str = Field(description="AT URI of the post.")
     cid: str = Field(description="CID of the record.")
     author: Author = Field(description="The author.")
-    record: PostRecord = Field(description="The record.")
+    record: PostRecord | None = Field(
+        description="The record; null once it has been deleted and maintenance has erased it."
+    )
     metadata: PostMetadata = Field(description="How we came by it.")
     indexed_at: datetime = Field(description="When the AppView indexed it.")
     like_count: int | None = Field(description="Likes when the feed showed it.")

@@ -6,7 +6,9 @@ import pyarrow as pa
 from dagster import (
     AssetMaterialization,
     DefaultScheduleStatus,
+    In,
     JobDefinition,
+    Nothing,
     OpExecutionContext,
     ScheduleDefinition,
     in_process_executor,
@@ -16,6 +18,7 @@ from dagster import (
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster_duckdb import DuckDBResource
 
+from bsky_assets.consolidation.erase import erase_deleted
 from bsky_assets.consolidation.honour import honour_deletions
 from bsky_assets.labelling.day import ledger_of
 from bsky_assets.labelling.trace import forget
@@ -61,7 +64,18 @@ def remove_deleted_posts(
     context.log.info(f"{removed:,} rows removed in all")
 
 
-@op
+@op(ins={"after": In(Nothing)})
+def erase_deleted_words(
+    context: OpExecutionContext, data: DataDirectory, duckdb: DuckDBResource
+) -> None:
+    """Erase the words of posts that were deleted for good from raw partitions and quarantine."""
+    with data.published(), duckdb.get_connection() as con:
+        for erased in erase_deleted(con, data.lake):
+            partition = erased.partition
+            context.log.info(f"{partition.dataset} on {partition.day}: {erased.rows:,} rows erased")
+
+
+@op(ins={"after": In(Nothing)})
 def vacuum_lake(context: OpExecutionContext, data: DataDirectory) -> None:
     """Remove files that nothing has named for a day."""
     context.log.info(f"{data.lake.vacuum():,} bytes freed")
@@ -79,13 +93,12 @@ def prune_old_runs(context: OpExecutionContext, data: DataDirectory) -> None:
 
 @job(
     executor_def=in_process_executor,
-    description="Honour deletions in older days, labels included; remove files of old partitions "
-    "and logs of old runs.",
+    description="Honour deletions in older days, labels included; erase their words; remove files "
+    "of old partitions and logs of old runs.",
 )
 def maintenance() -> None:
     """One op after the other, so that they do not work on the same partition."""
-    remove_deleted_posts()
-    vacuum_lake()
+    vacuum_lake(erase_deleted_words(remove_deleted_posts()))
     prune_old_runs()
 
 

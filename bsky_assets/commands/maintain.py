@@ -1,0 +1,54 @@
+"""`bsky-assets maintain`: what the nightly job does, by hand."""
+
+from datetime import timedelta
+from typing import Annotated
+
+import pyarrow as pa
+import typer
+
+from bsky_assets.bluesky.landed import firehose_segments, label_segments
+from bsky_assets.console import stdout
+from bsky_assets.settings import get_settings
+from bsky_assets.storage.connection import connect
+from bsky_assets.storage.lake import GRACE, Lake
+
+
+def maintain(
+    now: Annotated[
+        bool,
+        typer.Option(
+            "--now",
+            help="Remove replaced files at once, whoever still reads them, and not after a day.",
+        ),
+    ] = False,
+) -> None:
+    """Honour deletions in every stored day, erase their words, remove replaced files.
+
+    In live mode the job `maintenance` does the same every night.
+
+    \b
+    Example:
+      bsky-assets maintain
+    """
+    from bsky_assets.consolidation.erase import erase_deleted
+    from bsky_assets.consolidation.honour import honour_deletions
+    from bsky_assets.labelling.day import ledger_of
+    from bsky_assets.labelling.trace import forget
+    from bsky_assets.orchestration.publish import publish
+    from bsky_assets.storage.compaction import vacuum_segments
+
+    settings = get_settings()
+    lake, ledger = Lake.of(settings), ledger_of(settings)
+    with connect(settings) as con:
+
+        def forget_words(posts: pa.Table) -> None:
+            ledger.seal_abandoned()
+            forget(con, lake, ledger, posts)
+
+        left = sum(each.rows for each in honour_deletions(con, lake, forget_words))
+        erased = sum(each.rows for each in erase_deleted(con, lake))
+    publish(settings)
+    freed = lake.vacuum(timedelta(0) if now else GRACE)
+    for segments in (firehose_segments(settings), label_segments(settings)):
+        freed += vacuum_segments(lake, segments)
+    stdout.print(f"{left:,} rows removed, {erased:,} erased, {freed:,} bytes freed")

@@ -1,0 +1,235 @@
+"""Erasing what was deleted for good: of such a post the raw row stays, and its words go.
+
+Its URI, CID, revision and times stay, so that every count stays true; the record goes, and so do
+earlier versions of a record key that was used again, and of a feed's row all of the author but
+the DID. What is in quarantine about it loses its bytes. An account that is suspended, taken down
+or deactivated may come back: its posts are left out of what is made, and not erased here.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import duckdb
+import orjson
+
+from bsky_assets.contracts import (
+    ConsolidatedPost,
+    FilteredPost,
+    Quarantined,
+    RawFeedPost,
+    RawFirehosePost,
+    RawPostDeletion,
+    Row,
+    arrow_schema,
+)
+from bsky_assets.storage.chronology import happened, is_ahead, moment
+from bsky_assets.storage.files import write_json
+from bsky_assets.storage.lake import Lake, Partition, select_rows
+from bsky_assets.storage.locks import exclusive
+from bsky_assets.storage.sql import identifier
+from bsky_assets.storage.upcasts import sql_type
+from bsky_assets.sync_day import LOOK_BACK_DAYS, now
+
+FINAL = "deleted"
+"""The only status of an account that does not end."""
+
+ERASED = "erased_deletions.json"
+"""Beside the lake: the partitions that have been held against each other. Where it is missing, all
+are looked at again."""
+
+_NO_REV = "~"
+
+
+@dataclass(frozen=True)
+class Erased:
+    """What lost words in one partition."""
+
+    partition: Partition
+    rows: int
+
+
+def erase_deleted(con: duckdb.DuckDBPyConnection, lake: Lake) -> Iterator[Erased]:
+    """Erase the words of posts that were deleted for good from raw partitions and quarantine.
+
+    What such a record held before its key was used again leaves the days made of them, too.
+
+    Raises:
+        UnusableDataDirectory: a partition cannot be replaced; those before it are.
+    """
+    deletions = {p.day: p.path.name for p in lake.partitions(RawPostDeletion)}
+    marker = lake.root / ERASED
+    known = set(orjson.loads(marker.read_bytes()) if marker.exists() else ())
+    new = [day for day, name in deletions.items() if name not in known]
+    held: list[str] = [*deletions.values()]
+    for row in _TOUCHED:
+        for partition in lake.partitions(row):
+            since = partition.day - timedelta(days=LOOK_BACK_DAYS)
+            every = [day for day in deletions if day >= since]
+            against = new if partition.path.name in known else every
+            after = _erase(con, lake, row, partition, against)
+            if after:
+                yield after
+            held.append((after.partition if after else partition).path.name)
+    write_json(marker, held)
+
+
+def _erase(
+    con: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    row: type[Row],
+    partition: Partition,
+    deletions: Sequence[date],
+) -> Erased | None:
+    if not deletions:
+        return None
+    _register_gone(con, lake, deletions)
+    with exclusive(lake.root / row.asset):
+        current = [found for found in lake.partitions(row) if found.path == partition.path]
+        if not current:  # it has been written anew meanwhile: that is looked at next time
+            return None
+        con.execute(
+            "CREATE OR REPLACE TEMP VIEW erasing AS SELECT *, row_number() OVER () AS number "
+            f"FROM ({select_rows(row, current)})"
+        )
+        con.execute(f"CREATE OR REPLACE TEMP TABLE touched AS {_TOUCHED[row]}")
+        ((rows,),) = con.sql("SELECT count(DISTINCT number) FROM touched").fetchall()
+        if not rows:
+            return None
+        return Erased(_rewrite(con, lake, row, partition), rows)
+
+
+def _register_gone(con: duckdb.DuckDBPyConnection, lake: Lake, days: Sequence[date]) -> None:
+    """Make the temporary tables `gone_records` and `gone_for_good`, of the deletions of `days`."""
+    lake.relation(con, RawPostDeletion, days).create_view("deletions", replace=True)
+    con.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE gone_records AS
+        SELECT uri, did, max({happened("rev", "event_time", "received_at", _NO_REV)}) AS happened,
+            max({moment("event_time", "received_at")}) AS moment
+        FROM deletions WHERE kind = 'post' AND NOT {is_ahead("rev", "received_at")}
+        GROUP BY uri, did
+        """
+    )
+    since = [day for day in lake.days(RawPostDeletion) if day >= min(days)]
+    lake.relation(con, RawPostDeletion, since).create_view("deletions", replace=True)
+    latest = f"arg_max(status, ({moment('event_time', 'received_at')}, received_at, seq))"
+    con.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE gone_for_good AS
+        SELECT did FROM deletions WHERE kind = 'account'
+        GROUP BY did HAVING {latest} = '{FINAL}'
+        """
+    )
+
+
+def _kept(rev: str) -> str:
+    """SQL for the earlier versions that came after the deletion at `rev`."""
+    return f"list_filter(earlier_versions, lambda version: coalesce(version.rev > {rev}, false))"
+
+
+_BEFORE = f"gone.happened > {happened('rev', 'commit_time', 'received_at')}"
+
+_HAS_ERASED = f"len({_kept('gone.happened.rev')}) < len(earlier_versions)"
+_WITH_ERASED = f"""
+    SELECT number, false AS is_gone, gone.happened.rev AS rev
+    FROM erasing JOIN gone_records AS gone USING (uri) WHERE {_HAS_ERASED}
+"""
+_TOUCHED: dict[type[Row], str] = {
+    RawFirehosePost: f"""
+        SELECT number, {_BEFORE} AS is_gone, gone.happened.rev AS rev
+        FROM erasing JOIN gone_records AS gone USING (uri)
+        WHERE (record IS NOT NULL AND {_BEFORE}) OR {_HAS_ERASED}
+        UNION ALL
+        SELECT number, true, '{_NO_REV}' FROM erasing SEMI JOIN gone_for_good ON did = author
+        WHERE record IS NOT NULL
+    """,
+    RawFeedPost: """
+        SELECT number, true AS is_gone
+        FROM erasing JOIN gone_records AS gone USING (uri)
+        WHERE record IS NOT NULL AND gone.moment >= indexed_at
+        UNION ALL
+        SELECT number, true FROM erasing SEMI JOIN gone_for_good ON did = author.did
+        WHERE record IS NOT NULL
+    """,
+    ConsolidatedPost: _WITH_ERASED,
+    FilteredPost: _WITH_ERASED,
+    # A key or DID may be followed by other bytes that could be its own: every beginning counts.
+    Quarantined: r"""
+        WITH told AS (
+            SELECT number, concat_ws(' ', detail, CAST(content AS VARCHAR)) AS text
+            FROM erasing WHERE octet_length(content) > 0
+        ),
+        keys AS (
+            SELECT number, text, unnest(regexp_extract_all(
+                text, 'app\.bsky\.feed\.post/([A-Za-z0-9._:~-]{1,64})', 1)) AS key FROM told
+        ),
+        beginnings AS (
+            SELECT number, text, unnest(list_transform(range(1, length(key) + 1),
+                lambda until: substr(key, 1, until))) AS key FROM keys
+        ),
+        dids AS (
+            SELECT number, unnest(regexp_extract_all(
+                text, 'did:[a-z]+:[A-Za-z0-9._:%-]{1,128}')) AS did FROM told
+        )
+        SELECT number FROM beginnings
+        JOIN (SELECT did, split_part(uri, '/', 5) AS key FROM gone_records) USING (key)
+        WHERE contains(text, did)
+        UNION
+        SELECT number FROM (
+            SELECT number, unnest(list_transform(range(1, length(did) + 1),
+                lambda until: substr(did, 1, until))) AS did FROM dids
+        ) SEMI JOIN gone_for_good USING (did)
+    """,
+}
+"""Which rows of the view `erasing` are about what is gone."""
+
+
+def _rewrite(
+    con: duckdb.DuckDBPyConnection, lake: Lake, row: type[Row], partition: Partition
+) -> Partition:
+    names = ", ".join(identifier(name) for name in arrow_schema(row).names)
+    erased = f"""
+        SELECT {names} FROM (
+            SELECT erasing.* REPLACE ({_REPLACED[row]})
+            FROM erasing LEFT JOIN (
+                SELECT {_SUMMARY.get(row, "number")} FROM touched GROUP BY number
+            ) AS found USING (number)
+        ) ORDER BY number
+    """
+    if row is Quarantined:
+        table = con.sql(erased).to_arrow_table().cast(arrow_schema(row))
+        source = partition.dataset.removeprefix(f"{Quarantined.asset}/")
+        return lake.write_quarantine(source, partition.day, table)
+    details = {**partition.details, "erased_at": now().isoformat()}
+    return lake.write_query(con, row, partition.day, erased, details, kept_from=partition)
+
+
+_LATEST = "number, bool_or(is_gone) AS is_gone, max(rev) AS rev"
+_SUMMARY: dict[type[Row], str] = {
+    RawFirehosePost: _LATEST,
+    ConsolidatedPost: _LATEST,
+    FilteredPost: _LATEST,
+    RawFeedPost: "number, true AS is_gone",
+}
+_ONLY_DID = ", ".join(
+    f"{identifier(part.name)}: "
+    + ("author.did" if part.name == "did" else f"CAST(NULL AS {sql_type(part.type)})")
+    for part in arrow_schema(RawFeedPost).field("author").type
+)
+_VERSIONS = f"""
+    CASE WHEN found.number IS NULL THEN earlier_versions WHEN found.is_gone THEN NULL
+        ELSE nullif({_kept("found.rev")}, []) END AS earlier_versions
+"""
+_REPLACED: dict[type[Row], str] = {
+    RawFirehosePost: f"""
+        CASE WHEN found.is_gone THEN NULL ELSE record END AS record, {_VERSIONS}
+    """,
+    ConsolidatedPost: _VERSIONS,
+    FilteredPost: _VERSIONS,
+    RawFeedPost: f"""
+        CASE WHEN found.is_gone THEN NULL ELSE record END AS record,
+        CASE WHEN found.is_gone THEN {{{_ONLY_DID}}} ELSE author END AS author
+    """,
+    Quarantined: "CASE WHEN found.number IS NULL THEN content ELSE ''::BLOB END AS content",
+}
