@@ -145,9 +145,14 @@ def columns(row: type[Row]) -> Iterator[Column]:
 
 
 def _declaring(row: type[Row], name: str) -> type[Row]:
-    return next(
-        model for model in row.__mro__ if issubclass(model, Row) and name in get_annotations(model)
-    )
+    """The contract that declares the column; models that name no asset are part of one."""
+    contract = row
+    for model in row.__mro__:
+        if issubclass(model, Row) and "asset" in vars(model):
+            contract = model
+        if name in get_annotations(model):
+            break
+    return contract
 
 
 def _walk(name: str, path: str, info: FieldInfo, marks: Sequence[object]) -> Iterator[Column]:
