@@ -36,7 +36,7 @@ _LOOK_ALIKES = str.maketrans(
         for foreign in alphabet
     }
 )  # fmt: skip
-_MIXED_WORD = re.compile(r"\w*[a-zA-Z]\w*")
+_MIXED_WORD = re.compile(r"\w+")
 _STYLES = str.maketrans(
     dict(zip("ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘꞯʀꜱᴛᴜᴠᴡʏᴢ", "abcdefghijklmnopqrstuvwyz", strict=True))
     | {chr(start + i): chr(97 + i) for start in (0x1F150, 0x1F170) for i in range(26)}
