@@ -44,9 +44,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox_day: Sandbox
     monkeypatch.chdir(tmp_path)
     write_database(tmp_path / "FILE", [old_row(number) for number in range(3)])
     (tmp_path / "FILE.jsonl").write_text(json.dumps(old_document(1)) + "\n")
-    spam = [f"spam\tCall {n} now to claim your free prize" for n in range(20)]
-    ham = [f"ham\tSee you at {n} then" for n in range(20)]
-    (tmp_path / "sms.tsv").write_text("\n".join(["label\ttext", *spam, *ham]))
+    spam = [f"spam,Call {n} now to claim your free prize" for n in range(20)]
+    ham = [f"ham,See you at {n} then" for n in range(20)]
+    (tmp_path / "posts.csv").write_text("\n".join(["label,text", *spam, *ham]))
     cases = ["text,label", *(f"A quiet sentence {n},0" for n in range(5)), "Kill all of them,1"]
     (tmp_path / "cases.csv").write_text("\n".join(cases))
     return tmp_path

@@ -70,8 +70,10 @@ class SpamFilter:
         chosen = pa.array(suspects)
         texts = content.take(chosen)
         score, names = self._shown(texts)
-        score += np.array(pc.match_substring_regex(posts.links.take(chosen), self._shortener))
+        linked = pc.binary_join_element_wise(texts, posts.links.take(chosen), "\n")
+        score += np.array(pc.match_substring_regex(linked, self._shortener), dtype=bool)
         bait = np.array(pc.match_substring_regex(texts, self._bait_tag), dtype=bool)
+        score += bait
         reasons = np.full(len(posts), None, dtype=object)
         campaign = in_campaign[suspects] & ((score > 0) | self._long(texts))
         reasons[suspects[campaign]] = "rule:campaign"
