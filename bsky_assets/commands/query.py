@@ -3,6 +3,7 @@
 import csv
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Annotated, Any
 
 import duckdb
@@ -25,6 +26,12 @@ class CannotBeAsked(UserError):
     """The statement is none, fails, or would do more than read the catalogue."""
 
 
+class UnreadableFile(CannotBeAsked):
+    """The catalogue, or a file that it names, is damaged or gone."""
+
+    rows_were_shown = False
+
+
 def query(
     sql: Annotated[str, typer.Argument(metavar="SQL", help="A statement on the views.")],
     unsafe: Annotated[
@@ -42,18 +49,47 @@ def query(
     Example:
       bsky-assets query "SELECT filtered_by_func, count(*) FROM filtered_posts GROUP BY ALL"
     """
-    with open_catalogue(get_settings(), unsafe=unsafe) as con:
-        try:
+    settings = get_settings()
+    try:
+        _ask(settings, sql, unsafe=unsafe)
+    except UnreadableFile as problem:
+        from bsky_assets.orchestration.publish import publish
+
+        publish(settings)  # which leaves out what is damaged or gone, and says so
+        if problem.rows_were_shown:
+            raise
+        _ask(settings, sql, unsafe=unsafe)
+
+
+def _ask(settings: Settings, sql: str, *, unsafe: bool) -> None:
+    shown = False
+    try:
+        with open_catalogue(settings, unsafe=unsafe) as con:
             if not unsafe:
                 _require_reading(con, sql)
             con.execute(sql)
             names = [one_line(column[0]) for column in con.description or ()]
             if not names:
                 raise CannotBeAsked("the statement gives no rows")
-            (_show if stdout.is_terminal else _write)(names, _rows(con))
-        except duckdb.Error as error:
-            problem = str(error).partition("\n\nLINE ")[0]
-            raise CannotBeAsked(f"the statement cannot be run: {problem}") from None
+            first = con.fetchmany(_ROWS_AT_ONCE)
+            shown = True
+            (_show if stdout.is_terminal else _write)(names, chain(first, _rows(con)))
+    except duckdb.Error as error:
+        problem = str(error).partition("\n\nLINE ")[0]
+        told = f"the statement cannot be run: {problem}"
+        if not _is_of_a_file(error, settings):
+            raise CannotBeAsked(told) from None
+        unreadable = UnreadableFile(told)
+        unreadable.rows_were_shown = shown
+        raise unreadable from None
+
+
+def _is_of_a_file(error: duckdb.Error, settings: Settings) -> bool:
+    """Whether DuckDB could not read the catalogue, or a file that it names."""
+    is_of_reading = isinstance(error, duckdb.IOException | duckdb.InvalidInputException)
+    return is_of_reading and (
+        ".parquet" in str(error) or settings.catalogue_path.name in str(error)
+    )
 
 
 def open_catalogue(settings: Settings, *, unsafe: bool = False) -> duckdb.DuckDBPyConnection:

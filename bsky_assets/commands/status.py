@@ -21,6 +21,7 @@ from bsky_assets.reporting.unfinished import Look
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.completeness import COMPLETENESS, Completeness
 from bsky_assets.storage.coverage import feed_problems, gaps, uncovered
+from bsky_assets.storage.damage import Damaged
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets.sync_day import now, parse_day
 
@@ -53,12 +54,14 @@ def status(
 
 def show_day(lake: Lake, day: date, settings: Settings) -> None:
     """Print the rows, the coverage, the funnel and the labels of one sync day."""
-    partitions = {row: lake.current(row, day) for row in ALL if row is not Quarantined}
+    found = {row: lake.whole(row, day) for row in ALL if row is not Quarantined}
+    partitions = {row: _usable(partition) for row, partition in found.items()}
     table = Table("asset", "rows", "written (UTC)", title=f"sync day {day}", title_justify="left")
     table.columns[1].justify = "right"
     for row, partition in partitions.items():
         table.add_row(row.asset, *_rows_and_time(partition))
     stdout.print(table)
+    _print(f"! {problem}" for problem in found.values() if isinstance(problem, Damaged))
     _print(_lacking_lines(settings, day))
     if feeds := partitions[RawFeedPost]:
         _print(_feed_lines(feeds))
@@ -78,8 +81,7 @@ def _show_days(lake: Lake, settings: Settings) -> None:
         return
     table = Table("asset", *map(str, days))
     for row in rows:
-        counts = [lake.current(row, day) for day in days]
-        table.add_row(row.asset, *(f"{found.rows:,}" if found else "–" for found in counts))
+        table.add_row(row.asset, *(_cell(lake.whole(row, day)) for day in days))
     stdout.print(table)
     _print(_unfinished_days(settings))
     show_day(lake, days[-1], settings)
@@ -91,6 +93,16 @@ def _unfinished_days(settings: Settings) -> Iterable[str]:
     for day in look.days(everywhere=False):
         if behind := look.state(day).behind:
             yield f"! {day} is not finished: {', '.join(behind)}"
+
+
+def _usable(found: Partition | Damaged | None) -> Partition | None:
+    return found if isinstance(found, Partition) else None
+
+
+def _cell(found: Partition | Damaged | None) -> str:
+    if isinstance(found, Damaged):
+        return "damaged: doctor"
+    return f"{found.rows:,}" if found else "–"
 
 
 def _rows_and_time(partition: Partition | None) -> tuple[str, str]:

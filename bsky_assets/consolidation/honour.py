@@ -8,6 +8,7 @@ into only if a deletion is about them that was not there the last time.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 import duckdb
 import orjson
@@ -16,6 +17,7 @@ import pyarrow as pa
 from bsky_assets.consolidation.consolidate import register_left_out
 from bsky_assets.consolidation.removals import PRESENT
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, LlmLabel, RawPostDeletion, Row
+from bsky_assets.storage.examination import HONOURED
 from bsky_assets.storage.files import write_json
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets.sync_day import now
@@ -23,11 +25,6 @@ from bsky_assets.sync_day import now
 REWRITTEN: tuple[type[Row], ...] = (LlmLabel, FilteredPost, ConsolidatedPost)
 """What a post leaves; last the one that says which posts there are, so that a run that was
 interrupted finds them again."""
-
-
-HONOURED = "honoured_deletions.json"
-"""Beside the lake: the partitions of deletions that every stored day has been held against. Where
-it is missing, all are looked at again."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +60,11 @@ def _touched_days(
     con: duckdb.DuckDBPyConnection, lake: Lake, deletions: Mapping[str, str]
 ) -> list[date]:
     """Stored days with a post that one of the `deletions` not honoured yet may be about."""
-    marker = lake.root / HONOURED
-    honoured = orjson.loads(marker.read_bytes()) if marker.exists() else {}
+    honoured = _honoured(lake.root / HONOURED)
     new = [date.fromisoformat(day) for day, name in deletions.items() if honoured.get(day) != name]
-    lake.relation(con, RawPostDeletion, new).create_view("new_deletions", replace=True)
+    lake.relation(con, RawPostDeletion, new, passing_over=new).create_view(
+        "new_deletions", replace=True
+    )
     con.execute(
         """
         CREATE OR REPLACE TEMP TABLE news AS
@@ -79,8 +77,19 @@ def _touched_days(
     return [day for day in days if _is_touched(con, lake, day)]
 
 
+def _honoured(marker: Path) -> dict[str, str]:
+    """What it says; nothing where it is not there or is damaged."""
+    try:
+        found = orjson.loads(marker.read_bytes())
+    except (FileNotFoundError, orjson.JSONDecodeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _is_touched(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> bool:
-    lake.relation(con, ConsolidatedPost, [day]).create_view("consolidated", replace=True)
+    lake.relation(con, ConsolidatedPost, [day], passing_over=[day]).create_view(
+        "consolidated", replace=True
+    )
     found = con.sql(
         """
         SELECT EXISTS (FROM consolidated SEMI JOIN news ON uri = subject)

@@ -7,7 +7,9 @@ Writers never share a file, so any number may write at once.
 What does not belong here: which answer becomes a label.
 """
 
+import logging
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
@@ -25,6 +27,7 @@ from bsky_assets.contracts import Row, arrow_schema
 from bsky_assets.contracts.labels import LlmAnswer, LlmPrompt
 from bsky_assets.labelling.prompt import Prompt
 from bsky_assets.labelling.questions import Question
+from bsky_assets.storage.damage import is_damage, reason_of
 from bsky_assets.storage.files import staged, sync, unique_id, unusable
 from bsky_assets.storage.lake import empty_columns
 from bsky_assets.storage.sql import read_parquet
@@ -37,7 +40,11 @@ SYNC_POSTS = 200
 _JOURNAL = ".jsonl"
 _SEALED = ".parquet"
 _LOCK = ".lock"
+_FILE = re.compile(rf"sync_day=\d{{4}}-\d\d-\d\d/\w[\w.-]*{_SEALED}")
 _ROWS_AT_ONCE = 10_000
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +115,14 @@ class Ledger:
         They lie in folders named sync_day=YYYY-MM-DD: the day of the posts that were asked about,
         or whose labelling first used a prompt.
         """
-        return sorted((self.root / row.asset).glob(f"sync_day=*/[!.]*{_SEALED}"))
+        found = (self.root / row.asset).glob(f"sync_day=*/*{_SEALED}")
+        return sorted(path for path in found if _FILE.fullmatch(f"{path.parent.name}/{path.name}"))
 
     def record_prompt(self, prompt: Prompt, day: date) -> None:
         """Keep the text of `prompt` and the answer's schema, unless they are there."""
         name = f"{prompt.version}-{prompt.form.version}{_SEALED}"
-        if any((self.root / LlmPrompt.asset).glob(f"sync_day=*/{name}")):
+        kept = (self.root / LlmPrompt.asset).glob(f"sync_day=*/{name}")
+        if any(_is_readable(path) for path in kept):
             return
         row = {
             "prompt_version": prompt.version,
@@ -147,7 +156,7 @@ class Ledger:
             schema=arrow_schema(LlmAnswer),
         )
         con.register("ledger_unsealed", unsealed)
-        files = self.files(LlmAnswer)
+        files = [path for path in self.files(LlmAnswer) if _is_readable(path)]
         sealed = (
             f"SELECT * FROM {read_parquet(files, 'union_by_name = true')}"
             if files
@@ -272,6 +281,18 @@ class LedgerWriter:
             self._file = self._journal.open("xb")
             sync(self._journal.parent)
         return self._file
+
+
+def _is_readable(path: Path) -> bool:
+    """Whether the file is whole; one that is not is told in the log."""
+    try:
+        pq.read_metadata(path)
+    except Exception as error:
+        if not is_damage(error):
+            raise
+        _log.warning("%s is damaged (%s) and passed over", path, reason_of(error))
+        return False
+    return True
 
 
 def _seal(journal: Path) -> None:

@@ -118,7 +118,8 @@ def day_questions(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> DayQ
 def _posts(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> duckdb.DuckDBPyRelation:
     """The posts that passed, with the texts of the posts that they refer to, where collected."""
     lake.relation(con, FilteredPost, [day]).create_view("labelling_filtered", replace=True)
-    lake.relation(con, ConsolidatedPost, [*look_back(day), day]).create_view(
+    earlier = look_back(day)
+    lake.relation(con, ConsolidatedPost, [*earlier, day], passing_over=earlier).create_view(
         "labelling_collected", replace=True
     )
     con.execute(

@@ -14,8 +14,10 @@ import duckdb
 from filelock import FileLock
 
 from bsky_assets.contracts import ALL, Row, contract_version
+from bsky_assets.storage.damage import Damaged
 from bsky_assets.storage.files import make_folder, staged
 from bsky_assets.storage.lake import Lake, empty_columns
+from bsky_assets.storage.places import mapped
 from bsky_assets.storage.shape import ContractViolation
 from bsky_assets.storage.sql import identifier, literal
 from bsky_assets.storage.upcasts import Stored, select
@@ -26,8 +28,10 @@ _STORAGE_VERSION = "v1.0.0"
 
 def rebuild(
     lake: Lake, path: Path, others: Mapping[type[Row], Sequence[Path]] | None = None
-) -> None:
+) -> list[Damaged]:
     """Make the catalogue at `path` show the current partitions of `lake`.
+
+    A file that cannot be read is left out; returns what is wrong with each.
 
     Args:
         lake: its partitions have a view for each contract of the lake.
@@ -41,12 +45,41 @@ def rebuild(
     with FileLock(path.with_suffix(".lock")):
         for leftover in path.parent.glob(f".{path.name}.*"):
             leftover.unlink()
-        tables = {row: _partitions(lake, row) for row in ALL}
-        tables |= {row: _files(paths) for row, paths in (others or {}).items()}
+        tables = _tables(lake, others)
+        problems = [problem for row, files in tables.items() for problem in _damaged(row, files)]
+        out = {str(problem.path) for problem in problems}
+        tables = {
+            row: [file for file in files if str(file.path) not in out]
+            for row, files in tables.items()
+        }
         with staged(path) as fresh, TemporaryDirectory() as folder, duckdb.connect() as con:
             lake.attach(con)
             _write(con, Path(folder) / path.name, tables)
             shutil.copyfile(Path(folder) / path.name, fresh)
+    return [*lake.pointed("")[1], *problems]
+
+
+def _tables(
+    lake: Lake, others: Mapping[type[Row], Sequence[Path]] | None
+) -> dict[type[Row], list[Stored]]:
+    return {row: _partitions(lake, row) for row in ALL} | {
+        row: _files(paths) for row, paths in (others or {}).items()
+    }
+
+
+def _damaged(row: type[Row], files: Sequence[Stored]) -> list[Damaged]:
+    """What is wrong with those of `files` that cannot be read."""
+
+    def problem_of(file: Stored) -> Damaged | None:
+        try:
+            select(row, [file])
+        except Damaged as problem:
+            return problem
+        except ContractViolation:
+            return None  # which the view says to whoever asks it
+        return None
+
+    return [found for found in mapped(problem_of, files, [f.path for f in files]) if found]
 
 
 def _write(

@@ -40,7 +40,7 @@ from bsky_assets.contracts.lineage import lineage_version
 from bsky_assets.storage import quarantine, upcasts
 from bsky_assets.storage.chronology import happened
 from bsky_assets.storage.completeness import COMPLETENESS, Completeness
-from bsky_assets.storage.damage import is_damage, reason_of
+from bsky_assets.storage.damage import Damaged, is_damage, reason_of
 from bsky_assets.storage.lake import Lake, Partition, select_rows
 from bsky_assets.storage.locks import exclusive
 from bsky_assets.storage.segments import (
@@ -175,7 +175,7 @@ def compact_labels_day(
 def news(lake: Lake, segments: Segments, day: date) -> dict[type[Row], list[Segment]]:
     """By contract, the segments of `day` that its partition has not taken in."""
     late = {
-        row: segments.after(day, _mark(lake.current(row, day), segments.stream))
+        row: segments.after(day, _mark_of(lake, row, day, segments.stream))
         for row in TAKERS[segments.stream]
     }
     return {row: found for row, found in late.items() if found}
@@ -207,6 +207,14 @@ def vacuum_segments(lake: Lake, segments: Segments, grace: timedelta = SEGMENT_G
         with suppress(OSError):  # there is something in it
             segments.folder_of(day).rmdir()
     return freed
+
+
+def _mark_of(lake: Lake, row: type[Row], day: date, stream: str) -> Mark | None:
+    """The mark of the current partition; a damaged one has taken in nothing."""
+    try:
+        return _mark(lake.current(row, day), stream)
+    except Damaged:
+        return None
 
 
 def _mark(partition: Partition | None, stream: str) -> Mark | None:

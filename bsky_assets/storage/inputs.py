@@ -20,7 +20,8 @@ from bsky_assets.contracts import (
     RawPostDeletion,
     Row,
 )
-from bsky_assets.storage.lake import Lake, Versions
+from bsky_assets.storage.damage import Damaged
+from bsky_assets.storage.lake import Lake, Partition, Versions
 from bsky_assets.sync_day import look_back
 
 
@@ -66,10 +67,18 @@ def versions(lake: Lake, inputs: tuple[Input, ...], day: date) -> Versions:
         one.row.asset: {
             read.isoformat(): found.version
             for read in one.days(day)
-            if (found := lake.current(one.row, read))
+            if (found := _current(lake, one.row, read))
         }
         for one in inputs
     }
+
+
+def _current(lake: Lake, row: type[Row], day: date) -> Partition | None:
+    """The current partition; none where it is damaged: when it is mended, others are behind."""
+    try:
+        return lake.current(row, day)
+    except Damaged:
+        return None
 
 
 def made_from(lake: Lake, row: type[Row], day: date) -> Versions:

@@ -8,7 +8,9 @@ What does not belong here: what the rows mean, where files are kept (`places`), 
 that people query.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import logging
+import re
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -24,6 +26,7 @@ from bsky_assets.contracts import Quarantined, Row, arrow_schema, contract_versi
 from bsky_assets.contracts.lineage import lineage_version
 from bsky_assets.settings import Settings
 from bsky_assets.storage import timezones, upcasts
+from bsky_assets.storage.damage import Damaged, damage_named
 from bsky_assets.storage.files import unique_id, unusable
 from bsky_assets.storage.objects import Bucket
 from bsky_assets.storage.places import Folder, Place, StoredPath, batches
@@ -39,6 +42,9 @@ ROW_GROUP_ROWS = 122_880
 ROW_GROUP_BYTES = 256 * 2**20
 """What Arrow writes as a row group is of so many rows, or of so many bytes in memory."""
 _PARQUET = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS}"
+
+_POINTER_KEY = re.compile(rf"\w+(/\w+)*/sync_day=\d{{4}}-\d\d-\d\d/{POINTER}")
+_log = logging.getLogger(__name__)
 
 Details = Mapping[str, Any]
 Versions = Mapping[str, Mapping[str, str]]
@@ -222,7 +228,10 @@ class Lake:
             try:
                 con.execute(f"COPY ({sql}) TO {literal(path)} ({_PARQUET})")
             except duckdb.IOException as error:
-                raise unusable(path.parent, OSError(str(error).splitlines()[0])) from error
+                line = str(error).splitlines()[0]
+                if _is_of_reading(line, path):
+                    raise Damaged(dataset, day, "what it is made from", line) from error
+                raise unusable(path.parent, OSError(line)) from error
             metadata = pq.read_metadata(path)
             check(row, day, metadata.schema.to_arrow_schema())
             if verify:
@@ -254,6 +263,15 @@ class Lake:
         """The partition of `row` on `day`, if there is one."""
         return self._current(row.asset, day)
 
+    def whole(self, row: type[Row], day: date) -> Partition | Damaged | None:
+        """The partition of `row` on `day`, if there is one, or what is wrong with it."""
+        try:
+            if found := self.current(row, day):
+                select_rows(row, [found])
+        except Damaged as problem:
+            return problem
+        return found
+
     def file(self, row: type[Row], day: date, name: str) -> StoredPath:
         """Where the file `name` of `row` on `day` is, whether it is the current one or was."""
         return self.place.path(f"{_folder(row.asset, day)}/{name}")
@@ -264,34 +282,75 @@ class Lake:
 
     def days(self, row: type[Row]) -> list[date]:
         """The days that have a partition of `row`, oldest first."""
-        return sorted({_place_of(key)[1] for key in self.place.named(row.asset, POINTER)})
+        return sorted({_place_of(key)[1] for key in self._pointers(row.asset)})
 
     def partitions(self, row: type[Row]) -> list[Partition]:
-        """Every current partition of `row`, oldest first."""
-        found = self._pointed(self.place.named(row.asset, POINTER))
+        """Every current partition of `row`, oldest first; damaged pointers are passed over."""
+        found, _ = self.pointed(row.asset)
         return sorted(found, key=lambda partition: (partition.day, partition.dataset))
 
     def relation(
-        self, con: duckdb.DuckDBPyConnection, row: type[Row], days: Sequence[date]
+        self,
+        con: duckdb.DuckDBPyConnection,
+        row: type[Row],
+        days: Sequence[date],
+        *,
+        passing_over: Container[date] = (),
     ) -> duckdb.DuckDBPyRelation:
-        """The rows of `row` on `days`; no rows, but every column, where there is no partition."""
+        """The rows of `row` on `days`; no rows, but every column, where there is no partition.
+
+        Of the days `passing_over`, a damaged one is told in the log and has no rows.
+
+        Raises:
+            Damaged: a partition of another day cannot be read.
+        """
         self.attach(con)
-        return con.sql(select_rows(row, [p for d in days if (p := self.current(row, d))]))
+        partitions: list[Partition] = []
+        for day in days:
+            try:
+                if found := self.current(row, day):
+                    select_rows(row, [found])
+                    partitions.append(found)
+            except Damaged as problem:
+                if day not in passing_over:
+                    raise
+                _log.warning("%s", problem)
+        return con.sql(select_rows(row, partitions))
 
     def vacuum(self, grace: timedelta = GRACE) -> int:
-        """Remove files that no pointer has named for `grace`; returns the bytes freed."""
+        """Remove files that no pointer has named for `grace`; returns the bytes freed.
+
+        Where the pointer is missing or damaged nothing is removed: it may name any of them.
+        """
         oldest = (datetime.now(UTC) - grace).timestamp()
         # In this order, so that what is written meanwhile is not among the files.
-        stored, pointers = list(self.place.stored()), self.place.named("", POINTER)
-        kept: set[object] = {partition.path for partition in self._pointed(pointers)}
-        kept |= {self.place.path(key) for key in (*pointers, timezones.FILE)}
-        unnamed = [file for file in stored if file.path not in kept and file.modified < oldest]
+        stored = list(self.place.stored())
+        named = {_folder_of(found.path): found.path for found in self.pointed("")[0]}
+        unnamed = [
+            file for file in stored if file.modified < oldest and _is_leftover(file.path, named)
+        ]
         for file in unnamed:
             file.remove()
         return sum(file.bytes for file in unnamed)
 
-    def _pointed(self, pointers: Sequence[str]) -> list[Partition]:
-        return list(map(self._partition, pointers, self.place.read_all(pointers)))
+    def pointed(self, folder: str) -> tuple[list[Partition], list[Damaged]]:
+        """The current partitions below `folder`, and what is wrong with pointers that are no use.
+
+        Whether the files that they name can be read is not looked at.
+        """
+        keys = self._pointers(folder)
+        found: list[Partition] = []
+        problems: list[Damaged] = []
+        for key, content in zip(keys, self.place.read_all(keys), strict=True):
+            try:
+                found.append(self._partition(key, content))
+            except Damaged as problem:
+                problems.append(problem)
+        return found, problems
+
+    def _pointers(self, folder: str) -> list[str]:
+        """The keys of the pointers below `folder`; copies that a person made are none."""
+        return [key for key in self.place.named(folder, POINTER) if _POINTER_KEY.fullmatch(key)]
 
     def _current(self, dataset: str, day: date) -> Partition | None:
         key = f"{_folder(dataset, day)}/{POINTER}"
@@ -301,8 +360,11 @@ class Lake:
             return None
 
     def _partition(self, key: str, pointer: bytes) -> Partition:
-        stored = orjson.loads(pointer)
         dataset, day = _place_of(key)
+        with damage_named(dataset, day, self.place.path(key)):
+            return self._stored_partition(dataset, day, orjson.loads(pointer))
+
+    def _stored_partition(self, dataset: str, day: date, stored: dict[str, Any]) -> Partition:
         return Partition(
             dataset=dataset,
             day=day,
@@ -359,6 +421,24 @@ def _place_of(key: str) -> tuple[str, date]:
 
 def _new_file(dataset: str, day: date) -> str:
     return f"{_folder(dataset, day)}/part-{unique_id()}.parquet"
+
+
+def _is_of_reading(line: str, target: Path) -> bool:
+    """Whether DuckDB says that a file is not there or is no Parquet."""
+    missing = ("No such file", "No files found", "magic bytes", "too small to be a Parquet")
+    return str(target) not in line and any(words in line for words in missing)
+
+
+def _folder_of(path: StoredPath) -> str:
+    return str(path).rpartition("/")[0]
+
+
+def _is_leftover(path: object, named: Mapping[str, StoredPath]) -> bool:
+    """Whether the file at `path` is of no use: half-written, or replaced by the one `named`."""
+    folder, _, name = str(path).rpartition("/")
+    if name.startswith("."):
+        return True
+    return folder in named and name not in (POINTER, named[folder].name)
 
 
 def _written(key: str, path: Path, metadata: pq.FileMetaData) -> _Written:

@@ -11,12 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
 
 from bsky_assets.contracts import Row, arrow_schema, changes, columns
 from bsky_assets.contracts.changes import Dropped, Made
+from bsky_assets.storage.damage import damage_named
 from bsky_assets.storage.places import StoredPath, mapped, read_schema
 from bsky_assets.storage.shape import ContractViolation, check, has_shape, shape
 from bsky_assets.storage.sql import identifier, read_parquet
@@ -63,7 +65,7 @@ def select(
     """
     groups: dict[tuple[str, ...], list[StoredPath]] = {}
     paths = [file.path for file in files]
-    lists = mapped(lambda file: _columns(row, file, within, changes.CHANGES), files, paths)
+    lists = mapped(lambda file: _columns_of(row, file, within), files, paths)
     for file, names in zip(files, lists, strict=True):
         first = (_day_of_folder(file),) if sync_day else ()
         groups.setdefault(first + names, []).append(file.path)
@@ -115,9 +117,22 @@ def differences(row: type[Row], day: date, found: pa.Schema) -> list[str]:
     return upcast.told
 
 
+def _columns_of(row: type[Row], file: Stored, within: str | None) -> tuple[str, ...]:
+    """The SELECT list for a file.
+
+    Raises:
+        Damaged: it cannot be read.
+    """
+    with damage_named(row.asset, file.day, file.path):
+        size = file.path.stat().st_size if isinstance(file.path, Path) else None
+        return _columns(row, file, within, changes.CHANGES, size)
+
+
 @lru_cache(maxsize=65_536)
-def _columns(row: type[Row], file: Stored, within: str | None, stated: _Changes) -> tuple[str, ...]:
-    """The SELECT list for a file; files never change, so neither does this within a process."""
+def _columns(
+    row: type[Row], file: Stored, within: str | None, stated: _Changes, size: int | None
+) -> tuple[str, ...]:
+    """The same; files never change, so neither does this within a process but for damage."""
     found = read_schema(file.path)
     if within is not None:
         found = pa.schema(list(found.field(within).type))

@@ -72,8 +72,12 @@ def gather(
         + read_parquet([path], "file_row_number = true")
     )
     window = look_back(day)
-    lake.relation(con, ConsolidatedPost, window).create_view("earlier_posts", replace=True)
-    lake.relation(con, RawModerationLabel, [*window, day]).create_view("labels", replace=True)
+    lake.relation(con, ConsolidatedPost, window, passing_over=window).create_view(
+        "earlier_posts", replace=True
+    )
+    lake.relation(con, RawModerationLabel, [*window, day], passing_over=window).create_view(
+        "labels", replace=True
+    )
     return facts_of_views(con, at, config, trusted)
 
 
