@@ -31,7 +31,9 @@ def register_removals(con: duckdb.DuckDBPyConnection, lake: Lake, day: date, pos
     did, status and `happened`.
     """
     first = min([*(before for back in look_back(day) for before in look_back(back)), day])
-    stored = [partition for partition in lake.partitions(RawPostDeletion) if partition.day >= first]
+    days = [known for known in lake.days(RawPostDeletion) if known >= first]
+    others = [known for known in days if known != day]
+    stored = lake.stored_on(RawPostDeletion, days, others)
     lake.attach(con)
     con.execute(f"CREATE OR REPLACE TEMP VIEW deletions AS {select_days(RawPostDeletion, stored)}")
     con.execute(

@@ -24,8 +24,8 @@ def of_days(lake: Lake, days: Sequence[date], where: str = "true") -> str:
     They have sync_day, uri, did, time, received_at, rev (null where a feed's version is taken, as
     it has none), `is_in_feed` and `is_in_firehose`. `where` is a condition on their uri.
     """
-    firehose = (p for day in days if (p := lake.current(RawFirehosePost, day)))
-    feed = (p for day in days if (p := lake.current(RawFeedPost, day)))
+    firehose = lake.stored_on(RawFirehosePost, days, days)
+    feed = lake.stored_on(RawFeedPost, days, days)
     newer = f"""(
         feed.cid <> firehose.cid
         AND NOT list_contains(coalesce(firehose.earlier_cids, []), feed.cid)
@@ -36,14 +36,14 @@ def of_days(lake: Lake, days: Sequence[date], where: str = "true") -> str:
         WITH firehose AS (
             SELECT sync_day, uri, author AS did, cid, rev, commit_time AS time, received_at,
                 list_transform(earlier_versions, lambda version: version.cid) AS earlier_cids
-            FROM ({select_days(RawFirehosePost, list(firehose))}) WHERE {where}
+            FROM ({select_days(RawFirehosePost, firehose)}) WHERE {where}
         ),
         feed AS (
             SELECT sync_day, uri, any_value(author.did) AS did,
                 arg_max(cid, (received_at, metadata.source_feed)) AS cid,
                 arg_max(indexed_at, (received_at, metadata.source_feed)) AS indexed_at,
                 max(received_at) AS received_at
-            FROM ({select_days(RawFeedPost, list(feed))}) WHERE {where} GROUP BY sync_day, uri
+            FROM ({select_days(RawFeedPost, feed)}) WHERE {where} GROUP BY sync_day, uri
         )
         SELECT sync_day, uri, firehose.did,
             CASE WHEN {newer} THEN feed.indexed_at ELSE firehose.time END AS time,

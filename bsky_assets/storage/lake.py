@@ -305,6 +305,16 @@ class Lake:
             Damaged: a partition of another day cannot be read.
         """
         self.attach(con)
+        return con.sql(select_rows(row, self.stored_on(row, days, passing_over)))
+
+    def stored_on(
+        self, row: type[Row], days: Iterable[date], passing_over: Container[date] = ()
+    ) -> list[Partition]:
+        """The partitions of `row` on `days`, as `relation` reads them.
+
+        Raises:
+            Damaged: a partition of a day that is not passed over cannot be read.
+        """
         partitions: list[Partition] = []
         for day in days:
             try:
@@ -315,7 +325,7 @@ class Lake:
                 if day not in passing_over:
                     raise
                 _log.warning("%s", problem)
-        return con.sql(select_rows(row, partitions))
+        return partitions
 
     def vacuum(self, grace: timedelta = GRACE) -> int:
         """Remove files that no pointer has named for `grace`; returns the bytes freed.
