@@ -19,6 +19,7 @@ from bsky_assets.contracts.lineage import DAILY_REPORT, ROWS
 from bsky_assets.reporting.head import read_head, report_path
 from bsky_assets.settings import Settings
 from bsky_assets.storage.compaction import news
+from bsky_assets.storage.damage import Damaged
 from bsky_assets.storage.inputs import INPUTS, REPORT_INPUTS, Input
 from bsky_assets.storage.lake import Lake, Partition, Versions
 from bsky_assets.sync_day import FIRST_DAY, LOOK_BACK_DAYS, bounds, look_back, sync_day_of
@@ -189,7 +190,10 @@ class Look:
 
     def _stored(self, row: type[Row], day: date) -> Partition | None:
         if (row, day) not in self._known:
-            self._known[row, day] = self._lake.current(row, day)
+            try:
+                self._known[row, day] = self._lake.current(row, day)
+            except Damaged:
+                self._known[row, day] = None  # which status, doctor and its own run tell
         return self._known[row, day]
 
 
