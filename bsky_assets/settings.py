@@ -4,11 +4,12 @@ What belongs here: names, defaults, parsing and validation. What does not: anyth
 acts on a setting. A variable of the environment wins over the same line in `.env`.
 """
 
+import base64
 import shlex
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -33,10 +34,37 @@ class InvalidSettings(UserError):
     """A variable has a value that cannot be used; the message names it and says what fits."""
 
 
+def host_of(url: str) -> str:
+    """Host and port of `url`: how whatever is shown or stored names where it came from.
+
+    Never the URL itself, which may hold a user name and a password.
+    """
+    return urlsplit(url).netloc.rpartition("@")[2].lower()
+
+
+def without_credentials(url: str) -> tuple[str, dict[str, str]]:
+    """The URL, and the header that says what a user name and password in it said."""
+    parts = urlsplit(url)
+    given, separator, host = parts.netloc.rpartition("@")
+    if not separator:
+        return url, {}
+    encoded = base64.b64encode(unquote(given).encode()).decode()
+    return parts._replace(netloc=host).geturl(), {"Authorization": f"Basic {encoded}"}
+
+
+def has_credentials(value: object) -> bool:
+    """Whether `value` is a URL with a user name or password in it."""
+    return isinstance(value, str) and "://" in value and "@" in urlsplit(value).netloc
+
+
 def _url(*schemes: str) -> AfterValidator:
     def check(url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in schemes or not parts.hostname:
+        try:
+            parts = urlsplit(url)
+            is_url = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # its words would repeat what may be a password
+            is_url = False
+        if not is_url:
             raise ValueError(f"expected a URL beginning with {':// or '.join(schemes)}://")
         return url.rstrip("/")
 
@@ -68,6 +96,14 @@ def _lake_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _no_credentials(url: str) -> str:
+    if has_credentials(url):
+        raise ValueError(
+            "expected no user in it: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY say who"
+        )
+    return url
+
+
 LakeUrl = Annotated[str, AfterValidator(_lake_url)]
 WebSocketUrl = Annotated[str, _url("ws", "wss")]
 HttpUrl = Annotated[str, _url("http", "https")]
@@ -94,7 +130,7 @@ class Settings(BaseSettings):
         description="Where partitions are: s3://bucket/prefix, or a shared folder; default: the "
         "folder lake of the data directory.",
     )
-    lake_endpoint_url: HttpUrl | None = Field(
+    lake_endpoint_url: Annotated[HttpUrl, AfterValidator(_no_credentials)] | None = Field(
         None, description="Who serves s3://, e.g. http://127.0.0.1:9000; default: Amazon."
     )
     relay_url: WebSocketUrl = Field(
@@ -331,6 +367,24 @@ class Settings(BaseSettings):
 def variable_name(field: str) -> str:
     """The environment variable of a field of `Settings`."""
     return f"BSKY_{field.upper()}"
+
+
+def is_secret(value: object) -> bool:
+    """Whether a setting's value must be seen by nobody: a key, or a URL with a password."""
+    return isinstance(value, SecretStr) or has_credentials(value)
+
+
+def as_variable(name: str, value: Any) -> str:
+    """What `Settings` reads as the `value` of its field `name`; a secret is in it as it is."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if name == "feeds":
+        return ",".join(f"{feed}={uri}" for feed, uri in value.items())
+    if name == "slurm_args":
+        return shlex.join(value)
+    if isinstance(value, dict):
+        return orjson.dumps(value).decode()
+    return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 @cache

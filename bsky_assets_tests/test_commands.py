@@ -84,7 +84,7 @@ def test_config_shows_what_is_in_force_and_masks_secrets(
     assert "BSKY_SYNC_TIMEZONE=Europe/Vienna" in out.splitlines()
     assert "hunter2" not in out
     assert "secret" not in out
-    assert {line.partition("=")[0] for line in out.splitlines()} == {
+    assert {line.partition("=")[0].removeprefix("# ") for line in out.splitlines()} == {
         f"BSKY_{name.upper()}" for name in Settings.model_fields
     }
 

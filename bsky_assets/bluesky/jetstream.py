@@ -35,9 +35,9 @@ from bsky_assets.bluesky.websocket import (
     StreamError,
     connect,
     error_name,
-    host_of,
 )
 from bsky_assets.contracts import RawFirehosePost
+from bsky_assets.settings import host_of
 
 V1 = "subscribe"
 V2 = "xrpc/network.bsky.jetstream.subscribeEvents"

@@ -10,8 +10,9 @@ import aiohttp
 from bsky_assets.bluesky.frames import FrameReader
 from bsky_assets.bluesky.records import PROBLEMS, Unreadable
 from bsky_assets.bluesky.rows import instant
-from bsky_assets.bluesky.websocket import Socket, connect, host_of
+from bsky_assets.bluesky.websocket import Socket, connect
 from bsky_assets.contracts import RawModerationLabel
+from bsky_assets.settings import host_of
 
 METHOD = "com.atproto.label.subscribeLabels"
 

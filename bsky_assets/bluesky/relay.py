@@ -3,7 +3,8 @@
 import aiohttp
 
 from bsky_assets.bluesky.firehose import FirehoseReader
-from bsky_assets.bluesky.websocket import Socket, connect, host_of
+from bsky_assets.bluesky.websocket import Socket, connect
+from bsky_assets.settings import host_of
 
 METHOD = "com.atproto.sync.subscribeRepos"
 

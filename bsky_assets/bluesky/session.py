@@ -8,7 +8,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import orjson
 import stamina
@@ -22,7 +21,7 @@ from atproto.exceptions import (
 )
 
 from bsky_assets.errors import UserError
-from bsky_assets.settings import Settings
+from bsky_assets.settings import Settings, host_of, without_credentials
 from bsky_assets.storage.files import staged
 
 ENTRYWAY = "https://bsky.social"
@@ -66,7 +65,10 @@ def sign_in(settings: Settings) -> SignedIn | None:
 
 
 def _sign_in_host(appview_url: str) -> str:
-    return ENTRYWAY if urlsplit(appview_url).hostname in _OPEN_APPVIEWS else appview_url
+    if host_of(appview_url) in _OPEN_APPVIEWS:
+        return ENTRYWAY
+    address, _ = without_credentials(appview_url)  # a session has an Authorization of its own
+    return address
 
 
 @dataclass(frozen=True)

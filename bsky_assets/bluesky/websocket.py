@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
-from urllib.parse import urlsplit
 
 import aiohttp
 
 from bsky_assets.bluesky.records import Unreadable
+from bsky_assets.settings import without_credentials
 
 LARGEST_FRAME = 16 * 2**20
 """Bytes; the specification's largest commit is a fraction of it."""
@@ -74,12 +74,6 @@ class FrameTooLarge(Disconnected):
     problem = Unreadable("frame_too_large", f"a frame of more than {LARGEST_FRAME} bytes")
 
 
-def host_of(url: str) -> str:
-    """Host and port of `url`: how rows and segments name where they came from."""
-    parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
-
-
 def session() -> aiohttp.ClientSession:
     """A session for connections to one host; heeds the environment's proxies and authorities."""
     return aiohttp.ClientSession(
@@ -96,9 +90,11 @@ async def connect(client: aiohttp.ClientSession, url: str, protocols: Sequence[s
     Raises:
         Disconnected: the host cannot be reached or does not want us.
     """
+    address, credentials = without_credentials(url)
     try:
         return await client.ws_connect(
-            url,
+            address,
+            headers=credentials,
             protocols=protocols,
             decode_text=False,
             heartbeat=HEARTBEAT_SECONDS,

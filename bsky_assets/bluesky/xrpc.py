@@ -12,13 +12,13 @@ import time
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 import httpx
 import orjson
 import stamina
 
 from bsky_assets.errors import UserError
+from bsky_assets.settings import host_of, without_credentials
 
 Params = Mapping[str, str | int | Sequence[str]]
 
@@ -62,9 +62,11 @@ class XrpcHost:
 
     def __init__(self, url: str, variable: str, headers: Mapping[str, str] | None = None) -> None:
         """Ask `url`; `variable` is the setting that a person would change to ask another."""
-        self.url = url.rstrip("/")
+        address, credentials = without_credentials(url)
+        self.url = address.rstrip("/")
         self._variable = variable
-        self._client = httpx.Client(headers=headers, timeout=TIMEOUT, follow_redirects=True)
+        sent = {**credentials, **(headers or {})}
+        self._client = httpx.Client(headers=sent, timeout=TIMEOUT, follow_redirects=True)
 
     def __enter__(self) -> Self:
         """Keep connections open."""
@@ -77,7 +79,7 @@ class XrpcHost:
     @property
     def name(self) -> str:
         """Host and port, as rows name where they came from."""
-        return urlsplit(self.url).netloc
+        return host_of(self.url)
 
     def query(self, method: str, params: Params, *, holding: str) -> dict[str, Any]:
         """The JSON object, with a list `holding` in it, that the host answers `method` with.

@@ -5,7 +5,6 @@ for `asking`, and finding out what the server is, which is for `preflight`.
 """
 
 import asyncio
-import base64
 import json
 import re
 import time
@@ -13,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import httpx2
 import openai
@@ -22,7 +20,7 @@ from openai.types.chat import ChatCompletion
 
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.answers import has_thoughts
-from bsky_assets.settings import Settings
+from bsky_assets.settings import Settings, host_of, without_credentials
 
 CONNECT_SECONDS = 10.0
 LOADING_SECONDS = 900.0
@@ -168,7 +166,7 @@ class Endpoint:
 
     def __init__(self, settings: Settings, connections: int) -> None:
         """Look at the endpoint of `settings`; up to `connections` requests can be in flight."""
-        self.url, self._headers = _without_credentials(settings.llm_base_url)
+        self.url, self._headers = without_credentials(settings.llm_base_url)
         self.host = host_of(self.url)
         # One session for the SDK and the few requests that it does not know.
         self.http = DefaultAioHttpClient(
@@ -271,22 +269,6 @@ class Endpoint:
         if status == 413 or _TOO_LONG.search(said):
             return TooLong(f"{status}: {said}")
         return Declined(f"{status}: {said}")
-
-
-def _without_credentials(url: str) -> tuple[str, dict[str, str]]:
-    """The URL, and the header that says what a user name and password in it said."""
-    parts = urlsplit(url)
-    given, separator, host = parts.netloc.rpartition("@")
-    if not separator:
-        return url, {}
-    encoded = base64.b64encode(unquote(given).encode()).decode()
-    return parts._replace(netloc=host).geturl(), {"Authorization": f"Basic {encoded}"}
-
-
-def host_of(url: str) -> str:
-    """Host and port of `url`, without any user name and password in it."""
-    parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
 
 
 def shorten(text: str, characters: int = 200) -> str:

@@ -4,15 +4,8 @@ Engines differ in what they carry over by themselves: Slurm everything, Ray noth
 work needs is named here, and no engine decides it.
 """
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
-import orjson
-from pydantic import SecretStr
-
 from bsky_assets.contracts import LlmLabel
-from bsky_assets.settings import Settings, variable_name
+from bsky_assets.settings import Settings, as_variable, is_secret, variable_name
 
 _COLLECTING = {
     "relay_url",
@@ -50,24 +43,14 @@ def secrets(settings: Settings, asset: str) -> dict[str, str]:
 
 
 def _as_variables(settings: Settings, asset: str, *, secret: bool) -> dict[str, str]:
-    given: Mapping[str, Any] = {
-        name: getattr(settings, name)
+    given = {
+        name: value
         for name in needed(asset, settings)
         if name in settings.model_fields_set or name == "data_dir"
+        if (value := getattr(settings, name)) is not None
     }
     return {
-        variable_name(name): _text(value)
+        variable_name(name): as_variable(name, value)
         for name, value in given.items()
-        if value is not None and isinstance(value, SecretStr) is secret
+        if is_secret(value) is secret
     }
-
-
-def _text(value: str | float | Path | SecretStr | tuple[str, ...] | dict[str, Any]) -> str:
-    """What `Settings` reads as `value`."""
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    if isinstance(value, dict):
-        return orjson.dumps(value).decode()
-    if isinstance(value, tuple):
-        return ",".join(value)
-    return str(value)
