@@ -39,8 +39,17 @@ def evaluate(
             _unaccounted(partition),
             asset=ASSET,
             severity=severity,
+            checked=partition.details["firehose_posts"] + partition.details["feed_items"],
+            nothing="there are no raw posts",
         ),
-        check("uris_are_unique", _doubled(con, lake, day), asset=ASSET, severity=severity),
+        check(
+            "uris_are_unique",
+            _doubled(con, lake, day),
+            asset=ASSET,
+            severity=severity,
+            checked=partition.rows,
+            nothing="there are no posts",
+        ),
     ]
 
 

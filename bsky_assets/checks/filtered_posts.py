@@ -1,6 +1,6 @@
 """Every consolidated post has a verdict, and filters stop about as much as on other days."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec
@@ -35,18 +35,23 @@ SPECS = [
 
 def evaluate(lake: Lake, partition: Partition) -> list[AssetCheckResult]:
     """The outcomes for one partition. Canaries ran before: one that flips stops the day."""
+    usual = usual_rates(lake, partition)
     return [
         check(
             "every_post_has_a_verdict",
             _missing(lake, partition),
             asset=ASSET,
             severity=AssetCheckSeverity.ERROR,
+            checked=partition.rows,
+            nothing="there are no posts",
         ),
         check(
             "stop_rates_are_usual",
-            _unusual(lake, partition),
+            _unusual(partition, usual),
             asset=ASSET,
             severity=AssetCheckSeverity.WARN,
+            checked=len(usual),
+            nothing=f"no filter has {LEAST_DAYS} days before with {LEAST_POSTS} posts each",
         ),
     ]
 
@@ -70,16 +75,20 @@ def _missing(lake: Lake, partition: Partition) -> Iterator[str]:
         yield "posts passed and posts stopped do not add up"
 
 
-def _unusual(lake: Lake, partition: Partition) -> Iterator[str]:
+def usual_rates(lake: Lake, partition: Partition) -> dict[str, list[float]]:
+    """For each filter of the day, its rates on the days before, where there are enough of them."""
     earlier = [
         stop_rates(found)
         for back in range(1, TRAILING_DAYS + 1)
         if (found := lake.current(FilteredPost, partition.day - timedelta(days=back)))
     ]
-    for name, rate in stop_rates(partition).items():
-        rates = [day[name] for day in earlier if name in day]
-        if len(rates) < LEAST_DAYS:
-            continue
-        usual = sum(rates) / len(rates)
-        if abs(rate - usual) > max(TOLERATED, usual / 2):
-            yield f"{name} stopped {rate:.1%}, on the {len(rates)} days before {usual:.1%}"
+    known = {name: [day[name] for day in earlier if name in day] for name in stop_rates(partition)}
+    return {name: rates for name, rates in known.items() if len(rates) >= LEAST_DAYS}
+
+
+def _unusual(partition: Partition, usual: Mapping[str, Sequence[float]]) -> Iterator[str]:
+    today = stop_rates(partition)
+    for name, rates in usual.items():
+        mean, rate = sum(rates) / len(rates), today[name]
+        if abs(rate - mean) > max(TOLERATED, mean / 2):
+            yield f"{name} stopped {rate:.1%}, on the {len(rates)} days before {mean:.1%}"

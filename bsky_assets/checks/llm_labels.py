@@ -1,6 +1,6 @@
 """Every post that passed has a label, made from that very post, in believable shares."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec
 from duckdb import DuckDBPyConnection
@@ -60,19 +60,32 @@ def evaluate(
 ) -> list[AssetCheckResult]:
     """The outcomes for one partition."""
     error, warn = AssetCheckSeverity.ERROR, AssetCheckSeverity.WARN
+    passed = lake.relation(con, FilteredPost, [partition.day]).filter("passed_filters")
+    compared = _compared(con, lake, settings)
     return [
         check(
             "labels_cover_all_passed_posts",
             _uncovered(con, lake, partition),
             asset=ASSET,
             severity=error,
+            checked=len(passed),
+            nothing="no post passed the filters",
         ),
-        check("label_shares_in_range", _odd_shares(partition), asset=ASSET, severity=warn),
+        check(
+            "label_shares_in_range",
+            _odd_shares(partition),
+            asset=ASSET,
+            severity=warn,
+            checked=partition.rows if partition.rows >= LEAST_POSTS else 0,
+            nothing=f"there are fewer than {LEAST_POSTS} labels",
+        ),
         check(
             "request_contains_the_post",
             _not_sent(con, lake, settings, partition),
             asset=ASSET,
             severity=error,
+            checked=partition.rows,
+            nothing="there are no labels",
         ),
         check(
             "company_does_not_change_labels",
@@ -82,9 +95,11 @@ def evaluate(
         ),
         check(
             "labels_agree_with_people",
-            _disagreement(con, lake, settings),
+            _disagreement(compared),
             asset=ASSET,
             severity=warn,
+            checked=sum(one.scores.posts for one in compared),
+            nothing="no post has a label by people, as BSKY_LLM_GOLD names them",
         ),
     ]
 
@@ -127,14 +142,20 @@ def _not_sent(
         )
 
 
-def _disagreement(con: DuckDBPyConnection, lake: Lake, settings: Settings) -> Iterator[str]:
+def _compared(
+    con: DuckDBPyConnection, lake: Lake, settings: Settings
+) -> Sequence[evaluation.Compared]:
     if settings.llm_gold is None:
-        return
+        return ()
     try:
         scored = evaluation.evaluate(con, lake, ledger_of(settings), read_gold(settings.llm_gold))
     except evaluation.NothingToCompare:
-        return
-    for compared in scored.compared:
-        kappa = compared.scores.kappa
+        return ()
+    return scored.compared
+
+
+def _disagreement(compared: Sequence[evaluation.Compared]) -> Iterator[str]:
+    for one in compared:
+        kappa = one.scores.kappa
         if kappa.value < LEAST_KAPPA:
-            yield f"{compared.name}: kappa {kappa} on {compared.scores.posts:,} posts"
+            yield f"{one.name}: kappa {kappa} on {one.scores.posts:,} posts"

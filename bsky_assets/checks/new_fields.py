@@ -49,6 +49,8 @@ def evaluate(
         _problems(new, unknown_events),
         asset=row.asset,
         severity=AssetCheckSeverity.WARN,
+        checked=stored.rows if (stored := lake.current(row, day)) else 0,
+        nothing="there are no posts",
         new_fields=len(new),
         unknown_fields=len(present),
         unknown_events=unknown_events,

@@ -29,7 +29,14 @@ def evaluate(
     """The outcomes for one partition."""
     severity = AssetCheckSeverity.WARN
     return [
-        check("feeds_are_complete", _problems(partition, settings), asset=ASSET, severity=severity),
+        check(
+            "feeds_are_complete",
+            _problems(partition, settings),
+            asset=ASSET,
+            severity=severity,
+            checked=len(settings.feeds),
+            nothing="BSKY_FEEDS names no feed",
+        ),
         new_fields.evaluate(con, lake, RawFeedPost, partition.day),
     ]
 

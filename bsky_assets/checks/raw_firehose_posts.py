@@ -42,6 +42,8 @@ def evaluate(
             gaps(completeness),
             asset=ASSET,
             severity=severity,
+            checked=sum(completeness.events.values()),
+            nothing="no event was read",
             gaps=completeness.gap_count,
             missing_events=completeness.missing_events,
         ),
@@ -50,6 +52,8 @@ def evaluate(
             uncovered(completeness, partition, settings.timezone),
             asset=ASSET,
             severity=severity,
+            checked=len(completeness.stretches),
+            nothing="no stretch of the stream was read",
             covered_seconds=covered(completeness).total_seconds(),
         ),
         new_fields.evaluate(

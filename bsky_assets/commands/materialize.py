@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from dagster import (
+    AssetCheckSeverity,
     AssetKey,
     AssetSelection,
     DagsterEventType,
@@ -215,7 +216,7 @@ def _problem(result: ExecuteInProcessResult, keys: Sequence[AssetKey]) -> str | 
         f"check {check.check_name} of {check.asset_key.to_user_string()} failed: "
         f"{check.description}"
         for check in result.get_asset_check_evaluations()
-        if check.blocking and not check.passed
+        if check.blocking and not check.passed and check.severity is AssetCheckSeverity.ERROR
     ]
     failed = [
         f"{event.step_key} failed: {failure_reason(event)}"

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 from dagster import (
     AssetCheckResult,
+    AssetCheckSeverity,
     AssetCheckSpec,
     AssetDep,
     AssetKey,
@@ -204,17 +205,30 @@ def explained() -> Iterator[None]:
 
 
 def check(
-    name: str, problems: Iterable[str], *, asset: str, severity: Any, **metadata: Any
+    name: str,
+    problems: Iterable[str],
+    *,
+    asset: str,
+    severity: AssetCheckSeverity,
+    checked: int,
+    nothing: str,
+    **metadata: Any,
 ) -> AssetCheckResult:
-    """A check that passed if there are no problems, and otherwise names them."""
+    """A check that passed if there are no problems, and otherwise names them.
+
+    `checked` is how many things it looked at. One that looked at none has not passed: it warns,
+    and says with `nothing` what was not there. A warning stops nothing.
+    """
     found = list(problems)
+    if not found and not checked:
+        severity, found = AssetCheckSeverity.WARN, [f"nothing was checked: {nothing}"]
     return AssetCheckResult(
         check_name=name,
         asset_key=AssetKey(asset),
         passed=not found,
         severity=severity,
         description="; ".join(found) or None,
-        metadata=metadata,
+        metadata={"checked": checked, **metadata},
     )
 
 
