@@ -34,6 +34,8 @@ if os.path.exists("{losses}"):
     if left:
         open("{losses}", "w").write(str(left - 1))
         sys.exit("srun: error: node1: task 0: Killed")
+if os.path.exists("{refusal}"):
+    sys.exit(open("{refusal}").read())
 if os.path.exists("{silence}"):
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 names = next(word for word in options if word.startswith("--export=")).split("=", 1)[1].split(",")
@@ -46,7 +48,7 @@ class Srun:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._log, self._losses = folder / "srun.log", folder / "losses"
-        self._silence = folder / "silence"
+        self._silence, self._refusal = folder / "silence", folder / "refusal"
         program = folder / "srun"
         program.write_text(
             SRUN.format(
@@ -54,6 +56,7 @@ class Srun:
                 log=self._log,
                 losses=self._losses,
                 silence=self._silence,
+                refusal=self._refusal,
             )
         )
         program.chmod(0o755)
@@ -62,6 +65,10 @@ class Srun:
     def lose(self, jobs: int) -> None:
         """Lose so many jobs from now on before they begin."""
         self._losses.write_text(str(jobs))
+
+    def refuse(self, words: str) -> None:
+        """Take no job from now on, and say why."""
+        self._refusal.write_text(words)
 
     def lose_reports(self) -> None:
         """Let jobs end well from now on, and nothing of what they report arrive."""

@@ -3,10 +3,10 @@
 import copy
 import json
 import os
-import time
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from bsky_assets.bluesky import xrpc
 from bsky_assets.bluesky.feeds import sync_feeds
 from bsky_assets.contracts import RawFeedPost
 from bsky_assets.settings import Settings
@@ -371,9 +372,10 @@ def test_what_passes_is_asked_again(
 
 @pytest.mark.parametrize("header", ["retry-after", "ratelimit-reset"])
 def test_a_rate_limit_is_waited_out(
-    con: duckdb.DuckDBPyConnection, tmp_path: Path, header: str
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, header: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    value = "1.0" if header == "retry-after" else str(int(time.time()) + 2)
+    monkeypatch.setattr(xrpc, "time", SimpleNamespace(time=lambda: 1_000_000.0))
+    value = "1.0" if header == "retry-after" else "1000001"
     limited = Answer({"error": "RateLimitExceeded"}, 429, {header: value})
     with stamina.set_testing(False), serve(failing(1, limited, pages([item(0)]))) as host:
         sync(con, tmp_path, host)

@@ -158,6 +158,40 @@ def test_a_lost_job_is_started_again_and_not_for_ever(
         assert len(srun.command_lines) == 2 + 1 + launcher.LOST_RETRIES
 
 
+@pytest.mark.parametrize(
+    ("words", "times"),
+    [
+        ("Unable to allocate resources: Invalid partition name specified", 1),
+        ("Memory specification can not be satisfied", 1),
+        ("Unable to allocate resources: Requested node configuration is not available", 1),
+        ("Unable to allocate resources: Unable to contact slurm controller", 3),
+        ("node1: task 0: Killed", 3),
+    ],
+)
+def test_slurms_own_words_are_told_and_a_refusal_for_good_is_not_tried_again(
+    monkeypatch: pytest.MonkeyPatch, srun: Srun, words: str, times: int
+) -> None:
+    srun.refuse(f"srun: error: {words}")
+    with settings_with(monkeypatch, BSKY_LAUNCHER="slurm") as settings:
+        lay_down(settings)
+        assert words in failure(made(settings, consolidated_posts), "consolidated_posts")
+    assert len(srun.command_lines) == times
+
+
+@pytest.mark.parametrize("asset", ["consolidated_posts", "filtered_posts"])
+def test_a_job_in_a_folder_that_is_not_shared_names_the_lake_in_one_line(
+    tmp_path: Path, asset: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bsky_assets.launching.partition", asset, str(DAY)],
+        env={**os.environ, "BSKY_DATA_DIR": str(tmp_path / "mine")},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    (line,) = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (1, "")
+    assert str(tmp_path / "mine" / "lake") in line
+
+
 def test_a_partition_whose_report_was_lost_is_found_in_the_lake(
     monkeypatch: pytest.MonkeyPatch, srun: Srun
 ) -> None:

@@ -15,7 +15,7 @@ from bsky_assets.contracts import ConsolidatedPost
 from bsky_assets.orchestration import launcher
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
-from bsky_assets_tests.launch_fixtures import DAY, lay_down, made, settings_with
+from bsky_assets_tests.launch_fixtures import DAY, failure, lay_down, made, settings_with
 
 missing = missing_programs()
 pytestmark = pytest.mark.skipif(
@@ -60,3 +60,19 @@ def test_a_cancelled_job_is_started_again_and_makes_the_same_rows(
         assert made(local, consolidated_posts).success
     assert Lake.of(local).days(ConsolidatedPost) == [DAY]
     assert differences(Lake.of(launched), Lake.of(local), ConsolidatedPost, [DAY]) == 0
+
+
+@pytest.mark.parametrize(
+    ("argument", "says"),
+    [("--partition=nowhere", "partition"), ("--mem=900G", "Requested node configuration")],
+)
+def test_what_slurm_does_not_take_is_told_once_in_its_words(
+    launched: Settings, monkeypatch: pytest.MonkeyPatch, argument: str, says: str
+) -> None:
+    refused = launched.model_copy(update={"slurm_args": (argument,)})
+    run = made(refused, consolidated_posts)
+    assert not run.success
+    told = failure(run, "consolidated_posts")
+    assert told.startswith("Slurm refuses the job of consolidated_posts")
+    assert says in told
+    assert not [e for e in run.all_events if e.event_type is DagsterEventType.STEP_UP_FOR_RETRY]

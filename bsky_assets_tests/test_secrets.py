@@ -23,9 +23,10 @@ from bsky_assets.settings import (
     variable_name,
     without_credentials,
 )
-from bsky_assets_tests.day_fixtures import SandboxDay
+from bsky_assets_tests.day_fixtures import SandboxDay, present_day
 from bsky_assets_tests.sandbox_fixtures import served
 from bsky_assets_tests.test_commands import run
+from bsky_sandbox.server import Sandbox
 
 URLS = {name for name in Settings.model_fields if name.endswith("_url")} - {"lake_url"}
 """Every setting that is a URL: a further one is tested with them."""
@@ -56,7 +57,7 @@ def is_in(content: bytes) -> bool:
 
 def environment(day: SandboxDay, data: Path, host: str = "") -> dict[str, str]:
     """Every URL of the sandbox with a user and password, at `host` instead if one is given."""
-    variables = {"BSKY_DATA_DIR": str(data), "BSKY_SYNC_MAX_EVENTS": "300"}
+    variables = {"BSKY_DATA_DIR": str(data), "BSKY_SYNC_MAX_EVENTS": "600"}
     for name in URLS:
         if url := day.environment.get(variable_name(name)):
             scheme, _, rest = url.partition("://")
@@ -70,15 +71,15 @@ def require_unseen(folder: Path, *outputs: "subprocess.CompletedProcess[str]") -
     assert found_in(folder) == set()
 
 
-def test_passwords_in_urls_stand_in_no_file_and_no_output(
-    sandbox_day: SandboxDay, tmp_path: Path
-) -> None:
-    variables = environment(sandbox_day, tmp_path / "data")
-    outputs = [
-        sandbox_day.command("materialize", **variables),
-        sandbox_day.command("export", str(tmp_path / "export"), **variables),
-        sandbox_day.command("status", **variables),
-    ]
+def test_passwords_in_urls_stand_in_no_file_and_no_output(tmp_path: Path) -> None:
+    with Sandbox.start(seed=4, day=present_day(), events=600) as sandbox:
+        day = SandboxDay(sandbox, tmp_path / "data", {})
+        variables = environment(day, day.data)
+        outputs = [
+            day.command("materialize", **variables),
+            day.command("export", str(tmp_path / "export"), **variables),
+            day.command("status", **variables),
+        ]
     assert [done.returncode for done in outputs] == [0, 0, 0], outputs[0].stderr
     require_unseen(tmp_path, *outputs)
 

@@ -81,7 +81,8 @@ class Sessions:
         Raises:
             XrpcError: it carries a token that is not one or expired.
         """
-        return self.require(request) if "Authorization" in request.headers else None
+        is_session = request.headers.get("Authorization", "").startswith("Bearer ")
+        return self.require(request) if is_session else None
 
     def require(self, request: web.Request) -> str:
         """The DID whose session the request is made in.

@@ -19,7 +19,7 @@ from dagster import (
 from dagster._core.definitions.asset_selection import DagsterInvalidAssetSelectionError
 from dagster._core.errors import DagsterExecutionInterruptedError, DagsterInvalidSubsetError
 
-from bsky_assets.console import stderr
+from bsky_assets.console import stderr, tell_retries
 from bsky_assets.errors import UserError
 from bsky_assets.orchestration.instance import open_instance, this_process
 from bsky_assets.orchestration.run_log import PLAIN_LINES, failure_reason, lines_of, run_progress
@@ -120,6 +120,7 @@ def _tell(line: str) -> None:
 
 def _day_in_lane(day: date, assets: Sequence[str]) -> str | None:
     """Materialise assets of a day in a process of a backfill; returns what went wrong."""
+    tell_retries()
     with lines_of(str(day)), DagsterInstance.get() as instance:
         try:
             _run_day(instance, day, [AssetKey(asset) for asset in assets], PLAIN_LINES)

@@ -12,20 +12,25 @@ import yaml
 from dagster import AssetExecutionContext
 from dagster._core.errors import DagsterExecutionInterruptedError
 
+from bsky_assets.console import one_line
 from bsky_assets.errors import UserError
 from bsky_assets.launching.jobs import Ended, Job, KeepsReports
 from bsky_assets.settings import Settings
+
+_FINAL = {400, 401, 403, 404, 422}
+"""HTTP statuses of refusals that come again: a manifest that is wrong, or no right to make pods."""
 
 
 def run(context: AssetExecutionContext, job: Job, settings: Settings) -> Ended:
     """Run `job` in a pod and wait for its end; the pod is removed, whatever came of it.
 
     Raises:
-        UserError: dagster-k8s is not installed here, or the manifest cannot be used.
+        UserError: dagster-k8s is not installed here, or the manifest cannot be used or is refused.
     """
     try:
         from dagster_k8s import PipesK8sClient
         from dagster_k8s.pipes import PipesK8sPodLogsMessageReader
+        from kubernetes.client import ApiException
         from kubernetes.config import ConfigException
     except ImportError as error:
         raise UserError(
@@ -50,6 +55,12 @@ def run(context: AssetExecutionContext, job: Job, settings: Settings) -> Ended:
         raise
     except ConfigException as error:
         raise UserError(f"no Kubernetes cluster is configured here: {error}") from None
+    except ApiException as error:
+        if error.status in _FINAL:
+            raise UserError(
+                f"Kubernetes refuses the pod: {error.reason}: {one_line(error.body)[:500]}"
+            ) from None
+        return reader.ended(f"{error.status} {error.reason}")
     except Exception as error:
         return reader.ended(f"{type(error).__name__}: {error}")
     return reader.ended()
@@ -64,7 +75,7 @@ def load_manifest(path: Path | None) -> dict[str, Any]:
     if path is None:
         raise UserError(
             "BSKY_LAUNCHER is kubernetes, and BSKY_K8S_POD names no manifest of a pod; "
-            "docs/deploy/kubernetes.md has one to begin with"
+            "docs/deploy/kubernetes/partition_pod.yaml is one to begin with"
         )
     try:
         manifest = yaml.safe_load(path.read_text(encoding="utf-8"))

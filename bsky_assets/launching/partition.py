@@ -14,6 +14,7 @@ from typing import Annotated, Any, Protocol
 import typer
 from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, PipesContext, open_dagster_pipes
 
+from bsky_assets.console import one_line, tell_retries
 from bsky_assets.errors import UserError
 from bsky_assets.launching.work import ROWS, make_partition
 from bsky_assets.settings import get_settings
@@ -75,7 +76,7 @@ def partition(
     with _teller() as teller:
         failed = _make(asset, day, teller)
     if failed:
-        print(f"error: {failed}", file=sys.stderr)
+        print(f"error: {one_line(failed)}", file=sys.stderr)
         raise typer.Exit(1)
 
 
@@ -98,9 +99,16 @@ def _made(asset: str, day: str, teller: Teller) -> Partition:
     # A job has what it was given to itself.
     settings = get_settings().model_copy(update={"concurrent_days": 1})
     sync_day, lake = parse_day(day, settings.timezone), Lake.of(settings)
-    with connect(settings) as con:
-        return make_partition(con, lake, ROWS[asset], sync_day, settings, teller.progress)
+    try:
+        with connect(settings) as con:
+            return make_partition(con, lake, ROWS[asset], sync_day, settings, teller.progress)
+    except UserError as error:
+        place = settings.lake_bucket or settings.lake_dir
+        raise UserError(f"{error} (the lake is {place}: do all nodes see the same?)") from None
 
 
 if __name__ == "__main__":
-    typer.run(partition)
+    tell_retries()
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(partition)
+    app()

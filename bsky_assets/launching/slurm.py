@@ -5,11 +5,16 @@ what is written on one node of a network file system may be seen late on another
 """
 
 import os
+import re
 import shutil
 import signal
+import sys
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from subprocess import PIPE, Popen, TimeoutExpired
+from threading import Thread
+from typing import IO
 
 from dagster import (
     AssetExecutionContext,
@@ -21,12 +26,22 @@ from dagster import (
 from dagster._core.pipes.utils import extract_message_or_forward_to_stdout
 from dagster_pipes import PipesDefaultMessageWriter, PipesParams
 
+from bsky_assets.console import one_line
 from bsky_assets.errors import UserError
 from bsky_assets.launching.jobs import Ended, Job, KeepsReports
 from bsky_assets.settings import Settings
 
 _OF_THE_USER = ("PATH", "HOME", "USER", "LANG", "LD_LIBRARY_PATH")
 _SECONDS_TO_CANCEL = 20.0
+_LINES_KEPT = 3
+_SLURMS_OWN = re.compile(r"(srun|slurmstepd)(-[\w.]+)?: (error: |fatal: )?")
+_FINAL = re.compile(
+    # Of Slurm's slurm_errno.c: what waiting does not mend. Others (a node is down, the controller
+    # does not answer) may be over when the job is sent again.
+    r"[Ii]nvalid|unrecognized option|[Mm]emory specification can ?not|permission denied"
+    r"|Requested node configuration is not available|[Mm]ore processors requested than permitted"
+    r"|violates accounting|not permitted to use|Requested time limit is invalid"
+)
 
 
 class _StandardOutput(PipesMessageReader):
@@ -48,25 +63,60 @@ def run(context: AssetExecutionContext, job: Job, settings: Settings) -> Ended:
     """Run `job` and wait for its end; if this run is terminated, the job is cancelled.
 
     Raises:
-        UserError: there is no srun here.
+        UserError: there is no srun here, or Slurm will not take such a job.
     """
-    reader = _Reader()
+    reader, said = _Reader(), _Said()
     with open_pipes_session(context, PipesEnvContextInjector(), reader) as session:
         variables = job.variables | job.secrets | dict(session.get_bootstrap_env_vars())
         status = _srun(
             command_line(f"{job.asset}-{job.day}", job.command, settings, variables),
             {**os.environ, **variables},
             session.message_handler,
+            said,
         )
-    return reader.ended(f"srun ended with status {status}" if status else None)
+    if refusal := said.refusal():
+        raise UserError(f"Slurm refuses the job of {job.asset}: {refusal}; see BSKY_SLURM_ARGS")
+    return reader.ended(f"srun ended with status {status}: {said.last()}" if status else None)
 
 
-def _srun(command: list[str], environment: Mapping[str, str], handler: PipesMessageHandler) -> int:
-    with Popen(command, env=environment, stdout=PIPE, text=True, errors="replace") as process:
+class _Said:
+    """What srun itself says on standard error; what the job says there is passed on alike."""
+
+    def __init__(self) -> None:
+        self._lines: deque[str] = deque(maxlen=_LINES_KEPT)
+
+    def listen(self, stream: IO[str]) -> None:
+        """Pass on everything that comes, and keep the last of what is Slurm's."""
+        for line in stream:
+            sys.stderr.write(line)
+            if _SLURMS_OWN.match(line):
+                self._lines.append(one_line(_SLURMS_OWN.sub("", line)))
+
+    def last(self) -> str:
+        """Its last words."""
+        return "; ".join(self._lines) or "nothing was said"
+
+    def refusal(self) -> str | None:
+        """Why the job is not taken and never will be, as things are."""
+        return self.last() if any(map(_FINAL.search, self._lines)) else None
+
+
+def _srun(
+    command: list[str],
+    environment: Mapping[str, str],
+    handler: PipesMessageHandler,
+    said: _Said,
+) -> int:
+    with Popen(
+        command, env=environment, stdout=PIPE, stderr=PIPE, text=True, errors="replace"
+    ) as process:
         assert process.stdout is not None
+        listener = Thread(target=said.listen, args=(process.stderr,), daemon=True)
+        listener.start()
         try:
             for line in process.stdout:
                 extract_message_or_forward_to_stdout(handler, line.rstrip("\n"))
+            listener.join()
             return process.wait()
         except BaseException:  # whatever ends the run must not leave the job behind
             _cancel(process)
