@@ -93,6 +93,10 @@ def read_feed(problem: str | None = None) -> dict[str, Any]:
     return {"feeds": {"today": {"items": 1, "problem": problem}}}
 
 
+def company(same: int) -> dict[str, Any]:
+    return {"posts": 20, "same": same, "low": same / 20, "high": same / 20}
+
+
 def gold(folder: Path, say: Callable[[int], tuple[str, str]]) -> Path:
     """Labels by people of the posts that passed; the model says `left` of all."""
     path = folder / "gold.csv"
@@ -145,6 +149,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
                 "shown_by_several_feeds": 1, "in_firehose_and_feed": 2,
             },
         )  # fmt: skip
+        Day(lab).details(LlmLabel, company=company(same=20))
         lab.options["llm_gold"] = gold(folder, as_the_model)
         yield lab
 
@@ -245,6 +250,9 @@ FAILING: dict[tuple[str, str], Change] = {
     ),
     ("llm_labels", "label_shares_in_range"): every_label_is_political,
     ("llm_labels", "request_contains_the_post"): unlike_its_post,
+    ("llm_labels", "company_does_not_change_labels"): lambda day: day.details(
+        LlmLabel, company=company(same=5)
+    ),
     ("llm_labels", "labels_agree_with_people"): with_gold(
         lambda day: gold(day.lab.folder, otherwise)
     ),
@@ -270,6 +278,9 @@ CHECKING_NOTHING: dict[tuple[str, str], Change] = {
     ("llm_labels", "labels_cover_all_passed_posts"): no_rows(FilteredPost),
     ("llm_labels", "label_shares_in_range"): no_rows(LlmLabel),
     ("llm_labels", "request_contains_the_post"): no_rows(LlmLabel),
+    ("llm_labels", "company_does_not_change_labels"): lambda day: day.details(
+        LlmLabel, company=None
+    ),
     ("llm_labels", "labels_agree_with_people"): with_gold(lambda day: None),
 }  # fmt: skip
 """What leaves a check nothing to look at."""

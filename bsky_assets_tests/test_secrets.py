@@ -89,7 +89,7 @@ def test_passwords_in_urls_stand_in_no_file_and_no_output(tmp_path: Path) -> Non
     [
         (["sync", "feeds"], "BSKY_APPVIEW_URL"),
         (["sync", "firehose", "--max-seconds", "2"], "BSKY_RELAY_URL"),
-        (["materialize", "--select", 'key:"llm_labels"'], "endpoint"),
+        (["materialize", "--select", 'key:"llm_labels"'], "BSKY_LLM_BASE_URL"),
     ],
 )
 def test_passwords_in_urls_stand_in_no_word_of_a_failure(

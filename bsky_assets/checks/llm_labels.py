@@ -92,6 +92,8 @@ def evaluate(
             _changed_by_company(partition),
             asset=ASSET,
             severity=warn,
+            checked=(partition.details.get("company") or {}).get("posts", 0),
+            nothing="no post was asked about alone, too",
         ),
         check(
             "labels_agree_with_people",
