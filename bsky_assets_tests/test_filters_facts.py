@@ -135,6 +135,17 @@ def test_habits_of_bots(tmp_path: Path, posts: list[dict[str, Any]], reason: str
     assert set(facts(lake_with(tmp_path, posts)).values()) == {reason}
 
 
+@pytest.mark.parametrize(("fewer", "reason"), [(0, {"rule:posts_an_hour"}), (1, set())])
+def test_as_many_posts_an_hour_as_the_limit_says_are_a_bots(
+    tmp_path: Path, fewer: int, reason: set[str]
+) -> None:
+    count = facts_config().bot.posts_an_hour - fewer
+    posts = many("did:plc:a", count, minutes=50 / count)
+    for number, one in enumerate(posts):
+        one["indexed_at"] += timedelta(seconds=(number * 7) % 23)
+    assert set(facts(lake_with(tmp_path, posts)).values()) & {"rule:posts_an_hour"} == reason
+
+
 def test_people_have_no_such_habits(tmp_path: Path) -> None:
     posts = many("did:plc:p", 25, "thinking about {n} and what to cook", minutes=23)
     for number, one in enumerate(posts):

@@ -423,13 +423,17 @@ def test_labels_of_every_source_are_there_once(tmp_path: Path) -> None:
         "received_at": NOON,
     }
     taken_back = {**asked, "neg": True, "cts": NOON + timedelta(hours=1)}
-    queried = table(RawModerationLabel, [asked, asked, taken_back])
+    at_once = {**asked, "val": "rude"}
+    both = [at_once, {**at_once, "neg": True}]  # of one instant, and not the same
+    queried = table(RawModerationLabel, [asked, asked, taken_back, *both])
     lake, stream = Lake(tmp_path / "lake"), Segments(tmp_path / "segments", LABELS)
     with duckdb.connect() as con:
         for _ in range(2):
             partition = compact_labels_day(con, lake, stream, landing.segments, DAY, queried)
     assert [(row["val"], row["neg"]) for row in rows(partition)] == [
         ("bot", False),
+        ("rude", False),
+        ("rude", True),
         ("spam", False),
         ("spam", True),
     ]

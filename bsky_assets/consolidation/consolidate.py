@@ -7,6 +7,7 @@ the wide rows read, once, and written.
 
 from collections.abc import Mapping
 from datetime import date, datetime
+from pathlib import Path
 
 import duckdb
 
@@ -15,13 +16,18 @@ from bsky_assets.consolidation.sightings import of_days
 from bsky_assets.consolidation.sightings import register_left_out as register_reasons
 from bsky_assets.consolidation.versions import register_versions
 from bsky_assets.contracts import ConsolidatedPost, RawFeedPost, RawFirehosePost, Row
+from bsky_assets.contracts.versions import source_version
 from bsky_assets.errors import UserError
+from bsky_assets.storage import chronology
 from bsky_assets.storage.chronology import count_ahead
 from bsky_assets.storage.completeness import COMPLETENESS
 from bsky_assets.storage.coverage import feed_problems
 from bsky_assets.storage.inputs import made_from
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets.sync_day import now
+
+_RULES = ("consolidate", "removals", "sightings", "versions")
+"""The modules that decide which posts there are, and what of several versions of one is taken."""
 
 
 class MissingInput(UserError):
@@ -111,7 +117,14 @@ def _counts(con: duckdb.DuckDBPyConnection) -> Mapping[str, object]:
         "in_firehose_and_feed": both,
         "revs_from_the_future": ahead,
         "left_out": dict(left_out.fetchall()),
+        "consolidation_version": consolidation_version(),
     }
+
+
+def consolidation_version() -> str:
+    """Twelve hex digits that change with the rules by which posts are taken up and put together."""
+    beside = (Path(__file__).with_name(f"{name}.py") for name in _RULES)
+    return source_version([*beside, Path(chronology.__file__)])
 
 
 def _posts(processed_at: datetime) -> str:

@@ -84,24 +84,22 @@ def config_version(settings: "Settings | None" = None) -> str:
     """Twelve hex digits that change when anything a verdict depends on does.
 
     That is the configuration, the word lists, the filters' code, the language model, the models
-    that the user trained and the labelers that are trusted.
+    that the user trained and the labelers that are trusted. What only measures is not among it.
     """
     # Worker processes import this module, and settings would double what that costs them.
+    from bsky_assets.contracts.versions import source_version
     from bsky_assets.settings import get_settings
 
     settings = settings or get_settings()
-    digest = hashlib.sha256()
-    for path in _versioned(settings):
-        digest.update(path.name.encode())
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    digest.update(",".join(settings.trusted_labelers).encode())
-    return digest.hexdigest()[:12]
+    version = source_version(_versioned(settings))
+    trusted = ",".join(settings.trusted_labelers)
+    return hashlib.sha256(f"{version} {trusted}".encode()).hexdigest()[:12]
 
 
 def _versioned(settings: "Settings") -> Iterator[Path]:
     yield FOLDER / "config.toml"
     yield from sorted(FOLDER.glob("judging/*.toml"))
-    yield from sorted(FOLDER.rglob("*.py"))
+    yield from sorted(path for path in FOLDER.rglob("*.py") if path.parent.name != "measuring")
     yield language_model_path(settings)
     for one in declared():
         if (path := trained_model_path(one.name, settings)).exists():

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from bsky_assets.contracts import FilteredPost, LlmLabel, Row, contract_version
+from bsky_assets.consolidation.consolidate import consolidation_version
+from bsky_assets.contracts import ConsolidatedPost, FilteredPost, LlmLabel, Row, contract_version
 from bsky_assets.contracts.lineage import DAILY_REPORT, ROWS, lineage_version, report_version
 from bsky_assets.filters.config import config_version
 from bsky_assets.labelling.day import prompt_of
@@ -30,6 +31,8 @@ class Stale:
 
 def made_with(row: type[Row], settings: Settings) -> dict[str, str]:
     """Versions of what decides the rows besides contracts, by their names in the details."""
+    if row is ConsolidatedPost:
+        return {"consolidation_version": consolidation_version()}
     if row is FilteredPost:
         return {"filter_version": config_version(settings)}
     if row is LlmLabel:

@@ -11,7 +11,7 @@ from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets.storage.places import read_schema
 
 Versions = dict[str, tuple[str | None, str | None]]
-_VERSIONS = ("filter_version", "prompt_version", "schema_version")
+_VERSIONS = ("consolidation_version", "filter_version", "prompt_version", "schema_version")
 """What partitions say in their details of what they were made with."""
 
 
