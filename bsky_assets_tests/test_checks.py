@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 from dagster import AssetCheckResult, AssetCheckSeverity
 
+from bsky_assets.checks import daily_report
 from bsky_assets.checks.day import evaluate_day
 from bsky_assets.contracts import (
     ConsolidatedPost,
@@ -24,7 +25,9 @@ from bsky_assets.contracts import (
     Row,
     arrow_schema,
 )
+from bsky_assets.contracts.lineage import DAILY_REPORT
 from bsky_assets.definitions import defs
+from bsky_assets.reporting.unfinished import DayState
 from bsky_assets.sync_day import bounds
 from bsky_assets_tests.labelling_fixtures import DAY, Lab, filtered_post
 from bsky_assets_tests.llm_endpoint import FakeEndpoint
@@ -41,6 +44,7 @@ class Day:
     """A day in which nothing is wrong, until a test changes it."""
 
     lab: Lab
+    is_over: bool = True
 
     def details(self, row: type[Row], **changed: Any) -> None:
         """Store the partition of `row` again with other details."""
@@ -65,6 +69,9 @@ class Day:
 
     def outcome(self, asset: str, name: str) -> AssetCheckResult:
         settings = self.lab.settings
+        if asset == DAILY_REPORT:
+            (of_report,) = daily_report.evaluate(DayState(DAY, self.is_over, {}, (), None))
+            return of_report
         with duckdb.connect() as con:
             results = list(evaluate_day(con, self.lab.lake, settings, DAY))
         (found,) = [
@@ -220,6 +227,10 @@ def half_a_day(day: Day) -> None:
     day.details(RawFirehosePost, completeness=whole_day(stretches=[stretch]))
 
 
+def not_over(day: Day) -> None:
+    day.is_over = False
+
+
 def forget_the_days_before(day: Day) -> None:
     for back in range(1, 4):
         day.lab.lake.write(
@@ -230,6 +241,7 @@ def forget_the_days_before(day: Day) -> None:
 
 EMPTY_FUNNEL = {"funnel": [], "passed": 0}
 FAILING: dict[tuple[str, str], Change] = {
+    (DAILY_REPORT, "day_is_complete"): not_over,
     ("raw_firehose_posts", "firehose_has_no_gaps"): gap,
     ("raw_firehose_posts", "firehose_covers_the_day"): half_a_day,
     ("raw_firehose_posts", "no_new_fields"): unknown_field(RawFirehosePost),
@@ -322,10 +334,11 @@ def test_a_check_that_checked_nothing_says_so_and_stops_nothing(
     assert found.metadata["checked"].value == 0
 
 
-def test_only_the_coverage_of_a_day_cannot_check_nothing() -> None:
+def test_only_what_is_about_the_day_itself_cannot_check_nothing() -> None:
     """Where nothing was collected, that is what it says."""
     assert {check for check in CHECKS if check not in CHECKING_NOTHING} == {
-        ("raw_firehose_posts", "firehose_covers_the_day")
+        ("raw_firehose_posts", "firehose_covers_the_day"),
+        (DAILY_REPORT, "day_is_complete"),
     }
 
 

@@ -17,14 +17,11 @@ from bsky_assets.orchestration.materialisation import (
 )
 from bsky_assets.orchestration.partitions import day_of, look_back
 from bsky_assets.orchestration.resources import DataDirectory
-from bsky_assets.orchestration.staleness import made_with
-from bsky_assets.settings import get_settings
 
 
 @row_asset(
     ConsolidatedPost,
     group="posts",
-    made_with=made_with(ConsolidatedPost, get_settings()).values(),
     checks=checks.SPECS,
     deps=[
         AssetDep(RawFirehosePost.asset, partition_mapping=look_back),

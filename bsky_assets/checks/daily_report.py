@@ -24,6 +24,8 @@ def evaluate(state: DayState) -> list[AssetCheckResult]:
             state.lines(),
             asset=DAILY_REPORT,
             severity=AssetCheckSeverity.WARN,
+            checked=1,
+            nothing="there is no day",
             behind=list(state.behind),
         )
     ]
