@@ -14,6 +14,7 @@ FIRST_SEQ = 2**33
 """Numbers from here on are eight bytes long, so that a frame can be numbered anew in place."""
 
 _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
+_SORTED = "234567abcdefghijklmnopqrstuvwxyz"
 _SEQ = b"cseq\x1b"
 _WORDS = ("and", "because", "the", "morning", "rain", "nobody", "town", "said", "bread", "of", "is")
 _TREE = (4, 8, 13, 10, 8, 7)
@@ -30,10 +31,21 @@ def place_of_seq(frame: bytes) -> int:
     return frame.index(_SEQ) + len(_SEQ)
 
 
+def _tid(number: int) -> str:
+    """A revision; those of larger numbers are later."""
+    digits = []
+    for _ in range(12):
+        number, digit = divmod(number, 32)
+        digits.append(_SORTED[digit])
+    return "3" + "".join(reversed(digits))
+
+
 class _Frames:
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
         self._dids = [f"did:plc:{self._letters(24)}" for _ in range(2000)]
+        self._revs: dict[str, str] = {}
+        """The last revision of each repository: commits go on from it."""
 
     def make(self, count: int) -> Iterator[bytes]:
         for number in range(count):
@@ -49,11 +61,13 @@ class _Frames:
         if dice < 0.04:
             return message("#identity", {"did": did, "seq": seq, "time": time})
         ops, records = self._changes(dice, time)
+        since, rev = self._revs.get(did, "3" + 12 * "2"), _tid(seq)
+        self._revs[did] = rev
         node, others = self._tree(records)
         commit = cbor(
             {
                 "did": did,
-                "rev": self._tid(),
+                "rev": rev,
                 "data": Link(cid_of(node)),
                 "version": 3,
                 "sig": self._rng.randbytes(64),
@@ -62,12 +76,12 @@ class _Frames:
         blocks = [(cid_of(block), block) for block in (*others, node, *records, commit)]
         body = {
             "ops": ops,
-            "rev": self._tid(),
+            "rev": rev,
             "seq": seq,
             "repo": did,
             "time": time,
             "blobs": [],
-            "since": self._tid(),
+            "since": since,
             "blocks": car(cid_of(commit), blocks),
             "commit": Link(cid_of(commit)),
             "rebase": False,

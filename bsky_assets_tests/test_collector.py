@@ -20,15 +20,9 @@ import pytest
 import trustme
 
 from bsky_assets.bluesky import spool, streaming, websocket
-from bsky_assets.bluesky.collector import (
-    collect,
-    firehose_segments,
-    is_collecting,
-    label_segments,
-    sync_firehose,
-    sync_labels,
-)
+from bsky_assets.bluesky.collector import collect, sync_firehose, sync_labels
 from bsky_assets.bluesky.jetstream import Jetstream
+from bsky_assets.bluesky.landed import firehose_segments, is_collecting, label_segments
 from bsky_assets.bluesky.relay import Relay
 from bsky_assets.bluesky.streaming import Limits, NoEvents, Progress, StreamReport, Unreachable
 from bsky_assets.commands.progress import report_line
@@ -529,8 +523,10 @@ def test_reconnections_are_logged_without_what_posts_say(
 
 def test_an_update_replaces_a_post_within_the_day(tmp_path: Path) -> None:
     path = f"{wire.POST}/3a"
-    update = Commit(2, [Op(path, wire.post("better"), action="update")], rev="3r2").frame()
-    create = Commit(1, [Op(path, wire.post("good"))], rev="3r1").frame()
+    update = Commit(
+        2, [Op(path, wire.post("better"), action="update")], rev="3mnbxxxxxx32a"
+    ).frame()
+    create = Commit(1, [Op(path, wire.post("good"))], rev="3mnbxxxxxx22a").frame()
     with serve(ScriptedRelay([[create, update], []])) as relay:
         sync(tmp_path, relay.url)
     assert stored(tmp_path) == ["better"]

@@ -118,6 +118,24 @@ def test_a_post_seen_in_the_look_back_window_is_not_taken_up_again(tmp_path: Pat
     assert post_uri(*again) in consolidated(lake)
 
 
+def test_an_edit_of_an_older_post_is_no_new_post(tmp_path: Path) -> None:
+    edited, shown = ("did:plc:ann", "3ka"), ("did:plc:ann", "3kb")
+    lake = Lake(tmp_path)
+    edits = [firehose_post(*post, seq=n, action="update") for n, post in enumerate((edited, shown))]
+    store(lake, DAY, firehose=[*edits, firehose_post("did:plc:ann", "3kc", action="create")])
+    assert set(consolidated(lake)) == {post_uri("did:plc:ann", "3kc")}
+    with duckdb.connect() as con:
+        assert consolidate_day(con, lake, DAY).details["left_out"] == {"edited_older_post": 2}
+    store(lake, DAY + timedelta(days=1), feed=[feed_post(*shown)])  # the edit did not take it up
+    assert set(consolidated(lake, DAY + timedelta(days=1))) == {post_uri(*shown)}
+    store(lake, DAY, firehose=edits, feed=[feed_post(*shown)])
+    assert set(consolidated(lake)) == {post_uri(*shown)}
+    store(lake, DAY - timedelta(days=2), firehose=[firehose_post(*edited, action="create")])
+    with duckdb.connect() as con:
+        left_out = consolidate_day(con, lake, DAY).details["left_out"]
+    assert left_out == {"already_consolidated": 1}
+
+
 def test_the_latest_showing_gives_the_counts(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
     later = NOON + timedelta(hours=1)

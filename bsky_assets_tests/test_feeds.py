@@ -159,7 +159,10 @@ def test_every_page_is_read_and_every_field_kept(
         "handle": "author0.test",
         "display_name": "An author",
         "avatar": None,
+        "created_at": None,
+        "verification": None,
     }
+    assert (row["reason"], row["bookmark_count"], row["unknown_fields"]) == (None, None, None)
     assert (row["record"]["text"], row["record"]["langs"]) == ("post 0", ["en"])
     assert row["metadata"]["source_feed"] == "today"
     assert row["metadata"]["url"] == "https://bsky.app/profile/author0.test/post/3k00000000000"
@@ -274,17 +277,12 @@ BAD_LABEL = {"src": "did:plc:labeler", "val": 1}
         ({"post": BLOCKED}, "blocked_post"),
         (BLOCKED, "blocked_post"),
         (without("uri"), "missing_field"),
-        (without("author", "did"), "missing_field"),
         (without("record"), "missing_field"),
-        (without("indexedAt"), "missing_field"),
         (item(1, uri="record(0)"), "bad_field"),
         (item(1, uri="at://did:plc:a/app.bsky.feed.like/3k"), "bad_field"),
-        (item(1, likeCount="3"), "bad_field"),
-        (item(1, likeCount=True), "bad_field"),
-        (item(1, likeCount=2**80), "bad_field"),
-        (item(1, indexedAt="yesterday"), "bad_field"),
-        (item(1, indexedAt="0001-01-01T00:00:00+14:00"), "bad_field"),
-        (item(1, labels=[BAD_LABEL]), "missing_field"),
+        (item(1, uri="at://did:plc:author1/app.bsky.feed.post/.."), "bad_field"),
+        (item(1, uri="at://did:plc:author1/app.bsky.feed.post/a/b"), "bad_field"),
+        (item(1, author={"did": "did:plc:somebody"}), "author_mismatch"),
         (item(1, record="text"), "bad_field"),
     ],
 )
@@ -299,6 +297,94 @@ def test_an_odd_item_is_quarantined_with_its_bytes_and_costs_nothing_else(
     assert (kept["source"], kept["origin"]) == ("raw_feed_posts", host.name)
     assert kept["position"] == "today/0/1"
     assert json.loads(kept["content"]) == odd
+
+
+def shown(con: duckdb.DuckDBPyConnection, folder: Path, odd: Any) -> tuple[dict[str, Any], Any]:
+    """The row of an item that is read, and what of it was kept beside its columns."""
+    with serve(pages([odd])) as host:
+        _, rows, quarantined = sync(con, folder, host)
+    assert quarantined == []
+    told = rows[0]["unknown_fields"]
+    return rows[0], json.loads(told) if told else None
+
+
+@pytest.mark.parametrize(
+    ("changed", "column", "value"),
+    [
+        ({"likeCount": "3"}, "like_count", None),
+        ({"likeCount": True}, "like_count", None),
+        ({"likeCount": 2**80}, "like_count", None),
+        ({"bookmarkCount": -1}, "bookmark_count", None),
+        ({"indexedAt": "yesterday"}, "indexed_at", None),
+        ({"indexedAt": "0001-01-01T00:00:00+14:00"}, "indexed_at", None),
+        ({"labels": [BAD_LABEL]}, "post_labels", []),
+        ({"labels": 5}, "post_labels", []),
+        ({"mood": {"colour": "blue"}}, "like_count", 3),
+    ],
+)
+def test_what_is_odd_in_a_view_costs_only_itself_and_is_kept(
+    con: duckdb.DuckDBPyConnection,
+    tmp_path: Path,
+    changed: dict[str, Any],
+    column: str,
+    value: Any,
+) -> None:
+    row, told = shown(con, tmp_path, item(1, **changed))
+    assert row[column] == value
+    assert (row["reply_count"], row["record"]["text"]) == (1, "post 1")
+    kept = told["post"]
+    as_text = {name: json.loads(one["$json"]) for name, one in kept.items() if "$json" in str(one)}
+    assert kept | as_text == changed
+
+
+def test_an_author_of_whom_little_can_be_read_is_the_one_in_the_address(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    view = {"handle": "no handle", "displayName": 5, "pronouns": "they", "labels": [BAD_LABEL]}
+    row, told = shown(con, tmp_path, item(1, author=view))
+    assert row["author"]["did"] == "did:plc:author1"
+    assert (row["author"]["handle"], row["author"]["display_name"]) == (None, None)
+    assert told == {"post": {"author": view}}
+    for author in (5, None):
+        row, _ = shown(con, tmp_path / str(author), item(1, author=author))
+        assert row["author"]["did"] == "did:plc:author1"
+
+
+def test_what_only_a_feed_tells_is_kept(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    at = "2026-03-08T12:00:00Z"
+    vouched = {"issuer": "did:plc:v", "uri": "at://did:plc:v/a.b.c/3k", "isValid": True}
+    odd = item(1, bookmarkCount=8)
+    odd["post"]["author"] |= {
+        "createdAt": "2023-05-01T00:00:00Z",
+        "verification": {
+            "verifiedStatus": "valid",
+            "trustedVerifierStatus": "none",
+            "verifications": [{**vouched, "createdAt": at}],
+        },
+    }
+    odd["reason"] = {
+        "$type": "app.bsky.feed.defs#reasonRepost",
+        "by": {"did": "did:plc:reposter", "handle": "r.test"},
+        "indexedAt": at,
+        "uri": "at://did:plc:reposter/app.bsky.feed.repost/3k",
+    }
+    row, told = shown(con, tmp_path, odd)
+    assert told is None
+    assert row["bookmark_count"] == 8
+    assert row["author"]["created_at"].year == 2023
+    assert row["author"]["verification"]["verified_status"] == "valid"
+    (verification,) = row["author"]["verification"]["verifications"]
+    assert (verification["issuer"], verification["is_valid"]) == ("did:plc:v", True)
+    reason = row["reason"]
+    assert reason.pop("indexed_at").hour == 12
+    assert reason == {
+        "kind": "app.bsky.feed.defs#reasonRepost",
+        "by": "did:plc:reposter",
+        "uri": "at://did:plc:reposter/app.bsky.feed.repost/3k",
+    }
+    pinned = item(2) | {"reason": {"$type": "app.bsky.feed.defs#reasonPin"}}
+    row, _ = shown(con, tmp_path / "pinned", pinned)
+    assert row["reason"]["kind"] == "app.bsky.feed.defs#reasonPin"
 
 
 @pytest.mark.parametrize("spoiled", [b"\\ud800", b"\xff\xfe"])
@@ -321,7 +407,7 @@ def test_the_page_of_a_post_is_under_a_handle_only_where_that_is_good(
 ) -> None:
     with serve(pages([item(0, author={"did": "did:plc:author0", "handle": handle})])) as host:
         _, rows, _ = sync(con, tmp_path, host)
-    assert rows[0]["author"]["handle"] == handle
+    assert rows[0]["author"]["handle"] == (None if "/" in handle else handle)
     assert rows[0]["metadata"]["url"] == f"https://bsky.app/profile/{author}/post/3k00000000000"
 
 

@@ -178,7 +178,7 @@ def test_a_dictionary_that_is_refused_is_fetched_anew(tmp_path: Path, world: Wor
 
 def v1(seq: int, rkey: str = "3a", **commit: Any) -> bytes:
     body = {
-        "rev": "3r",
+        "rev": "3mnbxxxxxx22a",
         "operation": "create",
         "collection": wire.POST,
         "rkey": rkey,
@@ -252,7 +252,7 @@ def test_accounts_and_deletions_are_read_from_both_versions() -> None:
             collection=wire.POST,
             rkey="3b",
             operation="delete",
-            rev="3r",
+            rev="3mnbxxxxxx22a",
         ),
     )
     rows = tables[RawPostDeletion].to_pylist()

@@ -98,7 +98,19 @@ def test_a_label_comes_as_the_labeler_made_it() -> None:
         "neg": True,
         "origin": host.name,
         "seq": None,
+        "unknown_fields": None,
     }
+
+
+def test_what_is_odd_in_a_label_costs_only_itself() -> None:
+    odd = label(did(1), cts="soon", exp=5, cid=["x"], mood="blue")
+    with serve(lambda _: Answer({"labels": [odd]})) as host:
+        answer = ask(host, did(1))
+    (row,) = answer.labels.to_pylist()
+    assert (row["val"], row["cts"], row["exp"], row["cid"]) == ("porn", None, None, None)
+    told = {"cts": "soon", "exp": 5, "cid": ["x"], "mood": "blue"}
+    assert orjson.loads(row["unknown_fields"]) == told
+    assert answer.quarantined.num_rows == 0
 
 
 @hypothesis_settings(max_examples=10, deadline=None)
@@ -153,12 +165,12 @@ def test_a_subject_that_would_be_a_pattern_is_not_sent() -> None:
     ("odd", "reason"),
     [
         ({"uri": did(1), "val": "porn"}, "missing_field"),
-        (label(did(1), cts="soon"), "bad_field"),
         (label(did(1), neg="yes"), "bad_field"),
         (label(did(1), val=""), "bad_field"),
-        (label(did(1), exp=5), "bad_field"),
         (label("https://a.test"), "bad_field"),
-        ("porn", "bad_field"),
+        ("porn", "not_an_object"),
+        (label("at://did:plc:a/app.bsky.feed.post/.."), "bad_field"),
+        ({**label(did(1)), "src": "did:plc:a b"}, "bad_field"),
     ],
 )
 def test_an_odd_label_is_quarantined_and_costs_no_other(odd: Any, reason: str) -> None:

@@ -105,6 +105,7 @@ def test_an_old_row_becomes_a_firehose_post(con: duckdb.DuckDBPyConnection, tmp_
         },
         "relay": "legacy-sqlite:old.db",
         "seq": 1,
+        "action": "create",
         "rev": "",
         "commit_time": None,
         "received_at": datetime(2024, 3, 20, 4, 30, tzinfo=UTC),
@@ -131,6 +132,8 @@ def embed(**changed: Any) -> str:
 QUOTED = {"cid": "bafyq", "uri": "at://did:plc:q/app.bsky.feed.post/3k"}
 CARD = {"description": "about", "title": "a; title", "uri": "https://a.test/x;y,z"}
 EMPTY_EMBED = {
+    "media_kind": None,
+    "media": None,
     "link_uri": None,
     "link_title": None,
     "link_description": None,
@@ -146,11 +149,19 @@ EMPTY_EMBED = {
     [
         (
             {"has_image": True, "image_alt_text": "a cat;a dog, asleep"},
-            {"kind": "app.bsky.embed.images", "alt_texts": ["a cat", "a dog, asleep"]},
+            {
+                "kind": "app.bsky.embed.images",
+                "media_kind": "app.bsky.embed.images",
+                "alt_texts": ["a cat", "a dog, asleep"],
+            },
         ),
         (
             {"has_image": True, "image_alt_text": ""},
-            {"kind": "app.bsky.embed.images", "alt_texts": [""]},
+            {
+                "kind": "app.bsky.embed.images",
+                "media_kind": "app.bsky.embed.images",
+                "alt_texts": [""],
+            },
         ),
         (
             {"has_embedded_record": True, "embedded_record": QUOTED},
@@ -164,6 +175,7 @@ EMPTY_EMBED = {
             {"has_external": True, "external": CARD},
             {
                 "kind": "app.bsky.embed.external",
+                "media_kind": "app.bsky.embed.external",
                 "link_uri": CARD["uri"],
                 "link_title": CARD["title"],
                 "link_description": CARD["description"],
@@ -178,6 +190,7 @@ EMPTY_EMBED = {
             },
             {
                 "kind": "app.bsky.embed.recordWithMedia",
+                "media_kind": "app.bsky.embed.images",
                 "alt_texts": ["a cat"],
                 "quoted_uri": QUOTED["uri"],
                 "quoted_cid": QUOTED["cid"],
@@ -192,6 +205,7 @@ EMPTY_EMBED = {
             },
             {
                 "kind": "app.bsky.embed.recordWithMedia",
+                "media_kind": "app.bsky.embed.images",
                 "quoted_uri": QUOTED["uri"],
                 "quoted_cid": QUOTED["cid"],
             },
@@ -561,6 +575,8 @@ def test_an_exported_document_becomes_a_feed_post(
             "handle": "legacy.test",
             "display_name": "Legacy",
             "avatar": None,
+            "created_at": None,
+            "verification": None,
         },
         "metadata": {
             "synctimestamp": "2024-05-21-21:00:05",
@@ -572,6 +588,9 @@ def test_an_exported_document_becomes_a_feed_post(
         "reply_count": 6,
         "repost_count": 7,
         "quote_count": None,
+        "bookmark_count": None,
+        "reason": None,
+        "unknown_fields": None,
         "post_labels": [],
         "author_labels": [],
         "position": 0,

@@ -51,7 +51,7 @@ def store(lake: Lake, day: date, *records: dict[str, Any]) -> None:
 
 
 def found(con: duckdb.DuckDBPyConnection, lake: Lake, day: date = DAY) -> dict[str, int]:
-    return {field.path: field.posts for field in unknown_fields(con, lake, RawFirehosePost, [day])}
+    return {field.path: field.rows for field in unknown_fields(con, lake, RawFirehosePost, [day])}
 
 
 def test_fields_and_embeds_that_no_one_has_seen_are_stored_and_counted(
@@ -101,7 +101,7 @@ def test_the_check_names_what_is_new_with_an_example_and_is_content_the_day_afte
     store(lake, DAY, read(), read(mood="blue"))
     assert outcome(con, lake) == (
         False,
-        "mood is new, in 1 posts, e.g. at://did:plc:a/app.bsky.feed.post/1",
+        "mood is new, in 1 rows, e.g. at://did:plc:a/app.bsky.feed.post/1",
     )
     store(lake, BEFORE, read(mood="green"))
     assert outcome(con, lake) == (True, "")

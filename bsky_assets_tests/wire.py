@@ -71,6 +71,12 @@ def post(text: str = "hello", **fields: Any) -> dict[str, Any]:
     return {"$type": POST, "text": text, "createdAt": TIME, **fields}
 
 
+def blob(content: bytes = b"picture", mime_type: str = "image/jpeg") -> dict[str, Any]:
+    """What stands in a record for a file."""
+    cid = b"\x01\x55" + cid_of(content)[2:]
+    return {"$type": "blob", "ref": Link(cid), "mimeType": mime_type, "size": len(content)}
+
+
 @dataclass
 class Op:
     """An operation, and the record that it puts where it stands."""

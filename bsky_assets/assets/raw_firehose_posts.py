@@ -100,6 +100,8 @@ def raw_firehose_posts(
             "events": counts_table("kind", completeness.events),
             "gaps": completeness.gap_count,
             "missing_events": completeness.missing_events,
+            "uncounted_gaps": completeness.uncounted_gaps,
+            "jumps": completeness.jump_count,
             "reconnects": completeness.reconnect_count,
             "quarantined": sum(completeness.quarantined.values()),
             "largest_lag_seconds": completeness.largest_lag_seconds,

@@ -18,6 +18,7 @@ from bsky_assets.bluesky.collector import sync_labels
 from bsky_assets.bluesky.label_query import QueriedLabels, query_labels
 from bsky_assets.bluesky.landed import firehose_segments, is_collecting, label_segments
 from bsky_assets.bluesky.streaming import Limits
+from bsky_assets.checks import new_fields
 from bsky_assets.contracts import RawFeedPost, RawModerationLabel
 from bsky_assets.orchestration.materialisation import (
     NETWORK_RETRIES,
@@ -62,6 +63,7 @@ class LabelSync(Config):
     RawModerationLabel,
     group="ingest",
     kinds={"bluesky"},
+    checks=[new_fields.spec(RawModerationLabel)],
     deps=[raw_firehose_posts, raw_feed_posts],
     retry_policy=NETWORK_RETRIES,
 )
@@ -97,12 +99,14 @@ def raw_moderation_labels(
         )
         by_value = data.lake.relation(con, RawModerationLabel, [day]).aggregate("val, count(*)")
         counts = dict(by_value.fetchall())
+        outcome = new_fields.evaluate(con, data.lake, RawModerationLabel, day)
         rows = sample(con, data.lake, partition, RawModerationLabel, "src, val, neg, cts, exp")
     return result(
         RawModerationLabel,
         partition,
         started,
         sample=rows,
+        checks=[outcome],
         metadata={"by_value": counts_table("label", counts)},
     )
 

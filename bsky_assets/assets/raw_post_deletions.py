@@ -7,6 +7,7 @@ from dagster_duckdb import DuckDBResource
 
 from bsky_assets.assets.raw_firehose_posts import raw_firehose_posts
 from bsky_assets.bluesky.landed import firehose_segments
+from bsky_assets.checks import new_fields
 from bsky_assets.contracts import RawPostDeletion
 from bsky_assets.orchestration.materialisation import (
     counts_table,
@@ -24,6 +25,7 @@ from bsky_assets.storage.compaction import compact_firehose_day
     RawPostDeletion,
     group="ingest",
     kinds={"bluesky"},
+    checks=[new_fields.spec(RawPostDeletion)],
     deps=[raw_firehose_posts],
 )
 def raw_post_deletions(
@@ -42,11 +44,13 @@ def raw_post_deletions(
             "kind || ' ' || status AS status, count(*) AS rows"
         )
         counts = dict(by_status.fetchall())
+        outcome = new_fields.evaluate(con, data.lake, RawPostDeletion, day)
         rows = sample(con, data.lake, partition, RawPostDeletion, "kind, status, seq, received_at")
     return result(
         RawPostDeletion,
         partition,
         started,
         sample=rows,
+        checks=[outcome],
         metadata={"by_status": counts_table("status", counts)},
     )

@@ -1,9 +1,10 @@
 """Accounting for a stream: what came, in which order, what is missing, what came again.
 
 A relay numbers its events without holes. A number that is skipped is a gap, unless an event
-arrived in its place that could not be read. A number that is not above the last belongs either
-to an event that is sent again or to another numbering behind the same name; what tells them
-apart is whether we had that number at that time of the host's clock.
+arrived in its place that could not be read, and until it arrives late. A few numbers that fit
+nowhere, between two that follow each other, are strays. A number that is not above the last
+belongs to an event that is late, or is sent again, or to another numbering behind the same name;
+what tells them apart is whether we had that number at that time of the host's clock.
 What does not belong here: what the events say.
 """
 
@@ -17,8 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bsky_assets.bluesky.lateness import WINDOW, Hole, Holes
 from bsky_assets.bluesky.rows import instant, instants
-from bsky_assets.storage.segments import Footer, Gap, Reconnect, Stretch
+from bsky_assets.storage.segments import Footer, Gap, Reconnect, Stretch, with_event
 
 UNREADABLE = -1
 """Stands for the number of an event whose own could not be read."""
@@ -27,8 +29,10 @@ OUTDATED_CURSOR = -2
 
 CHUNK = 1_000
 """Events that are accounted for together."""
-REMEMBERED_CHUNKS = 20
+REMEMBERED_CHUNKS = WINDOW // CHUNK
 """The events of as many chunks are known one by one."""
+MOST_STRAYS = 3
+"""In a row; more are another numbering."""
 CLOCK_SAMPLE = 15
 """Events next to one whose time is in question that are asked the time."""
 FIRST_YEAR = 2022
@@ -52,6 +56,22 @@ class Events:
     kinds: Counter[str]
     passed_over: int = 0
     """How many of them, from the first on, were passed over: of those, numbers may be skipped."""
+
+
+@dataclass(frozen=True)
+class _Before:
+    """Where the account was before numbers came that may be strays."""
+
+    cursor: int
+    clock: datetime | None
+    cursor_time: Any
+    began_after: int | None
+    holes: Holes
+    gaps: list[Gap]
+    stretches: list[Stretch]
+    segment: int
+    """Which segment was filling, counted from the account's beginning."""
+    strays: int = 1
 
 
 class Account:
@@ -82,6 +102,7 @@ class Account:
         self.clock = _last_clock(last)
         """The host's time of the last event."""
         self._times: deque[Any] = deque(maxlen=CLOCK_SAMPLE)
+        self._is_new = self.cursor is None
         self._began_after, self._began_clock = self.cursor, self.clock
         self._cursor_time: Any = last.cursor_time if last else None
         self._last_place = instant(last.place) if last else None
@@ -89,6 +110,9 @@ class Account:
         self._gap_after: int | None = self.cursor
         self._unread = 0
         self._expected: int | None = None
+        self._holes = Holes()
+        self._before: _Before | None = None
+        self._segment = 0
         self._recent: deque[tuple[Numbers, list[Any]]] = deque(maxlen=REMEMBERED_CHUNKS)
         if self.cursor is not None:
             self._recent.append((np.array([self.cursor]), [self._cursor_time]))
@@ -101,7 +125,8 @@ class Account:
         self._reconnects: list[Reconnect] = []
         self._kinds: Counter[str] = Counter()
         self._minutes: Counter[str] = Counter()
-        self._repeated = 0
+        self._late: list[int] = []
+        self._closed = self._repeated = 0
         self._largest_lag: timedelta | None = None
 
     def reconnected(self, reason: str, at: datetime) -> None:
@@ -124,7 +149,8 @@ class Account:
     def start_anew(self, reason: str) -> None:
         """Forget the cursor, which the host does not know: what comes next follows a gap."""
         self._gap_reason, self._gap_after, self.cursor = reason, self.cursor, None
-        self._began_after = None
+        self._began_after = self._before = None
+        self._holes.clear()
 
     def add(self, events: Events, received: datetime) -> None:
         """Account for events that arrived up to the instant `received`."""
@@ -166,16 +192,18 @@ class Account:
         if self._expected is not None and first > self._expected and not self._unread:
             self._gap_reason = self._gap_reason or "outdated cursor"
         self._expected = None
+        self._leave_strays(first)
         if self.cursor is not None and first <= self.cursor:
             again = start + int(np.searchsorted(seqs[start:end], self.cursor, "right"))
-            start, began = self._first_new(seqs, times, start, again), start
-            self._repeated += start - began
-            self.repeated += start - began
+            start = self._first_new(seqs, times, start, again, received)
             if start == end:
                 return
             first = int(seqs[start])
+        self._weigh(first, is_alone=end - start == 1)
         opened, closed = _clocks(times[start:end], received)
-        if reason := self._why_gap(first):
+        reason = self._why_gap(first)
+        self._open_hole(first, opened, is_told=reason is not None)
+        if reason:
             self._note_gap(first, reason, opened, received)
         if reason or not self._stretches:
             self._stretches.append(Stretch(first, first, _iso(opened), None))
@@ -195,6 +223,52 @@ class Account:
             return None if self._without_holes else self._gap_reason
         is_next = seq - self.cursor - 1 <= self._unread
         return None if is_next else self._gap_reason or "sequence jumped"
+
+    def _weigh(self, first: int, *, is_alone: bool) -> None:
+        """Before events from `first` on: remember where we are if they may be strays."""
+        before, self._before = self._before, None
+        if self.cursor is None or not self._without_holes or first == self.cursor + 1:
+            return
+        if is_alone and before:
+            if before.strays < MOST_STRAYS:
+                self._before = replace(before, strays=before.strays + 1)
+        elif is_alone and not self.cursor < first <= self.cursor + WINDOW:
+            self._before = _Before(
+                self.cursor,
+                self.clock,
+                self._cursor_time,
+                self._began_after,
+                self._holes.copy(),
+                list(self._gaps),
+                list(self._stretches),
+                self._segment,
+            )
+
+    def _leave_strays(self, first: int) -> None:
+        """Go back to before a few numbers that were far off, as now the one after it comes.
+
+        What an earlier segment tells of them stays told.
+        """
+        before = self._before
+        if before is None or first != before.cursor + 1:
+            return
+        self._before = None
+        self.cursor, self.clock = before.cursor, before.clock
+        self._cursor_time, self._began_after = before.cursor_time, before.began_after
+        self._holes = before.holes
+        if before.segment == self._segment:
+            self._gaps, self._stretches = before.gaps, before.stretches
+
+    def _open_hole(self, first: int, opened: datetime | None, *, is_told: bool) -> None:
+        """Whatever is skipped may yet come: so may what precedes the first event of all."""
+        if not self._without_holes:
+            return
+        if self.cursor is None:
+            self._holes.open(Hole(first - WINDOW, first, opened, is_told=False))
+        elif first <= self.cursor:
+            self._holes.clear()
+        elif first > self.cursor + 1:
+            self._holes.open(Hole(self.cursor, first, opened, is_told))
 
     def _advance(self, seq: int, clock: datetime | None, events: int, received: datetime) -> None:
         self.clock = clock or self.clock
@@ -219,11 +293,14 @@ class Account:
                 noticed_at=received.isoformat(),
                 after_time=_iso(self.clock),
                 before_time=_iso(clock),
+                is_counted=self._without_holes,
             )
         )
 
-    def _first_new(self, seqs: Numbers, times: list[Any], start: int, end: int) -> int:
-        """Where in a run of numbers that are not above the last the repeats end."""
+    def _first_new(
+        self, seqs: Numbers, times: list[Any], start: int, end: int, received: datetime
+    ) -> int:
+        """Account for numbers that are not above the last; where those of a new numbering begin."""
         known: dict[int, list[Any]] = {}
         for chunk, chunk_times in self._recent:
             at = np.flatnonzero((chunk >= seqs[start]) & (chunk <= seqs[end - 1]))
@@ -231,9 +308,44 @@ class Account:
                 known.setdefault(int(chunk[position]), []).append(chunk_times[position])
         for position in range(start, end):
             seq, time = int(seqs[position]), times[position]
-            if not (time in known[seq] if seq in known else self._is_from_before(seq, time)):
+            if self._fill(seq, time) or (seq not in known and self._is_late(seq, time)):
+                self.events += 1
+                self._minutes.update(_by_minute([time], None, instant(time), received))
+            elif time in known[seq] if seq in known else self._is_from_before(seq, time):
+                self._repeated += 1
+                self.repeated += 1
+            else:
                 return position
         return end
+
+    def _fill(self, seq: int, time: Any) -> bool:
+        """Whether an event comes late, in a place that was left for it; its gap closes then."""
+        hole = None
+        if self._without_holes and self.cursor is not None and seq > self.cursor - WINDOW:
+            hole = self._holes.fill(seq, instant(time), JITTER)
+        if hole is None:
+            return False
+        if not hole.is_told:
+            return True
+        place = (hole.after, hole.before)
+        for at, gap in enumerate(self._gaps):
+            if (gap.after, gap.before) == place:
+                self._gaps[at : at + 1] = gap.without(seq)
+                self._stretches = with_event(self._stretches, seq)
+                return True
+        self._late.append(seq)
+        self._closed += hole.before - hole.after == 2
+        return True
+
+    def _is_late(self, seq: int, time: Any) -> bool:
+        """Whether an event of a host whose numbers have holes comes late: we would remember it."""
+        if self._without_holes or self.clock is None:
+            return False
+        is_all_remembered = self._is_new and len(self._recent) < REMEMBERED_CHUNKS
+        if not is_all_remembered and seq <= int(self._recent[0][0].min()):
+            return False
+        made = instant(time)
+        return made is not None and made <= self.clock + JITTER
 
     def _is_from_before(self, seq: int, time: Any) -> bool:
         """Whether an event that is not remembered was sent before, as far as its time tells."""
@@ -245,8 +357,8 @@ class Account:
 
     @property
     def gaps(self) -> int:
-        """Gaps noticed since the last segment."""
-        return len(self._gaps)
+        """Gaps noticed since the last segment, less those of before that closed since."""
+        return len(self._gaps) - self._closed
 
     @property
     def uncommitted(self) -> int:
@@ -256,7 +368,7 @@ class Account:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to account for since the last segment."""
-        return not (self._stretches or self._gaps or self._repeated or self._kinds)
+        return not (self._stretches or self._gaps or self._repeated or self._kinds or self._late)
 
     def close(
         self,
@@ -281,10 +393,13 @@ class Account:
             gaps=self._gaps,
             reconnects=self._reconnects,
             events=dict(self._kinds),
+            late=self._late,
+            is_counted=self._without_holes,
             repeated=self._repeated,
             events_per_minute=dict(self._minutes),
             largest_lag_seconds=_seconds(self._largest_lag),
         )
+        self._segment += 1
         self._begin()
         return footer
 

@@ -63,7 +63,7 @@ class FeedRead:
 
     def details(self) -> dict[str, Any]:
         """The reading as the partition's details keep it."""
-        indexed = [row["indexed_at"] for row in self.rows]
+        indexed = [row["indexed_at"] for row in self.rows if row["indexed_at"]]
         return {
             "uri": self.uri,
             "read_at": self.began.isoformat(),

@@ -17,13 +17,17 @@ from bsky_assets.bluesky.frames import FrameReader
 from bsky_assets.bluesky.reader import NUMBER_BITS
 from bsky_assets.bluesky.records import PROBLEMS, Unreadable
 from bsky_assets.bluesky.repositories import (
-    POST_PATHS,
+    PUTS,
     WANTED_PATHS,
     checked_did,
+    is_post_path,
     take_account,
     take_deletion,
     take_record,
+    take_tombstone,
+    unknown_action,
 )
+from bsky_assets.bluesky.syntax import is_did, is_tid
 from bsky_assets.contracts import RawFirehosePost
 
 _KINDS = frozenset(("#identity", "#account", "#sync", "#handle", "#tombstone", "#migrate"))
@@ -48,6 +52,12 @@ class FirehoseReader(FrameReader):
             if header["t"] == "#commit" and self.passing_until is None:
                 seq, time, ops = body["seq"], body["time"], body["ops"]
                 if ops and not seq >> NUMBER_BITS and not body["tooBig"]:
+                    did, since, revisions = body["repo"], body["since"], self.revisions
+                    last = revisions.last.get(did)
+                    if last is not None and last == since:
+                        revisions.last[did] = body["rev"]
+                    else:
+                        revisions.follow(did, since, body["rev"], time)
                     self._read_ops(body, frame, received)
                     self.note_number(seq)
                     self.note_time(time)
@@ -65,8 +75,13 @@ class FirehoseReader(FrameReader):
 
     def _read_commit(self, body: dict[str, Any], frame: bytes, received: int) -> None:
         self._read_ops(body, frame, received)
+        did, rev, time = body["repo"], body.get("rev"), body.get("time")
         if body.get("tooBig"):
+            if is_did(did):
+                self.revisions.jumped(did, rev, time, "too big")
             raise Unreadable("too_big", "the host left out what the commit changed")
+        if is_did(did):
+            self.revisions.follow(did, body.get("since"), rev, time)
 
     def _read_ops(self, body: dict[str, Any], frame: bytes, received: int) -> None:
         """Take the wanted operations. With the first that cannot be read the frame is kept.
@@ -94,25 +109,29 @@ class FirehoseReader(FrameReader):
             body["rev"],
             body.get("time"),
         )
-        if op["action"] == "delete":
+        action = op["action"]
+        if action == "delete":
             take_deletion(self.rows, did, path, rev, seq, time, received)
             return
+        if action not in PUTS:
+            raise unknown_action()
         cid = op["cid"]
         block = find_block(body["blocks"], cid)
-        if path.startswith(POST_PATHS) and type(rev) is str and did.startswith("did:"):
-            self.rows.posts.append((did, path, cid, rev, seq, time, received, block))
+        if is_post_path(path) and is_tid(rev) and is_did(did):
+            self.rows.posts.append((did, path, cid, rev, action, seq, time, received, block))
         else:  # a profile, or this says what is wrong
             record = decode_dag_cbor(block)
-            take_record(self.rows, did, path, cid, record, rev, seq, time, received)
+            take_record(self.rows, did, path, cid, record, rev, action, seq, time, received)
 
     def _read_other(self, kind: Any, body: dict[str, Any], received: int) -> None:
         if kind not in _KINDS:
             self.note_kind("unknown")
             raise Unreadable("unknown_event", "an event of a kind that is not in the lexicon")
         self.note_kind(kind[1:])
-        if kind == "#account":
+        if kind == "#sync":
+            did = checked_did(body["did"])
+            self.revisions.jumped(did, body.get("rev"), body.get("time"), "sync")
+        elif kind == "#account":
             take_account(self.rows, body, body["seq"], body.get("time"), received)
         elif kind == "#tombstone":
-            did = checked_did(body["did"])
-            seq, time = body["seq"], body.get("time")
-            self.rows.add_deletion(did, None, "deleted", None, seq, time, received)
+            take_tombstone(self.rows, body, received)

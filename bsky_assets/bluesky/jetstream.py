@@ -22,11 +22,13 @@ from bsky_assets.bluesky.accounting import OUTDATED_CURSOR, UNREADABLE
 from bsky_assets.bluesky.reader import NUMBER_BITS, EventReader
 from bsky_assets.bluesky.records import PROBLEMS, Unreadable
 from bsky_assets.bluesky.repositories import (
+    PUTS,
     WANTED_COLLECTIONS,
     checked_did,
     take_account,
     take_deletion,
     take_record,
+    unknown_action,
 )
 from bsky_assets.bluesky.websocket import (
     LARGEST_FRAME,
@@ -103,7 +105,10 @@ class JetstreamReader(EventReader):
             self._read_commit(body.get("commit", body), body["did"], seq, time, received)
         elif kind in ("identity", "account", "sync"):
             self.note_kind(kind)
-            if kind == "account":
+            if kind == "sync":
+                sync = body["sync"]
+                self.revisions.jumped(checked_did(body["did"]), sync.get("rev"), time, "sync")
+            elif kind == "account":
                 account = body["account"]
                 take_account(self.rows, account, seq, account.get("time"), received)
         else:
@@ -113,16 +118,21 @@ class JetstreamReader(EventReader):
     def _read_commit(
         self, commit: dict[str, Any], did: Any, seq: int, time: str, received: int
     ) -> None:
+        self.revisions.unknown()
         if commit["collection"] not in WANTED_COLLECTIONS:
             return
         path = f"{commit['collection']}/{commit['rkey']}"
         if commit["operation"] == "delete":
             take_deletion(self.rows, did, path, commit.get("rev"), seq, time, received)
             return
-        did, cid = checked_did(did), commit["cid"]
+        action = commit["operation"]
+        if action not in PUTS:
+            raise unknown_action()
+        did, cid, record = checked_did(did), commit["cid"], commit["record"]
         if type(cid) is not str:
             raise Unreadable("bad_cid", "the operation's CID is not a string")
-        take_record(self.rows, did, path, cid, commit["record"], commit["rev"], seq, time, received)
+        rev = commit["rev"]
+        take_record(self.rows, did, path, cid, record, rev, action, seq, time, received)
 
     def _read_info(self, body: dict[str, Any]) -> None:
         self._kinds["info"] += 1
@@ -209,7 +219,7 @@ class Jetstream:
 
     def _url_v2(self, cursor: int | None) -> str:
         query = [("collections", name) for name in WANTED_COLLECTIONS]
-        query += [("kinds", kind) for kind in ("commit", "account")]
+        query += [("kinds", kind) for kind in ("commit", "account", "sync")]
         if (dictionary := self.reader.dictionary) is not None:
             query.append(("zstdDictionary", str(dictionary)))
         return f"{self.url}/{V2}?{_encoded(query, cursor)}"

@@ -5,16 +5,17 @@ The stream of labels tells what happens from now on; this tells what stands alre
 Source: lexicon com.atproto.label.queryLabels.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import pyarrow as pa
-from pydantic import Field, StrictBool, StrictStr, ValidationError
 
-from bsky_assets.bluesky.shapes import Did, Instant, View, what_is_wrong
+from bsky_assets.bluesky.json_text import stable_json
+from bsky_assets.bluesky.labels import read_label
+from bsky_assets.bluesky.records import Unreadable
+from bsky_assets.bluesky.syntax import is_at_uri, is_did
 from bsky_assets.bluesky.xrpc import XrpcHost, as_bytes
 from bsky_assets.contracts import Quarantined, RawModerationLabel, arrow_schema
 from bsky_assets.settings import Settings
@@ -27,8 +28,6 @@ PAGE_LABELS = 250
 MOST_PAGES = 200
 """Of one request; a labeler that goes on after as many is not read further."""
 REQUESTS_AT_ONCE = 4
-
-_SUBJECT = re.compile(r"(at://)?did:[a-z]+:[A-Za-z0-9._:%-]+(/[A-Za-z0-9._:~/-]*)?")
 
 Progress = Callable[[int, int], None]
 """Told how many subjects were asked about so far, and of how many."""
@@ -49,16 +48,6 @@ class QueriedLabels:
     because they are neither AT URIs nor DIDs."""
 
 
-class _Label(View):
-    src: Did
-    uri: Annotated[StrictStr, Field(pattern=r"^(at://)?did:")]
-    cid: StrictStr | None = None
-    val: Annotated[StrictStr, Field(min_length=1)]
-    neg: StrictBool = False
-    cts: Instant
-    exp: Instant | None = None
-
-
 def query_labels(
     settings: Settings,
     uris: Iterable[str],
@@ -76,7 +65,9 @@ def query_labels(
         Unanswered: it cannot be reached, or answers with nothing that can be read.
     """
     wanted = list(dict.fromkeys([*dids, *uris]))
-    subjects = [subject for subject in wanted if _SUBJECT.fullmatch(subject)][:most_subjects]
+    subjects = [subject for subject in wanted if is_did(subject) or is_at_uri(subject)][
+        :most_subjects
+    ]
     batches = [
         subjects[start : start + SUBJECTS_A_REQUEST]
         for start in range(0, len(subjects), SUBJECTS_A_REQUEST)
@@ -125,21 +116,26 @@ def _sort(
 ) -> None:
     received_at = now()
     try:
-        read = _Label.model_validate(label)
-    except ValidationError as error:
-        reason, detail = what_is_wrong(error)
+        read, unknown = read_label(label)
+    except Unreadable as problem:
         odd.append(
             {
                 "source": RawModerationLabel.asset,
                 "origin": origin,
                 "position": position,
-                "reason": reason,
-                "detail": detail,
+                "reason": problem.reason,
+                "detail": problem.detail,
                 "content": as_bytes(label),
                 "received_at": received_at,
             }
         )
     else:
         rows.append(
-            {**read.model_dump(), "origin": origin, "seq": None, "received_at": received_at}
+            {
+                **read,
+                "origin": origin,
+                "seq": None,
+                "received_at": received_at,
+                "unknown_fields": stable_json(unknown) if unknown else None,
+            }
         )

@@ -8,8 +8,9 @@ from typing import Any
 import aiohttp
 
 from bsky_assets.bluesky.frames import FrameReader
+from bsky_assets.bluesky.json_text import stable_json
+from bsky_assets.bluesky.labels import read_label
 from bsky_assets.bluesky.records import PROBLEMS, Unreadable
-from bsky_assets.bluesky.rows import instant
 from bsky_assets.bluesky.websocket import Socket, connect
 from bsky_assets.contracts import RawModerationLabel
 from bsky_assets.settings import host_of
@@ -30,37 +31,12 @@ class LabelReader(FrameReader):
         whole = frame
         for label in body["labels"]:
             try:
-                self.rows.add_label(read_label(label), body["seq"], received)
+                row, odd = read_label(label)
+                told = {"unknown_fields": stable_json(odd) if odd else None}
+                self.rows.add_label(row | told, body["seq"], received)
             except PROBLEMS as error:
                 self.quarantine(error, whole, body["seq"], received)
                 whole = b""
-
-
-def read_label(label: dict[str, Any]) -> dict[str, Any]:
-    """A label as `RawModerationLabel` has it, but for where it came from.
-
-    Raises:
-        Unreadable: it lacks something, or something is of the wrong type.
-    """
-    made = instant(label["cts"])
-    cid, expires = label.get("cid"), label.get("exp")
-    texts = (label["src"], label["uri"], label["val"])
-    if made is None or not all(type(text) is str for text in texts):
-        raise Unreadable("bad_field", "a label's src, uri, val or cts is not what it should be")
-    if not (cid is None or type(cid) is str) or type(label.get("neg", False)) is not bool:
-        raise Unreadable("bad_field", "a label's cid or neg is not what it should be")
-    if expires is not None and instant(expires) is None:
-        raise Unreadable("bad_field", "a label's exp is not a datetime")
-    src, uri, val = texts
-    return {
-        "src": src,
-        "uri": uri,
-        "cid": cid,
-        "val": val,
-        "neg": label.get("neg", False),
-        "cts": made,
-        "exp": None if expires is None else instant(expires),
-    }
 
 
 class LabelStream:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from bsky_assets.bluesky.accounting import UNREADABLE, Events
 from bsky_assets.bluesky.records import problem_of
+from bsky_assets.bluesky.revisions import Revisions
 from bsky_assets.bluesky.rows import Rows, instant
 
 NUMBER_BITS = 63
@@ -28,6 +29,8 @@ class EventReader:
         self.rows = Rows(host, self.source)
         self.last_number: int | None = None
         """The number of the last event before those that `take_events` would give."""
+        self.revisions = Revisions()
+        """What is known of the repositories that the events are of."""
         self.passing_until: datetime | None = None
         """All events before the first that is made then or later are passed over."""
         self._begin()

@@ -9,13 +9,10 @@ Source: lexicons app.bsky.feed.post, app.bsky.embed.*, app.bsky.richtext.facet a
 com.atproto.label.defs#selfLabels.
 """
 
-import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import orjson
-from libipld import encode_cid
-
+from bsky_assets.bluesky.json_text import is_unicode, link_of, stable_json
 from bsky_assets.contracts.records import PostRecord
 
 POST = "app.bsky.feed.post"
@@ -38,9 +35,6 @@ _KNOWN = frozenset(
         "tags",
     )
 )
-_CID_PREFIXES = (b"\x01\x71\x12\x20", b"\x01\x55\x12\x20")
-_CID_BYTES = 36
-
 JsonObject = Mapping[str, Any]
 
 
@@ -73,11 +67,18 @@ def read_post_record(record: JsonObject) -> dict[str, Any]:
     """
     check_post(record)
     values = post_values(record)
-    try:
-        orjson.dumps(values)
-    except TypeError:
-        raise Unreadable("bad_text", "the record has text that is not Unicode") from None
+    if not is_unicode(values):
+        values = _unicode_values(record)
     return dict(zip(COLUMNS, values, strict=True))
+
+
+def _unicode_values(record: JsonObject) -> tuple[Any, ...]:
+    """The values of a record some of whose fields have text that no column can hold."""
+    if not is_unicode((record["text"], record["createdAt"])):
+        raise Unreadable("bad_text", "the record has text that is not Unicode")
+    bad = {key for key, value in record.items() if not is_unicode({key: value})}
+    good = {key: value for key, value in record.items() if key not in bad}
+    return post_values(good, {key: record[key] for key in bad})
 
 
 def check_post(record: JsonObject) -> None:
@@ -86,17 +87,23 @@ def check_post(record: JsonObject) -> None:
     Raises:
         Unreadable: it is not.
     """
-    if record.get("$type") != POST:
+    kind = record.get("$type")
+    if kind != POST and without_main(kind) != POST:
         raise Unreadable("wrong_type", f"the record's $type is not {POST}")
     for field in ("text", "createdAt"):
         if type(record.get(field)) is not str:
             raise Unreadable("bad_field", f"the record's {field} is missing or not a string")
 
 
-def post_values(record: JsonObject) -> tuple[Any, ...]:
-    """The values of `COLUMNS` for a decoded record that is a post."""
+def without_main(kind: Any) -> str | None:
+    """A `$type` as it is stored: what `X#main` names is what `X` names. None if it is no text."""
+    return kind.removesuffix("#main") if type(kind) is str else None
+
+
+def post_values(record: JsonObject, odd: JsonObject | None = None) -> tuple[Any, ...]:
+    """The values of `COLUMNS` for a decoded record that is a post; `odd` are more of its fields."""
     get = record.get
-    odd: dict[str, Any] = {}
+    odd = dict(odd) if odd else {}
     known = _REQUIRED
     entities = labels = parent = root = tags = None
     if (langs := get("langs")) is not None:
@@ -138,27 +145,6 @@ def self_labels(record: JsonObject) -> list[str] | None:
     return _self_labels(record.get("labels"), {})
 
 
-def stable_json(value: object) -> str:
-    """`value` as JSON with sorted keys; bytes and links as in DAG-JSON's `$bytes` and `$link`.
-
-    Decoded CBOR does not tell a link from bytes that look like one: 36 bytes that begin as a
-    CID's do are taken for a link.
-    """
-    try:
-        return orjson.dumps(value, default=_json_form, option=orjson.OPT_SORT_KEYS).decode()
-    except TypeError:
-        names = sorted(value) if isinstance(value, dict) else []
-        return orjson.dumps({"$unprintable": names}).decode()
-
-
-def _json_form(value: object) -> object:
-    if not isinstance(value, bytes):
-        raise TypeError(type(value).__name__)
-    if len(value) == _CID_BYTES and value.startswith(_CID_PREFIXES):
-        return {"$link": encode_cid(value)}
-    return {"$bytes": base64.b64encode(value).decode().rstrip("=")}
-
-
 def _strings(values: Any, name: str, odd: dict[str, Any]) -> list[str] | None:
     if type(values) is list:
         for value in values:
@@ -187,29 +173,25 @@ def _uri(reply: Any, end: str) -> str | None:
 
 
 def _facets(facets: Any, odd: dict[str, Any]) -> list[dict[str, Any]] | None:
-    rows: list[dict[str, Any]] = []
-    try:
-        for facet in facets:
-            index = facet["index"]
-            start, end = index["byteStart"], index["byteEnd"]
-            if not (_is_place(start) and _is_place(end)):
-                raise TypeError
-            for feature in facet["features"]:
-                kind = feature["$type"]
-                value = feature.get(_FEATURE_VALUES.get(kind))
-                if type(kind) is not str:
-                    raise TypeError
-                if type(value) is not str:
-                    odd["facets"], value = facets, None
-                row = {"byte_start": start, "byte_end": end, "kind": kind, "value": value}
-                rows.append(row)
-    except (TypeError, KeyError, IndexError, AttributeError):
-        odd["facets"] = facets
-        return rows or None
-    return rows
+    return _each(facets, _facet_rows, "facets", odd)
 
 
-_FEATURE_VALUES = {
+def _facet_rows(facet: Any, rows: list[dict[str, Any]]) -> bool:
+    index = facet["index"]
+    start, end = index["byteStart"], index["byteEnd"]
+    if not (_is_place(start) and _is_place(end)):
+        return False
+    is_whole = True
+    for feature in facet["features"]:
+        kind = without_main(feature["$type"])
+        value = _text(feature.get(_FEATURE_VALUES.get(kind, "")))
+        is_whole = is_whole and kind is not None and value is not None
+        if kind is not None:
+            rows.append({"byte_start": start, "byte_end": end, "kind": kind, "value": value})
+    return is_whole
+
+
+_FEATURE_VALUES: dict[str | None, str] = {
     "app.bsky.richtext.facet#mention": "did",
     "app.bsky.richtext.facet#link": "uri",
     "app.bsky.richtext.facet#tag": "tag",
@@ -221,92 +203,153 @@ def _is_place(value: Any) -> bool:
 
 
 def _entities(entities: Any, odd: dict[str, Any]) -> list[dict[str, Any]] | None:
+    return None if entities is None else _each(entities, _entity_rows, "entities", odd)
+
+
+def _entity_rows(entity: Any, rows: list[dict[str, Any]]) -> bool:
+    row = {
+        "start": entity["index"]["start"],
+        "end": entity["index"]["end"],
+        "kind": entity["type"],
+        "value": entity["value"],
+    }
+    is_whole = _is_place(row["start"]) and _is_place(row["end"])
+    is_whole = is_whole and type(row["kind"]) is str and type(row["value"]) is str
+    rows.extend([row] if is_whole else [])
+    return is_whole
+
+
+def _self_labels(labels: Any, odd: dict[str, Any]) -> list[str] | None:
+    if labels is None:
+        return None
+    values = _object(labels).get("values")
+    if type(values) is list:
+        read = [_text(_object(value).get("val")) for value in values]
+        found = [value for value in read if value is not None]
+        if len(found) == len(read):
+            return found
+    else:
+        found = []
+    odd["labels"] = labels
+    return found or None
+
+
+def _each(
+    values: Any,
+    read: Callable[[Any, list[dict[str, Any]]], bool],
+    name: str,
+    odd: dict[str, Any],
+) -> list[dict[str, Any]] | None:
+    """The rows of each value that can be read; `read` tells whether it took all that there was."""
     rows: list[dict[str, Any]] = []
-    try:
-        for entity in entities:
-            row = {
-                "start": entity["index"]["start"],
-                "end": entity["index"]["end"],
-                "kind": entity["type"],
-                "value": entity["value"],
-            }
-            if not (_is_place(row["start"]) and _is_place(row["end"])):
-                raise TypeError
-            if type(row["kind"]) is not str or type(row["value"]) is not str:
-                raise TypeError
-            rows.append(row)
-    except (TypeError, KeyError, IndexError):
-        if entities is not None:
-            odd["entities"] = entities
+    is_whole = type(values) is list
+    for value in values if is_whole else ():
+        try:
+            is_whole = read(value, rows) and is_whole
+        except (TypeError, KeyError, IndexError, AttributeError):
+            is_whole = False
+    if not is_whole:
+        odd[name] = values
         return rows or None
     return rows
 
 
-def _self_labels(labels: Any, odd: dict[str, Any]) -> list[str] | None:
-    try:
-        values = [label["val"] for label in labels["values"]]
-        if all(type(value) is str for value in values):
-            return values
-    except (TypeError, KeyError, IndexError):
-        pass
-    if labels is not None:
-        odd["labels"] = labels
-    return None
-
-
 def _embed(embed: Any, odd: dict[str, Any]) -> dict[str, Any] | None:
-    row: dict[str, Any] = {}
-    try:
-        kind = embed["$type"]
-        _EMBED_READERS[kind](embed, row)
-    except (TypeError, KeyError, IndexError, AttributeError):
+    kind = without_main(_object(embed).get("$type"))
+    if kind is None:
         odd["embed"] = embed
-        kind = _text(_object(embed).get("$type"))
-        if kind is None:
-            return None
-    row["kind"] = kind
-    row.setdefault("alt_texts", [])
+        return None
+    row: dict[str, Any] = {"kind": kind, "alt_texts": []}
+    read = _EMBED_READERS.get(kind)
+    if kind in _MEDIA_READERS:
+        row["media_kind"] = kind
+    if read is None or not read(embed, row):
+        odd["embed"] = embed
     return row
 
 
-def _images(embed: JsonObject, row: dict[str, Any]) -> None:
-    row["alt_texts"] = [_checked(image.get("alt", "")) for image in embed["images"]]
+def _images(embed: JsonObject, row: dict[str, Any]) -> bool:
+    return _pictures(embed.get("images"), row)
 
 
-def _gallery(embed: JsonObject, row: dict[str, Any]) -> None:
-    row["alt_texts"] = [_checked(item.get("alt", "")) for item in embed["items"]]
+def _gallery(embed: JsonObject, row: dict[str, Any]) -> bool:
+    return _pictures(embed.get("items"), row)
 
 
-def _video(embed: JsonObject, row: dict[str, Any]) -> None:
-    if "alt" in embed:
-        row["alt_texts"] = [_checked(embed["alt"])]
+def _pictures(items: Any, row: dict[str, Any]) -> bool:
+    if type(items) is not list:
+        return False
+    row["media"], is_whole = [], True
+    for item in items:
+        image = _object(item)
+        is_whole = _medium("image", image, "image", row) and is_whole
+        row["alt_texts"].append(_text(image.get("alt")) or "")
+    return is_whole
 
 
-def _external(embed: JsonObject, row: dict[str, Any]) -> None:
-    external = embed["external"]
-    row["link_uri"] = _checked(external["uri"])
-    row["link_title"] = _checked(external["title"])
-    row["link_description"] = _checked(external["description"])
+def _video(embed: JsonObject, row: dict[str, Any]) -> bool:
+    row["media"] = []
+    if alt := _text(embed.get("alt")):
+        row["alt_texts"] = [alt]
+    return _medium("video", embed, "video", row)
 
 
-def _quote(embed: JsonObject, row: dict[str, Any]) -> None:
-    quoted = embed["record"]
-    row["quoted_uri"], row["quoted_cid"] = _checked(quoted["uri"]), _checked(quoted["cid"])
+def _medium(kind: str, item: JsonObject, file: str, row: dict[str, Any]) -> bool:
+    """Take an image or a video; whether there was all that the lexicon asks for."""
+    blob, alt, shape = _object(item.get(file)), item.get("alt"), item.get("aspectRatio")
+    medium = {
+        "kind": kind,
+        "cid": link_of(blob.get("ref")) or _text(blob.get("cid")),
+        "mime_type": _text(blob.get("mimeType")),
+        "alt": _text(alt) or None,
+        "aspect_ratio": _aspect_ratio(shape),
+    }
+    row["media"].append(medium)
+    is_whole = medium["cid"] is not None and medium["mime_type"] is not None
+    return (
+        is_whole
+        and (alt is None or type(alt) is str)
+        and (shape is None or medium["aspect_ratio"] is not None)
+    )
 
 
-def _quote_with_media(embed: JsonObject, row: dict[str, Any]) -> None:
-    _quote(embed["record"], row)
-    media = embed["media"]
-    _MEDIA_READERS[media["$type"]](media, row)
+def _aspect_ratio(shape: Any) -> dict[str, Any] | None:
+    width, height = _object(shape).get("width"), _object(shape).get("height")
+    if _is_place(width) and _is_place(height):
+        return {"width": width, "height": height}
+    return None
 
 
-def _checked(text: Any) -> str:
-    if type(text) is not str:
-        raise TypeError
-    return text
+def _external(embed: JsonObject, row: dict[str, Any]) -> bool:
+    return _take_texts(embed.get("external"), row, _LINK)
 
 
-_MEDIA_READERS = {
+def _quote(embed: JsonObject, row: dict[str, Any]) -> bool:
+    return _take_texts(embed.get("record"), row, _QUOTED)
+
+
+def _quote_with_media(embed: JsonObject, row: dict[str, Any]) -> bool:
+    is_whole = _quote(_object(embed.get("record")), row)
+    media = _object(embed.get("media"))
+    row["media_kind"] = without_main(media.get("$type"))
+    read = _MEDIA_READERS.get(row["media_kind"])
+    return read is not None and read(media, row) and is_whole
+
+
+_LINK = {"uri": "link_uri", "title": "link_title", "description": "link_description"}
+_QUOTED = {"uri": "quoted_uri", "cid": "quoted_cid"}
+
+
+def _take_texts(source: Any, row: dict[str, Any], names: Mapping[str, str]) -> bool:
+    """Take the texts that are there; whether all were."""
+    get, is_whole = _object(source).get, True
+    for name, column in names.items():
+        row[column] = text = _text(get(name))
+        is_whole = is_whole and text is not None
+    return is_whole
+
+
+_MEDIA_READERS: dict[str | None, Callable[[JsonObject, dict[str, Any]], bool]] = {
     "app.bsky.embed.images": _images,
     "app.bsky.embed.gallery": _gallery,
     "app.bsky.embed.video": _video,

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from libipld import decode_dag_cbor, encode_cid
 
+from bsky_assets.bluesky.json_text import stable_json
 from bsky_assets.bluesky.records import (
     COLUMNS,
     PROBLEMS,
@@ -21,7 +22,6 @@ from bsky_assets.bluesky.records import (
     check_post,
     post_values,
     problem_of,
-    stable_json,
 )
 from bsky_assets.contracts import (
     Quarantined,
@@ -40,8 +40,8 @@ _SECOND = pa.timestamp("s", tz="UTC")
 
 
 Post = tuple[Any, ...]
-"""DID, path (collection/rkey), CID, rev, number, time by the host, instant of receipt, and the
-record: as it came, in DAG-CBOR, or decoded."""
+"""DID, path (collection/rkey), CID, rev, action, number, time by the host, instant of receipt, and
+the record: as it came, in DAG-CBOR, or decoded."""
 
 Tables = dict[type[Row], pa.Table]
 """What a stretch of a stream brought, a table a contract."""
@@ -77,8 +77,12 @@ class Rows:
         seq: int,
         time: Any,
         received: int,
+        odd: Mapping[str, Any] | None = None,
     ) -> None:
-        """Take the deletion of the post at `path`, or (`path` is None) an account's status."""
+        """Take the deletion of the post at `path`, or (`path` is None) an account's status.
+
+        `odd` is what of the event could not be read.
+        """
         self.deletions.append(
             {
                 "kind": "account" if path is None else "post",
@@ -90,6 +94,7 @@ class Rows:
                 "relay": self.host,
                 "seq": seq,
                 "received_at": received,
+                "unknown_fields": stable_json(odd) if odd else None,
             }
         )
 
@@ -177,7 +182,7 @@ class Rows:
         return True
 
     def _quarantine_post(self, problem: Unreadable, post: Post) -> None:
-        did, path, _, _, seq, _, received, record = post
+        did, path, *_, seq, _, received, record = post
         content = record if type(record) is bytes else stable_json(record).encode()
         told = Unreadable(problem.reason, f"{problem.detail}: at://{did}/{path}")
         self.quarantine(told, content, str(seq), received)
@@ -189,7 +194,7 @@ def _posts(host: str, posts: Sequence[tuple[Post, tuple[Any, ...]]]) -> pa.Table
     if not count:
         return schema.empty_table()
     came, values = zip(*posts, strict=True)
-    dids, paths, cids, revs, seqs, times, instants_received, _ = zip(*came, strict=True)
+    dids, paths, cids, revs, actions, seqs, times, instants_received, _ = zip(*came, strict=True)
     authors = pa.array(dids, pa.string())
     received = pa.array(instants_received, _INSTANT)
     columns = {
@@ -207,6 +212,7 @@ def _posts(host: str, posts: Sequence[tuple[Post, tuple[Any, ...]]]) -> pa.Table
         ),
         "relay": pa.repeat(host, count),
         "seq": pa.array(seqs, pa.int64()),
+        "action": pa.array(actions, pa.string()),
         "rev": pa.array(revs, pa.string()),
         "commit_time": instants(times),
         "received_at": received,

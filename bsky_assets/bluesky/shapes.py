@@ -7,16 +7,16 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     StrictInt,
     StrictStr,
     ValidationError,
 )
-from pydantic.alias_generators import to_camel
+
+from bsky_assets.bluesky.syntax import is_did
 
 
 def _instant(value: Any) -> datetime:
@@ -27,18 +27,18 @@ def _instant(value: Any) -> datetime:
         raise ValueError("expected a datetime") from None
 
 
+def _did(value: str) -> str:
+    if not is_did(value):
+        raise ValueError("expected a DID")
+    return value
+
+
 Instant = Annotated[AwareDatetime, BeforeValidator(_instant)]
 """A datetime in ISO 8601; one without an offset is taken to be in UTC, which it comes out in."""
 
 Count = Annotated[StrictInt, Field(ge=0, lt=2**63)]
 
-Did = Annotated[StrictStr, Field(pattern=r"^did:[a-z]+:[A-Za-z0-9._:%-]+$")]
-
-
-class View(BaseModel):
-    """Part of an answer, in camel case; fields that are not named are not looked at."""
-
-    model_config = ConfigDict(extra="ignore", alias_generator=to_camel)
+Did = Annotated[StrictStr, AfterValidator(_did)]
 
 
 def what_is_wrong(error: ValidationError) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from bsky_assets.bluesky.accounting import Account, Events
+from bsky_assets.bluesky.revisions import Followed, Revisions
 from bsky_assets.bluesky.rows import Rows
 from bsky_assets.contracts import Row
 from bsky_assets.storage.segments import COLUMN_OF, Footer, SegmentWriter
@@ -47,6 +48,7 @@ class Reader(Protocol):
     """Turns a host's frames into rows and events."""
 
     rows: Rows
+    revisions: Revisions
     last_number: int | None
     passing_until: datetime | None
 
@@ -86,7 +88,9 @@ class Spool:
 
     def account_for(self, now: int) -> None:
         """Bring the account up to date."""
+        gaps = self.account.gaps
         self.account.add(self.reader.take_events(), _instant(now))
+        self.reader.revisions.settle(is_whole=self.account.gaps <= gaps)
         self._until = now
 
     def is_due(self, now: int) -> bool:
@@ -116,7 +120,10 @@ class Spool:
             rows = self.reader.rows.take()
             self.rows.update(_by_column(rows.counts()))
             self.gaps += self.account.gaps
-            footer = self.account.close((began, ended), self.reader.passing_until)
+            footer = _followed(
+                self.account.close((began, ended), self.reader.passing_until),
+                self.reader.revisions.take(),
+            )
             self.segments += 1
             self.room, self._since = COMMIT_BYTES, None
             day = sync_day_of(began, self._timezone)
@@ -143,6 +150,16 @@ class Spool:
             await asyncio.wait([self._writing])
             self._writing.result()
             self._writing = None
+
+
+def _followed(footer: Footer, followed: Followed) -> Footer:
+    commits = footer.events.get("commit", 0)
+    return replace(
+        footer,
+        jumps=followed.jumps,
+        jump_count=followed.jump_count,
+        commits_followed=max(0, commits - followed.unfollowed),
+    )
 
 
 def _by_column(counts: Mapping[type[Row], int]) -> dict[str, int]:

@@ -1,17 +1,18 @@
-"""What records bring that no contract knows: counted by path, and compared with earlier days.
+"""What arrives that no contract knows: counted by path, and compared with earlier days.
 
-A record's fields that `PostRecord` has no column for are kept in `record.unknown_fields`, as JSON.
-A lexicon that changes shows there first.
+A record's fields that `PostRecord` has no column for are kept in `record.unknown_fields`, as JSON;
+those of what is around it, and of events and labels, in `unknown_fields`. So is what could not be
+read. A lexicon that changes shows there first.
 What does not belong here: telling anyone, which a check and the report do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 import duckdb
 
-from bsky_assets.contracts import RawFeedPost, RawFirehosePost
+from bsky_assets.contracts import Row, arrow_schema
 from bsky_assets.storage.lake import Lake
 
 TRAILING_DAYS = 14
@@ -20,34 +21,42 @@ TRAILING_DAYS = 14
 MOST_PATHS = 1_000
 """Of a day; authors can make up as many as they like."""
 
+IN_LEXICON = frozenset(
+    (
+        "feedContext",
+        "opThreadPostCount",
+        "opThreadPostIndex",
+        "post.author.associated",
+        "post.author.pronouns",
+        "post.author.status",
+        "reqId",
+    )
+)
+"""What AppViews show beside what `RawFeedPost` has columns for: kept, counted, and no news."""
+
 EMBED_KIND = "embed of kind "
 _PATH_CHARACTERS = 120
-
-Posts = type[RawFirehosePost] | type[RawFeedPost]
 
 
 @dataclass(frozen=True)
 class UnknownField:
-    """A field that no contract knows, or a kind of embed that could not be read in full."""
+    """A field that no contract knows or that could not be read, or a kind of embed like that."""
 
     path: str
     """Dotted, `[]` for any place in a list; or `EMBED_KIND` and the embed's $type."""
-    posts: int
+    rows: int
     example: str
-    """AT URI of one of these posts."""
+    """AT URI, or DID, of what one of these rows is about."""
 
 
 def unknown_fields(
-    con: duckdb.DuckDBPyConnection, lake: Lake, row: Posts, days: Sequence[date]
+    con: duckdb.DuckDBPyConnection, lake: Lake, row: type[Row], days: Sequence[date]
 ) -> list[UnknownField]:
-    """What no contract knows in the records of `days`, the most frequent first."""
-    lake.relation(con, row, days).create_view("records_with_unknown", replace=True)
+    """What no contract knows in the rows of `row` on `days`, the most frequent first."""
+    lake.relation(con, row, days).create_view("rows_with_unknown", replace=True)
     found = con.sql(
         rf"""
-        WITH odd AS (
-            SELECT uri, record.embed.kind AS kind, record.unknown_fields::JSON AS fields
-            FROM records_with_unknown WHERE record.unknown_fields IS NOT NULL
-        ),
+        WITH odd AS ({" UNION ALL ".join(_odd(row))}),
         named AS (
             SELECT uri, regexp_replace(substr(tree.fullkey, 3), '\[[0-9]+\]', '[]', 'g') AS path
             FROM odd, json_tree(odd.fields) AS tree WHERE tree.fullkey <> '$'
@@ -55,17 +64,33 @@ def unknown_fields(
             SELECT uri, '{EMBED_KIND}' || kind FROM odd
             WHERE kind IS NOT NULL AND json_exists(fields, '$.embed')
         )
-        SELECT path[:{_PATH_CHARACTERS}] AS path, count(DISTINCT uri) AS posts, min(uri)
-        FROM named GROUP BY ALL ORDER BY posts DESC, path LIMIT {MOST_PATHS}
+        SELECT path[:{_PATH_CHARACTERS}] AS path, count(DISTINCT uri) AS rows, min(uri)
+        FROM named GROUP BY ALL ORDER BY rows DESC, path LIMIT {MOST_PATHS}
         """
     ).fetchall()
     return [UnknownField(*line) for line in found]
 
 
+def _odd(row: type[Row]) -> Iterator[str]:
+    """SQL for what is unknown in a row: what it is about, the embed's kind, and the fields."""
+    names = arrow_schema(row).names
+    if "record" in names:
+        yield """
+            SELECT uri, record.embed.kind AS kind, record.unknown_fields::JSON AS fields
+            FROM rows_with_unknown WHERE record.unknown_fields IS NOT NULL
+        """
+    if "unknown_fields" in names:
+        about = "coalesce(uri, did)" if "did" in names else "uri"
+        yield f"""
+            SELECT {about} AS uri, NULL AS kind, unknown_fields::JSON AS fields
+            FROM rows_with_unknown WHERE unknown_fields IS NOT NULL
+        """
+
+
 def new_fields(
     con: duckdb.DuckDBPyConnection,
     lake: Lake,
-    row: Posts,
+    row: type[Row],
     day: date,
     present: Sequence[UnknownField],
 ) -> list[UnknownField]:
@@ -75,8 +100,8 @@ def new_fields(
     """
     before = [day - timedelta(days=back) for back in range(1, TRAILING_DAYS + 1)]
     seen = {field.path for field in unknown_fields(con, lake, row, before)} if present else set()
-    new = [field for field in present if field.path not in seen]
-    paths = {field.path for field in new}
+    new = [field for field in present if field.path not in seen | IN_LEXICON]
+    paths = {field.path for field in new} | IN_LEXICON
     return [field for field in new if not _is_in_any(field.path, paths)]
 
 

@@ -17,6 +17,7 @@ import httpx
 import orjson
 import stamina
 
+from bsky_assets.bluesky.json_text import deep_json
 from bsky_assets.errors import UserError
 from bsky_assets.settings import host_of, without_credentials
 
@@ -147,7 +148,7 @@ def as_bytes(value: Any) -> bytes:
     except UnicodeEncodeError:
         return json.dumps(value).encode()
     except RecursionError:
-        return b"(nested too deeply to be kept)"
+        return deep_json(value).encode()
 
 
 def _repeated(params: Params) -> httpx.QueryParams:

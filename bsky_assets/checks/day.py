@@ -10,6 +10,7 @@ from bsky_assets.checks import (
     consolidated_posts,
     filtered_posts,
     llm_labels,
+    new_fields,
     raw_feed_posts,
     raw_firehose_posts,
 )
@@ -19,6 +20,8 @@ from bsky_assets.contracts import (
     LlmLabel,
     RawFeedPost,
     RawFirehosePost,
+    RawModerationLabel,
+    RawPostDeletion,
 )
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
@@ -32,6 +35,9 @@ def evaluate_day(
         yield from raw_firehose_posts.evaluate(con, lake, firehose, settings)
     if feeds := lake.current(RawFeedPost, day):
         yield from raw_feed_posts.evaluate(con, lake, feeds, settings)
+    for row in (RawPostDeletion, RawModerationLabel):
+        if lake.current(row, day):
+            yield new_fields.evaluate(con, lake, row, day)
     if consolidated := lake.current(ConsolidatedPost, day):
         yield from consolidated_posts.evaluate(con, lake, day, consolidated)
     if filtered := lake.current(FilteredPost, day):

@@ -1,6 +1,6 @@
-"""No record brings a field or an embed that has not come up before.
+"""Nothing that arrives brings a field or an embed that has not come up before.
 
-Of both assets that hold records as they arrived: a lexicon that changes shows here first.
+Of every asset that holds what arrived: a lexicon that changes shows here first.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,11 +12,11 @@ from duckdb import DuckDBPyConnection
 
 from bsky_assets.bluesky.unknown_fields import (
     TRAILING_DAYS,
-    Posts,
     UnknownField,
     new_fields,
     unknown_fields,
 )
+from bsky_assets.contracts import Row
 from bsky_assets.orchestration.materialisation import check, frame_table
 from bsky_assets.storage.lake import Lake
 
@@ -25,21 +25,21 @@ LISTED = 5
 TABLED = 50
 
 
-def spec(row: Posts) -> AssetCheckSpec:
+def spec(row: type[Row]) -> AssetCheckSpec:
     """The check of one asset."""
     return AssetCheckSpec(
         NAME,
         asset=row.asset,
         description=(
-            "Records have no field and no kind of embed that the contract does not know and that "
-            f"did not come up in the {TRAILING_DAYS} days before. What is new is kept, in "
-            "record.unknown_fields."
+            "There is no field and no kind of embed that the contract does not know, or could "
+            f"not be read, and that did not come up in the {TRAILING_DAYS} days before. What is "
+            "new is kept, in unknown_fields."
         ),
     )
 
 
 def evaluate(
-    con: DuckDBPyConnection, lake: Lake, row: Posts, day: date, unknown_events: int = 0
+    con: DuckDBPyConnection, lake: Lake, row: type[Row], day: date, unknown_events: int = 0
 ) -> AssetCheckResult:
     """The outcome for one day; `unknown_events` were of a kind that is not in the lexicon."""
     present = unknown_fields(con, lake, row, [day])
@@ -54,13 +54,13 @@ def evaluate(
         new_fields=len(new),
         unknown_fields=len(present),
         unknown_events=unknown_events,
-        by_path=frame_table(pd.DataFrame(present[:TABLED], columns=["path", "posts", "example"])),
+        by_path=frame_table(pd.DataFrame(present[:TABLED], columns=["path", "rows", "example"])),
     )
 
 
 def _problems(new: Sequence[UnknownField], unknown_events: int) -> Iterator[str]:
     for field in new[:LISTED]:
-        yield f"{printable(field.path)} is new, in {field.posts:,} posts, e.g. {field.example}"
+        yield f"{printable(field.path)} is new, in {field.rows:,} rows, e.g. {field.example}"
     if len(new) > LISTED:
         yield f"{len(new) - LISTED:,} more are new"
     if unknown_events:

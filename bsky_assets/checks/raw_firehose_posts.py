@@ -8,7 +8,7 @@ from bsky_assets.contracts import RawFirehosePost
 from bsky_assets.orchestration.materialisation import check
 from bsky_assets.settings import Settings
 from bsky_assets.storage.completeness import COMPLETENESS, Completeness
-from bsky_assets.storage.coverage import covered, gaps, uncovered
+from bsky_assets.storage.coverage import covered, gaps, jumps, uncovered
 from bsky_assets.storage.lake import Lake, Partition
 
 ASSET = RawFirehosePost.asset
@@ -25,6 +25,14 @@ SPECS = [
         "firehose_covers_the_day",
         asset=ASSET,
         description="The day is over, and the stream was read from its beginning to its end.",
+    ),
+    AssetCheckSpec(
+        "repositories_are_whole",
+        asset=ASSET,
+        description=(
+            "No repository jumped to a revision without what changed before it: by the host's "
+            "word (#sync), or as a commit goes on from a revision that did not come."
+        ),
     ),
     new_fields.spec(RawFirehosePost),
 ]
@@ -46,6 +54,8 @@ def evaluate(
             nothing="no event was read",
             gaps=completeness.gap_count,
             missing_events=completeness.missing_events,
+            uncounted_gaps=completeness.uncounted_gaps,
+            uncounted_seconds=completeness.uncounted_seconds,
         ),
         check(
             "firehose_covers_the_day",
@@ -55,6 +65,17 @@ def evaluate(
             checked=len(completeness.stretches),
             nothing="no stretch of the stream was read",
             covered_seconds=covered(completeness).total_seconds(),
+        ),
+        check(
+            "repositories_are_whole",
+            jumps(completeness),
+            asset=ASSET,
+            severity=severity,
+            checked=completeness.commits_followed + completeness.jump_count,
+            nothing="no commit could be compared with the one before it",
+            jumps=completeness.jump_count,
+            commits_followed=completeness.commits_followed,
+            commits=completeness.events.get("commit", 0),
         ),
         new_fields.evaluate(
             con,

@@ -20,7 +20,7 @@ from bsky_assets.contracts import (
 from bsky_assets.reporting.unfinished import Look
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.completeness import COMPLETENESS, Completeness
-from bsky_assets.storage.coverage import feed_problems, gaps, uncovered
+from bsky_assets.storage.coverage import feed_problems, gaps, jumps, missing, uncovered
 from bsky_assets.storage.damage import Damaged
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets.sync_day import now, parse_day
@@ -133,11 +133,12 @@ def _coverage_lines(firehose: Partition, settings: Settings) -> Iterable[str]:
     if (more := len(completeness.stretches) - SHOWN_STRETCHES) > 0:
         yield f"  and {more:,} more stretches"
     yield (
-        f"  {completeness.gap_count:,} gaps, {completeness.missing_events:,} events missing, "
+        f"  {missing(completeness)}, {completeness.jump_count:,} jumps, "
         f"{completeness.reconnect_count:,} reconnects, "
         f"{sum(completeness.quarantined.values()):,} quarantined"
     )
-    for problem in (*gaps(completeness), *uncovered(completeness, firehose, settings.timezone)):
+    lacks = uncovered(completeness, firehose, settings.timezone)
+    for problem in (*gaps(completeness), *jumps(completeness), *lacks):
         yield f"  ! {problem}"
 
 

@@ -15,7 +15,13 @@ from bsky_assets.consolidation.removals import register_removals
 from bsky_assets.consolidation.sightings import of_days
 from bsky_assets.consolidation.sightings import register_left_out as register_reasons
 from bsky_assets.consolidation.versions import register_versions
-from bsky_assets.contracts import ConsolidatedPost, RawFeedPost, RawFirehosePost, Row
+from bsky_assets.contracts import (
+    ConsolidatedPost,
+    RawFeedPost,
+    RawFirehosePost,
+    Row,
+    arrow_schema,
+)
 from bsky_assets.contracts.versions import source_version
 from bsky_assets.errors import UserError
 from bsky_assets.storage import chronology
@@ -24,10 +30,13 @@ from bsky_assets.storage.completeness import COMPLETENESS
 from bsky_assets.storage.coverage import feed_problems
 from bsky_assets.storage.inputs import made_from
 from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.upcasts import sql_type
 from bsky_assets.sync_day import now
 
 _RULES = ("consolidate", "removals", "sightings", "versions")
 """The modules that decide which posts there are, and what of several versions of one is taken."""
+
+_AUTHOR = arrow_schema(ConsolidatedPost).field("author").type
 
 
 class MissingInput(UserError):
@@ -134,10 +143,7 @@ def _posts(processed_at: datetime) -> str:
             uri,
             cid,
             coalesce(commit_time, received_at) AS indexed_at,
-            {{
-                did: author, handle: NULL::VARCHAR, display_name: NULL::VARCHAR,
-                avatar: NULL::VARCHAR
-            }} AS author,
+            CAST({{did: author}} AS {sql_type(_AUTHOR)}) AS author,
             {{
                 synctimestamp: metadata.synctimestamp, url: metadata.url, source: 'firehose',
                 source_feeds: ['firehose'], processed_timestamp: {processed}
@@ -152,7 +158,8 @@ def _posts(processed_at: datetime) -> str:
         SELECT
             uri,
             coalesce(edited.cid, feed_posts.cid) AS cid,
-            coalesce(edited.indexed_at, feed_posts.indexed_at) AS indexed_at,
+            coalesce(edited.indexed_at, feed_posts.indexed_at, feed_posts.received_at)
+                AS indexed_at,
             author,
             {{
                 synctimestamp: metadata.synctimestamp, url: metadata.url, source: 'most_liked',

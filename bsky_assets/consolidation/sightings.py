@@ -1,6 +1,7 @@
 """The days on which a post came, and which of them it belongs to.
 
-It belongs to the first on which it came while its account was there. Only where there is none,
+It belongs to the first on which it came while its account was there; an edit of an older post is
+no coming. Only where there is none,
 and the account has come back since, it belongs to the first on which it came at all. Whether it
 came earlier or later is read off the raw partitions, so the order in which days are made changes
 nothing.
@@ -22,7 +23,8 @@ def of_days(lake: Lake, days: Sequence[date], where: str = "true") -> str:
     """SQL for the posts that came on `days`, each once a day, whatever source brought it.
 
     They have sync_day, uri, did, time, received_at, rev (null where a feed's version is taken, as
-    it has none), `is_in_feed` and `is_in_firehose`. `where` is a condition on their uri.
+    it has none), `is_in_feed`, `is_in_firehose`, and `is_edit` of older posts that were only
+    edited. `where` is a condition on their uri.
     """
     firehose = lake.stored_on(RawFirehosePost, days, days)
     feed = lake.stored_on(RawFeedPost, days, days)
@@ -34,7 +36,7 @@ def of_days(lake: Lake, days: Sequence[date], where: str = "true") -> str:
     )"""
     return f"""
         WITH firehose AS (
-            SELECT sync_day, uri, author AS did, cid, rev, commit_time AS time, received_at,
+            SELECT sync_day, uri, author AS did, cid, rev, commit_time AS time, received_at, action,
                 list_transform(earlier_versions, lambda version: version.cid) AS earlier_cids
             FROM ({select_days(RawFirehosePost, firehose)}) WHERE {where}
         ),
@@ -49,10 +51,11 @@ def of_days(lake: Lake, days: Sequence[date], where: str = "true") -> str:
             CASE WHEN {newer} THEN feed.indexed_at ELSE firehose.time END AS time,
             firehose.received_at,
             CASE WHEN {newer} THEN NULL ELSE firehose.rev END AS rev,
-            feed.uri IS NOT NULL AS is_in_feed, true AS is_in_firehose
+            feed.uri IS NOT NULL AS is_in_feed, true AS is_in_firehose,
+            coalesce(firehose.action = 'update', false) AND feed.uri IS NULL AS is_edit
         FROM firehose LEFT JOIN feed USING (sync_day, uri)
         UNION ALL
-        SELECT sync_day, uri, did, indexed_at, received_at, NULL, true, false
+        SELECT sync_day, uri, did, indexed_at, received_at, NULL, true, false, false
         FROM feed ANTI JOIN firehose USING (sync_day, uri)
     """
 
@@ -93,6 +96,8 @@ _LEFT_OUT = f"""
             FROM earlier LEFT JOIN (SELECT uri, true AS is_back FROM came_back) USING (uri)
             WHERE NOT is_deleted AND (NOT is_away OR is_back)
         ) USING (uri)
+        UNION ALL
+        SELECT uri, did, 5, 'edited_older_post' FROM today WHERE is_edit
     )
     SELECT uri, any_value(did) AS did, arg_min(reason, rank) AS reason FROM reasons GROUP BY uri
 """
@@ -108,7 +113,7 @@ def _register_sightings(
     """
     con.execute(
         "CREATE OR REPLACE TEMP TABLE sightings AS "
-        + of_days(lake, days, f"hash(uri) IN ({hashes})")
+        f"SELECT * FROM ({of_days(lake, days, f'hash(uri) IN ({hashes})')}) WHERE NOT is_edit"
     )
     con.execute(
         f"""

@@ -47,7 +47,7 @@ class ConsolidatedPost(Row):
 
     rows_from: ClassVar[tuple[str, ...]] = (
         *_of("raw_firehose_posts", "uri", "author", "cid", "rev", "commit_time", "received_at"),
-        *_of("raw_firehose_posts", "earlier_versions.cid"),
+        *_of("raw_firehose_posts", "earlier_versions.cid", "action"),
         *_of("raw_feed_posts", "uri", "cid", "author.did", "metadata.source_feed"),
         *_of("raw_feed_posts", "indexed_at", "received_at"),
         *_of("raw_post_deletions", "kind", "uri", "did", "status", "rev", "event_time", "seq"),

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from bsky_assets.contracts.base import Row
+from bsky_assets.contracts.base import Row, Struct
 from bsky_assets.contracts.records import (
     AppliedLabel,
     Author,
@@ -16,7 +16,7 @@ from bsky_assets.contracts.records import (
 
 
 class RawFirehosePost(Row):
-    """A post created on the network."""
+    """A post created on the network, or one whose author replaced it."""
 
     asset: ClassVar[str] = "raw_firehose_posts"
     key: ClassVar[tuple[str, ...]] = ("uri",)
@@ -30,12 +30,25 @@ class RawFirehosePost(Row):
     metadata: PostMetadata = Field(description="How we came by it.")
     relay: str = Field(description="Host that sent it.")
     seq: int = Field(description="Its number in that host's stream.")
+    action: Literal["create", "update"] | None = Field(
+        description="create where its creation came on this day; update where only a replacement "
+        "did, and the post is older; null in days stored before this was kept."
+    )
     rev: str = Field(description="Revision of the repository (a TID).")
     commit_time: datetime | None = Field(description="The relay's time of the commit.")
     received_at: datetime = Field(description="When we received it.")
     earlier_versions: list[EarlierVersion] | None = Field(
         description="Versions of the same day that the author replaced, oldest first."
     )
+
+
+class FeedReason(Struct):
+    """Why a feed shows a post, where it is not for itself."""
+
+    kind: str | None = Field(description="The $type: a repost, or a pin.")
+    by: str | None = Field(description="DID of who reposted it.")
+    indexed_at: datetime | None = Field(description="When the AppView indexed the repost.")
+    uri: str | None = Field(description="AT URI of the repost.")
 
 
 class RawFeedPost(Row):
@@ -51,15 +64,22 @@ class RawFeedPost(Row):
         description="The record; null once it has been deleted and maintenance has erased it."
     )
     metadata: PostMetadata = Field(description="How we came by it.")
-    indexed_at: datetime = Field(description="When the AppView indexed it.")
+    indexed_at: datetime | None = Field(
+        description="When the AppView indexed it; null where that cannot be read."
+    )
     like_count: int | None = Field(description="Likes when the feed showed it.")
     reply_count: int | None = Field(description="Replies when the feed showed it.")
     repost_count: int | None = Field(description="Reposts when the feed showed it.")
     quote_count: int | None = Field(description="Quotes when the feed showed it.")
+    bookmark_count: int | None = Field(description="Bookmarks when the feed showed it.")
+    reason: FeedReason | None = Field(description="Why it is in the feed, if not for itself.")
     post_labels: list[AppliedLabel] = Field(description="Labels on the post.")
     author_labels: list[AppliedLabel] = Field(description="Labels on the author's account.")
     position: int = Field(description="Its first place in the feed, from 0.")
     received_at: datetime = Field(description="When we received it.")
+    unknown_fields: str | None = Field(
+        description="What else the item had, or could not be read, as a JSON object."
+    )
 
 
 class RawPostDeletion(Row):
@@ -76,13 +96,18 @@ class RawPostDeletion(Row):
         description="deleted, takendown, suspended, deactivated, desynchronized, throttled, "
         "or active (an account that came back)."
     )
-    rev: str | None = Field(description="Revision of the commit; null for an account.")
+    rev: str | None = Field(
+        description="Revision of the commit; null for an account, and where it is none."
+    )
     event_time: datetime | None = Field(
         description="When it happened, as the host tells; null where that cannot be read."
     )
     relay: str = Field(description="Host that sent it.")
     seq: int = Field(description="Its number in that host's stream.")
     received_at: datetime = Field(description="When we received it.")
+    unknown_fields: str | None = Field(
+        description="What the event had that could not be read, as a JSON object."
+    )
 
 
 class RawModerationLabel(Row):
@@ -98,11 +123,14 @@ class RawModerationLabel(Row):
     cid: str | None = Field(description="CID of the version it is on, where it names one.")
     val: str = Field(description="The label's value.")
     neg: bool = Field(description="Whether it takes an earlier one back.")
-    cts: datetime = Field(description="When it was made.")
+    cts: datetime | None = Field(description="When it was made; null where that cannot be read.")
     exp: datetime | None = Field(description="When it ceases to apply.")
     origin: str = Field(description="Host that sent it.")
     seq: int | None = Field(description="Its number in that host's stream, if it came by one.")
     received_at: datetime = Field(description="When we received it.")
+    unknown_fields: str | None = Field(
+        description="What else the label had, or could not be read, as a JSON object."
+    )
 
 
 class Quarantined(Row):

@@ -12,14 +12,43 @@ from pydantic import Field
 from bsky_assets.contracts.base import Struct
 
 
+class AspectRatio(Struct):
+    """The shape of a picture; it may be approximate, and in any unit."""
+
+    width: int = Field(description="Width.")
+    height: int = Field(description="Height.")
+
+
+class Media(Struct):
+    """An image or a video."""
+
+    kind: Literal["image", "video"] = Field(description="image or video.")
+    cid: str | None = Field(description="CID of the file; null where it cannot be read.")
+    mime_type: str | None = Field(description="MIME type of the file; null likewise.")
+    alt: str | None = Field(description="Its alt text; null where there is none or it is empty.")
+    aspect_ratio: AspectRatio | None = Field(description="Its shape, where the client tells it.")
+
+
 class Embed(Struct):
-    """What a post carries besides its text. A record with media has parts of both."""
+    """What a post carries besides its text. A record with media has parts of both.
+
+    A $type never ends in #main here: with and without, it names the same.
+    """
 
     kind: str = Field(description="The embed's $type, e.g. app.bsky.embed.images.")
+    media_kind: str | None = Field(
+        description="The $type of its media, its own or that of a record with media; null where "
+        "it has none."
+    )
+    media: list[Media] | None = Field(
+        description="Its images or video, in order; null where it is not of a kind that has any."
+    )
     link_uri: str | None = Field(description="Address of the link card.")
     link_title: str | None = Field(description="Title of the link card.")
     link_description: str | None = Field(description="Description of the link card.")
-    alt_texts: list[str] = Field(description="Alt texts of images or video, in order.")
+    alt_texts: list[str] = Field(
+        description="Alt texts of images (empty where there is none) or video, in order."
+    )
     quoted_uri: str | None = Field(description="AT URI of the quoted record.")
     quoted_cid: str | None = Field(description="CID of the quoted record.")
 
@@ -61,7 +90,7 @@ class PostRecord(Struct):
     tags: list[str] | None = Field(description="Hashtags outside the text.")
     py_type: Literal["app.bsky.feed.post"] = Field(description="The record's $type.")
     unknown_fields: str | None = Field(
-        description="Fields that this contract does not know, as a JSON object."
+        description="Fields that this contract does not know, or could not read, as a JSON object."
     )
 
 
@@ -73,6 +102,23 @@ class PostMetadata(Struct):
     url: str | None = Field(description="Its page on bsky.app; null for the firehose.")
 
 
+class Verification(Struct):
+    """Who vouches for an account, as an AppView shows it."""
+
+    issuer: str | None = Field(description="DID of who vouches.")
+    uri: str | None = Field(description="AT URI of the record that says so.")
+    is_valid: bool | None = Field(description="Whether it holds for the present name and handle.")
+    created_at: datetime | None = Field(description="When it was made.")
+
+
+class VerificationState(Struct):
+    """Whether an account is verified, and verifies others."""
+
+    verified_status: str | None = Field(description="valid, invalid or none.")
+    trusted_verifier_status: str | None = Field(description="valid, invalid or none.")
+    verifications: list[Verification] | None = Field(description="Who vouches for it.")
+
+
 class Author(Struct):
     """An author. For the firehose only the DID is known."""
 
@@ -80,6 +126,8 @@ class Author(Struct):
     handle: str | None = Field(description="Its handle.")
     display_name: str | None = Field(description="Its display name.")
     avatar: str | None = Field(description="Address of its picture.")
+    created_at: datetime | None = Field(description="When the account says it was made.")
+    verification: VerificationState | None = Field(description="Whether it is verified.")
 
 
 class AppliedLabel(Struct):

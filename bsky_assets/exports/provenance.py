@@ -200,6 +200,8 @@ def _firehose(partitions: Sequence[Partition], days: Sequence[date]) -> list[str
                 told.get("received_to"),
                 told.get("gap_count"),
                 told.get("missing_events"),
+                told.get("uncounted_gaps", 0),
+                told.get("jump_count", 0),
                 ", ".join(partition.details.get("migrated_from", [])),
             )
         )
@@ -211,19 +213,22 @@ def _firehose(partitions: Sequence[Partition], days: Sequence[date]) -> list[str
         "received to",
         "gaps",
         "events known to be missing",
+        "gaps in which nobody counts events",
+        "jumps of repositories",
         "migrated from",
     )
     lines = ["## How complete the firehose is", "", *table(header, rows)]
     lines += [f"- {day}: the firehose was not collected" for day in _without(partitions, days)]
     if gaps:
-        columns = ("sync day", "host", "after", "before", "missing", "reason")
+        columns = ("sync day", "host", "after", "before", "missing", "seconds", "reason")
         lines += ["", f"Of {len(gaps)} gaps that are listed, the first {MOST_LISTED_GAPS}:", ""]
         lines += table(columns, gaps[:MOST_LISTED_GAPS])
     return lines
 
 
 def _gap(gap: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(gap.get(name) for name in ("host", "after", "before", "missing", "reason"))
+    names = ("host", "after", "before", "missing", "seconds", "reason")
+    return tuple(gap.get(name) for name in names)
 
 
 def _without(partitions: Sequence[Partition], days: Sequence[date]) -> Iterator[date]:

@@ -25,6 +25,7 @@ from bsky_assets.migrations import landing, legacy_record
 from bsky_assets.migrations.landing import Batch, Migrated, Progress
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.upcasts import sql_type
 
 BATCH_LINES = 20_000
 _CHUNK = 1 << 20
@@ -152,12 +153,15 @@ class ExportedPosts:
     def shaped(self, rows: str) -> str:
         """SQL for `rows` as rows of `RawFeedPost`."""
         return f"""
-            SELECT ordinal, uri, cid, author,
+            SELECT ordinal, uri, cid, CAST(author AS {_sql_type("author")}) AS author,
                 CASE WHEN fault IS NULL THEN {legacy_record.record("not_known")} END AS record,
                 metadata, indexed_at, like_count, reply_count, repost_count, quote_count,
+                CAST(NULL AS BIGINT) AS bookmark_count,
+                CAST(NULL AS {_sql_type("reason")}) AS reason,
                 post_labels, author_labels,
                 ordinal - 1 AS position,
                 {legacy_record.instant("metadata.synctimestamp")} AS received_at,
+                CAST(NULL AS VARCHAR) AS unknown_fields,
                 fault
             FROM (
                 SELECT *, coalesce(
@@ -193,6 +197,10 @@ class ExportedPosts:
                         yield number, stripped
         except OSError as error:
             raise NotAnExport(f"cannot read {self.file}: {error.strerror}") from error
+
+
+def _sql_type(column: str) -> str:
+    return sql_type(arrow_schema(RawFeedPost).field(column).type)
 
 
 def _elements(file: BinaryIO, path: Path) -> Iterator[bytes]:

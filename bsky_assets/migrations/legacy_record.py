@@ -8,6 +8,11 @@ What does not belong here: which database the strings came from.
 
 from dataclasses import dataclass
 
+from bsky_assets.bluesky.syntax import DID_PATTERN, RECORD_KEY_PATTERN
+from bsky_assets.contracts.base import arrow_type
+from bsky_assets.contracts.records import Media
+from bsky_assets.storage.upcasts import sql_type
+
 COLUMNS = (
     "created_at",
     "text",
@@ -24,7 +29,9 @@ COLUMNS = (
 )
 """The columns, all strings, that `parsed` and `record` read."""
 
-POST_URI = r"^at://did:[a-z]+:[A-Za-z0-9._:%-]+/app\.bsky\.feed\.post/[A-Za-z0-9._:~-]+$"
+_MEDIA = sql_type(arrow_type(list[Media])[0])
+
+POST_URI = rf"^at://{DID_PATTERN}/app\.bsky\.feed\.post/{RECORD_KEY_PATTERN}$"
 _SYNCTIMESTAMP = r"^\d{4}-\d{2}-\d{2}-\d{2}:\d{2}:\d{2}$"
 _UNIT = "chr(31)"
 """Stands between list items on their way; no old row has it."""
@@ -182,6 +189,11 @@ END"""
 def _embed() -> str:
     return f"""CASE WHEN {_KIND} IS NOT NULL THEN {{
         'kind': {_KIND},
+        'media_kind': CASE
+            WHEN parts.has_image THEN 'app.bsky.embed.images'
+            WHEN parts.has_external THEN 'app.bsky.embed.external'
+        END,
+        'media': CAST(NULL AS {_MEDIA}),
         'link_uri': card ->> '$.uri',
         'link_title': card ->> '$.title',
         'link_description': card ->> '$.description',

@@ -119,7 +119,7 @@ class LegacyTable:
                 CASE WHEN fault IS NULL THEN {legacy_record.record()} END AS record,
                 {{'synctimestamp': synctimestamp, 'source_feed': 'firehose',
                   'url': CAST(NULL AS VARCHAR)}} AS metadata,
-                '{relay}' AS relay, ordinal AS seq, '' AS rev,
+                '{relay}' AS relay, ordinal AS seq, 'create' AS action, '' AS rev,
                 CAST(NULL AS TIMESTAMPTZ) AS commit_time,
                 {legacy_record.instant("synctimestamp")} AS received_at,
                 CAST(NULL AS STRUCT(cid VARCHAR, rev VARCHAR, "text" VARCHAR)[])

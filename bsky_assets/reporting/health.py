@@ -13,12 +13,17 @@ from zoneinfo import ZoneInfo
 import duckdb
 
 from bsky_assets.bluesky.unknown_fields import new_fields, unknown_fields
-from bsky_assets.contracts import RawFeedPost, RawFirehosePost
+from bsky_assets.contracts import (
+    RawFeedPost,
+    RawFirehosePost,
+    RawModerationLabel,
+    RawPostDeletion,
+)
 from bsky_assets.contracts.lineage import ROWS
 from bsky_assets.reporting import figures
 from bsky_assets.reporting.coverage import coverage_figure
 from bsky_assets.storage.completeness import COMPLETENESS, Completeness
-from bsky_assets.storage.coverage import gaps, uncovered
+from bsky_assets.storage.coverage import gaps, jumps, missing, uncovered
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets.storage.schema_diff import Difference, differences
 
@@ -45,12 +50,16 @@ def firehose_health(lake: Lake, day: date, timezone: ZoneInfo) -> dict[str, Any]
     return {
         "figure": figures.png(coverage_figure(completeness, timezone)),
         "events": sum(completeness.events.values()),
-        "gaps": completeness.gap_count,
-        "missing": completeness.missing_events,
+        "lost": missing(completeness),
+        "jumps": completeness.jump_count,
         "reconnects": completeness.reconnect_count,
         "repeated": completeness.repeated,
         "lag": completeness.largest_lag_seconds,
-        "problems": [*gaps(completeness), *uncovered(completeness, partition, timezone)],
+        "problems": [
+            *gaps(completeness),
+            *jumps(completeness),
+            *uncovered(completeness, partition, timezone),
+        ],
     }
 
 
@@ -91,7 +100,7 @@ def fields_nobody_knows(
 ) -> list[dict[str, Any]]:
     """Fields that no contract knows, by asset; those first that did not come up before."""
     found: list[dict[str, Any]] = []
-    for row in (RawFirehosePost, RawFeedPost):
+    for row in (RawFirehosePost, RawFeedPost, RawPostDeletion, RawModerationLabel):
         present = unknown_fields(con, lake, row, [day])
         new = {field.path for field in new_fields(con, lake, row, day, present)}
         outer = [field for field in present if field.path in new or not _is_nested(field.path)]
@@ -100,7 +109,7 @@ def fields_nobody_knows(
             {
                 "asset": row.asset,
                 "path": field.path,
-                "posts": field.posts,
+                "rows": field.rows,
                 "example": field.example,
                 "is_new": field.path in new,
             }

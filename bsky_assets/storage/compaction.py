@@ -79,8 +79,12 @@ _POSTS_ONCE = f"""
             {happened("earlier.rev", _UNKNOWN, _UNKNOWN)}
         FROM (SELECT uri, unnest(earlier_versions) AS earlier FROM contested)
     ),
+    first AS (
+        SELECT uri, min(coalesce(action, 'create')) AS action FROM contested GROUP BY uri
+    ),
     latest AS (
-        SELECT * FROM contested
+        SELECT contested.* REPLACE (first.action AS action)
+        FROM contested JOIN first USING (uri)
         QUALIFY row_number() OVER (
             PARTITION BY uri ORDER BY {_HAPPENED} DESC, received_at, relay, seq
         ) = 1

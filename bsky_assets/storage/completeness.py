@@ -3,29 +3,27 @@
 What does not belong here: judging it, which checks do.
 """
 
+import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from bsky_assets.storage.segments import Footer, Gap, Stretch
+from bsky_assets.storage.segments import Footer, Gap, Stretch, with_event
 
 COMPLETENESS = "completeness"
 """Among the details of a partition, by this name."""
 
 MOST_LISTED = 1000
-"""Gaps and reconnects that are listed one by one; all of them are counted."""
+"""Gaps, jumps and reconnects that are listed one by one; all of them are counted."""
+_GAP_FIELDS = {one.name for one in fields(Gap)}
 
 
-@dataclass
-class HostStretch:
+@dataclass(frozen=True, kw_only=True)
+class HostStretch(Stretch):
     """Events of one host without a gap between them; times are the host's, ISO 8601 in UTC."""
 
     host: str
-    first: int
-    last: int
-    first_time: str | None
-    last_time: str | None
 
 
 @dataclass
@@ -35,9 +33,19 @@ class Completeness:
     stretches: list[HostStretch] = field(default_factory=list)
     """In the order of arrival."""
     gaps: list[dict[str, Any]] = field(default_factory=list)
-    """Each a `Gap`, and how many events are missing where the numbers tell."""
+    """Each a `Gap`, and how many events are missing where the numbers tell, or else how long."""
     gap_count: int = 0
     missing_events: int = 0
+    """In the gaps that numbers tell the events of."""
+    uncounted_gaps: int = 0
+    """The others."""
+    uncounted_seconds: float = 0.0
+    """How long those are by the host's clock, as far as it is known."""
+    jumps: list[dict[str, Any]] = field(default_factory=list)
+    """Each a `Jump`."""
+    jump_count: int = 0
+    commits_followed: int = 0
+    """Commits that could be compared with the last revision that had come of their repository."""
     reconnects: list[dict[str, str]] = field(default_factory=list)
     reconnect_count: int = 0
     events: dict[str, int] = field(default_factory=dict)
@@ -84,6 +92,8 @@ class Completeness:
         self.lost.append({"segment": segment, "reason": reason, "after": after, "through": through})
 
     def _add(self, footer: Footer) -> None:
+        for number in footer.late:
+            self._add_late(footer.host, number)
         for gap in footer.gaps:
             self._add_gap(gap)
         for stretch in footer.stretches:
@@ -91,6 +101,9 @@ class Completeness:
         self.reconnect_count += len(footer.reconnects)
         listed = [asdict(reconnect) for reconnect in footer.reconnects]
         self.reconnects = (self.reconnects + listed)[:MOST_LISTED]
+        self.jump_count += footer.jump_count
+        self.jumps = (self.jumps + [asdict(jump) for jump in footer.jumps])[:MOST_LISTED]
+        self.commits_followed += footer.commits_followed
         self.events = _sum(self.events, footer.events)
         self.quarantined = _sum(self.quarantined, footer.quarantined)
         self.events_per_minute = _sum(self.events_per_minute, footer.events_per_minute)
@@ -113,21 +126,59 @@ class Completeness:
                 self._extend(footer.host, stretch)
                 return
             reason = "a segment is not there any more"
-            self._add_gap(Gap(footer.host, before, stretch.first, reason, footer.received_from))
-        self.stretches.append(HostStretch(footer.host, **asdict(stretch)))
+            self._add_gap(
+                Gap(
+                    footer.host,
+                    before,
+                    stretch.first,
+                    reason,
+                    footer.received_from,
+                    is_counted=footer.is_counted,
+                )
+            )
+        self.stretches.append(HostStretch(host=footer.host, **asdict(stretch)))
 
     def _extend(self, host: str, stretch: Stretch) -> None:
-        for known in reversed(self.stretches):
+        for at, known in reversed([*enumerate(self.stretches)]):
             if known.host == host:
-                known.last = stretch.last
-                known.last_time = stretch.last_time or known.last_time
+                last_time = stretch.last_time or known.last_time
+                self.stretches[at] = replace(known, last=stretch.last, last_time=last_time)
                 return
 
     def _add_gap(self, gap: Gap) -> None:
-        self.gap_count += 1
-        self.missing_events += gap.missing or 0
+        self._count(gap, 1)
         if len(self.gaps) < MOST_LISTED:
-            self.gaps.append({**asdict(gap), "missing": gap.missing})
+            self.gaps.append(_listed(gap))
+
+    def _count(self, gap: Gap, times: int) -> None:
+        self.gap_count += times
+        if gap.missing is None:
+            self.uncounted_gaps += times
+            self.uncounted_seconds += times * (gap.seconds or 0.0)
+        else:
+            self.missing_events += times * gap.missing
+
+    def _add_late(self, host: str, number: int) -> None:
+        """Close a gap, or a part of one, with an event that came after all."""
+        for at, listed in reversed([*enumerate(self.gaps)]):
+            gap = Gap(**{name: listed[name] for name in listed.keys() & _GAP_FIELDS})
+            if gap.host == host and gap.missing and (gap.after or 0) < number < (gap.before or 0):
+                rest = gap.without(number)
+                self._count(gap, -1)
+                for part in rest:
+                    self._count(part, 1)
+                self.gaps[at : at + 1] = map(_listed, rest)
+                of_host = functools.partial(_is_of, host)
+                self.stretches = with_event(self.stretches, number, of_host)
+                return
+
+
+def _listed(gap: Gap) -> dict[str, Any]:
+    return {**asdict(gap), "missing": gap.missing, "seconds": gap.seconds}
+
+
+def _is_of(host: str, stretch: HostStretch) -> bool:
+    return stretch.host == host
 
 
 def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:

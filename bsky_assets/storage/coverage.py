@@ -3,8 +3,9 @@
 What belongs here: comparing `Completeness` with the day. Who is told of it is not decided here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from bsky_assets.storage.completeness import Completeness
@@ -27,10 +28,40 @@ def gaps(completeness: Completeness) -> Iterator[str]:
     if len(completeness.lost) > LISTED:
         yield f"{len(completeness.lost):,} damaged segments in all"
     for gap in completeness.gaps[:LISTED]:
-        missing = "" if gap["missing"] is None else f"{gap['missing']:,} events "
-        yield f"{missing}missing after {gap['after']} of {gap['host']} ({gap['reason']})"
+        yield f"{_lost(gap)} missing after {gap['after']} of {gap['host']} ({gap['reason']})"
     if completeness.gap_count > LISTED:
         yield f"{completeness.gap_count:,} gaps in all"
+
+
+def _lost(gap: Mapping[str, Any]) -> str:
+    """How much a gap is: events where numbers tell them, or else time."""
+    if gap["missing"] is not None:
+        return f"{gap['missing']:,} events"
+    seconds = gap.get("seconds")
+    return "what came then is" if seconds is None else f"what came in {duration(seconds)} is"
+
+
+def missing(completeness: Completeness) -> str:
+    """What all gaps together lack, in one line."""
+    parts = []
+    if completeness.missing_events or not completeness.uncounted_gaps:
+        parts.append(f"{completeness.missing_events:,} events missing")
+    if completeness.uncounted_gaps:
+        span = duration(completeness.uncounted_seconds)
+        parts.append(f"in {completeness.uncounted_gaps:,} of them ({span}) nobody counts events")
+    return f"{completeness.gap_count:,} gaps ({'; '.join(parts)})"
+
+
+def jumps(completeness: Completeness) -> Iterator[str]:
+    """A line for each repository of which something did not come, the first few by name."""
+    for jump in completeness.jumps[:LISTED]:
+        had = jump["had"] or "a revision that we do not know"
+        yield (
+            f"{jump['did']} went from {had} to {jump['rev']} at {jump['at']}: what changed in "
+            f"between did not come ({jump['shown_by']})"
+        )
+    if completeness.jump_count > LISTED:
+        yield f"{completeness.jump_count:,} such jumps in all"
 
 
 def covered(completeness: Completeness) -> timedelta:
@@ -69,6 +100,13 @@ def _spans(completeness: Completeness) -> Iterator[tuple[datetime, datetime]]:
                 datetime.fromisoformat(stretch.first_time),
                 datetime.fromisoformat(stretch.last_time),
             )
+
+
+def duration(seconds: float) -> str:
+    """A time for a person: to the millisecond, the second or the minute, by its length."""
+    if seconds >= 60:
+        return hours(timedelta(seconds=seconds))
+    return f"{seconds:.3f} s" if seconds < 10 else f"{seconds:.0f} s"
 
 
 def hours(span: timedelta) -> str:

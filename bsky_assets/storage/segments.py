@@ -12,12 +12,12 @@ backup without them is restored, numbers begin anew, and so does the series.
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 import pyarrow as pa
@@ -74,6 +74,10 @@ class StreamInUse(UserError):
     """Another process is collecting this stream into this data directory."""
 
 
+_INSTANTS = 10**15
+"""Numbers from here on are instants in microseconds, whatever an earlier footer says."""
+
+
 @dataclass(frozen=True)
 class Gap:
     """A stretch of the stream that we do not have."""
@@ -88,13 +92,32 @@ class Gap:
     after_time: str | None = None
     """The host's clock at `after`."""
     before_time: str | None = None
+    is_counted: bool = True
+    """Whether the host numbers its events without holes: only then numbers tell how many."""
 
     @property
     def missing(self) -> int | None:
         """How many events are missing, where their numbers tell."""
-        if self.after is None or self.before is None or self.before <= self.after:
+        if not self.is_counted or self.after is None or self.before is None:
+            return None
+        if self.before <= self.after or self.before >= _INSTANTS:
             return None
         return self.before - self.after - 1
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it is by the host's clock, where that is known."""
+        if self.after_time is None or self.before_time is None:
+            return None
+        began = datetime.fromisoformat(self.after_time)
+        return max((datetime.fromisoformat(self.before_time) - began).total_seconds(), 0.0)
+
+    def without(self, number: int) -> "list[Gap]":
+        """What is left of it, having the event `number` after all."""
+        if self.after is None or self.before is None:
+            return [self]
+        parts = [replace(self, before=number), replace(self, after=number)]
+        return [part for part in parts if part.missing]
 
 
 @dataclass(frozen=True)
@@ -106,6 +129,48 @@ class Stretch:
     first_time: str | None
     """The host's clock at its first events, and at its last."""
     last_time: str | None
+
+
+Spanning = TypeVar("Spanning", bound=Stretch)
+
+
+def with_event(
+    stretches: list[Spanning], number: int, among: Callable[[Spanning], bool] = lambda _: True
+) -> list[Spanning]:
+    """`stretches` with an event in a gap between two of those that `among` is true of."""
+    places = [at for at, one in reversed([*enumerate(stretches)]) if among(one)]
+    before = next((at for at in places if stretches[at].last == number - 1), None)
+    after = next((at for at in places if stretches[at].first == number + 1), None)
+    changed = list(stretches)
+    if before is not None and after is not None:
+        end = changed[after]
+        changed[before] = replace(changed[before], last=end.last, last_time=end.last_time)
+        del changed[after]
+    elif before is not None:
+        changed[before] = replace(changed[before], last=number)
+    elif after is not None:
+        changed[after] = replace(changed[after], first=number)
+    elif above := [(changed[at].first, at) for at in places if changed[at].first > number]:
+        _, at = min(above)
+        end = changed[at]
+        changed.insert(at, replace(end, first=number, last=number, last_time=end.first_time))
+    return changed
+
+
+@dataclass(frozen=True)
+class Jump:
+    """A repository of which we have not all: what changed in it before `rev` did not come."""
+
+    did: str
+    at: str | None
+    """The host's time of the event that shows it."""
+    had: str | None
+    """The last revision that we had; null where none had come since the reading began."""
+    rev: str | None
+    """The revision up to which all that came after `had` is missing."""
+    shown_by: str
+    """sync: the host says so. commit: it goes on from a revision that did not come. too big: the
+    commit came without what it changed."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +206,15 @@ class Footer:
     reconnects: list[Reconnect] = field(default_factory=list)
     events: dict[str, int] = field(default_factory=dict)
     """Events by kind."""
+    late: list[int] = field(default_factory=list)
+    """Numbers in gaps that earlier segments tell of, whose events are in this one."""
+    is_counted: bool = True
+    """Whether the host numbers its events without holes."""
+    jumps: list[Jump] = field(default_factory=list)
+    """The first of them."""
+    jump_count: int = 0
+    commits_followed: int = 0
+    """Commits that could be compared with the last revision that had come of their repository."""
     repeated: int = 0
     """Events that the host sent again."""
     events_per_minute: dict[str, int] = field(default_factory=dict)
@@ -162,6 +236,7 @@ class Footer:
         stored: dict[str, Any] = orjson.loads(text)
         stored["stretches"] = [Stretch(**stretch) for stretch in stored["stretches"]]
         stored["gaps"] = [Gap(**gap) for gap in stored["gaps"]]
+        stored["jumps"] = [Jump(**jump) for jump in stored.get("jumps", ())]
         stored["reconnects"] = [Reconnect(**reconnect) for reconnect in stored["reconnects"]]
         return cls(**stored)
 
