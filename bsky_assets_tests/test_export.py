@@ -29,6 +29,7 @@ from bsky_assets.contracts import (
     LEDGER,
     ConsolidatedPost,
     FilteredPost,
+    LlmAnswer,
     LlmLabel,
     LlmPrompt,
     Quarantined,
@@ -100,17 +101,18 @@ def lake(tmp_path: Path) -> Lake:
     return Lake(chosen(tmp_path).lake_dir)
 
 
+EXAMPLES = {
+    "string": "x",
+    "int64": 1,
+    "double": 1.5,
+    "bool": True,
+    "timestamp[us, tz=UTC]": datetime(2026, 3, 8, 12, tzinfo=UTC),
+}
+
+
 def label(**changed: Any) -> pa.Table:
-    example = {
-        field.name: {
-            "string": "x",
-            "int64": 1,
-            "double": 1.5,
-            "bool": True,
-            "timestamp[us, tz=UTC]": datetime(2026, 3, 8, 12, tzinfo=UTC),
-        }.get(str(field.type), [])
-        for field in arrow_schema(LlmLabel)
-    }
+    schema = arrow_schema(LlmLabel)
+    example = {field.name: EXAMPLES.get(str(field.type), []) for field in schema}
     return pa.Table.from_pylist([{**example, **changed}], schema=arrow_schema(LlmLabel))
 
 
@@ -327,6 +329,34 @@ def test_what_is_known_to_be_deleted_is_left_out_and_counted(
             assert f"| {escaped(path.name)} | {escaped(reason)} | 1 |" in told
     assert "in the timezone Asia/Tokyo" in told
     assert "America/Chicago" not in told
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_what_models_were_asked_can_be_exported(
+    con: duckdb.DuckDBPyConnection, lake: Lake, tmp_path: Path, kind: str
+) -> None:
+    files: dict[type[Row], list[Path]] = {}
+    for row in LEDGER:
+        for day in (*DAYS, DAY + timedelta(days=5)):
+            path = tmp_path / row.asset / f"sync_day={day}" / "part.parquet"
+            path.parent.mkdir(parents=True)
+            schema = arrow_schema(row)
+            example = {field.name: EXAMPLES.get(str(field.type), []) for field in schema}
+            pq.write_table(pa.Table.from_pylist([example], schema), path)
+            files.setdefault(row, []).append(path)
+    out = tmp_path / "out"
+    prompts, answers = files[LlmPrompt], files[LlmAnswer]
+    rows = assets_named(["llm_prompts", "llm_answers"])
+    made = export(con, lake, chosen(tmp_path), DAYS, out, kind, rows, prompts, answers)  # type: ignore[arg-type]
+    assert {file.path.name: file.rows for file in made.files} == {
+        f"llm_prompts.{kind}": 2,
+        f"llm_answers.{kind}": 2,
+    }
+    for file in made.files:
+        days = con.sql(f"SELECT sync_day FROM '{out / file.path.name}' ORDER BY ALL").fetchall()
+        assert [day for (day,) in days] == DAYS
+    told = (out / "README.md").read_text()
+    assert "no rows are stored" not in told
 
 
 def test_a_folder_with_something_in_it_is_left_alone(

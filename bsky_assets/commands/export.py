@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from bsky_assets.console import stdout
-from bsky_assets.contracts import LlmPrompt
+from bsky_assets.contracts import LlmAnswer, LlmPrompt
 from bsky_assets.exports.export import DEFAULT_ASSETS, assets_named
 from bsky_assets.exports.export import export as write_export
 from bsky_assets.labelling.day import ledger_of
@@ -60,6 +60,7 @@ def export(
             format,
             rows,
             ledger_of(settings).files(LlmPrompt),
+            ledger_of(settings).files(LlmAnswer),
         )
     for file in made.files:
         stdout.print(

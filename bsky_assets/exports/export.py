@@ -10,7 +10,15 @@ from typing import Any, Literal
 import duckdb
 import orjson
 
-from bsky_assets.contracts import ALL, FilteredPost, LlmLabel, LlmPrompt, Row
+from bsky_assets.contracts import (
+    ALL,
+    LEDGER,
+    FilteredPost,
+    LlmAnswer,
+    LlmLabel,
+    LlmPrompt,
+    Row,
+)
 from bsky_assets.errors import UserError
 from bsky_assets.exports.deletions import OF_POSTS, Removed
 from bsky_assets.exports.dictionary import dictionary
@@ -44,7 +52,7 @@ def assets_named(names: Sequence[str]) -> tuple[type[Row], ...]:
     Raises:
         NothingToExport: there is no such table; the message lists those that there are.
     """
-    known = {row.asset: row for row in ALL}
+    known = {row.asset: row for row in (*ALL, *LEDGER)}
     for name in names:
         if name not in known:
             raise NothingToExport(f"there is no table {name!r}; there are {', '.join(known)}")
@@ -60,6 +68,7 @@ def export(
     format: Format = "parquet",  # noqa: A002 -- what it is called on the command line
     assets: Sequence[type[Row]] = DEFAULT_ASSETS,
     prompt_files: Sequence[Path] = (),
+    answer_files: Sequence[Path] = (),
 ) -> Export:
     """Write the rows of `assets` on `days` into the new folder `out`, a file a table.
 
@@ -75,6 +84,7 @@ def export(
         format: of the files of rows.
         assets: the tables.
         prompt_files: files of `LlmPrompt` rows, in which the labels' prompts are looked up.
+        answer_files: files of `LlmAnswer` rows.
 
     Raises:
         NothingToExport: nothing is stored of any of the tables on these days.
@@ -85,8 +95,11 @@ def export(
     stored = {
         row: [partition for partition in lake.partitions(row) if partition.day in days]
         for row in assets
+        if row not in LEDGER
     }
-    if not any(stored.values()):
+    files: dict[type[Row], Sequence[Path]] = {LlmPrompt: prompt_files, LlmAnswer: answer_files}
+    ledger = {row: _of_days(files[row], days) for row in files if row in assets}
+    if not any((*stored.values(), *ledger.values())):
         raise NothingToExport(
             f"nothing is stored of {', '.join(row.asset for row in assets)} from {days[0]} to "
             f"{days[-1]}; `bsky-assets status` shows what is"
@@ -101,9 +114,18 @@ def export(
         made = Export(
             days=days,
             files=[
-                _file(con, row, partitions, removed, unfinished, format)
-                for row, partitions in stored.items()
-                if partitions
+                *(
+                    _file(con, row, select_days(row, found), found, removed, unfinished, format)
+                    for row, found in stored.items()
+                    if found
+                ),
+                *(
+                    _file(
+                        con, row, select(row, found, sync_day=True), (), removed, unfinished, format
+                    )
+                    for row, found in ledger.items()
+                    if found
+                ),
             ],
             prompts=_prompts(con, stored.get(LlmLabel, []), prompt_files),
             made_at=now(),
@@ -121,18 +143,31 @@ def export(
 def _file(
     con: duckdb.DuckDBPyConnection,
     row: type[Row],
+    stored: str,
     partitions: Sequence[Partition],
     removed: Removed,
     folder: Path,
     format: Format,  # noqa: A002 -- likewise
 ) -> ExportedFile:
     path = folder / f"{row.asset}.{format}"
-    stored = select_days(row, partitions)
     rows = _WRITERS[format](con, row, removed.without(row, stored), path)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     left_out = removed.counts(row, stored)
     return ExportedFile(row, path, rows, path.stat().st_size, digest, partitions, left_out)
+
+
+def _of_days(files: Sequence[Path], days: Sequence[date]) -> list[Stored]:
+    return [file for file in _stored(files) if file.day in days]
+
+
+def _stored(files: Sequence[Path]) -> list[Stored]:
+    """Files of the ledger of answers, which are in folders of days."""
+    days = (path.parent.name.removeprefix("sync_day=") for path in files)
+    return [
+        Stored(date.fromisoformat(day), path, is_current=False)
+        for day, path in zip(days, files, strict=True)
+    ]
 
 
 def _prompts(
@@ -141,14 +176,7 @@ def _prompts(
     versions = {partition.details.get("prompt_version") for partition in labels}
     if not files or not versions:
         return []
-    days = (path.parent.name.removeprefix("sync_day=") for path in files)
-    rows = select(
-        LlmPrompt,
-        [
-            Stored(date.fromisoformat(day), path, is_current=False)
-            for day, path in zip(days, files, strict=True)
-        ],
-    )
+    rows = select(LlmPrompt, _stored(files))
     prompts: list[dict[str, Any]] = con.sql(rows).to_arrow_table().to_pylist()
     return [prompt for prompt in prompts if prompt["prompt_version"] in versions]
 

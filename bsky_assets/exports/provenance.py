@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from bsky_assets.contracts import (
+    LEDGER,
     FilteredPost,
     LlmLabel,
     RawFeedPost,
@@ -164,7 +165,7 @@ def _partitions(export: Export) -> list[str]:
         f"- {escaped(file.row.asset)}: no rows are stored of {day}"
         for file in export.files
         for day in export.days
-        if day not in {partition.day for partition in file.partitions}
+        if file.row not in LEDGER and day not in {partition.day for partition in file.partitions}
     ]
     header = ("table", "sync day", "rows", "written (UTC)", "contract")
     return ["## Days", "", *table(header, rows), *([""] if missing else []), *missing]
