@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import duckdb
 import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from bsky_assets.contracts import (
     ALL,
@@ -19,6 +21,7 @@ from bsky_assets.contracts import (
     LlmPrompt,
     Row,
 )
+from bsky_assets.contracts.provenance import PROVENANCE
 from bsky_assets.errors import UserError
 from bsky_assets.exports.deletions import OF_POSTS, Removed
 from bsky_assets.exports.dictionary import dictionary
@@ -27,6 +30,7 @@ from bsky_assets.exports.tables import write_csv, write_parquet
 from bsky_assets.settings import Settings
 from bsky_assets.storage.files import unique_id, unusable
 from bsky_assets.storage.lake import Lake, Partition, select_days
+from bsky_assets.storage.provenance import tables
 from bsky_assets.storage.upcasts import Stored, select
 from bsky_assets.sync_day import now
 
@@ -52,7 +56,7 @@ def assets_named(names: Sequence[str]) -> tuple[type[Row], ...]:
     Raises:
         NothingToExport: there is no such table; the message lists those that there are.
     """
-    known = {row.asset: row for row in (*ALL, *LEDGER)}
+    known = {row.asset: row for row in (*ALL, *LEDGER, *PROVENANCE)}
     for name in names:
         if name not in known:
             raise NothingToExport(f"there is no table {name!r}; there are {', '.join(known)}")
@@ -95,11 +99,12 @@ def export(
     stored = {
         row: [partition for partition in lake.partitions(row) if partition.day in days]
         for row in assets
-        if row not in LEDGER
+        if row not in (*LEDGER, *PROVENANCE)
     }
     files: dict[type[Row], Sequence[Path]] = {LlmPrompt: prompt_files, LlmAnswer: answer_files}
     ledger = {row: _of_days(files[row], days) for row in files if row in assets}
-    if not any((*stored.values(), *ledger.values())):
+    told = _told(lake, days, assets)
+    if not any((*stored.values(), *ledger.values(), *(table.num_rows for table in told.values()))):
         raise NothingToExport(
             f"nothing is stored of {', '.join(row.asset for row in assets)} from {days[0]} to "
             f"{days[-1]}; `bsky-assets status` shows what is"
@@ -125,6 +130,11 @@ def export(
                     )
                     for row, found in ledger.items()
                     if found
+                ),
+                *(
+                    _file(con, row, _registered(con, table), (), removed, unfinished, format)
+                    for row, table in told.items()
+                    if table.num_rows
                 ),
             ],
             prompts=_prompts(con, stored.get(LlmLabel, []), prompt_files),
@@ -155,6 +165,20 @@ def _file(
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     left_out = removed.counts(row, stored)
     return ExportedFile(row, path, rows, path.stat().st_size, digest, partitions, left_out)
+
+
+def _told(
+    lake: Lake, days: Sequence[date], assets: Sequence[type[Row]]
+) -> dict[type[Row], pa.Table]:
+    """The tables of provenance among `assets`, of these days."""
+    wanted = [row for row in assets if row in PROVENANCE]
+    every = tables(lake) if wanted else {}
+    return {row: every[row].filter(pc.field("sync_day").isin(list(days))) for row in wanted}
+
+
+def _registered(con: duckdb.DuckDBPyConnection, table: pa.Table) -> str:
+    con.register("exported_now", table)
+    return "SELECT * FROM exported_now"
 
 
 def _of_days(files: Sequence[Path], days: Sequence[date]) -> list[Stored]:

@@ -22,6 +22,7 @@ from bsky_assets.contracts import (
     Row,
     contract_version,
 )
+from bsky_assets.contracts.provenance import PROVENANCE
 from bsky_assets.exports.markdown import escaped, table
 from bsky_assets.storage.completeness import COMPLETENESS
 from bsky_assets.storage.lake import Lake, Partition
@@ -165,7 +166,8 @@ def _partitions(export: Export) -> list[str]:
         f"- {escaped(file.row.asset)}: no rows are stored of {day}"
         for file in export.files
         for day in export.days
-        if file.row not in LEDGER and day not in {partition.day for partition in file.partitions}
+        if file.row not in (*LEDGER, *PROVENANCE)
+        and day not in {partition.day for partition in file.partitions}
     ]
     header = ("table", "sync day", "rows", "written (UTC)", "contract")
     return ["## Days", "", *table(header, rows), *([""] if missing else []), *missing]

@@ -1,7 +1,8 @@
 """The catalogue: one DuckDB file with a view for each table, over its current files.
 
-It holds no rows. It is built beside the one in use and takes its place in one step, so that
-readers and writers never wait for each other and whoever has it open keeps a stable picture.
+It holds no rows but what partitions say of themselves (`provenance`). It is built beside the one
+in use and takes its place in one step, so that readers and writers never wait for each other and
+whoever has it open keeps a stable picture.
 """
 
 import shutil
@@ -11,9 +12,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import duckdb
+import pyarrow as pa
 from filelock import FileLock
 
 from bsky_assets.contracts import ALL, Row, contract_version
+from bsky_assets.storage import provenance
 from bsky_assets.storage.damage import Damaged
 from bsky_assets.storage.files import make_folder, staged
 from bsky_assets.storage.lake import Lake, empty_columns
@@ -54,7 +57,7 @@ def rebuild(
         }
         with staged(path) as fresh, TemporaryDirectory() as folder, duckdb.connect() as con:
             lake.attach(con)
-            _write(con, Path(folder) / path.name, tables)
+            _write(con, Path(folder) / path.name, tables, provenance.tables(lake))
             shutil.copyfile(Path(folder) / path.name, fresh)
     return [*lake.pointed("")[1], *problems]
 
@@ -83,12 +86,25 @@ def _damaged(row: type[Row], files: Sequence[Stored]) -> list[Damaged]:
 
 
 def _write(
-    con: duckdb.DuckDBPyConnection, path: Path, tables: Mapping[type[Row], Sequence[Stored]]
+    con: duckdb.DuckDBPyConnection,
+    path: Path,
+    tables: Mapping[type[Row], Sequence[Stored]],
+    told: Mapping[type[Row], pa.Table],
 ) -> None:
     """Make the file at `path`, a path without a question mark: DuckDB cannot write at another."""
     con.execute(f"ATTACH {literal(path)} AS fresh (STORAGE_VERSION '{_STORAGE_VERSION}')")
     for row, files in tables.items():
         con.execute(f"CREATE VIEW fresh.{identifier(row.asset)} AS {_view(row, files)}")
+    con.execute("CREATE SCHEMA fresh.told")
+    for row, rows in told.items():
+        con.register("rows_told", rows)
+        con.execute(f"CREATE TABLE fresh.told.{identifier(row.asset)} AS FROM rows_told")
+        con.unregister("rows_told")
+    con.execute("USE fresh")
+    for row in told:
+        name = identifier(row.asset)
+        con.execute(f"CREATE VIEW {name} AS SELECT * FROM told.{name}")
+    con.execute("USE memory")
     con.execute("DETACH fresh")
 
 
