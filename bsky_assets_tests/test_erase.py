@@ -176,7 +176,7 @@ def test_a_second_run_rewrites_nothing_and_a_day_that_came_late_is_looked_at(dat
 def test_the_nightly_job_erases_too(data: Path) -> None:
     lake = Lake.of(get_settings())
     fill(lake)
-    resources = {"data": DataDirectory(), "duckdb": duckdb_resource(get_settings())}
+    resources = {"data": DataDirectory(get_settings()), "duckdb": duckdb_resource(get_settings())}
     job: JobDefinition = maintenance
     assert job.execute_in_process(resources=resources).success
     with duckdb.connect() as con:
