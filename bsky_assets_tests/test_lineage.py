@@ -529,13 +529,11 @@ def test_labels_change_with_what_they_say_they_are_made_from(tmp_path: Path) -> 
     is_another_question = False
 
     def answer(_body: dict[str, Any], question: dict[str, Any]) -> dict[str, Any]:
-        leaning = "left" if is_another_question else "none"
-        one = {
-            "is_sociopolitical": is_another_question,
-            "political_ideology": leaning,
-            "reason": leaning,
+        label = "left" if is_another_question else "not_sociopolitical"
+        return {
+            key: {"text": post["text"], "label": label, "reason": label}
+            for key, post in question.items()
         }
-        return dict.fromkeys(question, one)
 
     with served(FakeEndpoint(answer).app()) as url:
         lab = Lab(tmp_path, f"{url}/v1", {"llm_models": ("fake",), "llm_reason": True})
