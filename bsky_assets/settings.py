@@ -185,6 +185,15 @@ class Settings(BaseSettings):
         ge=0,
         description="Posts a day that are asked about alone too, to see what company changes.",
     )
+    audit_sample: int = Field(
+        50, ge=0, description="Posts a day, of those that each filter stopped, the model judges."
+    )
+    audit_shift: float = Field(
+        0.01,
+        gt=0,
+        lt=1,
+        description="A filter that moves a share of the day by more than this is warned of.",
+    )
     llm_prompt: Path | None = Field(
         None, description="A folder with a prompt of your own; default: the built-in one."
     )

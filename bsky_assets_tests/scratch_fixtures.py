@@ -18,6 +18,7 @@ TOUCHED = (
     "filtered_posts",
     "llm_labels",
     "model_agreement",
+    "filter_audit",
     "daily_report",
 )
 """The assets that read the record of a post, in the order of the lineage."""

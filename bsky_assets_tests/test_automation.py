@@ -26,6 +26,7 @@ EVERY_ASSET = {
     "filtered_posts",
     "llm_labels",
     "model_agreement",
+    "filter_audit",
     "daily_report",
 }
 

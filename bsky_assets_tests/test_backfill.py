@@ -46,9 +46,10 @@ def test_what_reads_earlier_days_begins_when_all_of_these_are_done() -> None:
         },
         {"consolidated_posts"},
         {"filtered_posts"},
-        {"llm_labels", "model_agreement", "daily_report"},
+        {"llm_labels", "model_agreement"},
+        {"filter_audit", "daily_report"},
     ]
-    assert [wave.one_at_a_time for wave in found] == [False, False, False, True]
+    assert [wave.one_at_a_time for wave in found] == [False, False, False, True, True]
     only = waves(graph, [AssetKey("filtered_posts"), AssetKey("daily_report")])
     assert [set(wave.assets) for wave in only] == [{"filtered_posts", "daily_report"}]
 

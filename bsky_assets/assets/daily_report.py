@@ -6,6 +6,7 @@ from dataclasses import replace
 from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, asset
 from dagster_duckdb import DuckDBResource
 
+from bsky_assets.assets.filter_audit import filter_audit
 from bsky_assets.assets.filtered_posts import filtered_posts
 from bsky_assets.assets.llm_labels import llm_labels
 from bsky_assets.checks import daily_report as checks
@@ -27,7 +28,7 @@ from bsky_assets.sync_day import now
     kinds={"html", "matplotlib"},
     owners=OWNERS,
     freshness_policy=DAILY,
-    deps=[filtered_posts, llm_labels],
+    deps=[filtered_posts, llm_labels, filter_audit],
     check_specs=checks.SPECS,
 )
 def daily_report(

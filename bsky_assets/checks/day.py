@@ -8,6 +8,7 @@ from duckdb import DuckDBPyConnection
 
 from bsky_assets.checks import (
     consolidated_posts,
+    filter_audit,
     filtered_posts,
     llm_labels,
     new_fields,
@@ -15,6 +16,7 @@ from bsky_assets.checks import (
     raw_firehose_posts,
 )
 from bsky_assets.contracts import (
+    AuditedShare,
     ConsolidatedPost,
     FilteredPost,
     LlmLabel,
@@ -44,3 +46,5 @@ def evaluate_day(
         yield from filtered_posts.evaluate(lake, filtered)
     if labels := lake.current(LlmLabel, day):
         yield from llm_labels.evaluate(con, lake, settings, labels)
+    if audit := lake.current(AuditedShare, day):
+        yield from filter_audit.evaluate(con, lake, settings, audit)

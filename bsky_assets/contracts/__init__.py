@@ -1,7 +1,7 @@
 """The row models of every table: the one source of what a column is."""
 
 from bsky_assets.contracts.base import Row, arrow_schema, columns, contract_version
-from bsky_assets.contracts.labels import DisputedPost, LlmAnswer, LlmLabel, LlmPrompt
+from bsky_assets.contracts.labels import AuditedShare, DisputedPost, LlmAnswer, LlmLabel, LlmPrompt
 from bsky_assets.contracts.posts import ConsolidatedPost, FilteredPost
 from bsky_assets.contracts.raw import (
     Quarantined,
@@ -20,6 +20,7 @@ ALL: tuple[type[Row], ...] = (
     FilteredPost,
     LlmLabel,
     DisputedPost,
+    AuditedShare,
     Quarantined,
 )
 """Every contract of the lake, in the order of the lineage."""
@@ -30,6 +31,7 @@ LEDGER: tuple[type[Row], ...] = (LlmAnswer, LlmPrompt)
 __all__ = [
     "ALL",
     "LEDGER",
+    "AuditedShare",
     "ConsolidatedPost",
     "DisputedPost",
     "FilteredPost",

@@ -27,6 +27,19 @@ the first by CID."""
 _ASKED_ABOUT = ("filtered_posts.record.text", *_CONTEXT)
 
 
+_STOPPED = (
+    "filtered_posts.passed_filters",
+    "filtered_posts.is_english",
+    "filtered_posts.filtered_by_func",
+)
+_LABELLED = (
+    "llm_labels.is_sociopolitical",
+    "llm_labels.political_ideology",
+    "llm_labels.is_label_of_record",
+    "llm_labels.was_successfully_labeled",
+)
+
+
 class LlmLabel(Row):
     """One label of one post by one model and prompt.
 
@@ -112,6 +125,57 @@ class DisputedPost(Row):
     labels: Annotated[list[str], From("llm_labels.political_ideology", "llm_labels.model")] = Field(
         description="What each says, in the same order; `none` for not sociopolitical."
     )
+
+
+class AuditedShare(Row):
+    """What a filter does to one share of the day, by a sample of the English posts it stopped."""
+
+    asset: ClassVar[str] = "filter_audit"
+    key: ClassVar[tuple[str, ...]] = ("filter", "label")
+    rows_from: ClassVar[tuple[str, ...]] = (
+        "filtered_posts.passed_filters",
+        "filtered_posts.is_english",
+        "filtered_posts.filtered_by_func",
+    )
+
+    filter: Annotated[str, From("filtered_posts.filtered_by_func")] = Field(
+        description="The filter; `all` for all of them together."
+    )
+    label: str = Field(
+        description="The share: a label, or sociopolitical for all but not_sociopolitical."
+    )
+    stopped: Annotated[int, From(*_STOPPED)] = Field(
+        description="English posts that the filter stopped."
+    )
+    sampled: Annotated[int, From(*_STOPPED)] = Field(
+        description="How many of them the model of record has judged, drawn at random."
+    )
+    share: Annotated[float, From(*_STOPPED, *_ASKED_ABOUT)] = Field(
+        description="Share of what the filter stopped, from 0 to 1."
+    )
+    share_low: Annotated[float, From(*_STOPPED, *_ASKED_ABOUT)] = Field(
+        description="Lower end of its 95% interval."
+    )
+    share_high: Annotated[float, From(*_STOPPED, *_ASKED_ABOUT)] = Field(description="Upper end.")
+    day_share: Annotated[float | None, From(*_LABELLED)] = Field(
+        description="Share of the labelled posts of the day; null if there are none."
+    )
+    shift: Annotated[float | None, From(*_STOPPED, *_ASKED_ABOUT, *_LABELLED)] = Field(
+        description="By how much day_share would move had the filter stopped nothing."
+    )
+    shift_low: Annotated[float | None, From(*_STOPPED, *_ASKED_ABOUT, *_LABELLED)] = Field(
+        description="Lower end of its 95% interval."
+    )
+    shift_high: Annotated[float | None, From(*_STOPPED, *_ASKED_ABOUT, *_LABELLED)] = Field(
+        description="Upper end."
+    )
+    posts: Annotated[list[str], From("filtered_posts.uri", *_ASKED_ABOUT)] = Field(
+        description="AT URIs of the sampled posts that count for the share."
+    )
+    model: str = Field(description="The model of record.")
+    model_digest: str | None = Field(description="What identifies its weights, if known.")
+    prompt_version: str = Field(description="Hash of the prompt; see llm_prompts.")
+    schema_version: str = Field(description="Hash of the answer's JSON schema; see llm_prompts.")
 
 
 class LlmAnswer(Row):

@@ -98,11 +98,16 @@ def make_question(text: str, context: dict[str, Any] | None = None) -> Question:
     )
 
 
-def day_questions(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> DayQuestions:
-    """What is to be asked about `day`, in the order of the questions' hashes."""
+def day_questions(
+    con: duckdb.DuckDBPyConnection, lake: Lake, day: date, which: str = "passed_filters"
+) -> DayQuestions:
+    """What is to be asked about `day`, in the order of the questions' hashes.
+
+    `which` is a condition in SQL on the filtered posts.
+    """
     questions: dict[str, Question] = {}
     uris, hashes, text_hashes, kinds = [], [], [], []
-    for batch in _posts(con, lake, day).to_arrow_reader(10_000):
+    for batch in _posts(con, lake, day, which).to_arrow_reader(10_000):
         for post in batch.to_pylist():
             context = _context(post)
             question = make_question(post["text"], context)
@@ -115,22 +120,24 @@ def day_questions(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> DayQ
     return DayQuestions(posts, {key: questions[key] for key in sorted(questions)})
 
 
-def _posts(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> duckdb.DuckDBPyRelation:
-    """The posts that passed, with the texts of the posts that they refer to, where collected."""
+def _posts(
+    con: duckdb.DuckDBPyConnection, lake: Lake, day: date, which: str
+) -> duckdb.DuckDBPyRelation:
+    """The posts that are asked about, with the texts of those that they refer to, if collected."""
     lake.relation(con, FilteredPost, [day]).create_view("labelling_filtered", replace=True)
     earlier = look_back(day)
     lake.relation(con, ConsolidatedPost, [*earlier, day], passing_over=earlier).create_view(
         "labelling_collected", replace=True
     )
     con.execute(
-        """
+        f"""
         CREATE OR REPLACE TEMP TABLE labelling_passed AS
         SELECT uri, record.text AS text, record.reply_parent AS parent, record.reply_root AS root,
             record.embed.quoted_uri AS quoted, record.embed.link_uri AS link_uri,
             record.embed.link_title AS link_title,
             record.embed.link_description AS link_description,
             record.embed.alt_texts AS alt_texts
-        FROM labelling_filtered WHERE passed_filters
+        FROM labelling_filtered WHERE {which}
         """
     )
     con.execute(

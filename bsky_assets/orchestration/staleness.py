@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from datetime import date
 
 from bsky_assets.consolidation.consolidate import consolidation_version
-from bsky_assets.contracts import ConsolidatedPost, FilteredPost, LlmLabel, Row, contract_version
+from bsky_assets.contracts import (
+    AuditedShare,
+    ConsolidatedPost,
+    FilteredPost,
+    LlmLabel,
+    Row,
+    contract_version,
+)
 from bsky_assets.contracts.lineage import DAILY_REPORT, ROWS, lineage_version, report_version
 from bsky_assets.filters.config import config_version
 from bsky_assets.labelling.day import prompt_of
@@ -35,7 +42,7 @@ def made_with(row: type[Row], settings: Settings) -> dict[str, str]:
         return {"consolidation_version": consolidation_version()}
     if row is FilteredPost:
         return {"filter_version": config_version(settings)}
-    if row is LlmLabel:
+    if row in (LlmLabel, AuditedShare):
         prompt = prompt_of(settings)
         return {"prompt_version": prompt.version, "schema_version": prompt.form.version}
     return {}

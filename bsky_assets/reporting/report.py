@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from matplotlib.figure import Figure
 from scipy.stats import binomtest
 
-from bsky_assets.contracts import ALL, FilteredPost, LlmLabel, Quarantined
+from bsky_assets.contracts import ALL, AuditedShare, FilteredPost, LlmLabel, Quarantined
 from bsky_assets.contracts.lineage import report_version
 from bsky_assets.errors import UserError
 from bsky_assets.reporting import figures, health
@@ -89,6 +89,7 @@ def _template() -> Any:
     loader = PackageLoader("bsky_assets.reporting")
     environment = Environment(loader=loader, autoescape=select_autoescape(default=True))
     environment.filters["percent"] = lambda share: f"{share:.1%}"
+    environment.filters["points"] = lambda share: f"{100 * share:+.2f}"
     environment.filters["span"] = _span
     environment.filters["count"] = lambda number: f"{number:,}"
     return environment.get_template("report.html")
@@ -127,6 +128,7 @@ def _numbers(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> dict[str,
         "labels_figure": figures.png(figures.labels_figure(labels)),
         "shares": list(share_intervals(labels)),
         "shares_figure": _course(figures.shares_over_time_figure, shares),
+        "audit": _audit(con, lake, day),
         "quarantine": _quarantine(con, lake, day),
         "filter_version": filtered.details["filter_version"],
         "models": list(health.model_health(labels)),
@@ -169,6 +171,15 @@ def _stop_rates(lake: Lake, day: date) -> pd.DataFrame:
         for partition in _trailing(lake, FilteredPost, day)
         for step in partition.details["funnel"]
     )
+
+
+def _audit(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> list[dict[str, Any]]:
+    """What each filter does to the shares; none where the day is not audited."""
+    rows = lake.relation(con, AuditedShare, [day]).filter("shift IS NOT NULL")
+    found: list[dict[str, Any]] = (
+        rows.order("filter = 'all', filter, label").to_arrow_table().to_pylist()
+    )
+    return found
 
 
 def _quarantine(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from bsky_assets.contracts import (
+    AuditedShare,
     ConsolidatedPost,
     DisputedPost,
     FilteredPost,
@@ -51,10 +52,11 @@ INPUTS: Mapping[type[Row], tuple[Input, ...]] = {
     ),
     LlmLabel: (Input(FilteredPost),),
     DisputedPost: (Input(LlmLabel),),
+    AuditedShare: (Input(FilteredPost), Input(LlmLabel)),
 }
 """By contract, in the order of the lineage; what arrives from outside has no inputs."""
 
-REPORT_INPUTS = (Input(FilteredPost), Input(LlmLabel))
+REPORT_INPUTS = (Input(FilteredPost), Input(LlmLabel), Input(AuditedShare))
 """What the daily report is made from."""
 
 

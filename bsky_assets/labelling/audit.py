@@ -1,0 +1,202 @@
+"""What the filters do to the shares of a day: the model of record is asked about what they stopped.
+
+A filter that stops one side's posts bends every share, and nothing that passed can show it. So a
+random sample of the English posts that each filter stopped goes to the same model with the same
+prompt. Its answers are kept in the ledger, and make no labels of the day.
+
+The posts that passed are all labelled, so that only what was stopped is estimated. Had a filter
+stopped nothing, a share s of N posts would be s + w (p - s), where w is the part that its n stopped
+posts have of N + n, and p is the share among them. The interval of p is Wilson's with the sample's
+finite population (Wilson, JASA 22, 1927; Cochran, Sampling Techniques, 1977, ch. 2); those of
+several filters are put together by the method of variance estimates recovery (Zou & Donner,
+Statistics in Medicine 27, 2008).
+What does not belong here: what happens to a post that one filter lets go and a later one would
+stop. It is counted as passed.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from math import sqrt
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from scipy.stats import norm
+
+from bsky_assets.contracts import AuditedShare, FilteredPost, LlmLabel, arrow_schema
+from bsky_assets.labelling.answers import LABELS, NOT_SOCIOPOLITICAL
+from bsky_assets.labelling.asking import Policy
+from bsky_assets.labelling.company import by_chance
+from bsky_assets.labelling.day import NothingToLabel, ledger_of, prompt_of
+from bsky_assets.labelling.metrics import LEVEL, Estimate
+from bsky_assets.labelling.model_round import Asker, Report
+from bsky_assets.labelling.questions import day_questions
+from bsky_assets.settings import Settings
+from bsky_assets.storage.inputs import made_from
+from bsky_assets.storage.lake import Lake, Partition
+
+ALL_FILTERS = "all"
+SOCIOPOLITICAL = "sociopolitical"
+SHARES = (SOCIOPOLITICAL, *LABELS)
+_Z = float(norm.ppf((1 + LEVEL) / 2))
+
+
+@dataclass(frozen=True, slots=True)
+class Stratum:
+    """What one filter stopped of a day, and what the model says of a sample of it."""
+
+    filter: str
+    stopped: int
+    labels: Mapping[str, str]
+    """The label of each post of the sample, by URI."""
+
+    def posts_with(self, share: str) -> list[str]:
+        """URIs of the sampled posts that count for `share`, in order."""
+        return sorted(uri for uri, label in self.labels.items() if counts_for(label, share))
+
+    def estimate(self, share: str) -> Estimate:
+        """The share among what it stopped."""
+        return finite_rate(len(self.posts_with(share)), len(self.labels), self.stopped)
+
+
+def counts_for(label: str, share: str) -> bool:
+    """Whether a post with `label` counts for `share`."""
+    return label != NOT_SOCIOPOLITICAL if share == SOCIOPOLITICAL else label == share
+
+
+def finite_rate(hits: int, sampled: int, population: int) -> Estimate:
+    """A rate in `population`, from a sample drawn from it without replacement."""
+    value = hits / sampled
+    if sampled >= population:
+        return Estimate(value, value, value)
+    size = sampled * (population - 1) / (population - sampled)
+    middle = (value + _Z**2 / (2 * size)) / (1 + _Z**2 / size)
+    half = _Z * sqrt(value * (1 - value) / size + _Z**2 / (4 * size**2)) / (1 + _Z**2 / size)
+    return Estimate(value, max(middle - half, 0.0), min(middle + half, 1.0))
+
+
+def shift(day_share: float, passed: int, strata: Sequence[Stratum], share: str) -> Estimate:
+    """By how much `share` of `passed` posts moves if what `strata` stopped is counted too."""
+    total = passed + sum(stratum.stopped for stratum in strata)
+    value = below = above = 0.0
+    for stratum in strata:
+        weight, rate = stratum.stopped / total, stratum.estimate(share)
+        value += weight * (rate.value - day_share)
+        below += (weight * (rate.value - rate.low)) ** 2
+        above += (weight * (rate.high - rate.value)) ** 2
+    return Estimate(value, value - sqrt(below), value + sqrt(above))
+
+
+def audit_day(
+    con: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    day: date,
+    settings: Settings,
+    *,
+    progress: Report | None = None,
+    policy: Policy | None = None,
+) -> Partition:
+    """Ask about a sample of what each filter stopped of `day`, and write what follows from it.
+
+    Raises:
+        NothingToLabel: the day has not been labelled.
+        EndpointUnreachable: there is no endpoint, or it went away; what it answered is kept.
+        EndpointRefuses: it does not take our key, model or form of request.
+        NoSuchModel: it does not have the model of record.
+        NothingUsable: nothing that the model says can be used.
+    """
+    labels = lake.current(LlmLabel, day)
+    if labels is None:
+        raise NothingToLabel(f"the posts of {day} are not labelled; materialise llm_labels")
+    inputs = made_from(lake, AuditedShare, day)
+    ledger, prompt = ledger_of(settings), prompt_of(settings)
+    ledger.seal_abandoned()
+    sizes = _draw(con, lake, day, settings.audit_sample)
+    asked = day_questions(con, lake, day, "uri IN (SELECT uri FROM audited)")
+    asker = Asker(
+        con, ledger, settings, prompt, day, settings.llm_batch_size, policy or Policy(),
+        progress or (lambda _: None),
+    )  # fmt: skip
+    questions = by_chance(asked.questions.values(), str(day))
+    done = asker.ask(settings.label_of_record, questions, "audit_best")
+    con.register("audit_posts", asked.posts)
+    strata = [Stratum(name, stopped, _labels(con, name)) for name, stopped in sizes.items()]
+    made = {
+        "model": done.how.model,
+        "model_digest": done.how.model_digest,
+        "prompt_version": prompt.version,
+        "schema_version": prompt.form.version,
+    }
+    rows = [*_rows(strata, labels, made)]
+    table = pa.Table.from_pylist(rows, schema=arrow_schema(AuditedShare))
+    details = {
+        **made,
+        "asked": len(questions),
+        "requests": done.statistics.requests,
+        "audited": {stratum.filter: len(stratum.labels) for stratum in strata},
+    }
+    return lake.write(AuditedShare, day, table, details, made_from=inputs)
+
+
+def _draw(con: duckdb.DuckDBPyConnection, lake: Lake, day: date, size: int) -> dict[str, int]:
+    """Draw the sample into the table `audited`; how many English posts each filter stopped."""
+    lake.relation(con, FilteredPost, [day]).create_view("audit_filtered", replace=True)
+    con.execute(
+        """
+        CREATE OR REPLACE TEMP TABLE audited AS
+        SELECT uri, filtered_by_func AS filter, count(*) OVER (PARTITION BY filter) AS stopped
+        FROM audit_filtered WHERE is_english AND NOT passed_filters
+        QUALIFY row_number() OVER (PARTITION BY filter ORDER BY sha256(? || uri)) <= ?
+        """,
+        [str(day), size],
+    )
+    found = con.sql("SELECT DISTINCT filter, stopped FROM audited ORDER BY filter").fetchall()
+    return dict(found)
+
+
+def _labels(con: duckdb.DuckDBPyConnection, name: str) -> dict[str, str]:
+    rows = con.execute(
+        f"""
+        SELECT uri, coalesce(political_ideology, '{NOT_SOCIOPOLITICAL}')
+        FROM audited JOIN audit_posts USING (uri) JOIN audit_best USING (question_hash)
+        WHERE filter = ? AND is_valid
+        """,
+        [name],
+    )
+    return dict(rows.fetchall())
+
+
+def _rows(
+    strata: Sequence[Stratum], labels: Partition, made: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
+    known = [stratum for stratum in strata if stratum.labels]
+    everything = {uri: label for stratum in known for uri, label in stratum.labels.items()}
+    together = Stratum(ALL_FILTERS, sum(stratum.stopped for stratum in known), everything)
+    for stratum, parts in [*((one, [one]) for one in known), (together, known)]:
+        for share in SHARES if known else ():
+            yield {**_row(stratum, parts, labels, share), **made}
+
+
+def _row(
+    stratum: Stratum, parts: Sequence[Stratum], labels: Partition, share: str
+) -> dict[str, Any]:
+    passed: int = labels.details["labelled"]
+    # The sample is not drawn from all filters alike: of the whole, each counts by its size.
+    rate = shift(0.0, 0, parts, share)
+    day_share = labels.details["shares"].get(share, 0.0) if passed else None
+    moved = None if day_share is None else shift(day_share, passed, parts, share)
+    return {
+        "filter": stratum.filter,
+        "label": share,
+        "stopped": stratum.stopped,
+        "sampled": len(stratum.labels),
+        "share": rate.value,
+        "share_low": rate.low,
+        "share_high": rate.high,
+        "day_share": day_share,
+        "shift": moved and moved.value,
+        "shift_low": moved and moved.low,
+        "shift_high": moved and moved.high,
+        "posts": stratum.posts_with(share),
+    }
