@@ -97,7 +97,6 @@ setup(
         "bsky_assets": ["py.typed"],
         "bsky_assets.filters": ["*.toml", "models/NOTICE"],
         "bsky_assets.filters.judging": ["*.toml"],
-        "bsky_assets.filters.measuring": ["*.toml"],
         "bsky_assets.labelling": ["prompts/*"],
         "bsky_assets.reporting": ["templates/*.html"],
         "bsky_sandbox": ["texts/*.toml"],

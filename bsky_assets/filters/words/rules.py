@@ -28,6 +28,11 @@ _ANY = r"[^\s/.,:?]+/\S* "
 _SENTENCE_END = re.compile(r"[.?] ")
 OPENER = "opener"
 """The list of words after which a clause begins anew, such as `and` or `I think`."""
+_JOINED = (
+    r"(?:^|(?<= ))(?:(?:and|but)/\S* (?=(?:they|those_people|i|we)/)"
+    r"|(?:because|when|that)/\S* (?=(?:they|those_people)/))"
+)
+"""A clause that a pronoun begins within a sentence."""
 TRANSPARENT = "transparent"
 """The list of words that `...` does not pass over, since they turn what is said round."""
 
@@ -140,7 +145,7 @@ def _repeated(element: str) -> str:
 def _element(written: str) -> str:
     if written == "^":
         opened = rf"(?:^|(?<=[.,:?] ))(?:{_in_lists(OPENER)}){{0,3}}"
-        return rf"{opened}|(?<=[ ^](?:and|but)/opener\+ )(?=(?:they|those_people|i|we)/)"
+        return rf"{opened}|{_JOINED}"
     if written == "$":
         return r"(?=[.,:] |$)"
     if written == "...":
