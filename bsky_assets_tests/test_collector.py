@@ -273,7 +273,8 @@ def test_garbage_repeats_and_jumps_are_told_apart(tmp_path: Path) -> None:
     assert set(stored(tmp_path)) == {f"post {n}" for n in (1, 2, 3, 4, 5, 6, 20, 21, 22, 23, 24)}
     assert gaps(tmp_path) == [(6, 20, "sequence jumped")]
     assert (report.quarantined, report.gaps) == (2, 1)
-    assert sum(footer.repeated for footer in footers(tmp_path)) == 3
+    # four came late, in the place of what could not be read: it had not come before
+    assert sum(footer.repeated for footer in footers(tmp_path)) == 2
 
 
 def test_an_outdated_cursor_is_a_gap(tmp_path: Path) -> None:
