@@ -98,7 +98,7 @@ setup(
         "bsky_assets.filters": ["*.toml", "models/NOTICE"],
         "bsky_assets.filters.judging": ["*.toml"],
         "bsky_assets.labelling": ["prompts/*"],
-        "bsky_assets.reporting": ["templates/*.html"],
+        "bsky_assets.reporting": ["templates/*"],
         "bsky_sandbox": ["texts/*.toml"],
     },
     entry_points={"console_scripts": ["bsky-assets = bsky_assets.cli:main"]},

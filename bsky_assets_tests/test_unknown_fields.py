@@ -185,8 +185,8 @@ def test_what_no_one_has_seen_goes_over_the_wire_and_through_the_day(
     assert json.loads(kept) == {"mood": MOOD, "embed": HOLOGRAM}
     assert reasons == [("raw_firehose_posts", "unknown_event")]
     assert (uri,) in labelled, "the day went on"
-    (page,) = settings.reports_dir.glob("*.html")
+    (page,) = settings.reports_dir.glob("????-??-??.html")
+    assert f'title="{uri}"' in page.read_text()
     told = " ".join(re.sub(r"<[^>]+>", " ", page.read_text()).split())
-    assert f"raw_firehose_posts mood new 1 {uri}" in told
-    assert f"raw_firehose_posts embed new 1 {uri}" in told
-    assert f"raw_firehose_posts {EMBED_KIND}com.example.embed.hologram new 1 {uri}" in told
+    for path in ("mood", "embed", f"{EMBED_KIND}com.example.embed.hologram"):
+        assert f"{path} (new) raw_firehose_posts 1 at://…/3odd" in told

@@ -49,7 +49,7 @@ class Platform:
     @property
     def day(self) -> str:
         """The sync day that was materialised, as its partition key."""
-        (report,) = (self.data / "reports").glob("*.html")
+        (report,) = (self.data / "reports").glob("????-??-??.html")
         return report.stem
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:

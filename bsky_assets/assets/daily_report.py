@@ -1,25 +1,38 @@
 """The page that shows a sync day at a glance."""
 
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import date
 
-from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, asset
+from dagster import (
+    AssetCheckSeverity,
+    AssetExecutionContext,
+    MaterializeResult,
+    MetadataValue,
+    asset,
+)
 from dagster_duckdb import DuckDBResource
+from duckdb import DuckDBPyConnection
 
 from bsky_assets.assets.filter_audit import filter_audit
 from bsky_assets.assets.filtered_posts import filtered_posts
 from bsky_assets.assets.llm_labels import llm_labels
 from bsky_assets.checks import daily_report as checks
 from bsky_assets.checks.day import evaluate_day
-from bsky_assets.contracts import FilteredPost, LlmLabel
 from bsky_assets.contracts.lineage import DAILY_REPORT
+from bsky_assets.exports.markdown import table
 from bsky_assets.orchestration.materialisation import DAILY, OWNERS, explained
 from bsky_assets.orchestration.partitions import day_of
 from bsky_assets.orchestration.resources import DataDirectory
+from bsky_assets.reporting.day import CheckOutcome, stored
 from bsky_assets.reporting.figures import funnel_figure, inline_png, labels_figure
-from bsky_assets.reporting.health import CheckOutcome
-from bsky_assets.reporting.report import write_report
+from bsky_assets.reporting.index import NAME
+from bsky_assets.reporting.page import Fact, Facts, Page
+from bsky_assets.reporting.rendering import as_text
+from bsky_assets.reporting.report import UNREADABLE, report_of, write_page
 from bsky_assets.reporting.unfinished import DayState, Look
+from bsky_assets.storage.lake import Lake
 from bsky_assets.sync_day import now
 
 
@@ -34,46 +47,79 @@ from bsky_assets.sync_day import now
 def daily_report(
     context: AssetExecutionContext, data: DataDirectory, duckdb: DuckDBResource
 ) -> MaterializeResult:
-    """The day at a glance: what was collected, what the filters did, what the labels say.
+    """The day at a glance: how many posts, how many political, which way, and is that usual?
 
-    Also whether to trust it: gaps, checks, what could not be read, what changed in the schema.
-    One HTML file, with its pictures inside and nothing from elsewhere.
+    Then whether to trust it: coverage, filters, people, checks, each with what to do; then all
+    details. One HTML file with nothing from elsewhere, and beside it `index.html`, the page of
+    all days. Open it by its path, below: a browser follows no link from this page to a file.
     """
     started = time.monotonic()
-    day = day_of(context.partition_key)
+    day, settings = day_of(context.partition_key), data.settings
     with explained(), duckdb.get_connection() as con:
-        outcomes = [
-            CheckOutcome(
-                found.asset_key.to_user_string() if found.asset_key else "",
-                found.check_name or "",
-                found.passed,
-                found.description or "",
-            )
-            for found in evaluate_day(con, data.lake, data.settings, day)
-        ]
-        lacks = list(_without_report(Look(data.settings, now()).state(day)).lines())
-        path = write_report(con, data.lake, data.settings, day, outcomes, lacks)
-    state = Look(data.settings, now()).state(day)
-    filtered, labels = data.lake.current(FilteredPost, day), data.lake.current(LlmLabel, day)
-    pictures = {}
-    if filtered and labels:
-        pictures = {
-            "funnel": MetadataValue.md(inline_png(funnel_figure(filtered), "Filter funnel")),
-            "labels": MetadataValue.md(inline_png(labels_figure(labels), "Label shares")),
-        }
+        lacks = list(_without_report(Look(settings, now()).state(day)).lines())
+        outcomes = list(_outcomes(con, data, day))
+        page = report_of(con, data.lake, settings, day, outcomes, lacks)
+        path = write_page(page, data.lake, settings)
     return MaterializeResult(
         metadata={
-            # A path to copy: browsers do not follow a link from a page on http to a file.
+            "answer": MetadataValue.md(_answer(page)),
             "report": MetadataValue.path(str(path)),
-            **pictures,
+            "index": MetadataValue.path(str(settings.reports_dir / NAME)),
+            **_pictures(data.lake, day),
+            "notices": len(page.notices),
             "bytes": path.stat().st_size,
             "seconds": round(time.monotonic() - started, 2),
         },
-        check_results=checks.evaluate(state),
+        check_results=checks.evaluate(Look(settings, now()).state(day)),
     )
 
 
 def _without_report(state: DayState) -> DayState:
-    """The day's state once the report is written."""
+    """What the day lacks once the report is written; the page itself says that it is not over."""
     others = {asset: why for asset, why in state.behind.items() if asset != DAILY_REPORT}
-    return replace(state, behind=others)
+    return replace(state, behind=others, is_over=True)
+
+
+def _outcomes(con: DuckDBPyConnection, data: DataDirectory, day: date) -> Iterator[CheckOutcome]:
+    """What the checks of the day come to; a damaged file ends them with one that says so."""
+    try:
+        for found in evaluate_day(con, data.lake, data.settings, day):
+            yield CheckOutcome(
+                found.asset_key.to_user_string() if found.asset_key else "",
+                found.check_name or "",
+                found.passed,
+                found.description or "",
+                is_error=found.severity is AssetCheckSeverity.ERROR,
+                is_empty=found.metadata["checked"].value == 0,
+            )
+    except UNREADABLE as error:
+        said = f"the others were not made: {str(error).splitlines()[0]}"
+        yield CheckOutcome("daily_report", "all_checks_can_be_made", False, said, is_error=True)
+
+
+def _answer(page: Page) -> str:
+    """The numbers of the answer as a table in Markdown."""
+    facts = [
+        fact
+        for section in page.answer
+        for block in section.blocks
+        if isinstance(block, Facts)
+        for fact in block.facts
+    ]
+    return "\n".join(table(("", "this day", "days before"), map(_row, facts)))
+
+
+def _row(fact: Fact) -> tuple[str, str, str]:
+    return fact.name, as_text(fact.value), fact.against
+
+
+def _pictures(lake: Lake, day: date) -> Mapping[str, MetadataValue]:
+    found = stored(lake, day)
+    pictures = {}
+    if found.filtered:
+        picture = inline_png(funnel_figure(found.filtered), "Filter funnel")
+        pictures["funnel"] = MetadataValue.md(picture)
+    if found.labels:
+        picture = inline_png(labels_figure(found.labels), "Sides of political posts")
+        pictures["labels"] = MetadataValue.md(picture)
+    return pictures

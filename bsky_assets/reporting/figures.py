@@ -1,89 +1,136 @@
 """Figures of a sync day, drawn from what its partitions say of themselves.
 
-What belongs here: drawing. What does not: counting, which was done when a partition was stored.
+They are as wide as a telephone, on which their text must be read; wider pages put them side by
+side. What belongs here: drawing. What does not: counting, which was done when a partition was
+stored.
 """
 
 import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
 
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from bsky_assets.reporting.measures import Point, Usual, sides
+from bsky_assets.reporting.palette import LIGHT
 from bsky_assets.storage.lake import Partition
 
-PASSED, STOPPED = "#2a9d8f", "#d9d9d9"
-LABEL_COLOURS = {
-    "not_sociopolitical": "#bdbdbd",
-    "left": "#3b6fb6",
-    "right": "#c0504d",
-    "moderate": "#8064a2",
-    "unclear": "#e0a030",
-}
+WIDTH = 5.0
+"""Inches, of 72 units each."""
+FONT, SMALL = 12, 11
+
+
+@dataclass(frozen=True)
+class Ranged:
+    """A share, its interval if it has one, and what is usual for it."""
+
+    name: str
+    colour: str
+    point: Point
+    usual: Usual | None
 
 
 def funnel_figure(filtered: Partition) -> Figure:
     """How many posts reached each filter, and how many passed the last."""
     steps = filtered.details["funnel"]
-    names = [*(step["filter"] for step in steps), "passed"]
+    names = [*(step["filter"].replace("_", " ") for step in steps), "passed all"]
     counts = [*(step["reached"] for step in steps), filtered.details["passed"]]
-    figure, axes = blank_figure(height=2.8)
-    bars = axes.barh(names[::-1], counts[::-1], color=[PASSED, *[STOPPED] * len(steps)])
-    axes.bar_label(bars, labels=[f"{count:,}" for count in counts[::-1]], padding=3)
-    axes.set_xlabel("posts that reached the filter")
-    axes.margins(x=0.15)
+    figure, axes = blank_figure(height=0.5 + 0.34 * len(names))
+    colours = [*[LIGHT["neutral"]] * len(steps), LIGHT["political"]]
+    bars = axes.barh(names[::-1], counts[::-1], height=0.66, color=colours[::-1])
+    labels = [f"{count:,}" for count in counts[::-1]]
+    axes.bar_label(bars, labels=labels, padding=4, fontsize=FONT)
+    axes.margins(x=0.18)
+    _bars_alone(axes)
     return figure
 
 
 def labels_figure(labels: Partition) -> Figure:
-    """The share of each label among the posts labelled by the model of record."""
-    shares = {name: labels.details["shares"].get(name, 0.0) for name in LABEL_COLOURS}
-    figure, axes = blank_figure(height=2.4)
-    bars = axes.barh(
-        [*shares][::-1], [*shares.values()][::-1], color=[*LABEL_COLOURS.values()][::-1]
+    """Which side political posts take, with intervals, by the model of record."""
+    shown = [Ranged(name, name, point, None) for name, point in sides(labels)]
+    return ranges_figure(shown)
+
+
+def ranges_figure(shown: Sequence[Ranged]) -> Figure:
+    """For each share a mark and its interval, over a bar from the least to the most usual."""
+    figure, axes = blank_figure(height=0.5 + 0.42 * max(len(shown), 1))
+    for place, each in enumerate(reversed(shown)):
+        colour = LIGHT[each.colour]
+        if each.usual:
+            width = each.usual.high - each.usual.low
+            axes.barh(place, width, left=each.usual.low, height=0.62, color=LIGHT["usual"])
+        point = each.point
+        if point.low is not None and point.high is not None:
+            axes.plot([point.low, point.high], [place, place], color=colour, lw=2.5)
+        axes.plot([point.value], [place], marker="o", ms=7, color=colour)
+        axes.annotate(
+            f"{point.value:.1%}",
+            (_right_end(each), place),
+            xytext=(8, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=FONT,
+        )
+    axes.set_yticks(range(len(shown)), [each.name for each in reversed(shown)])
+    axes.set_ylim(-0.6, max(len(shown), 1) - 0.4)
+    axes.set_xlim(0, max([_right_end(each) for each in shown], default=1) * 1.22 or 1)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    return figure
+
+
+def course_figure(points: Sequence[Point], colour: str) -> Figure:
+    """A share from day to day with its intervals; the last day is marked."""
+    figure, axes = blank_figure(height=2.1)
+    days = [point.day for point in points]
+    places = [day.toordinal() for day in days]
+    values = [point.value for point in points]
+    shade = LIGHT[colour]
+    lows = [point.value if point.low is None else point.low for point in points]
+    highs = [point.value if point.high is None else point.high for point in points]
+    axes.fill_between(places, lows, highs, color=shade, alpha=0.22, lw=0)
+    axes.plot(places, values, marker="o", ms=3.5, lw=1.6, color=shade)
+    axes.plot(places[-1:], values[-1:], marker="o", ms=8, color=shade)
+    axes.annotate(
+        f"{values[-1]:.1%}",
+        (places[-1], values[-1]),
+        xytext=(9, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=FONT,
+        fontweight="bold",
     )
-    axes.bar_label(bars, labels=[f"{share:.1%}" for share in [*shares.values()][::-1]], padding=3)
-    axes.set_xlabel(f"share of {labels.details['labelled']:,} posts")
-    axes.margins(x=0.15)
+    axes.set_ylim(0, max(highs) * 1.15 or 1)
+    axes.set_xlim(places[0] - 0.5, places[-1] + max(0.16 * (places[-1] - places[0]), 0.5))
+    marked = sorted({days[0], days[len(days) // 2], days[-1]})
+    axes.set_xticks([day.toordinal() for day in marked], [f"{day.day} {day:%b}" for day in marked])
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     return figure
 
 
-def shares_over_time_figure(shares: pd.DataFrame) -> Figure:
-    """Shares by day with their intervals: columns day, label, share, low, high."""
-    figure, axes = blank_figure(height=3.0)
-    for label, lines in shares.groupby("label", sort=False):
-        colour = LABEL_COLOURS.get(str(label), "#444444")
-        axes.plot(lines["day"], lines["share"], marker="o", ms=4, label=label, color=colour)
-        axes.fill_between(lines["day"], lines["low"], lines["high"], alpha=0.2, color=colour)
-    axes.set_ylabel("share of labelled posts")
-    axes.set_ylim(bottom=0)
-    _mark_days(axes, shares["day"])
+def sparkline_figure(points: Sequence[Point], colour: str) -> Figure:
+    """The course of a number, as small as a word; the last day is marked."""
+    figure = Figure(figsize=(1.6, 0.42))
+    axes = figure.add_axes((0.02, 0.08, 0.96, 0.84))
+    axes.axis("off")
+    values = [point.value for point in points]
+    shade = LIGHT[colour]
+    axes.plot(values, lw=1.5, color=shade)
+    axes.plot([len(values) - 1], values[-1:], marker="o", ms=5, color=shade)
+    axes.margins(x=0.04, y=0.15)
     return figure
-
-
-def stop_rates_figure(rates: pd.DataFrame) -> Figure:
-    """What share of posts each filter stopped, by day: columns day, filter, rate."""
-    figure, axes = blank_figure(height=3.0)
-    for name, lines in rates.groupby("filter", sort=False):
-        axes.plot(lines["day"], lines["rate"], marker="o", ms=4, label=name)
-    axes.set_ylabel("share stopped")
-    axes.set_ylim(bottom=0)
-    _mark_days(axes, rates["day"])
-    return figure
-
-
-def _mark_days(axes: Axes, days: "pd.Series[Any]") -> None:
-    """A mark for each day, and the legend beside the lines."""
-    marks = sorted(set(days))
-    axes.set_xticks(marks, [f"{day:%d %b}" for day in marks], rotation=45, ha="right")
-    axes.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8, frameon=False)
 
 
 def png(figure: Figure) -> str:
     """The figure as a data address that needs nothing from outside."""
     image = BytesIO()
-    figure.savefig(image, format="png", dpi=110, bbox_inches="tight")
+    figure.savefig(image, format="png", dpi=150, facecolor=LIGHT["ground"])
     return f"data:image/png;base64,{base64.b64encode(image.getvalue()).decode()}"
 
 
@@ -93,8 +140,23 @@ def inline_png(figure: Figure, title: str) -> str:
 
 
 def blank_figure(height: float) -> tuple[Figure, Axes]:
-    """A figure of the report's width, so many inches high."""
-    figure = Figure(figsize=(7.2, height))
+    """A figure of the width of all, so many inches high."""
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=SMALL)
+    for spine in axes.spines.values():
+        spine.set_color(LIGHT["muted"])
+    axes.tick_params(color=LIGHT["muted"])
     return figure, axes
+
+
+def _bars_alone(axes: Axes) -> None:
+    """Numbers stand at the bars, so that the axes are only in the way."""
+    axes.spines[["left", "bottom"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xticks([])
+
+
+def _right_end(each: Ranged) -> float:
+    return max(each.point.value, each.point.high or 0, each.usual.high if each.usual else 0)

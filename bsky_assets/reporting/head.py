@@ -11,7 +11,7 @@ import orjson
 from bsky_assets.storage.lake import Versions
 
 VERSION, MADE_FROM = "bsky-assets-version", "bsky-assets-made-from"
-WRITTEN_AT = "bsky-assets-written-at"
+WRITTEN_AT, NOTICES = "bsky-assets-written-at", "bsky-assets-notices"
 """Names of the meta elements."""
 
 _META = re.compile(r'<meta name="(bsky-assets-[\w-]+)" content="([^"]*)">')
@@ -26,6 +26,8 @@ class ReportHead:
     made_from: Versions | None
     """None where it was not recorded yet."""
     written_at: datetime
+    notices: int | None
+    """How much it warns of; None where it does not say."""
 
 
 def report_path(folder: Path, day: date) -> Path:
@@ -45,6 +47,7 @@ def read_head(path: Path) -> ReportHead | None:
         found.get(VERSION),
         _versions(found.get(MADE_FROM)),
         _instant(found.get(WRITTEN_AT)) or changed,
+        int(notices) if (notices := found.get(NOTICES, "")).isdecimal() else None,
     )
 
 

@@ -1,0 +1,44 @@
+"""What the models were asked, how they fared, and how long they took."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from bsky_assets.contracts import LlmLabel
+from bsky_assets.reporting.day import StoredDay
+from bsky_assets.reporting.page import Code, Column, Notice, Section, Table, Value
+
+
+def section(day: StoredDay) -> Section | None:
+    """A row for each model, the model of record first."""
+    models = day.labels.details.get("models", ()) if day.labels else ()
+    if not models:
+        return None
+    columns = (
+        Column("model"),
+        Column("asked", "Posts that it was asked about.", is_number=True),
+        Column("known", "Posts whose answer was known already.", is_number=True),
+        Column("failed", "Posts without a valid answer in the end.", is_number=True),
+        Column("again", "How often it had to be asked once more.", is_number=True),
+        Column("time", "Half of the answers came within the first, 95% within the second.", True),
+    )
+    table = Table("Models that were asked", columns, tuple(map(_row, models)))
+    return Section("models", "Models", (table,), tuple(_notices(models)))
+
+
+def _notices(models: Iterable[Mapping[str, Any]]) -> Iterator[Notice]:
+    for model in models:
+        for said in model.get("notices", ()):
+            todo = "Mend it at the endpoint, or know it of these labels."
+            yield Notice(LlmLabel.asset, f"{model['model']}: {said}", todo)
+
+
+def _row(model: Mapping[str, Any]) -> tuple[Value, ...]:
+    times = model.get("latency_seconds", {})
+    return (
+        Code(model["model"]),
+        model.get("questions", 0),
+        model.get("already_known", 0),
+        model.get("failed", 0),
+        sum(model.get("retries", {}).values()),
+        f"{times['p50']:.2f}, {times['p95']:.2f} s" if times else None,
+    )
