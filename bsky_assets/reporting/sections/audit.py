@@ -4,10 +4,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bsky_assets.contracts import AuditedShare
+from bsky_assets.labelling.audit import ALL_FILTERS
 from bsky_assets.reporting.day import StoredDay
 from bsky_assets.reporting.page import Column, Section, Share, Table, Value
-
-ALL_FILTERS = "all"
 
 
 def section(day: StoredDay) -> Section | None:
