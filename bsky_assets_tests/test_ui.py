@@ -197,7 +197,14 @@ def test_checks_are_listed_as_passed(page: Page, platform: Platform) -> None:
     expect(page.get_by_text("Succeeded", exact=True).first).to_be_visible()
     expect(page.get_by_text("This is a blocking asset check")).to_be_visible()
     expect(page.get_by_text("Passed", exact=True)).to_be_visible()
-    expect(page.get_by_text("Failed", exact=True)).to_have_count(0)
+
+
+def test_a_check_that_checked_nothing_is_not_listed_as_passed(
+    page: Page, platform: Platform
+) -> None:
+    page.goto(f"{platform.url}/assets/filtered_posts?view=checks")
+    page.get_by_text("stop_rates_are_usual").first.click()
+    expect(page.get_by_text("nothing was checked").first).to_be_visible()
 
 
 def test_the_schedule_is_listed_with_its_time_zone(page: Page, platform: Platform) -> None:
