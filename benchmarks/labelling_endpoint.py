@@ -25,8 +25,8 @@ from bsky_assets.labelling.prompt import load_prompt
 from bsky_assets.labelling.questions import make_question
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
-from bsky_assets_tests.labelling_fixtures import DAY, filtered_post
-from bsky_assets_tests.rows import table
+from bsky_assets_tests.support.labelling import DAY, filtered_post
+from bsky_assets_tests.support.rows import table
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,10 @@ from pathlib import Path
 import pytest
 
 from bsky_assets.settings import Settings, get_settings
-from bsky_assets_tests.day_fixtures import sandbox_day
+from bsky_assets_tests.support.places import REAL_DATA
+from bsky_assets_tests.support.sandbox_day import sandbox_day
 
 __all__ = ["sandbox_day"]
-
-REAL_DATA = Path(
-    os.environ.get("BSKY_REAL_DATA", Path(__file__).parents[2] / "shared" / "real_data")
-)
 
 
 @pytest.fixture(scope="session")

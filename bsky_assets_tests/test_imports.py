@@ -11,7 +11,7 @@ import pytest
 
 import bsky_assets
 import bsky_sandbox
-from bsky_assets_tests.imported import modules_of_others
+from bsky_assets_tests.support.imported import modules_of_others
 
 HEAVY = {"aiohttp", "atproto", "dagster", "fasttext", "openai", "pandas", "scipy", "sklearn"}
 

@@ -13,8 +13,8 @@ import setuptools
 from dagster import AssetSelection
 
 from bsky_assets.definitions import defs
-from bsky_assets_tests.docs_fixtures import PAGES, commands
-from bsky_assets_tests.imported import ROOT, modules_of_others, package_of
+from bsky_assets_tests.docs.pages import PAGES, commands
+from bsky_assets_tests.support.imported import ROOT, modules_of_others, package_of
 
 NAMES = {"dagster_ray": ["dagster-ray"], "ray": ["ray"], "xllamacpp": ["xllamacpp"]}
 """Of extras that need not be installed here."""

@@ -23,9 +23,9 @@ from bsky_assets.settings import (
     variable_name,
     without_credentials,
 )
-from bsky_assets_tests.day_fixtures import SandboxDay, present_day
-from bsky_assets_tests.sandbox_fixtures import served
-from bsky_assets_tests.test_commands import run
+from bsky_assets_tests.commands.test_output import run
+from bsky_assets_tests.support.sandbox_day import SandboxDay, present_day
+from bsky_assets_tests.support.serving import served
 from bsky_sandbox.server import Sandbox
 
 URLS = {name for name in Settings.model_fields if name.endswith("_url")} - {"lake_url"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page
 
-from bsky_assets_tests.ui_fixtures import (
+from bsky_assets_tests.support.ui import (
     Platform,
     chromium,
     expand_graph,

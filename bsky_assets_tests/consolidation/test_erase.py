@@ -1,0 +1,184 @@
+"""The words of what was deleted for good are nowhere in the data directory after maintenance."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+import typer
+from dagster import JobDefinition
+from typer.testing import CliRunner
+
+from bsky_assets.commands.maintain import maintain as command
+from bsky_assets.consolidation.consolidate import consolidate_day
+from bsky_assets.contracts import (
+    ConsolidatedPost,
+    Quarantined,
+    RawFeedPost,
+    RawFirehosePost,
+    RawPostDeletion,
+)
+from bsky_assets.orchestration.maintenance import maintenance
+from bsky_assets.orchestration.resources import DataDirectory, duckdb_resource
+from bsky_assets.settings import get_settings
+from bsky_assets.storage.lake import Lake
+from bsky_assets_tests.support.rows import (
+    NOON,
+    account_status,
+    feed_post,
+    firehose_post,
+    post_deletion,
+    post_uri,
+    record,
+    table,
+    tid,
+)
+
+DAY = date(2026, 3, 8)
+LATER = DAY + timedelta(days=9)
+SECRET = "words that nobody shall find again"
+ANN, BOB, CAROL = "did:plc:ann", "did:plc:bob", "did:plc:carol"
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("BSKY_DATA_DIR", str(tmp_path / "data"))
+    get_settings.cache_clear()
+    yield tmp_path / "data"
+    get_settings.cache_clear()
+
+
+def holding(folder: Path, words: str) -> list[str]:
+    """The files that hold `words`; Parquet is unpacked."""
+    found = []
+    for path in folder.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            if path.suffix == ".parquet":
+                content += repr(pq.ParquetFile(path).read().to_pylist()).encode()
+            if words.encode() in content:
+                found.append(path.name)
+    return found
+
+
+def quarantined(number: int, detail: str, content: bytes) -> dict[str, object]:
+    return {
+        "source": "raw_firehose_posts",
+        "origin": "relay.test",
+        "position": str(number),
+        "reason": "bad_field",
+        "detail": detail,
+        "content": content,
+        "received_at": datetime(2026, 3, 8, 18, tzinfo=UTC),
+    }
+
+
+def fill(lake: Lake) -> None:
+    secret, earlier = record(SECRET), NOON - timedelta(hours=1)
+    used_again = {
+        "rev": tid(NOON + timedelta(hours=2)),
+        "received_at": NOON + timedelta(hours=2),
+        "earlier_versions": [{"cid": "x", "rev": tid(earlier), "text": SECRET}],
+    }
+    posts = [
+        firehose_post(ANN, "3ka", record=secret),
+        firehose_post(ANN, "3kb", record=record("stays")),
+        firehose_post(ANN, "3kc", record=record("again"), **used_again),
+        firehose_post(BOB, "3kd", record=secret),
+        firehose_post(CAROL, "3ke", record=record("may come back")),
+    ]
+    lake.write(RawFirehosePost, DAY, table(RawFirehosePost, posts))
+    shown = [feed_post(ANN, "3kf", record=secret), feed_post(ANN, "3kg", record=record("shown"))]
+    lake.write(RawFeedPost, DAY, table(RawFeedPost, shown))
+    aside = [
+        quarantined(1, f"a field is odd: {post_uri(ANN, '3ka')}", SECRET.encode()),
+        quarantined(
+            2, "a frame", b"\xa3did:plc:annx\x73app.bsky.feed.post/3kfcid" + SECRET.encode()
+        ),
+        quarantined(3, "a frame of bob's", b"\x00did:plc:bobf" + SECRET.encode()),
+        quarantined(4, "a frame", b"did:plc:ann app.bsky.feed.post/3kb keep this"),
+    ]
+    lake.write_quarantine("raw_firehose_posts", DAY, table(Quarantined, aside))
+    with duckdb.connect() as con:
+        consolidate_day(con, lake, DAY)
+    noon = {"event_time": NOON + timedelta(hours=1), "received_at": NOON + timedelta(hours=1)}
+    gone = [
+        post_deletion(ANN, rkey, 5, rev=tid(noon["event_time"]), **noon)
+        for rkey in ("3ka", "3kc", "3kf")
+    ]
+    gone += [account_status(BOB, "deleted", 6), account_status(CAROL, "deactivated", 7)]
+    lake.write(RawPostDeletion, LATER, table(RawPostDeletion, gone))
+
+
+def maintain(*arguments: str) -> str:
+    app = typer.Typer()
+    app.command()(command)
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_no_byte_of_the_data_directory_holds_what_was_deleted_for_good(data: Path) -> None:
+    lake = Lake.of(get_settings())
+    fill(lake)
+    assert len(holding(data, SECRET)) == 4
+    told = maintain("--now")
+    assert holding(data, SECRET) == [], told
+    for words in ("stays", "again", "may come back", "shown", "keep this"):
+        assert holding(data, words), words
+
+
+def test_of_a_deleted_post_its_row_and_place_stay_and_its_words_go(data: Path) -> None:
+    lake = Lake.of(get_settings())
+    fill(lake)
+    before = {row: lake.current(row, DAY) for row in (RawFirehosePost, RawFeedPost)}
+    maintain()
+    with duckdb.connect() as con:
+        posts = lake.relation(con, RawFirehosePost, [DAY]).to_arrow_table().to_pylist()
+        shown = lake.relation(con, RawFeedPost, [DAY]).to_arrow_table().to_pylist()
+        uris = lake.relation(con, ConsolidatedPost, [DAY]).select("uri").fetchall()
+    texts = {post["uri"][-3:]: post["record"] and post["record"]["text"] for post in posts + shown}
+    assert texts == {
+        "3ka": None,
+        "3kb": "stays",
+        "3kc": "again",
+        "3kd": None,
+        "3ke": "may come back",
+        "3kf": None,
+        "3kg": "shown",
+    }
+    assert {uri[-3:] for (uri,) in uris} == {"3kb", "3kc", "3kg"}
+    assert [post["author"]["handle"] for post in shown] == [None, "someone.test"]
+    for row, partition in before.items():
+        after = lake.current(row, DAY)
+        assert partition is not None
+        assert after is not None
+        assert after.rows == partition.rows
+        assert after.version == partition.version, "nothing downstream is made again for it"
+        assert after.path != partition.path
+
+
+def test_a_second_run_rewrites_nothing_and_a_day_that_came_late_is_looked_at(data: Path) -> None:
+    lake = Lake.of(get_settings())
+    fill(lake)
+    maintain()
+    paths = [lake.current(row, DAY) for row in (RawFirehosePost, RawFeedPost)]
+    maintain()
+    assert [lake.current(row, DAY) for row in (RawFirehosePost, RawFeedPost)] == paths
+    late = [firehose_post(ANN, "3ka", record=record(SECRET))]
+    lake.write(RawFirehosePost, LATER, table(RawFirehosePost, late))
+    maintain("--now")
+    assert holding(data, SECRET) == []
+
+
+def test_the_nightly_job_erases_too(data: Path) -> None:
+    lake = Lake.of(get_settings())
+    fill(lake)
+    resources = {"data": DataDirectory(get_settings()), "duckdb": duckdb_resource(get_settings())}
+    job: JobDefinition = maintenance
+    assert job.execute_in_process(resources=resources).success
+    with duckdb.connect() as con:
+        rows = lake.relation(con, RawFirehosePost, [DAY]).select("uri, record.text").fetchall()
+    assert {uri[-3:] for uri, text in rows if text is None} == {"3ka", "3kd"}

@@ -1,0 +1,99 @@
+"""Nothing that a filter rests on can go without a canary that tells."""
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from bsky_assets.contracts.verdicts import declarations
+from bsky_assets.filters import registry
+from bsky_assets.filters.measuring import canaries
+from bsky_assets.filters.measuring.canaries import check_texts
+from bsky_assets.filters.words import lexicon
+from bsky_assets_tests.filters.posts import built_in
+
+NOTHING = "zzqqx"
+"""No text has it."""
+
+
+def lists(name: str) -> Iterator[str]:
+    """The lists of words in a filter's file; rules, which have their own examples, aside."""
+    for place, _ in registry.list_sizes(name):
+        if place not in ("rules", "excuses", "signs"):
+            yield place
+
+
+EVERY_LIST = [(name, place) for name in declarations() for place in lists(name)]
+LONGER_LISTS = [
+    (name, place) for name, place in EVERY_LIST if dict(registry.list_sizes(name))[place] > 1
+]
+
+
+def _holder(file: dict[str, Any], place: str) -> tuple[Any, str]:
+    """Where in a file a list is: what holds it, and its name there."""
+    *way, last = place.split(".")
+    for part in way:
+        file = file[part]
+    if isinstance(file, list):
+        return next(one for one in file if one["name"] == last), "terms"
+    return file, last
+
+
+def changed(monkeypatch: pytest.MonkeyPatch, name: str) -> dict[str, Any]:
+    """The file of a filter, to be changed for as long as a test runs."""
+    files = {**declarations(), name: copy.deepcopy(declarations()[name])}
+    monkeypatch.setattr(lexicon, "declarations", lambda: files)
+    monkeypatch.setattr(registry, "declarations", lambda: files)
+    return files[name]
+
+
+def flipped(name: str) -> list[canaries.CanaryFailure]:
+    one = registry.declaration(name)
+    assert one is not None
+    return check_texts(one, built_in(name))
+
+
+@pytest.mark.parametrize(("name", "place"), EVERY_LIST)
+def test_a_list_gone_empty_flips_a_text(
+    monkeypatch: pytest.MonkeyPatch, name: str, place: str
+) -> None:
+    holder, last = _holder(changed(monkeypatch, name), place)
+    holder[last] = NOTHING if isinstance(holder[last], str) else [NOTHING]
+    assert flipped(name) != []
+
+
+@pytest.mark.parametrize(("name", "place"), LONGER_LISTS)
+@pytest.mark.parametrize("kept", [slice(1, None), slice(None, -1), slice(None, None, 2)])
+def test_a_list_that_lost_entries_is_told(
+    monkeypatch: pytest.MonkeyPatch, name: str, place: str, kept: slice
+) -> None:
+    holder, last = _holder(changed(monkeypatch, name), place)
+    found = holder[last]
+    holder[last] = " ".join(found.split()[kept]) if isinstance(found, str) else found[kept]
+    one = registry.declaration(name)
+    assert one is not None
+    assert [failure.canary for failure in canaries.check_lists(one)] == [f"list {place}"]
+
+
+@pytest.mark.parametrize("key", ["rules", "excuses"])
+def test_rules_gone_flip_their_own_texts_and_are_told(
+    monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    file = changed(monkeypatch, "hate_speech")
+    rules = file[key]
+    file[key] = [{**rule, "pattern": NOTHING} for rule in rules]
+    kind = "stops" if key == "rules" else "passes"
+    assert {rule[kind] for rule in rules} <= {failure.canary for failure in flipped("hate_speech")}
+    file[key] = rules[1:]
+    one = registry.declaration("hate_speech")
+    assert one is not None
+    assert [failure.canary for failure in canaries.check_lists(one)] == [f"list {key}"]
+
+
+def test_a_family_of_signs_gone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = changed(monkeypatch, "spam")
+    file["signs"] = file["signs"][1:]
+    one = registry.declaration("spam")
+    assert one is not None
+    assert "list signs" in [failure.canary for failure in canaries.check_lists(one)]

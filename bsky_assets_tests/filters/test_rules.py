@@ -1,0 +1,255 @@
+"""What the filters make of one text: words, disguises, contexts."""
+
+import json
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bsky_assets.filters.posts import from_texts
+from bsky_assets.filters.verdicts import Filter
+from bsky_assets.filters.words.lexicon import lexicon
+from bsky_assets.filters.words.normalise import fold
+from bsky_assets.filters.words.rules import Reader, Rule, written_out
+from bsky_assets_tests.filters.posts import built_in
+
+TEXTS = Path(__file__).parent / "texts"
+NSFW = built_in("nsfw")
+SPAM = built_in("spam")
+HATE_SPEECH = built_in("hate_speech")
+ENGLISH = built_in("english")
+FILTERS: dict[str, Filter] = {one.name: one for one in (ENGLISH, NSFW, SPAM, HATE_SPEECH)}
+
+
+def reason(one: Filter, text: str) -> str | None:
+    found: str | None = one.judge(from_texts([text])).reasons.to_pylist()[0]
+    return found
+
+
+def cases(name: str) -> list[dict[str, str | bool]]:
+    return [json.loads(line) for line in (TEXTS / f"{name}.jsonl").read_text().splitlines()]
+
+
+def stopped(one: Filter, name: str) -> list[tuple[dict[str, str | bool], bool]]:
+    rows = cases(name)
+    passed = one.judge(from_texts([str(row["text"]) for row in rows])).passed.to_pylist()
+    return [(row, not let_through) for row, let_through in zip(rows, passed, strict=True)]
+
+
+def _sentences() -> list[tuple[str, bool, str]]:
+    listed = tomllib.loads((TEXTS / "filters.toml").read_text())
+    return [
+        (name, verdict == "stops", text)
+        for name, verdicts in listed.items()
+        for verdict, texts in verdicts.items()
+        for text in texts
+    ]
+
+
+@pytest.mark.parametrize(("name", "should", "text"), _sentences())
+def test_what_was_judged_wrongly_once(name: str, should: bool, text: str) -> None:
+    assert (reason(FILTERS[name], text) is not None) == should
+
+
+@pytest.mark.parametrize(
+    "rule",
+    lexicon("hate_speech")["rules"] + lexicon("hate_speech")["excuses"],
+    ids=lambda rule: rule["pattern"],
+)
+def test_each_rule_stops_its_example_and_not_its_look_alike(rule: dict[str, str]) -> None:
+    found = reason(HATE_SPEECH, rule["stops"])
+    assert found == f"rule:{rule['reason']}" if "reason" in rule else found is not None
+    assert reason(HATE_SPEECH, rule["passes"]) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "least_found", "least_let_through"),
+    [("hate_speech", 0.6, 1.0), ("nsfw", 0.85, 1.0), ("spam", 0.8, 1.0)],
+)
+def test_texts_by_another_hand(name: str, least_found: float, least_let_through: float) -> None:
+    """Written by a person who did not know the rules, and seen while the rules were written."""
+    rows = stopped(FILTERS[name], name)
+    found = [did for row, did in rows if row["expected"]]
+    let_through = [not did for row, did in rows if not row["expected"]]
+    assert sum(found) / len(found) >= least_found
+    assert sum(let_through) / len(let_through) >= least_let_through
+
+
+def test_short_english_by_another_hand() -> None:
+    rows = [(bool(row["expected"]), not did) for row, did in stopped(ENGLISH, "english")]
+    right = sum(should and did for should, did in rows)
+    assert 2 * right / (2 * right + sum(should != did for should, did in rows)) >= 0.93
+
+
+def test_hate_speech_by_functionality() -> None:
+    """Kinds after HateCheck, by the rules' author: nearly nothing harmless is stopped."""
+    rows = stopped(HATE_SPEECH, "hate_speech_functional")
+    wrong = [row["text"] for row, did in rows if did and not row["expected"]]
+    assert len(wrong) <= 1
+    found = [did for row, did in rows if row["expected"]]
+    assert sum(found) / len(found) >= 0.55
+
+
+GROUPS = ("immigrants", "women", "trans people", "Jews", "Muslims", "white people", "Christians")
+NAMED = ("Republicans", "Democrats", "Hamas", "The Taliban", "Texas", "My uncle", "Putin", "ICE")
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{who} hates {group}",
+        "{who} despise {group} and always will",
+        "{who} wants to kill all {group}",
+        "{who} thinks {group} are vermin",
+        "According to {who}, {group} are animals",
+        "{who}: {group} are criminals",
+        "I hate that {who} attacks {group}",
+        "I hope {group} get to live in peace, whatever {who} does",
+    ],
+)
+def test_what_a_named_third_party_does_is_a_report(template: str) -> None:
+    texts = [template.format(who=who, group=group) for who in NAMED for group in GROUPS]
+    found = HATE_SPEECH.judge(from_texts(texts)).passed.to_pylist()
+    assert [text for text, passed in zip(texts, found, strict=True) if not passed] == []
+
+
+@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize(
+    "template",
+    ["I hate {}", "We should kill all {}", "{} are vermin", "honestly {} are all scum",
+     "{} don't deserve rights", "I hope all {} die", "Why are {} so stupid?"],
+)  # fmt: skip
+def test_every_group_is_protected_alike(template: str, group: str) -> None:
+    assert reason(HATE_SPEECH, template.format(group)) is not None
+
+
+CAMPS = (
+    "liberals", "conservatives", "libtards", "feminazis", "magats", "rethuglicans", "democrats",
+    "republicans", "leftists", "trumpers", "zionists", "communists", "feminists", "socialists",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("camp", CAMPS)
+def test_no_political_camp_is_a_protected_group(camp: str) -> None:
+    texts = [f"{camp} are scum", f"I hate {camp}", f"all {camp} are idiots", f"you {camp}"]
+    assert HATE_SPEECH.judge(from_texts(texts)).passed.to_pylist() == [True] * len(texts)
+
+
+WITH_CONTEXT = (
+    "The report describes a dangerous porn addiction lawsuit",
+    "Doctors explain what an orgasm does to your blood pressure, new study finds",
+    "A naked mole rat lives for thirty years",
+    "Scunthorpe United won again",
+    "Essex is lovely in the spring",
+)
+
+
+@pytest.mark.parametrize("text", WITH_CONTEXT)
+def test_health_news_and_harmless_words_pass(text: str) -> None:
+    assert reason(NSFW, text) is None
+
+
+@given(st.integers(1, 3), st.sampled_from(["\u200b", "\u200d", "\u2060", "\ufe0f", "\u00ad"]))
+def test_invisible_characters_hide_nothing(place: int, invisible: str) -> None:
+    hidden = "porn"[:place] + invisible + "porn"[place:]
+    assert reason(NSFW, f"watch free {hidden} now") is not None
+
+
+@given(st.text(max_size=80))
+def test_folding_twice_changes_nothing_more(text: str) -> None:
+    once = fold(pa.array([text]))
+    assert fold(once).to_pylist() == once.to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("#cat #dog #sun #sea #fun #follow look", "rule:stuffing"),
+        (" ".join(f"@a{n}.test" for n in range(20)), "rule:stuffing"),
+        ("Earn $900 a day from home, no experience needed, message me", "rule:scam_job"),
+        ("Gain 5000 real followers fast, follow back, link in bio", "rule:scam_engagement"),
+        ("You have won a $500 gift card, claim your prize, click here", "rule:scam_prize"),
+    ],
+)
+def test_spam_is_named(text: str, code: str) -> None:
+    found = reason(SPAM, text)
+    assert found is not None
+    assert found.startswith(code.rsplit("_", 1)[0])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Our council will spend $900 a day on road repairs, says the report",
+        "I work from home and my cat sits on the keyboard",
+        "New essay on my site: https://example.org/essay #writing #essay",
+        "https://habit.ly.example/path is not a short link",
+        "Thanks for the follow! Lovely to meet you",
+    ],
+)
+def test_ordinary_posts_are_not_spam(text: str) -> None:
+    assert reason(SPAM, text) is None
+
+
+@pytest.mark.parametrize(
+    ("link", "verdict"),
+    [("https://tinyurl.com/abc", "rule:scam_crypto"), ("https://example.org/abc", None)],
+)
+def test_links_count_wherever_a_post_has_them(link: str, verdict: str | None) -> None:
+    posts = from_texts(["a free airdrop for all of you"])
+    columns = dict(zip(posts.batch.schema.names, posts.batch.columns, strict=True))
+    columns["links"] = pa.array([[link]], columns["links"].type)
+    linked = type(posts)(pa.RecordBatch.from_pydict(columns))
+    assert SPAM.judge(linked).reasons.to_pylist() == [verdict]
+
+
+def test_terms_are_written_out_in_full() -> None:
+    assert set(written_out("(a|the )?big? c[ao]t")) == {
+        f"{start}bi{g} c{vowel}t"
+        for start in ("", "a", "the ")
+        for g in ("", "g")
+        for vowel in "ao"
+    }
+    with pytest.raises(ValueError, match="cannot be written out"):
+        list(written_out(r"\w+ things"))
+
+
+READER = Reader(
+    {"animal": ["cats?", "big cats?"], "like": ["love"], "opener": ["and", "but"],
+     "transparent": ["not"]}
+)  # fmt: skip
+LISTS = ("animal", "like", "opener", "transparent")
+
+
+def finds(written: str) -> Callable[[str], bool]:
+    rule = Rule.of(written, LISTS)
+    return lambda text: next(rule.find(READER.read(text)), None) is not None
+
+
+@pytest.mark.parametrize(
+    ("rule", "found", "not_found"),
+    [
+        ("i {like} {animal}", "i love cats", "i love dogs"),
+        ("i {like} {animal}", "truly i love big cats", "i love, cats"),
+        ("^ {animal} purr", "so it is. and cats purr", "most cats purr"),
+        ("{animal} $", "i see a cat, so what", "i see a cat now"),
+        ("{animal} $", "a cat", "a cat?"),
+        ("i ... {animal}", "i really do see cats", "i do not see cats"),
+        ("(one|a small) {animal}", "a small cat", "a cat"),
+        ("{like} no{animal} ...", "love dogs", "love cats"),
+        ("very* big? {like}", "very very big love", "very big cats"),
+        ("it : {animal}", "it: cats", "it. cats"),
+    ],
+)
+def test_rules_read_as_their_page_says(rule: str, found: str, not_found: str) -> None:
+    assert finds(rule)(found)
+    assert not finds(rule)(not_found)
+
+
+def test_a_rule_that_names_no_list_is_refused() -> None:
+    with pytest.raises(KeyError, match="no list 'dogs'"):
+        Rule.of("i love {dogs}", LISTS)

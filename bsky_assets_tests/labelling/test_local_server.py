@@ -1,0 +1,264 @@
+"""A real server: llama.cpp's own, with a tiny model of random weights that the tests write.
+
+What it answers means nothing (its weights are random), and none of it is believed, since it cannot
+repeat a code. These tests are about schemas, keys, kills and restarts, and never about the quality
+of a label.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from aiohttp import ClientError, ClientSession, web
+
+from bsky_assets.labelling.answers import LABELS
+from bsky_assets.labelling.asking import Policy
+from bsky_assets.labelling.breaker import NothingUsable
+from bsky_assets.labelling.day import ledger_of
+from bsky_assets.labelling.endpoint import EndpointUnreachable
+from bsky_assets.labelling.local_server import CannotServe, LocalServer, prepare, serving
+from bsky_assets.labelling.model_round import Progress
+from bsky_assets.labelling.trace import labels_without_their_post
+from bsky_assets_tests.labelling.test_day import HOSTILE
+from bsky_assets_tests.support.labelling import DAY, Lab, known_posts, write_random_gguf
+from bsky_assets_tests.support.llm_endpoint import code_of, posts_of
+from bsky_assets_tests.support.serving import served
+
+pytest.importorskip("xllamacpp", reason="the extra `local` is not installed")
+
+PATIENT = Policy(patience=30)
+NAME = "random-weights"
+
+
+@pytest.fixture(scope="module")
+def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_random_gguf(tmp_path_factory.mktemp("model") / f"{NAME}.gguf")
+
+
+@pytest.fixture
+def server(gguf: Path) -> Iterator[LocalServer]:
+    with serving(prepare(gguf, port=0, parallel=4, context=16_384, threads=1)) as running:
+        yield running
+
+
+@pytest.fixture
+def lab(tmp_path: Path, server: LocalServer) -> Lab:
+    return Lab(tmp_path, server.url, {"llm_models": (NAME,), "llm_concurrency": 8})
+
+
+@contextmanager
+def believed(url: str) -> Iterator[str]:
+    """The server at `url` behind one that puts code and first words into its answers, which random
+    weights cannot; what they say of a post stays."""
+
+    async def forward(request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        try:
+            async with (
+                ClientSession() as session,
+                session.request(
+                    request.method,
+                    url.removesuffix("/v1") + request.path,
+                    data=body,
+                    headers={"Content-Type": "application/json"},
+                ) as answer,
+            ):
+                said = await answer.read()
+                return web.Response(
+                    body=with_echoes(body, said), status=answer.status,
+                    content_type=answer.content_type,
+                )  # fmt: skip
+        except ClientError:
+            assert request.transport is not None
+            request.transport.abort()
+            return web.Response()
+
+    app = web.Application(client_max_size=2**25)
+    app.add_routes([web.route("*", "/{path:.*}", forward)])
+    with served(app) as front:
+        yield f"{front}/v1"
+
+
+def with_echoes(asked: bytes, said: bytes) -> bytes:
+    question = posts_of(json.loads(asked)) if asked else None
+    try:
+        answer = json.loads(said)
+        message = answer["choices"][0]["message"]
+        slots = json.loads(message["content"])
+    except (ValueError, KeyError):
+        return said
+    for key, post in (question or {}).items():
+        slots[key]["text"] = post["text"].split()[0]
+    message["content"] = json.dumps(
+        {**slots, "code": code_of(json.loads(asked))} if question else slots
+    )
+    return json.dumps(answer).encode()
+
+
+def answers_of(lab: Lab) -> list[dict[str, Any]]:
+    """What the ledger has, each answer made from its post."""
+    with duckdb.connect() as con:
+        ledger = ledger_of(lab.settings)
+        assert labels_without_their_post(con, lab.lake, ledger, DAY) == []
+        answers: list[dict[str, Any]] = ledger.relation(con).to_arrow_table().to_pylist()
+    return answers
+
+
+def check_form(answers: list[dict[str, Any]]) -> None:
+    """Every answer that was finished has the keys and labels that were asked for."""
+    finished = [answer for answer in answers if answer["finish_reason"] == "stop"]
+    assert finished
+    for answer in finished:
+        said = json.loads(answer["raw_answer"])
+        assert list(said) == ["code", *(f"p{n}" for n in range(answer["batch_size"]))]
+        for key, slot in said.items():
+            assert key == "code" or (list(slot) == ["text", "label"] and slot["label"] in LABELS)
+
+
+def test_random_weights_keep_the_schema_and_are_not_believed(lab: Lab, gguf: Path) -> None:
+    lab.texts(known_posts(40))
+    with pytest.raises(NothingUsable, match="cuts off requests"):
+        lab.label(policy=PATIENT)
+    answers = answers_of(lab)
+    check_form(answers)
+    assert {answer["error"] for answer in answers} <= {"not_read", "truncated"}
+    digest = subprocess.run(["sha256sum", gguf], capture_output=True, check=True, text=True)
+    assert {answer["model_digest"] for answer in answers} == {f"sha256:{digest.stdout.split()[0]}"}
+    assert {answer["endpoint"].split("@")[0] for answer in answers} == {"llama.cpp"}
+
+
+def test_injected_instructions_change_neither_schema_nor_keys_of_random_weights(lab: Lab) -> None:
+    posts = known_posts(len(HOSTILE) * 5)
+    texts = [f"{text} {n}" for n, text in enumerate(HOSTILE * 5)]
+    lab.texts([type(posts[0])(text) for text in texts])
+    with pytest.raises(NothingUsable):
+        lab.label(policy=PATIENT, batch_size=6)
+    check_form(answers_of(lab))
+
+
+def test_a_killed_server_is_started_again_and_nothing_is_lost(
+    lab: Lab, server: LocalServer
+) -> None:
+    told: list[str] = []
+    keeper = threading.Thread(target=server.keep_running, args=(told.append,))
+    keeper.start()
+    posts = known_posts(160)
+    lab.texts(posts)
+    killed: list[int] = []
+
+    def kill(progress: Progress) -> None:
+        if not killed and server.pid and progress.done >= 20:
+            killed.append(server.pid)
+            os.kill(server.pid, signal.SIGKILL)
+
+    with believed(lab.url) as lab.url:
+        details = lab.label(policy=PATIENT, progress=kill).details
+    server.stop()
+    keeper.join(20)
+    assert killed, "it was killed half-way"
+    assert told == ["llama.cpp was ended by signal 9; starting it again"]
+    assert details["labelled"] + details["failed"] == 160
+    assert len(lab.labels()) >= 150
+    answers_of(lab)
+
+
+def test_without_restart_the_run_stops_and_another_goes_on_with_random_weights(
+    lab: Lab, server: LocalServer
+) -> None:
+    lab.texts(known_posts(160))
+
+    def kill(progress: Progress) -> None:
+        if progress.done >= 20 and server.pid:
+            os.kill(server.pid, signal.SIGKILL)
+
+    with believed(lab.url) as lab.url:
+        with pytest.raises(EndpointUnreachable, match="run again to go on"):
+            lab.label(policy=Policy(patience=1), progress=kill)
+        server.start()
+        details = lab.label(policy=PATIENT).details
+    assert details["models"][0]["already_known"] >= 20
+    assert details["labelled"] + details["failed"] == 160
+    assert len(lab.labels()) >= 150
+    answers_of(lab)
+
+
+def test_the_command_serves_until_it_is_ended_and_leaves_no_process(gguf: Path) -> None:
+    command = "from bsky_assets.commands.llm import app; app()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", command, "serve", "--gguf", str(gguf), "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    lines = [process.stdout.readline().strip() for _ in range(3)]
+    assert lines[0].startswith(f"serving {NAME} (sha256:")
+    url = lines[1].removeprefix("BSKY_LLM_BASE_URL=")
+    assert lines[2] == f"BSKY_LLM_MODELS={NAME}"
+    port = int(url.split(":")[2].split("/")[0])
+    socket.create_connection(("127.0.0.1", port), 5).close()
+    process.terminate()
+    process.communicate(timeout=30)
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", port), 5).close()
+
+
+def test_a_server_whose_starter_was_killed_ends_by_itself(gguf: Path, tmp_path: Path) -> None:
+    command = (
+        "import sys, time; from pathlib import Path;"
+        "from bsky_assets.labelling.local_server import prepare, serving;"
+        "served = serving(prepare(Path(sys.argv[1]), port=0, parallel=1, context=512));"
+        "print(served.__enter__().pid, flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", command, str(gguf)],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    pid = int(process.stdout.readline())
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 20
+    while is_running(pid):
+        assert time.monotonic() < deadline, "it goes on without anybody to stop it"
+        time.sleep(0.1)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_what_cannot_be_served_is_said_in_one_line(gguf: Path, tmp_path: Path) -> None:
+    not_a_model = tmp_path / "model.gguf"
+    not_a_model.write_bytes(b"PK\x03\x04")
+    cut_off = tmp_path / "cut.gguf"
+    cut_off.write_bytes(gguf.read_bytes()[:10_000])
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for path, chosen, message in (
+            (tmp_path / "none.gguf", 0, "cannot read"),
+            (not_a_model, 0, "not a GGUF file"),
+            (gguf, port, "choose another with --port"),
+        ):
+            with pytest.raises(CannotServe, match=message):
+                prepare(path, port=chosen, parallel=1, context=512)
+    served = prepare(cut_off, port=0, parallel=1, context=512)
+    with pytest.raises(CannotServe, match=r"llama\.cpp cannot serve") as raised, serving(served):
+        pass
+    assert "\n" not in str(raised.value)
