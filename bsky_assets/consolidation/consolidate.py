@@ -11,8 +11,6 @@ from pathlib import Path
 
 import duckdb
 
-from bsky_assets.consolidation.removals import register_removals
-from bsky_assets.consolidation.sightings import of_days
 from bsky_assets.consolidation.sightings import register_left_out as register_reasons
 from bsky_assets.consolidation.versions import register_versions
 from bsky_assets.contracts import (
@@ -85,9 +83,7 @@ def register_left_out(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> 
     """Make the temporary table `left_out`: uri, did and reason of the day's posts not taken up."""
     lake.relation(con, RawFirehosePost, [day]).create_view("firehose", replace=True)
     lake.relation(con, RawFeedPost, [day]).create_view("feed", replace=True)
-    con.execute(f"CREATE OR REPLACE TEMP VIEW today AS {of_days(lake, [day])}")
     _register_feed_posts(con)
-    register_removals(con, lake, day, "today")
     register_reasons(con, lake, day)
 
 

@@ -23,10 +23,11 @@ _AFTER_ALL = "~"
 """Later than any rev: of a deletion and a post that no rev tells apart the deletion counts."""
 
 
-def register_removals(con: duckdb.DuckDBPyConnection, lake: Lake, day: date, posts: str) -> None:
+def register_removals(con: duckdb.DuckDBPyConnection, lake: Lake, day: date, keys: str) -> None:
     """Make the temporary tables `deleted_posts` and `account_events` for posts seen about `day`.
 
-    Both are of the relation `posts` alone, which has uri and did. `deleted_posts` has sync_day,
+    Both are of the posts in `keys` alone, which has the hashes of their uri and did; others whose
+    hash is the same may be among them. `deleted_posts` has sync_day,
     uri, and `happened` and `moment` as in `storage.chronology`; `account_events` has sync_day,
     did, status and `happened`.
     """
@@ -43,7 +44,7 @@ def register_removals(con: duckdb.DuckDBPyConnection, lake: Lake, day: date, pos
             {happened("rev", "event_time", "received_at", _AFTER_ALL)} AS happened,
             {moment("event_time", "received_at")} AS moment
         FROM deletions
-        WHERE kind = 'post' AND hash(uri) IN (SELECT hash(uri) FROM {posts})
+        WHERE kind = 'post' AND hash(uri) IN (SELECT uri FROM {keys})
             AND NOT {is_ahead("rev", "received_at")}
         """
     )
@@ -54,7 +55,7 @@ def register_removals(con: duckdb.DuckDBPyConnection, lake: Lake, day: date, pos
             'at': {moment("event_time", "received_at")}, 'received_at': received_at, 'seq': seq
         }} AS happened
         FROM deletions
-        WHERE kind = 'account' AND hash(did) IN (SELECT hash(did) FROM {posts})
+        WHERE kind = 'account' AND hash(did) IN (SELECT did FROM {keys})
         """
     )
     con.execute("DROP VIEW deletions")

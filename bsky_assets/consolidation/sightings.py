@@ -12,7 +12,7 @@ from datetime import date, timedelta
 
 import duckdb
 
-from bsky_assets.consolidation.removals import away, deleted
+from bsky_assets.consolidation.removals import away, deleted, register_removals
 from bsky_assets.contracts import RawFeedPost, RawFirehosePost
 from bsky_assets.storage.chronology import is_ahead, moment
 from bsky_assets.storage.lake import Lake, select_days
@@ -61,12 +61,18 @@ def of_days(lake: Lake, days: Sequence[date], where: str = "true") -> str:
 
 
 def register_left_out(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> None:
-    """Make the temporary table `left_out` of the day's posts that are not taken up.
+    """Make the temporary tables `left_out` of the day's posts that are not taken up, and `today`.
 
-    It has uri, did and the first reason that holds. Reads the view `today` (`of_days`) and what
-    `register_removals` makes of it.
+    `left_out` has uri, did and the first reason that holds. `today` has what `of_days` says of
+    those that something may be said against, and of what a feed showed. Nearly all posts come
+    once, and nobody deletes them: of these only hashes are looked at, which take a tenth of the
+    memory of their URIs. Reads the views `firehose` and `feed`.
     """
-    _register_sightings(con, lake, "earlier", look_back(day), "SELECT hash(uri) FROM today")
+    con.execute(_KEYS)
+    register_removals(con, lake, day, "keys")
+    _register_sightings(con, lake, "earlier", look_back(day), "SELECT uri FROM keys")
+    doubted = of_days(lake, [day], f"hash(uri) IN ({_DOUBTED})")
+    con.execute(f"CREATE OR REPLACE TEMP TABLE today AS {doubted}")
     con.execute(f"CREATE OR REPLACE TEMP TABLE away_now AS {away('today', now=True)}")
     con.execute(
         "CREATE OR REPLACE TEMP TABLE came_back AS "
@@ -79,6 +85,20 @@ def register_left_out(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> 
         con.execute("CREATE OR REPLACE TEMP TABLE later AS FROM earlier LIMIT 0")
     con.execute(_LEFT_OUT)
 
+
+_KEYS = """
+    CREATE OR REPLACE TEMP TABLE keys AS
+    SELECT hash(uri) AS uri, hash(author) AS did, coalesce(action = 'update', false) AS is_doubted
+    FROM firehose
+    UNION ALL
+    SELECT hash(uri), hash(author.did), true FROM feed
+"""
+_DOUBTED = """
+    SELECT uri FROM keys WHERE is_doubted
+        OR uri IN (SELECT hash(uri) FROM deleted_posts)
+        OR uri IN (SELECT hash(uri) FROM earlier)
+        OR did IN (SELECT hash(did) FROM account_events)
+"""
 
 _LEFT_OUT = f"""
     CREATE OR REPLACE TEMP TABLE left_out AS
@@ -108,8 +128,7 @@ def _register_sightings(
 ) -> None:
     """Make the temporary table `name`: sync_day, uri, `is_deleted`, and `is_away` on that day.
 
-    `hashes` is SQL for the hashes of the URIs that are wanted; others may be among them. They
-    take a tenth of the memory of the URIs.
+    `hashes` is SQL for the hashes of the URIs that are wanted; others may be among them.
     """
     con.execute(
         "CREATE OR REPLACE TEMP TABLE sightings AS "
