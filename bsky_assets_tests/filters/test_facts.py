@@ -1,7 +1,7 @@
 """What the whole day tells of a post: labels in force, habits of accounts, campaigns."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,45 @@ def test_a_label_that_a_feed_showed_can_be_taken_back_in_the_stream(tmp_path: Pa
     shown = post("shown", applied_labels=[applied(URI, "porn")])
     back = label(URI, "porn", neg=True, cts=START + timedelta(minutes=1))
     assert facts(lake_with(tmp_path, [shown], [back])) == {}
+
+
+SOON, LATER, FUTURE = (
+    START + timedelta(hours=1),
+    START + timedelta(hours=2),
+    datetime(2099, 1, 1, tzinfo=UTC),
+)
+
+
+def said(cts: datetime | None, received_at: datetime, **more: Any) -> dict[str, Any]:
+    return label(URI, "porn", cts=cts, received_at=received_at, **more)
+
+
+@pytest.mark.parametrize(
+    ("labels", "is_stopped"),
+    [
+        ([said(FUTURE, SOON), said(LATER, LATER, neg=True)], False),
+        ([said(FUTURE, SOON, neg=True), said(LATER, LATER)], True),
+        ([said(FUTURE, SOON), said(LATER, LATER, neg=True), said(FUTURE, END)], False),
+        ([said(None, LATER), said(SOON, SOON, neg=True)], True),
+        ([said(None, SOON), said(LATER, LATER, neg=True)], False),
+        ([said(SOON, LATER, seq=9, origin="a"), said(SOON, LATER, seq=1, neg=True)], False),
+        ([said(SOON, LATER, seq=1, origin="a"), said(SOON, LATER, seq=9, neg=True)], False),
+        ([said(SOON, LATER, seq=9, neg=True), said(LATER, LATER, seq=1, origin="a")], True),
+    ],
+)
+def test_the_last_word_on_a_label_is_by_its_time_and_not_after_its_receipt(
+    tmp_path: Path, labels: list[dict[str, Any]], is_stopped: bool
+) -> None:
+    expected = {("nsfw", 0): "label:porn"} if is_stopped else {}
+    assert facts(lake_with(tmp_path, [post("a post")], labels)) == expected
+
+
+def test_a_feeds_label_from_the_future_can_be_taken_back(tmp_path: Path) -> None:
+    future = applied(URI, "porn") | {"cts": END + timedelta(days=400)}
+    back = label(URI, "porn", neg=True, cts=START + timedelta(minutes=1))
+    shown = post("shown", applied_labels=[future])
+    assert facts(lake_with(tmp_path, [shown], [back])) == {}
+    assert facts(lake_with(tmp_path / "alone", [shown])) == {("nsfw", 0): "label:porn"}
 
 
 def many(
