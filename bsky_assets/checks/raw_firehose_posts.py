@@ -64,7 +64,7 @@ def evaluate(
             severity=severity,
             checked=len(completeness.stretches),
             nothing="no stretch of the stream was read",
-            covered_seconds=covered(completeness).total_seconds(),
+            covered_seconds=covered(completeness, partition.day, settings.timezone).total_seconds(),
         ),
         check(
             "repositories_are_whole",

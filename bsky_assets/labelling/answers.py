@@ -215,11 +215,11 @@ def _is_object(value: Any) -> bool:
 def begins_with(text: str, said: str) -> bool:
     """Whether `said` is the beginning of `text`, as far as letters and digits tell.
 
-    A text that has none says nothing either way.
+    A text that has none says nothing either way, and signs that begin it are a word of it too.
     """
     wanted = _letters(text[:_COMPARED])
     found = _letters(said)
-    if not wanted:
+    if not wanted or (said.split() and said.split()[0] == text.split()[0]):
         return True
     first = next(word for part in text.split() if (word := _letters(part)))
     return wanted.startswith(found[:_COMPARED]) and len(found) >= min(len(first), _WORD_ENOUGH)

@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from bsky_assets.reporting.figures import blank_figure
 from bsky_assets.reporting.palette import LIGHT
 from bsky_assets.storage.completeness import Completeness
+from bsky_assets.storage.coverage import covered
 from bsky_assets.sync_day import bounds, now
 
 STEP = 10
@@ -27,16 +28,9 @@ MOST_MARKS = 6
 
 def share_covered(completeness: Completeness, day: date, timezone: ZoneInfo) -> float | None:
     """How much of `day`, as far as it has come, the stretches span; None before it begins."""
-    start, end = (instant.timestamp() for instant in bounds(day, timezone))
-    end = min(end, now().timestamp())
-    if end <= start:
-        return None
-    spans = (
-        (max(_seconds(each.first_time), start), min(_seconds(each.last_time), end))
-        for each in completeness.stretches
-        if each.first_time and each.last_time
-    )
-    return sum(last - first for first, last in _merged(spans)) / (end - start)
+    start, end = bounds(day, timezone)
+    end = min(end, now())
+    return None if end <= start else covered(completeness, day, timezone) / (end - start)
 
 
 def coverage_figure(completeness: Completeness, timezone: tzinfo) -> Figure:

@@ -4,7 +4,7 @@ What belongs here: comparing `Completeness` with the day. Who is told of it is n
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -64,10 +64,15 @@ def jumps(completeness: Completeness) -> Iterator[str]:
         yield f"{completeness.jump_count:,} such jumps in all"
 
 
-def covered(completeness: Completeness) -> timedelta:
-    """How much of the hosts' time the stretches span."""
-    spans = (end - start for start, end in _spans(completeness))
-    return sum(spans, timedelta())
+def covered(completeness: Completeness, day: date, timezone: ZoneInfo) -> timedelta:
+    """How much of the time of `day` the stretches span, whatever else of a backlog they have."""
+    start, end = bounds(day, timezone)
+    total, reached = timedelta(), start
+    for first, last in sorted(_spans(completeness)):
+        begin, last = max(first, reached), min(last, end)
+        if last > begin:
+            total, reached = total + (last - begin), last
+    return total
 
 
 def uncovered(
@@ -77,7 +82,7 @@ def uncovered(
     start, end = bounds(partition.day, timezone)
     if (at := now()) < end:
         end = at
-        spanned = hours(covered(completeness))
+        spanned = hours(covered(completeness, partition.day, timezone))
         yield f"the day is not over yet: {spanned} of {hours(end - start)} are covered so far"
     spans = sorted(_spans(completeness))
     if not spans:
@@ -88,7 +93,8 @@ def uncovered(
         yield f"it begins {hours(first - start)} after the day"
     if end - last > TOLERATED:
         yield f"it ends {hours(end - last)} before {'now' if end == at else 'the day'}"
-    missing = (last - first) - covered(completeness)
+    within = min(last, end) - max(first, start)
+    missing = within - covered(completeness, partition.day, timezone)
     if missing > TOLERATED:
         yield f"{hours(missing)} are missing in between"
 

@@ -154,6 +154,9 @@ def test_keys_that_are_not_those_asked_for_make_the_whole_reply_suspect(
         ("\U0001f525\U0001f525", "", True),
         ("Left", "Right", False),
         ("Left", "", False),
+        ("\U0001f6a8 Town hall", "\U0001f6a8", True),
+        ("\U0001f6a8 Town hall", "\U0001f525", False),
+        ("Town hall", "\U0001f6a8", False),
     ],
 )
 def test_a_first_word_is_known_whatever_a_model_makes_of_its_signs(

@@ -40,6 +40,8 @@ def stored(folder: Path, completeness: Completeness) -> Partition:
          ["not over yet: 5 h 0 min of 5 h 0 min are covered so far"]),
         (START + timedelta(hours=5), START, START + timedelta(hours=4),
          ["4 h 0 min of 5 h 0 min", "ends 1 h 0 min before now"]),
+        (START + timedelta(hours=5), START - timedelta(hours=9), START + timedelta(hours=5),
+         ["not over yet: 5 h 0 min of 5 h 0 min are covered so far"]),
     ],
 )  # fmt: skip
 def test_a_day_is_covered_when_it_is_over_and_was_read_from_end_to_end(
