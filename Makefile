@@ -24,7 +24,7 @@ bench: .venv/installed-dev
 	$(BIN)/python -m benchmarks $(ARGS)
 
 chaos: .venv/installed-dev
-	$(BIN)/python -m benchmarks.chaos $(ARGS)
+	$(BIN)/python -m testbed.chaos $(ARGS)
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

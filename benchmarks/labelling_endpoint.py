@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import aiohttp
@@ -25,8 +26,9 @@ from bsky_assets.labelling.prompt import load_prompt
 from bsky_assets.labelling.questions import make_question
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
-from bsky_assets_tests.support.labelling import DAY, filtered_post
-from bsky_assets_tests.support.rows import table
+from testbed.rows import filtered_post, table
+
+DAY = date(2026, 3, 8)
 
 
 @dataclass(frozen=True)

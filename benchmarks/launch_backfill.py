@@ -18,29 +18,21 @@ from datetime import date, timedelta
 from multiprocessing import get_context
 from pathlib import Path
 
-import duckdb
 from dagster import DagsterEventType
 
 from benchmarks.day_posts import Day
-from benchmarks.object_storage import lake_in_bucket
 from bsky_assets.commands.materialize import materialize_day
-from bsky_assets.contracts import ConsolidatedPost, FilteredPost, Row
+from bsky_assets.contracts import Row
 from bsky_assets.launching.work import make_partition
 from bsky_assets.orchestration.instance import open_instance
 from bsky_assets.settings import get_settings
 from bsky_assets.storage.connection import connect
 from bsky_assets.storage.lake import Lake
+from testbed.lakes import MADE, differences
+from testbed.object_storage import lake_in_bucket
 
 FIRST = date(2026, 3, 1)
-MADE = (ConsolidatedPost, FilteredPost)
 CONCURRENT_RUNS = 4
-
-# When a thing was done differs from one time to the next; what was done must not.
-_TIMESTAMPS = {
-    ConsolidatedPost: "REPLACE (struct_update(metadata, processed_timestamp := NULL) AS metadata)",
-    FilteredPost: "EXCLUDE (filtered_at, preprocessing_timestamp) "
-    "REPLACE (struct_update(metadata, processed_timestamp := NULL) AS metadata)",
-}
 
 
 @dataclass(frozen=True)
@@ -164,30 +156,6 @@ def _run(day: date, asset: str) -> None:
         materialize_day(instance, day, asset)
 
 
-def differences(one: Lake, other: Lake, row: type[Row], days: list[date]) -> int:
-    """Rows that only one of two lakes has on `days`, leaving out when they were made."""
-    return sum(_differences(one, other, row, day) for day in days)
-
-
-def _differences(one: Lake, other: Lake, row: type[Row], day: date) -> int:
-    with duckdb.connect() as con:
-        for name, lake in (("one", one), ("other", other)):
-            lake.relation(con, row, [day]).create_view(name)
-        compared = _TIMESTAMPS[row]
-        ((found,),) = con.sql(
-            f"""
-            WITH one_rows AS (SELECT * {compared} FROM one),
-                other_rows AS (SELECT * {compared} FROM other)
-            SELECT count(*) FROM (
-                (FROM one_rows EXCEPT ALL FROM other_rows)
-                UNION ALL
-                (FROM other_rows EXCEPT ALL FROM one_rows)
-            )
-            """
-        ).fetchall()
-        return int(found)
-
-
 def rows_of(lake: Lake, row: type[Row], count: int) -> int:
     """All rows of an asset."""
     return sum(found.rows for day in days(count) if (found := lake.current(row, day)))
@@ -207,8 +175,7 @@ def report(name: str, here: Path, chosen: argparse.Namespace, outcome: Outcome) 
         print(f"{asset}: {number:,} rows, {differing[asset]:,} differ from one machine's")
     print(
         f"{count} days: {outcome.seconds:.0f} s, {outcome.runs} runs, {outcome.runs_failed} of "
-        f"them failed, {outcome.steps_tried_again} steps tried again, "
-        f"{outcome.parts_by_tasks} parts of days judged by tasks"
+        f"them failed, {outcome.steps_tried_again} steps tried again"
     )
     peak = max(resource.getrusage(who).ru_maxrss for who in (0, resource.RUSAGE_CHILDREN))
     print(

@@ -19,9 +19,9 @@ from benchmarks.launch_backfill import (
     prepare,
     report,
 )
-from benchmarks.ray_cluster import RayCluster, ray_cluster
 from bsky_assets.contracts import FilteredPost
 from bsky_assets.storage.lake import Lake
+from testbed.ray_cluster import RayCluster, ray_cluster
 
 BEFORE = 3
 """Filtered days that are made before a node is killed."""

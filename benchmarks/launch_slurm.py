@@ -18,9 +18,9 @@ from benchmarks.launch_backfill import (
     prepare,
     report,
 )
-from benchmarks.slurm_cluster import missing_programs, slurm, slurm_cluster
 from bsky_assets.contracts import ConsolidatedPost
 from bsky_assets.storage.lake import Lake
+from testbed.slurm_cluster import missing_programs, slurm, slurm_cluster
 
 BEFORE = 3
 """Partitions that are made before a job is cancelled."""

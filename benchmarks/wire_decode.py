@@ -26,7 +26,7 @@ from benchmarks.wire_frames import frames
 from bsky_assets.bluesky.firehose import FirehoseReader
 from bsky_assets.bluesky.spool import few_collections
 from bsky_assets.contracts import RawFirehosePost
-from bsky_assets_tests.support.wire import POST
+from testbed.wire import POST
 
 TURNS = 15
 RECEIVED = 1_772_992_800_000_000

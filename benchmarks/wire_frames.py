@@ -8,7 +8,7 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bsky_assets_tests.support.wire import POST, Link, car, cbor, cid_of, message
+from testbed.wire import POST, Link, car, cbor, cid_of, message
 
 FIRST_SEQ = 2**33
 """Numbers from here on are eight bytes long, so that a frame can be numbered anew in place."""

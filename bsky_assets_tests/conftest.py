@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from bsky_assets.settings import Settings, get_settings
+from bsky_assets_tests.support.bucket import bucket_endpoint
 from bsky_assets_tests.support.places import REAL_DATA
 from bsky_assets_tests.support.sandbox_day import sandbox_day
 
-__all__ = ["sandbox_day"]
+__all__ = ["bucket_endpoint", "sandbox_day"]
 
 
 @pytest.fixture(scope="session")

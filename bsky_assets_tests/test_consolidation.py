@@ -18,7 +18,7 @@ from bsky_assets.contracts import (
 )
 from bsky_assets.storage.completeness import COMPLETENESS, Completeness
 from bsky_assets.storage.lake import Lake
-from bsky_assets_tests.support.rows import (
+from testbed.rows import (
     NOON,
     account_status,
     feed_post,

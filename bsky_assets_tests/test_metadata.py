@@ -15,7 +15,7 @@ from bsky_assets.orchestration.of_settings import of_settings
 from bsky_assets.orchestration.resources import DataDirectory, duckdb_resource
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
-from bsky_assets_tests.support.rows import firehose_post, table
+from testbed.rows import firehose_post, table
 
 DAY = date(2026, 3, 1)
 

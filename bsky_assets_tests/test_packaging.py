@@ -19,6 +19,8 @@ from bsky_assets_tests.support.imported import ROOT, modules_of_others, package_
 NAMES = {"dagster_ray": ["dagster-ray"], "ray": ["ray"], "xllamacpp": ["xllamacpp"]}
 """Of extras that need not be installed here."""
 
+DEVELOPMENT = ("bsky_assets_tests", "benchmarks", "testbed")
+
 
 def declared(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
     """The distributions that setup.py names, by extra; the base is under the empty name."""
@@ -52,7 +54,7 @@ def test_what_is_imported_is_declared(monkeypatch: pytest.MonkeyPatch) -> None:
     names = declared(monkeypatch)
     at_run_time = set().union(*(found for extra, found in names.items() if extra != "dev"))
     assert undeclared(at_run_time) == {}
-    assert undeclared(at_run_time | names["dev"], "bsky_assets_tests", "benchmarks") == {}
+    assert undeclared(at_run_time | names["dev"], *DEVELOPMENT) == {}
     for base in ({"httpx2"}, {"dagster-pipes"}, {"duckdb"}):
         assert undeclared(at_run_time - base)
 

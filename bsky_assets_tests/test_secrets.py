@@ -23,7 +23,7 @@ from bsky_assets.settings import (
     variable_name,
     without_credentials,
 )
-from bsky_assets_tests.commands.test_output import run
+from bsky_assets_tests.support.command import run
 from bsky_assets_tests.support.sandbox_day import SandboxDay, present_day
 from bsky_assets_tests.support.serving import served
 from bsky_sandbox.server import Sandbox

@@ -29,9 +29,10 @@ from bsky_assets.labelling.audit import (
 from bsky_assets.orchestration.of_settings import of_settings
 from bsky_assets.orchestration.resources import DataDirectory, duckdb_resource
 from bsky_assets.settings import Settings, get_settings
-from bsky_assets_tests.support.labelling import DAY, Known, Lab, filtered_post
+from bsky_assets_tests.support.labelling import DAY, Known, Lab
 from bsky_assets_tests.support.serving import served
 from bsky_sandbox.llm import LlmServer
+from testbed.rows import filtered_post
 
 MIX = {"not_sociopolitical": 0.55, "left": 0.2, "right": 0.12, "moderate": 0.03, "unclear": 0.1}
 BIASED = {

@@ -15,7 +15,7 @@ from bsky_assets.orchestration.of_settings import of_settings
 from bsky_assets.orchestration.resources import DataDirectory, duckdb_resource
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
-from bsky_assets_tests.support.rows import post_uri, table
+from testbed.rows import post_uri, table
 
 DAY = date(2026, 3, 8)
 ANSWERS = ("left", "right", "unclear", None)

@@ -5,9 +5,9 @@
 
 from pathlib import Path
 
-from benchmarks import chaos
 from bsky_assets.bluesky.landed import firehose_segments
 from bsky_assets.settings import Settings
+from testbed import chaos
 
 
 def test_what_is_stored_after_many_kills_and_faults_is_what_was_sent(tmp_path: Path) -> None:

@@ -26,11 +26,11 @@ from bsky_assets.bluesky.landed import firehose_segments, is_collecting, label_s
 from bsky_assets.bluesky.relay import Relay
 from bsky_assets.bluesky.streaming import Limits, NoEvents, Progress, StreamReport, Unreachable
 from bsky_assets.commands.progress import report_line
-from bsky_assets.settings import Settings
 from bsky_assets.storage.compaction import compact_firehose_day
 from bsky_assets.storage.files import UnusableDataDirectory
 from bsky_assets.storage.lake import Lake
-from bsky_assets.storage.segments import Footer, SegmentWriter, StreamInUse
+from bsky_assets.storage.segments import SegmentWriter, StreamInUse
+from bsky_assets_tests.bluesky.collecting import TWENTY, footers, settings_for, sync
 from bsky_assets_tests.bluesky.scripted_relay import (
     ABORT,
     CLOSE,
@@ -39,10 +39,9 @@ from bsky_assets_tests.bluesky.scripted_relay import (
     ScriptedRelay,
     serve,
 )
-from bsky_assets_tests.support import wire
-from bsky_assets_tests.support.wire import Commit, Op
+from testbed import wire
+from testbed.wire import Commit, Op
 
-TWENTY = Limits(max_seconds=20)
 FIRST_WAIT, JITTER = streaming.FIRST_WAIT, streaming.JITTER
 
 
@@ -65,14 +64,6 @@ def posts(first: int, last: int) -> list[bytes]:
     ]
 
 
-def settings_for(folder: Path, url: str, **fields: Any) -> Settings:
-    return Settings(data_dir=folder, relay_url=url, labeler_url=url.replace("ws", "http"), **fields)
-
-
-def sync(folder: Path, url: str, limits: Limits = TWENTY, **options: Any) -> StreamReport:
-    return sync_firehose(settings_for(folder, url), limits, idle_seconds=0.3, **options)
-
-
 def stored(folder: Path) -> list[str]:
     """The texts of the posts, as the day's partitions have them."""
     segments = firehose_segments(settings_for(folder, "ws://relay.test"))
@@ -83,11 +74,6 @@ def stored(folder: Path) -> list[str]:
             rows = pq.ParquetFile(partition.path).read(columns=["record"])
             texts += [record["text"] for record in rows["record"].to_pylist()]
     return texts
-
-
-def footers(folder: Path) -> list[Footer]:
-    segments = firehose_segments(settings_for(folder, "ws://relay.test"))
-    return [s.footer() for day in segments.days() for s in segments.of_day(day)]
 
 
 def gaps(folder: Path) -> list[tuple[int | None, int | None, str]]:

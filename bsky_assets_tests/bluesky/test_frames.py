@@ -25,9 +25,9 @@ from bsky_assets.contracts import (
     RawPostDeletion,
     Row,
 )
-from bsky_assets_tests.support import wire
 from bsky_assets_tests.support.places import REAL_DATA, needs_real_data
-from bsky_assets_tests.support.wire import Commit, Link, Op
+from testbed import wire
+from testbed.wire import Commit, Link, Op
 
 RECEIVED = datetime(2026, 3, 8, 18, 0, 1, tzinfo=UTC)
 MICROSECONDS = int(RECEIVED.timestamp()) * 1_000_000

@@ -26,13 +26,13 @@ from bsky_assets.storage.compaction import compact_firehose_day, compact_labels_
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.segments import Footer
 from bsky_assets_tests.bluesky.scripted_relay import CLOSE, ScriptedRelay, serve
-from bsky_assets_tests.support import wire
 from bsky_assets_tests.support.places import REAL_DATA, needs_real_data
 from bsky_assets_tests.support.serving import served
 from bsky_sandbox.faults import Fault, StreamFaults
 from bsky_sandbox.jetstream import Jetstream
 from bsky_sandbox.server import Servers
 from bsky_sandbox.world import World
+from testbed import wire
 
 NOW = datetime(2026, 3, 8, 18, tzinfo=UTC)
 START_US = int(NOW.timestamp()) * 1_000_000

@@ -13,7 +13,7 @@ from bsky_assets.bluesky.accounting import Account, Events
 from bsky_assets.bluesky.lateness import WINDOW
 from bsky_assets.storage.completeness import Completeness
 from bsky_assets.storage.segments import FIREHOSE
-from bsky_assets_tests.support.rows import NOON
+from testbed.rows import NOON
 
 HOST = "relay.test"
 BATCHES = st.lists(st.integers(1, 9), min_size=1, max_size=30)

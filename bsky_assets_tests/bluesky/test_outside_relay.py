@@ -16,7 +16,7 @@ from bsky_assets.bluesky.streaming import Limits
 from bsky_assets.settings import Settings
 from bsky_assets.storage.compaction import COMPLETENESS, compact_firehose_day
 from bsky_assets.storage.lake import Lake
-from bsky_assets_tests.support.wire import POST, Commit, Op, post
+from testbed.wire import POST, Commit, Op, post
 
 LIKE = "app.bsky.feed.like"
 LIKED = {"$type": LIKE, "subject": {"uri": f"at://did:web:a.test/{POST}/3x", "cid": "bafyx"}}

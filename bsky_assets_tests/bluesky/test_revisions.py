@@ -15,10 +15,10 @@ from bsky_assets.bluesky.jetstream import Jetstream, JetstreamReader
 from bsky_assets.bluesky.revisions import Revisions
 from bsky_assets.storage.completeness import Completeness
 from bsky_assets.storage.coverage import jumps
+from bsky_assets_tests.bluesky.collecting import footers, sync
 from bsky_assets_tests.bluesky.scripted_relay import CLOSE, ScriptedRelay, serve
-from bsky_assets_tests.bluesky.test_collector import footers, sync
-from bsky_assets_tests.support import wire
-from bsky_assets_tests.support.wire import Commit, Op
+from testbed import wire
+from testbed.wire import Commit, Op
 
 OTHER = "did:plc:bbbbbbbbbbbbbbbbbbbbbbbb"
 

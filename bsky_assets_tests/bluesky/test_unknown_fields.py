@@ -20,10 +20,10 @@ from bsky_assets.settings import get_settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets_tests.bluesky import scripted_relay
 from bsky_assets_tests.bluesky.scripted_relay import ScriptedRelay
-from bsky_assets_tests.commands.test_output import run
-from bsky_assets_tests.support import wire
-from bsky_assets_tests.support.rows import feed_post, firehose_post, table
+from bsky_assets_tests.support.command import run
 from bsky_assets_tests.support.sandbox_day import SandboxDay
+from testbed import wire
+from testbed.rows import feed_post, firehose_post, table
 
 DAY = date(2026, 3, 8)
 BEFORE = DAY - timedelta(days=3)

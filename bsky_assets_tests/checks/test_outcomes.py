@@ -29,10 +29,10 @@ from bsky_assets.contracts.lineage import DAILY_REPORT
 from bsky_assets.definitions import defs
 from bsky_assets.reporting.unfinished import DayState
 from bsky_assets.sync_day import bounds
-from bsky_assets_tests.support.labelling import DAY, Lab, filtered_post
+from bsky_assets_tests.support.labelling import DAY, Lab
 from bsky_assets_tests.support.llm_endpoint import FakeEndpoint
-from bsky_assets_tests.support.rows import feed_post, firehose_post, record, table
 from bsky_assets_tests.support.serving import served
+from testbed.rows import feed_post, filtered_post, firehose_post, record, table
 
 CHICAGO = ZoneInfo("America/Chicago")
 POSTS, STOPPED = 600, 480

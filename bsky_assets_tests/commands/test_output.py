@@ -19,30 +19,13 @@ from bsky_assets.contracts import RawPostDeletion
 from bsky_assets.orchestration.publish import publish
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.lake import Lake
-from bsky_assets_tests.storage.test_lake import DAY
-from bsky_assets_tests.support.rows import post_deletion, table
+from bsky_assets_tests.storage.deletions import DAY
+from bsky_assets_tests.support.command import run
+from testbed.rows import post_deletion, table
 
 
 class Ended(Exception):
     """How a command ended."""
-
-
-def run(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    *arguments: str,
-    **environment: str,
-) -> tuple[int, str, str]:
-    """Exit status, standard output and the last line of standard error."""
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    get_settings.cache_clear()
-    monkeypatch.setattr(sys, "argv", ["bsky-assets", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    printed = capsys.readouterr()
-    lines = printed.err.strip().splitlines() or [""]
-    return int(ended.value.code or 0), printed.out, lines[-1]
 
 
 @pytest.mark.parametrize(

@@ -29,9 +29,9 @@ from bsky_assets.orchestration.refresh import stale_days
 from bsky_assets.orchestration.staleness import stale
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake, Partition
-from bsky_assets_tests.commands.test_output import run
-from bsky_assets_tests.support.rows import feed_post, firehose_post, post_deletion, record, table
+from bsky_assets_tests.support.command import run
 from bsky_assets_tests.support.scratch_copy import TOUCHED, scratch_copy
+from testbed.rows import feed_post, firehose_post, post_deletion, record, table
 
 DAY = date(2026, 3, 8)
 LATER = DAY + timedelta(days=1)

@@ -24,7 +24,7 @@ from bsky_assets.orchestration.maintenance import maintenance
 from bsky_assets.orchestration.resources import DataDirectory, duckdb_resource
 from bsky_assets.settings import get_settings
 from bsky_assets.storage.lake import Lake
-from bsky_assets_tests.support.rows import (
+from testbed.rows import (
     NOON,
     account_status,
     feed_post,

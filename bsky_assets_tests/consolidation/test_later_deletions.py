@@ -17,7 +17,7 @@ from bsky_assets.contracts import (
     Row,
 )
 from bsky_assets.storage.lake import Lake
-from bsky_assets_tests.support.rows import (
+from testbed.rows import (
     account_status,
     firehose_post,
     post_deletion,

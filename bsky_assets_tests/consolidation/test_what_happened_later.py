@@ -12,7 +12,7 @@ from bsky_assets.consolidation.consolidate import consolidate_day
 from bsky_assets.consolidation.honour import honour_deletions
 from bsky_assets.contracts import ConsolidatedPost, RawFeedPost, RawFirehosePost, RawPostDeletion
 from bsky_assets.storage.lake import Lake
-from bsky_assets_tests.support.rows import (
+from testbed.rows import (
     NOON,
     account_status,
     feed_post,

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from bsky_assets.contracts import Row, arrow_schema, columns
-from bsky_assets_tests.support.rows import NOON
+from testbed.rows import NOON
 
 Rows = list[dict[str, Any]]
 Change = Callable[[Any, int], Any]

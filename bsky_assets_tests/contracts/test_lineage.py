@@ -48,11 +48,11 @@ from bsky_assets_tests.contracts.lineage_rows import (
     sources,
     values,
 )
-from bsky_assets_tests.support.labelling import DAY, Lab, filtered_post
+from bsky_assets_tests.support.labelling import DAY, Lab
 from bsky_assets_tests.support.llm_endpoint import FakeEndpoint
 from bsky_assets_tests.support.places import ROOT
-from bsky_assets_tests.support.rows import NOON, post_uri, record, table, tid
 from bsky_assets_tests.support.serving import served
+from testbed.rows import NOON, filtered_post, post_uri, record, table, tid
 
 Input = dict[tuple[type[Row], date], Rows]
 YESTERDAY = DAY - timedelta(days=1)

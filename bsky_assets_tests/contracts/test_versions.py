@@ -15,8 +15,8 @@ from bsky_assets.filters import config
 from bsky_assets.orchestration.staleness import made_with, stale
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
-from bsky_assets_tests.support.labelling import DAY, filtered_post
-from bsky_assets_tests.support.rows import table
+from bsky_assets_tests.support.labelling import DAY
+from testbed.rows import filtered_post, table
 
 RULE = '''"""A rule."""
 

@@ -11,8 +11,8 @@ import pytest
 import typer
 
 from bsky_assets import cli
-from bsky_assets_tests.commands.test_output import run
 from bsky_assets_tests.docs.pages import OURS, PAGES, ROOT, Command, commands
+from bsky_assets_tests.support.command import run
 from bsky_assets_tests.support.legacy import old_document, old_row, write_database
 from bsky_assets_tests.support.sandbox_day import SandboxDay
 

@@ -47,8 +47,8 @@ from bsky_assets.exports.markdown import escaped, table
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets_tests.support.places import ROOT
-from bsky_assets_tests.support.rows import account_status, firehose_post, post_deletion
-from bsky_assets_tests.support.rows import table as rows_of
+from testbed.rows import account_status, firehose_post, post_deletion
+from testbed.rows import table as rows_of
 
 DAY = date(2026, 3, 8)
 DAYS = [DAY, DAY + timedelta(days=1)]

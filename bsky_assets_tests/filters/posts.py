@@ -15,7 +15,7 @@ from bsky_assets.filters.verdicts import Filter
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.sql import read_parquet
-from bsky_assets_tests.support.rows import post_uri, record, table
+from testbed.rows import post_uri, record, table
 
 DAY = date(2026, 3, 8)
 START = datetime(2026, 3, 8, 12, tzinfo=UTC)

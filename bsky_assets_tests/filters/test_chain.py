@@ -30,7 +30,7 @@ from bsky_assets_tests.filters.posts import (
     rows_of,
     settings_in,
 )
-from bsky_assets_tests.support.rows import post_uri
+from testbed.rows import post_uri
 
 VERDICTS = [f"is_{one.name}" for one in chain()]
 POSTS = [

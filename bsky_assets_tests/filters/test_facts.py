@@ -28,7 +28,7 @@ from bsky_assets_tests.filters.posts import (
     lake_with,
     post,
 )
-from bsky_assets_tests.support.rows import post_uri
+from testbed.rows import post_uri
 
 AUTHOR = "did:plc:someone"
 URI = post_uri(AUTHOR, "k0")

@@ -22,9 +22,10 @@ from bsky_assets.labelling.gold import IDEOLOGY, OTHER, POLITICS, UnusableGold, 
 from bsky_assets.labelling.metrics import accuracies, kappas, macro_f1s, score, weighted_f1s
 from bsky_assets.labelling.sampling import COLUMNS, guarded, unguarded
 from bsky_assets.settings import get_settings
-from bsky_assets_tests.support.labelling import Lab, filtered_post
+from bsky_assets_tests.support.labelling import Lab
 from bsky_assets_tests.support.llm_endpoint import FakeEndpoint, by_first_letter
 from bsky_assets_tests.support.serving import served
+from testbed.rows import filtered_post
 
 CLASSES = st.sampled_from(["left", "right", "moderate", "unclear", "none"])
 PAIRS = st.lists(st.tuples(CLASSES, CLASSES), min_size=2, max_size=60)

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,54 +18,10 @@ from hypothesis import strategies as st
 
 from bsky_assets.contracts import arrow_schema
 from bsky_assets.contracts.labels import LlmAnswer, LlmPrompt
-from bsky_assets.labelling.answers import LABELS_ONLY
-from bsky_assets.labelling.ledger import AskedHow, Exchange, Ledger, SlotAnswer
+from bsky_assets.labelling.ledger import AskedHow, Ledger
 from bsky_assets.labelling.prompt import Prompt
 from bsky_assets.labelling.questions import make_question
-
-DAY = date(2026, 3, 8)
-NOON = datetime(2026, 3, 8, 18, tzinfo=UTC)
-HOW = AskedHow("model", "sha256:aa", "prompt", LABELS_ONLY.version, "{}")
-
-
-def exchange(number: int, **changes: Any) -> Exchange:
-    shared = {
-        "request_id": f"request{number}",
-        "raw_answer": f'{{"p0": "…{number}\\n"}}',
-        "finish_reason": "stop",
-        "batch_size": 1,
-        "model": HOW.model,
-        "model_digest": HOW.model_digest,
-        "answered_by": None,
-        "endpoint": "test@here",
-        "system_fingerprint": None,
-        "prompt_version": HOW.prompt_version,
-        "schema_version": HOW.schema_version,
-        "parameters": HOW.parameters,
-        "temperature": 0.0,
-        "response_format": "json_schema",
-        "prompt_tokens": 100 + number,
-        "completion_tokens": 10,
-        "latency_seconds": 0.5,
-        "answered_at": NOON + timedelta(seconds=number),
-    }
-    return Exchange(**{**shared, **changes})
-
-
-def slot(text: str, ideology: str | None = "left", *, is_valid: bool = True) -> SlotAnswer:
-    question = make_question(text)
-    return SlotAnswer(
-        slot="p0",
-        question_hash=question.hash,
-        text_hash=question.text_hash,
-        question=question.payload.decode(),
-        is_valid=is_valid,
-        is_sociopolitical=ideology is not None if is_valid else None,
-        political_ideology=ideology if is_valid else None,
-        reason=None,
-        error=None if is_valid else "missing",
-        attempt=1,
-    )
+from bsky_assets_tests.labelling.exchanges import DAY, HOW, exchange, slot
 
 
 def answers(ledger: Ledger) -> list[dict[str, Any]]:
@@ -154,7 +110,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from bsky_assets.labelling.ledger import Ledger
-from bsky_assets_tests.labelling.test_ledger import DAY, exchange, slot
+from bsky_assets_tests.labelling.exchanges import DAY, exchange, slot
 first = int(sys.argv[2])
 with Ledger(Path(sys.argv[1])).writer(DAY) as writer:
     for number in range(first, first + int(sys.argv[3])):

@@ -30,7 +30,7 @@ from bsky_assets.labelling.endpoint import EndpointUnreachable
 from bsky_assets.labelling.local_server import CannotServe, LocalServer, prepare, serving
 from bsky_assets.labelling.model_round import Progress
 from bsky_assets.labelling.trace import labels_without_their_post
-from bsky_assets_tests.labelling.test_day import HOSTILE
+from bsky_assets_tests.labelling.hostile import HOSTILE
 from bsky_assets_tests.support.labelling import DAY, Lab, known_posts, write_random_gguf
 from bsky_assets_tests.support.llm_endpoint import code_of, posts_of
 from bsky_assets_tests.support.serving import served

@@ -21,9 +21,10 @@ from bsky_assets_tests.labelling.misbehaving import (
     ThoughtsWithoutOpening,
     truth,
 )
-from bsky_assets_tests.support.labelling import Lab, filtered_post
+from bsky_assets_tests.support.labelling import Lab
 from bsky_assets_tests.support.llm_endpoint import FakeEndpoint, refusal
 from bsky_assets_tests.support.serving import served
+from testbed.rows import filtered_post
 
 
 def lab_of(folder: Path, url: str) -> Lab:

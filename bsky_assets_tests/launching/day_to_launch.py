@@ -17,7 +17,7 @@ from bsky_assets.orchestration.of_settings import of_settings
 from bsky_assets.orchestration.resources import DataDirectory, duckdb_resource
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.lake import Lake
-from bsky_assets_tests.support.rows import firehose_post, record, table
+from testbed.rows import firehose_post, record, table
 
 DAY = date(2026, 3, 8)
 TEXTS = ("The vote in the senate is on Tuesday", "Bom dia a todos os meus amigos", "follow me")

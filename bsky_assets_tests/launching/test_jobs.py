@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from dagster import DagsterEventType, ExecuteInProcessResult
 
-from benchmarks.launch_backfill import MADE, differences
 from bsky_assets.assets.consolidated_posts import consolidated_posts
 from bsky_assets.contracts import ConsolidatedPost
 from bsky_assets.launching import forwarding
@@ -26,7 +25,8 @@ from bsky_assets_tests.launching.day_to_launch import (
     made,
     settings_with,
 )
-from bsky_assets_tests.storage.test_object_storage import BUCKET, endpoint  # noqa: F401
+from bsky_assets_tests.support.bucket import BUCKET
+from testbed.lakes import MADE, differences
 
 SECRET = "hunter2-is-not-a-password"
 
@@ -119,7 +119,7 @@ def test_launched_through_slurm_it_is_the_same_row_for_row_and_in_the_ui(
 def test_with_the_lake_in_a_bucket_a_job_is_given_its_keys_by_name(
     monkeypatch: pytest.MonkeyPatch,
     srun: Srun,
-    endpoint: str,  # noqa: F811
+    bucket_endpoint: str,
     settings: Settings,
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a-key")
@@ -130,7 +130,7 @@ def test_with_the_lake_in_a_bucket_a_job_is_given_its_keys_by_name(
         monkeypatch,
         BSKY_LAUNCHER="slurm",
         BSKY_LAKE_URL=f"s3://{BUCKET}/launched",
-        BSKY_LAKE_ENDPOINT_URL=endpoint,
+        BSKY_LAKE_ENDPOINT_URL=bucket_endpoint,
         BSKY_SLURM_EXPORT="AWS_ACCESS_KEY_ID,AWS_SECRET_ACCESS_KEY",
     ) as launched:
         lay_down(launched)

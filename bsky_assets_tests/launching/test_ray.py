@@ -5,11 +5,11 @@ from importlib.util import find_spec
 
 import pytest
 
-from benchmarks.ray_cluster import RayCluster, ray_cluster
 from bsky_assets.assets.consolidated_posts import consolidated_posts
 from bsky_assets.contracts import ConsolidatedPost
 from bsky_assets.storage.lake import Lake
 from bsky_assets_tests.launching.day_to_launch import DAY, failure, lay_down, made, settings_with
+from testbed.ray_cluster import RayCluster, ray_cluster
 
 # Ray reads how it is let in when it is imported, so it is not imported before its cluster is there.
 pytestmark = pytest.mark.skipif(

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from dagster import DagsterEventType
 
-from benchmarks.launch_backfill import differences
-from benchmarks.slurm_cluster import missing_programs, slurm, slurm_cluster
 from bsky_assets.assets.consolidated_posts import consolidated_posts
 from bsky_assets.contracts import ConsolidatedPost
 from bsky_assets.orchestration import launcher
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets_tests.launching.day_to_launch import DAY, failure, lay_down, made, settings_with
+from testbed.lakes import differences
+from testbed.slurm_cluster import missing_programs, slurm, slurm_cluster
 
 missing = missing_programs()
 pytestmark = pytest.mark.skipif(

@@ -19,8 +19,8 @@ from bsky_assets.contracts import RawFeedPost, RawFirehosePost, Row
 from bsky_assets.orchestration.publish import publish
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
-from bsky_assets_tests.support.rows import feed_post, firehose_post, post_uri, record, table
 from bsky_assets_tests.support.scratch_copy import Scratch, scratch_copy
+from testbed.rows import feed_post, firehose_post, post_uri, record, table
 
 FIRST = date(2026, 3, 1)
 BEFORE = [FIRST + timedelta(days=number) for number in range(3)]

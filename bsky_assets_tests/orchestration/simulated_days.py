@@ -60,7 +60,7 @@ from bsky_assets.storage.inputs import REPORT_INPUTS, made_from, versions
 from bsky_assets.storage.lake import Lake, Versions
 from bsky_assets.storage.segments import FIREHOSE, LABELS, Footer
 from bsky_assets.sync_day import bounds, sync_day_of
-from bsky_assets_tests.support.rows import (
+from testbed.rows import (
     feed_post,
     firehose_post,
     moderation_label,

@@ -16,19 +16,7 @@ from bsky_assets.assets.raw_moderation_labels import LabelSync
 from bsky_assets.definitions import build_defs
 from bsky_assets.orchestration.automation import daily_sync_schedule
 from bsky_assets.settings import Settings
-
-EVERY_ASSET = {
-    "raw_firehose_posts",
-    "raw_feed_posts",
-    "raw_post_deletions",
-    "raw_moderation_labels",
-    "consolidated_posts",
-    "filtered_posts",
-    "llm_labels",
-    "model_agreement",
-    "filter_audit",
-    "daily_report",
-}
+from bsky_assets_tests.support.assets import EVERY_ASSET
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from bsky_assets_tests.orchestration.pool_work import (
     waits_for_another,
     work,
 )
-from bsky_assets_tests.support.rows import firehose_post, table
+from testbed.rows import firehose_post, table
 
 BOTH = 'key:"consolidated_posts" or key:"filtered_posts"'
 

@@ -14,7 +14,7 @@ from bsky_assets.definitions import defs
 from bsky_assets.storage.inputs import INPUTS, REPORT_INPUTS, made_from
 from bsky_assets.storage.lake import Lake
 from bsky_assets.sync_day import LOOK_BACK_DAYS
-from bsky_assets_tests.support.rows import firehose_post, post_deletion, table
+from testbed.rows import firehose_post, post_deletion, table
 
 DAY = date(2026, 3, 8)
 

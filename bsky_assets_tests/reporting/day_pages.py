@@ -22,8 +22,7 @@ from bsky_assets.reporting.day import CheckOutcome
 from bsky_assets.reporting.report import write_report
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
-from bsky_assets_tests.support.labelling import filtered_post
-from bsky_assets_tests.support.rows import NOON, feed_post, firehose_post, record, table
+from testbed.rows import NOON, feed_post, filtered_post, firehose_post, record, table
 
 DAY = date(2026, 3, 8)
 BEFORE = DAY - timedelta(days=2)

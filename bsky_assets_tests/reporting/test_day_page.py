@@ -36,7 +36,7 @@ from bsky_assets_tests.reporting.day_pages import (
     store_raw,
     write,
 )
-from bsky_assets_tests.support.rows import feed_post, table
+from testbed.rows import feed_post, table
 
 LEAVES = "at://did:plc:a/app.bsky.feed.post/1"
 

@@ -16,7 +16,7 @@ from bsky_assets.storage.compaction import compact_firehose_day
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.segments import FIREHOSE, Footer
 from bsky_assets.sync_day import bounds, today
-from bsky_assets_tests.support.rows import firehose_post, table
+from testbed.rows import firehose_post, table
 
 DAY = date(2026, 3, 10)
 

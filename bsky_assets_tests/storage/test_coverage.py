@@ -14,7 +14,7 @@ from bsky_assets.storage.connection import connect
 from bsky_assets.storage.coverage import uncovered
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets.sync_day import bounds
-from bsky_assets_tests.support.rows import firehose_post, table
+from testbed.rows import firehose_post, table
 
 DAY, CHICAGO = date(2026, 3, 10), ZoneInfo("America/Chicago")
 START, END = bounds(DAY, CHICAGO)

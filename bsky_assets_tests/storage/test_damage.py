@@ -25,9 +25,9 @@ from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.compaction import compact_firehose_day, compact_labels_day
 from bsky_assets.storage.connection import connect
 from bsky_assets.storage.lake import Lake
-from bsky_assets_tests.storage.test_segments import Landing
-from bsky_assets_tests.support import wire
-from bsky_assets_tests.support.rows import feed_post, post_uri, table
+from bsky_assets_tests.storage.collected import Collected
+from testbed import wire
+from testbed.rows import feed_post, post_uri, table
 
 FIRST = date(2026, 3, 8)
 SECOND = FIRST + timedelta(days=1)
@@ -39,7 +39,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data directory of two small days, with a file of every kind."""
     root = tmp_path_factory.mktemp("two_days") / "data"
     settings = Settings(_env_file=None, data_dir=root)
-    landing = Landing(root)
+    landing = Collected(root)
     for number, day in enumerate((FIRST, FIRST, SECOND, SECOND)):
         landing.land(wire.create(number + 1, f"3{number}"), b"garbage", day=day)
     for segments in (firehose_segments(settings), label_segments(settings)):

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
@@ -19,28 +19,8 @@ from bsky_assets.storage import catalogue
 from bsky_assets.storage.files import UnusableDataDirectory
 from bsky_assets.storage.lake import Lake, select_rows
 from bsky_assets.storage.shape import ContractViolation
+from bsky_assets_tests.storage.deletions import DAY, deletions
 from bsky_assets_tests.support.places import ROOT
-
-DAY = date(2026, 3, 8)
-
-
-def deletions(count: int) -> pa.Table:
-    instant = datetime(2026, 3, 8, 12, tzinfo=UTC)
-    return pa.Table.from_pylist(
-        [
-            {
-                "kind": "post",
-                "uri": f"at://did:plc:a/app.bsky.feed.post/{number}",
-                "did": "did:plc:a",
-                "status": "deleted",
-                "relay": "relay.test",
-                "seq": number,
-                "received_at": instant,
-            }
-            for number in range(count)
-        ],
-        schema=arrow_schema(RawPostDeletion),
-    )
 
 
 @pytest.fixture
@@ -183,7 +163,7 @@ import sys
 from pathlib import Path
 from bsky_assets.storage.lake import Lake
 from bsky_assets.contracts import RawPostDeletion
-from bsky_assets_tests.storage.test_lake import DAY, deletions
+from bsky_assets_tests.storage.deletions import DAY, deletions
 lake, rows = Lake(Path(sys.argv[1])), deletions(20_000)
 print("ready", flush=True)
 while True:

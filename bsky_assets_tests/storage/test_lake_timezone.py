@@ -14,7 +14,7 @@ from bsky_assets.contracts import RawFirehosePost
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.timezones import FILE, OtherTimezone
-from bsky_assets_tests.support.rows import firehose_post, table
+from testbed.rows import firehose_post, table
 
 DAY = date(2026, 3, 8)
 POSTS = table(RawFirehosePost, [firehose_post("did:plc:a", "3a")])

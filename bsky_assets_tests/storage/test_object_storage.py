@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from datetime import date, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,8 +18,6 @@ import pyarrow as pa
 import pytest
 from pyarrow import fs
 
-from benchmarks.object_storage import bucket
-from benchmarks.slurm_cluster import free_ports
 from bsky_assets.commands.materialize import materialize_day
 from bsky_assets.contracts import (
     ConsolidatedPost,
@@ -39,19 +36,14 @@ from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.object_files import ObjectFiles
 from bsky_assets.storage.objects import ObjectPath, UnusableObjectStorage
 from bsky_assets.sync_day import today
-from bsky_assets_tests.commands.test_output import run
-from bsky_assets_tests.storage.test_lake import DAY, deletions
+from bsky_assets_tests.storage.deletions import DAY, deletions
+from bsky_assets_tests.support.bucket import BUCKET
+from bsky_assets_tests.support.command import run
 from bsky_sandbox.server import Sandbox
+from testbed.slurm_cluster import free_ports
 
-BUCKET = "posts-lake"
 SECRET = "wJalrXUtnFEMI-not-a-real-secret"
 RAW: tuple[type[Row], ...] = (RawFirehosePost, RawFeedPost, RawPostDeletion, RawModerationLabel)
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    with bucket(BUCKET) as url:
-        yield url
 
 
 @pytest.fixture(autouse=True)
@@ -67,11 +59,11 @@ def _credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def bucket_settings(
-    endpoint: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    bucket_endpoint: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Settings:
     """Settings in force, with a prefix of the test's own."""
     monkeypatch.setenv("BSKY_LAKE_URL", f"s3://{BUCKET}/{request.node.name}/lake/")
-    monkeypatch.setenv("BSKY_LAKE_ENDPOINT_URL", endpoint)
+    monkeypatch.setenv("BSKY_LAKE_ENDPOINT_URL", bucket_endpoint)
     get_settings.cache_clear()
     return get_settings()
 
@@ -105,9 +97,9 @@ def test_the_last_write_is_what_the_partition_holds(lake: Lake) -> None:
     assert list(lake.root.iterdir()) == [], "something is left of what was sent"
 
 
-def test_a_whole_bucket_is_a_lake_too(endpoint: str, tmp_path: Path) -> None:
-    urlopen(Request(f"{endpoint}/whole-bucket", method="PUT"), timeout=10).close()
-    lake = Lake.of(settings_of("s3://whole-bucket/", endpoint, tmp_path))
+def test_a_whole_bucket_is_a_lake_too(bucket_endpoint: str, tmp_path: Path) -> None:
+    urlopen(Request(f"{bucket_endpoint}/whole-bucket", method="PUT"), timeout=10).close()
+    lake = Lake.of(settings_of("s3://whole-bucket/", bucket_endpoint, tmp_path))
     written = lake.write(RawPostDeletion, DAY, deletions(3))
     assert str(written.path).startswith("s3://whole-bucket/raw_post_deletions/sync_day=2026-03-08/")
     assert lake.partitions(RawPostDeletion) == [written]
@@ -165,7 +157,7 @@ from bsky_assets.contracts import RawPostDeletion
 from bsky_assets.settings import get_settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.objects import Bucket
-from bsky_assets_tests.storage.test_lake import DAY, deletions
+from bsky_assets_tests.storage.deletions import DAY, deletions
 
 def killed(*_):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -205,14 +197,14 @@ def a_day(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> tuple[Lake, da
 
 def test_a_day_in_a_bucket_equals_the_day_in_a_folder(
     a_day: tuple[Lake, date],
-    endpoint: str,
+    bucket_endpoint: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
     local, day = a_day
     monkeypatch.setenv("BSKY_LAKE_URL", f"s3://{BUCKET}/a-day")
-    monkeypatch.setenv("BSKY_LAKE_ENDPOINT_URL", endpoint)
+    monkeypatch.setenv("BSKY_LAKE_ENDPOINT_URL", bucket_endpoint)
     monkeypatch.setenv("BSKY_DATA_DIR", str(tmp_path / "data"))
     get_settings.cache_clear()
     settings = get_settings()
@@ -272,8 +264,8 @@ def settings_of(url: str, endpoint: str, folder: Path) -> Settings:
     return Settings(data_dir=folder, lake_url=url, lake_endpoint_url=endpoint)
 
 
-def test_a_bucket_that_is_not_there_is_named(endpoint: str, tmp_path: Path) -> None:
-    lake = Lake.of(settings_of("s3://no-such-bucket/lake", endpoint, tmp_path))
+def test_a_bucket_that_is_not_there_is_named(bucket_endpoint: str, tmp_path: Path) -> None:
+    lake = Lake.of(settings_of("s3://no-such-bucket/lake", bucket_endpoint, tmp_path))
     with pytest.raises(UnusableObjectStorage, match="no bucket 'no-such-bucket' at http"):
         lake.current(RawPostDeletion, DAY)
     with pytest.raises(UnusableObjectStorage, match="BSKY_LAKE_URL"):

@@ -16,7 +16,7 @@ from bsky_assets.settings import Settings
 from bsky_assets.storage import quarantine
 from bsky_assets.storage.connection import connect
 from bsky_assets.storage.lake import Lake
-from bsky_assets_tests.support.rows import NOON, firehose_post, post_uri, table
+from testbed.rows import NOON, firehose_post, post_uri, table
 
 FIRST, SECOND = date(2026, 3, 8), date(2026, 3, 9)
 FOLDERS = (

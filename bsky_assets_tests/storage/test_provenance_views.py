@@ -13,7 +13,7 @@ from bsky_assets.exports.export import export
 from bsky_assets.settings import Settings
 from bsky_assets.storage import catalogue
 from bsky_assets.storage.lake import Lake
-from bsky_assets_tests.support.rows import feed_post, firehose_post, post_deletion, table
+from testbed.rows import feed_post, firehose_post, post_deletion, table
 
 DAY = date(2026, 3, 8)
 GAP = {"host": "relay.test", "reason": "a pause", "after": 3, "before": 9, "missing": 5}

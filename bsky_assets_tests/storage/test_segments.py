@@ -21,7 +21,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bsky_assets.bluesky.accounting import OUTDATED_CURSOR, UNREADABLE, Account, Events
-from bsky_assets.bluesky.firehose import FirehoseReader
 from bsky_assets.contracts import RawModerationLabel
 from bsky_assets.storage import segments as segments_module
 from bsky_assets.storage.compaction import compact_firehose_day, compact_labels_day, vacuum_segments
@@ -30,7 +29,6 @@ from bsky_assets.storage.coverage import gaps
 from bsky_assets.storage.files import UnusableDataDirectory
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets.storage.segments import (
-    COLUMN_OF,
     FIREHOSE,
     LABELS,
     Footer,
@@ -38,34 +36,10 @@ from bsky_assets.storage.segments import (
     Segments,
     StreamInUse,
 )
-from bsky_assets_tests.support import wire
-from bsky_assets_tests.support.rows import NOON, table
-from bsky_assets_tests.support.wire import Commit, Op
-
-DAY = date(2026, 3, 8)
-HOST = "relay.test"
-
-
-class Landing:
-    """Frames put into segments as a collector would, without a connection."""
-
-    def __init__(self, root: Path, host: str = HOST) -> None:
-        self.segments = Segments(root / "segments", FIREHOSE)
-        self.host = host
-
-    def land(self, *frames: bytes, day: date = DAY, at: datetime = NOON) -> Footer:
-        reader = FirehoseReader(self.host)
-        for frame in frames:
-            reader.read(frame, int(at.timestamp() * 1e6))
-        with self.segments.collecting() as writer:
-            account = Account(FIREHOSE, self.host, writer.resumed, without_holes=True)
-            account.add(reader.take_events(), at)
-            rows = reader.rows.take()
-            counts = {COLUMN_OF[row]: count for row, count in rows.counts().items()}
-            reasons = dict(Counter(row["reason"] for row in rows.quarantined))
-            footer = replace(account.close((at, at)), rows=counts, quarantined=reasons)
-            writer.write(day, rows.tables(), footer)
-        return footer
+from bsky_assets_tests.storage.collected import DAY, HOST, Collected
+from testbed import wire
+from testbed.rows import NOON, table
+from testbed.wire import Commit, Op
 
 
 def rows(partition: Partition) -> list[dict[str, Any]]:
@@ -79,7 +53,7 @@ def compact(root: Path, day: date = DAY) -> tuple[Partition, Partition]:
 
 
 def test_a_segment_gives_back_what_was_put_in(tmp_path: Path) -> None:
-    landing = Landing(tmp_path)
+    landing = Collected(tmp_path)
     put = landing.land(wire.create(1, "3a"), b"garbage", wire.account(3, False, "deleted"))
     (segment,) = landing.segments.of_day(DAY)
     assert replace(segment.footer(), series="") == put
@@ -90,17 +64,17 @@ def test_a_segment_gives_back_what_was_put_in(tmp_path: Path) -> None:
 
 
 def test_the_cursor_is_read_off_the_last_segment_of_the_host(tmp_path: Path) -> None:
-    Landing(tmp_path).land(wire.create(1, "3a"), wire.create(2, "3b"))
-    other = Landing(tmp_path, "other.test").land(wire.create(900, "3c"))
+    Collected(tmp_path).land(wire.create(1, "3a"), wire.create(2, "3b"))
+    other = Collected(tmp_path, "other.test").land(wire.create(900, "3c"))
     assert other.follows is None
     assert [gap.reason for gap in other.gaps] == ["source changed"]
-    again = Landing(tmp_path).land(wire.create(3, "3d"))
+    again = Collected(tmp_path).land(wire.create(3, "3d"))
     assert (again.follows, again.gaps) == (2, [])
     assert again.cursors == {HOST: 3, "other.test": 900}
 
 
 def test_numbers_rise_over_days_and_nothing_is_overwritten(tmp_path: Path) -> None:
-    landing = Landing(tmp_path)
+    landing = Collected(tmp_path)
     for seq, day in enumerate([DAY, DAY + timedelta(days=1), DAY], start=1):
         landing.land(wire.create(seq, f"3{seq}"), day=day)
     assert [segment.number for segment in landing.segments.of_day(DAY)] == [1, 3]
@@ -115,7 +89,7 @@ def test_numbers_rise_over_days_and_nothing_is_overwritten(tmp_path: Path) -> No
 
 
 def test_half_written_segments_are_not_seen_and_are_cleared_away(tmp_path: Path) -> None:
-    landing = Landing(tmp_path)
+    landing = Collected(tmp_path)
     landing.land(wire.create(1, "3a"))
     half = landing.segments.folder_of(DAY) / ".0000000002.parquet.abc"
     half.write_bytes(b"PAR1")
@@ -156,7 +130,7 @@ def test_one_process_collects_and_a_dead_one_does_not_keep_others_out(tmp_path: 
 def test_a_folder_that_cannot_be_written_to_is_told_of(tmp_path: Path) -> None:
     (tmp_path / "segments").write_text("not a folder")
     with pytest.raises(UnusableDataDirectory, match="BSKY_DATA_DIR"):
-        Landing(tmp_path).land(wire.create(1, "3a"))
+        Collected(tmp_path).land(wire.create(1, "3a"))
 
 
 STEPS = ["next"] * 12 + ["again", "garbage instead", "garbage", "skip", "back", "break"]
@@ -314,7 +288,7 @@ def versions() -> Iterator[bytes]:
 
 def test_a_post_has_one_row_and_lists_what_its_author_replaced(tmp_path: Path) -> None:
     first, second, third = versions()
-    landing = Landing(tmp_path)
+    landing = Collected(tmp_path)
     landing.land(first, wire.create(2, "3z", "other"), first)
     landing.land(second, first)
     compact(tmp_path)
@@ -332,7 +306,7 @@ def test_a_post_has_one_row_and_lists_what_its_author_replaced(tmp_path: Path) -
 
 def test_a_post_of_which_only_edits_came_is_told_from_a_new_one(tmp_path: Path) -> None:
     first, second, third = versions()
-    landing = Landing(tmp_path)
+    landing = Collected(tmp_path)
     landing.land(second, third, third)
     (post,) = rows(compact(tmp_path)[0])
     assert (post["action"], post["record"]["text"]) == ("update", "three")
@@ -342,7 +316,7 @@ def test_a_post_of_which_only_edits_came_is_told_from_a_new_one(tmp_path: Path) 
 
 
 def test_deletions_and_quarantine_are_compacted_too(tmp_path: Path) -> None:
-    landing = Landing(tmp_path)
+    landing = Collected(tmp_path)
     deletion = Commit(2, [Op(f"{wire.POST}/3a", action="delete")]).frame()
     for _ in range(2):
         landing.land(wire.create(1, "3a"), deletion, b"garbage", wire.account(4, False, "deleted"))
@@ -374,14 +348,14 @@ def test_a_deletion_is_one_whichever_host_sends_it(tmp_path: Path) -> None:
         again = Commit(
             first + 1, [op], rev="3jzfcijpj252a"
         ).frame()  # it was put there again between
-        Landing(tmp_path, host).land(Commit(first, [op]).frame(), again, *frames, at=at)
+        Collected(tmp_path, host).land(Commit(first, [op]).frame(), again, *frames, at=at)
     _, deletions = compact(tmp_path)
     assert [row["seq"] for row in rows(deletions)] == [1, 2, 3, 4, 5]
     assert [row["status"] for row in rows(deletions)[2:]] == ["deleted", "active", "deleted"]
 
 
 def test_compacting_again_leaves_the_partition_as_it_is(tmp_path: Path) -> None:
-    landing = Landing(tmp_path)
+    landing = Collected(tmp_path)
     landing.land(*(wire.create(n, f"3{n}") for n in range(1, 30)))
     posts, deletions = compact(tmp_path)
     assert compact(tmp_path) == (posts, deletions)
@@ -397,7 +371,7 @@ def test_compacting_again_leaves_the_partition_as_it_is(tmp_path: Path) -> None:
 
 
 def test_a_day_says_what_it_covers_and_what_is_missing(tmp_path: Path) -> None:
-    landing = Landing(tmp_path)
+    landing = Collected(tmp_path)
     landing.land(wire.create(1, "3a"), wire.create(2, "3b"), wire.create(2, "3b"))
     landing.land(wire.create(3, "3c"), b"garbage", wire.create(5, "3e"))
     landing.land(wire.create(6, "3f"), wire.create(10, "3j"))
@@ -417,7 +391,7 @@ def test_a_day_says_what_it_covers_and_what_is_missing(tmp_path: Path) -> None:
 
 
 def test_a_segment_that_somebody_removed_is_a_gap(tmp_path: Path) -> None:
-    landing = Landing(tmp_path)
+    landing = Collected(tmp_path)
     for seq in range(1, 4):
         landing.land(wire.create(seq, f"3{seq}"))
     landing.segments.of_day(DAY)[1].path.unlink()
@@ -435,7 +409,7 @@ def test_a_day_without_segments_is_an_empty_partition(tmp_path: Path) -> None:
 def test_labels_of_every_source_are_there_once(tmp_path: Path) -> None:
     labels = {"$type": "com.atproto.label.defs#selfLabels", "values": [{"val": "bot"}]}
     profile = {"$type": "app.bsky.actor.profile", "labels": labels}
-    landing = Landing(tmp_path)
+    landing = Collected(tmp_path)
     landing.land(Commit(1, [Op("app.bsky.actor.profile/self", profile)]).frame())
     asked = {
         "src": "did:plc:mod",
@@ -465,7 +439,7 @@ def test_labels_of_every_source_are_there_once(tmp_path: Path) -> None:
 
 
 def test_times_are_instants_in_utc(tmp_path: Path) -> None:
-    Landing(tmp_path).land(wire.create(1, "3a"))
+    Collected(tmp_path).land(wire.create(1, "3a"))
     posts, _ = compact(tmp_path)
     (post,) = rows(posts)
     assert post["received_at"] == NOON
@@ -473,7 +447,7 @@ def test_times_are_instants_in_utc(tmp_path: Path) -> None:
 
 
 def test_only_segments_that_every_partition_has_taken_in_are_removed(tmp_path: Path) -> None:
-    landing, lake = Landing(tmp_path), Lake(tmp_path / "lake")
+    landing, lake = Collected(tmp_path), Lake(tmp_path / "lake")
     tomorrow = DAY + timedelta(days=1)
     for seq in (1, 2):
         landing.land(wire.create(seq, f"3{seq}"))
@@ -510,7 +484,7 @@ def aged(segments: Segments) -> None:
 
 
 def test_whoever_takes_in_the_labels_removes_what_all_have(tmp_path: Path) -> None:
-    landing = Landing(tmp_path)
+    landing = Collected(tmp_path)
     for seq in range(1, 6):
         landing.land(wire.create(seq, f"3{seq}"))
     aged(landing.segments)
@@ -535,13 +509,13 @@ def restored(root: Path, copy: Path) -> Path:
 def test_what_is_collected_after_a_restored_backup_is_taken_in(
     tmp_path: Path, landed_after: int
 ) -> None:
-    landing = Landing(tmp_path / "first")
+    landing = Collected(tmp_path / "first")
     for seq in range(1, 4):
         landing.land(wire.create(seq, f"3{seq}"))
     compact(tmp_path / "first")
     labels_too(tmp_path / "first")
     place = restored(tmp_path / "first", tmp_path / "second")
-    again = Landing(place)
+    again = Collected(place)
     wanted = {1, 2, 3}
     for seq in range(11, 11 + landed_after):
         again.land(wire.create(seq, f"3{seq}"))
@@ -556,7 +530,7 @@ def test_what_is_collected_after_a_restored_backup_is_taken_in(
 
 
 def test_older_segments_that_are_put_back_do_not_hide_what_follows_them(tmp_path: Path) -> None:
-    landing = Landing(tmp_path)
+    landing = Collected(tmp_path)
     landing.land(wire.create(1, "31"))
     shutil.copytree(tmp_path / "segments", tmp_path / "older")
     for seq in (2, 3):
@@ -572,7 +546,7 @@ def test_older_segments_that_are_put_back_do_not_hide_what_follows_them(tmp_path
 
 
 def test_a_mark_names_the_series_and_is_believed_of_no_other(tmp_path: Path) -> None:
-    landing = Landing(tmp_path)
+    landing = Collected(tmp_path)
     landing.land(wire.create(1, "31"))
     posts, _ = compact(tmp_path)
     mark = Mark(**posts.details["merged_through"][FIREHOSE])
@@ -584,7 +558,7 @@ def test_a_mark_names_the_series_and_is_believed_of_no_other(tmp_path: Path) -> 
 def test_segments_of_before_they_had_a_series_are_not_taken_in_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    landing = Landing(tmp_path)
+    landing = Collected(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(segments_module, "unique_id", lambda: "")
         landing.land(wire.create(1, "31"))
@@ -604,7 +578,7 @@ def test_segments_of_before_they_had_a_series_are_not_taken_in_twice(
 def test_a_segment_that_cannot_be_read_costs_itself_alone(
     tmp_path: Path, damage: str, number: int
 ) -> None:
-    landing = Landing(tmp_path)
+    landing = Collected(tmp_path)
     for seq in (1, 2, 3):
         landing.land(wire.create(seq, f"3{seq}"), wire.create(seq + 10, f"3{seq}x"))
     path = landing.segments.of_day(DAY)[number - 1].path
@@ -632,7 +606,7 @@ def test_a_segment_that_cannot_be_read_costs_itself_alone(
 
 def test_a_large_segment_is_read_by_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segments_module, "GROUP_BYTES", 4_000)
-    landing = Landing(tmp_path)
+    landing = Collected(tmp_path)
     frames = [wire.create(seq, f"3{seq:03}", "x" * 200) for seq in range(1, 101)]
     landing.land(*frames, *(bytes([255, seq]) * 300 for seq in range(20)))
     (segment,) = landing.segments.of_day(DAY)

@@ -30,7 +30,7 @@ from bsky_assets.storage.compaction import compact_firehose_day
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.segments import FIREHOSE, FOOTER_KEY, Footer, Segments
 from bsky_assets.storage.shape import ContractViolation
-from bsky_assets_tests.support.rows import firehose_post, table
+from testbed.rows import firehose_post, table
 
 DAY = date(2026, 3, 8)
 THINGS = ("things",)

@@ -5,7 +5,7 @@ import sys
 
 from bsky_assets_tests.support.places import ROOT
 
-OURS = {"bsky_assets", "bsky_sandbox", "bsky_assets_tests", "benchmarks"}
+OURS = {"bsky_assets", "bsky_sandbox", "bsky_assets_tests", "benchmarks", "testbed"}
 
 
 def modules_of_others(*folders: str) -> dict[str, set[str]]:

@@ -15,7 +15,7 @@ from bsky_assets.labelling.asking import Policy
 from bsky_assets.labelling.day import label_day
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake, Partition
-from bsky_assets_tests.support.rows import NOON, post_uri, record, table
+from testbed.rows import filtered_post, table
 
 DAY = date(2026, 3, 8)
 IDEOLOGIES = ("left", "right", "moderate", "unclear")
@@ -44,30 +44,6 @@ def known_posts(count: int, first: int = 0) -> list[Known]:
         else Known(f"Post number {n} is about a garden")
         for n in range(first, first + count)
     ]
-
-
-def filtered_post(number: int, text: str, **fields: Any) -> dict[str, Any]:
-    author = f"did:plc:author{number}"
-    return {
-        "uri": post_uri(author, f"3k{number}"),
-        "cid": f"bafy{number}",
-        "indexed_at": NOON,
-        "author": {"did": author},
-        "metadata": {
-            "synctimestamp": "2026-03-08-18:00:00",
-            "source": "firehose",
-            "source_feeds": ["firehose"],
-            "processed_timestamp": NOON,
-        },
-        "record": record(text),
-        "applied_labels": [],
-        "passed_filters": True,
-        "filtered_at": NOON,
-        "filter_version": "1",
-        "synctimestamp": "2026-03-08-18:00:00",
-        "preprocessing_timestamp": "2026-03-08-18:00:00",
-        **fields,
-    }
 
 
 @dataclass

@@ -15,7 +15,6 @@ from bsky_assets.contracts import ConsolidatedPost, FilteredPost, Quarantined, R
 from bsky_assets.reporting.report import write_report
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake, Partition
-from bsky_assets_tests.support.rows import NOON, table
 from bsky_assets_tests.support.ui import (
     CHROMIUM,
     Platform,
@@ -26,6 +25,7 @@ from bsky_assets_tests.support.ui import (
     page_of,
     running_platform,
 )
+from testbed.rows import NOON, table
 
 pytestmark = [
     pytest.mark.browser,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, Response, expect
 
-from bsky_assets_tests.orchestration.test_automation import EVERY_ASSET
+from bsky_assets_tests.support.assets import EVERY_ASSET
 from bsky_assets_tests.support.sandbox_day import SandboxDay
 from bsky_assets_tests.support.scratch_copy import TOUCHED, Scratch, scratch_copy
 from bsky_assets_tests.support.ui import CHROMIUM, Platform, chromium, page_of, webserver

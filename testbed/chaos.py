@@ -5,7 +5,7 @@ random while it reads, and ends it: mostly by `kill -9`, now and then by SIGTERM
 what is stored is compared with what the sandbox knows to be true: every post that was sent is
 there once, nothing else is, no segment is half-written, what was left out is told as a gap and
 no gap is told where nothing was left out.
-Usage: python -m benchmarks.chaos [--rounds 200] [--seed 0]; ends with one line of JSON, and with
+Usage: python -m testbed.chaos [--rounds 200] [--seed 0]; ends with one line of JSON, and with
 status 1 if anything is wrong.
 """
 
@@ -28,7 +28,6 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 
-from benchmarks import chaos_collector
 from bsky_assets.bluesky import collector
 from bsky_assets.bluesky.streaming import Limits
 from bsky_assets.settings import Settings
@@ -39,6 +38,7 @@ from bsky_sandbox.faults import Fault, StreamFaults
 from bsky_sandbox.posts import POST, cid_of
 from bsky_sandbox.server import Sandbox, Servers
 from bsky_sandbox.world import World
+from testbed import chaos_collector
 
 FAULTS: dict[Fault, float] = {
     Fault.CLOSE: 0.004,
@@ -114,7 +114,7 @@ def torment(
 ) -> dict[str, int]:
     """Start, disturb and end a collector, so many times; returns how it was ended how often."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["benchmarks.chaos_collector"])
+    context.set_forkserver_preload(["testbed.chaos_collector"])
     ends = Counter(rounds=rounds)
     for number in range(rounds):
         refusals = rng.choices((*REFUSALS, None), k=2)

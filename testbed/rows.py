@@ -83,6 +83,30 @@ def feed_post(author: str, rkey: str, feed: str = "today", **fields: Any) -> dic
     }
 
 
+def filtered_post(number: int, text: str, **fields: Any) -> dict[str, Any]:
+    author = f"did:plc:author{number}"
+    return {
+        "uri": post_uri(author, f"3k{number}"),
+        "cid": f"bafy{number}",
+        "indexed_at": NOON,
+        "author": {"did": author},
+        "metadata": {
+            "synctimestamp": "2026-03-08-18:00:00",
+            "source": "firehose",
+            "source_feeds": ["firehose"],
+            "processed_timestamp": NOON,
+        },
+        "record": record(text),
+        "applied_labels": [],
+        "passed_filters": True,
+        "filtered_at": NOON,
+        "filter_version": "1",
+        "synctimestamp": "2026-03-08-18:00:00",
+        "preprocessing_timestamp": "2026-03-08-18:00:00",
+        **fields,
+    }
+
+
 def post_deletion(author: str, rkey: str, seq: int, **fields: Any) -> dict[str, Any]:
     return {
         "kind": "post",

@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 
 from pyarrow import fs
 
-from benchmarks.slurm_cluster import free_ports, in_environment
+from testbed.slurm_cluster import free_ports, in_environment
 
 START_SECONDS = 30
 

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
-from benchmarks.slurm_cluster import free_ports, in_environment
+from testbed.slurm_cluster import free_ports, in_environment
 
 START_SECONDS = 300
 OBJECT_STORE_BYTES = 100_000_000

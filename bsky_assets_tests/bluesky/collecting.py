@@ -1,0 +1,25 @@
+"""A bounded sync of a relay on loopback, and the footers that it left."""
+
+from pathlib import Path
+from typing import Any
+
+from bsky_assets.bluesky.collector import sync_firehose
+from bsky_assets.bluesky.landed import firehose_segments
+from bsky_assets.bluesky.streaming import Limits, StreamReport
+from bsky_assets.settings import Settings
+from bsky_assets.storage.segments import Footer
+
+TWENTY = Limits(max_seconds=20)
+
+
+def settings_for(folder: Path, url: str, **fields: Any) -> Settings:
+    return Settings(data_dir=folder, relay_url=url, labeler_url=url.replace("ws", "http"), **fields)
+
+
+def sync(folder: Path, url: str, limits: Limits = TWENTY, **options: Any) -> StreamReport:
+    return sync_firehose(settings_for(folder, url), limits, idle_seconds=0.3, **options)
+
+
+def footers(folder: Path) -> list[Footer]:
+    segments = firehose_segments(settings_for(folder, "ws://relay.test"))
+    return [s.footer() for day in segments.days() for s in segments.of_day(day)]

@@ -1,0 +1,14 @@
+"""What there is to be materialised."""
+
+EVERY_ASSET = {
+    "raw_firehose_posts",
+    "raw_feed_posts",
+    "raw_post_deletions",
+    "raw_moderation_labels",
+    "consolidated_posts",
+    "filtered_posts",
+    "llm_labels",
+    "model_agreement",
+    "filter_audit",
+    "daily_report",
+}
