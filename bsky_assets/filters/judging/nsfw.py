@@ -23,8 +23,9 @@ from bsky_assets.filters.words.lexicon import any_of, words
 _PART = "\x1f"
 """Stands between a text and what is around it: each is judged by its own context."""
 _WEIGHTS = {"certain": 2.0, "sexual": 1.0, "suggestive": 0.5}
-_INVITATION = 1.0
-_LISTS = (*_WEIGHTS, "invitation", "context", "exceptions")
+_BESIDE = {"invitation": 1.0, "trade": 0.5}
+"""What counts beside such terms, once each."""
+_LISTS = (*_WEIGHTS, *_BESIDE, "context", "exceptions")
 
 
 class Config(Section):
@@ -81,8 +82,10 @@ class NsfwFilter:
             seen |= found
             score += weight * len(found)
             strongest = strongest or (key if found else None)
-        if strongest and self._patterns["invitation"].search(text):
-            score += _INVITATION
+        if strongest:
+            score += sum(
+                weight for key, weight in _BESIDE.items() if self._patterns[key].search(text)
+            )
         in_context = self._patterns["context"].search(text) is not None
         enough = self._config.score_in_context if in_context else self._config.score
         return f"rule:{strongest}_terms" if score >= enough else None

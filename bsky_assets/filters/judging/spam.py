@@ -100,9 +100,11 @@ class SpamFilter:
         """The weight of the signs that each text shows, and a reason for the weightiest."""
         score, names = np.zeros(len(texts), dtype=int), np.full(len(texts), None, dtype=object)
         for weight, name, pattern in self._signs:
-            shows = np.array(pc.match_substring_regex(texts, pattern), dtype=bool)
-            score[shows] += weight
-            names[shows] = f"rule:scam_{name}"
+            times = pc.count_substring_regex(texts, pattern).to_numpy()
+            score[times > 0] += weight
+            score[times > 1] += weight >= _HEAVY
+            if weight > 0:
+                names[times > 0] = f"rule:scam_{name}"
         return score, names
 
     def _long(self, texts: pa.StringArray) -> np.ndarray:
