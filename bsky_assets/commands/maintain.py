@@ -31,6 +31,7 @@ def maintain(
       bsky-assets maintain
     """
     from bsky_assets.consolidation.erase import erase_deleted
+    from bsky_assets.consolidation.erase_segments import erase_in_segments
     from bsky_assets.consolidation.honour import honour_deletions
     from bsky_assets.labelling.day import ledger_of
     from bsky_assets.labelling.trace import forget
@@ -47,8 +48,10 @@ def maintain(
 
         left = sum(each.rows for each in honour_deletions(con, lake, forget_words))
         erased = sum(each.rows for each in erase_deleted(con, lake))
+        streams = (firehose_segments(settings), label_segments(settings))
+        erased += sum(erase_in_segments(con, lake, segments) for segments in streams)
     publish(settings)
     freed = lake.vacuum(timedelta(0) if now else GRACE)
-    for segments in (firehose_segments(settings), label_segments(settings)):
+    for segments in streams:
         freed += vacuum_segments(lake, segments)
     stdout.print(f"{left:,} rows removed, {erased:,} erased, {freed:,} bytes freed")

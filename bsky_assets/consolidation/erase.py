@@ -62,7 +62,7 @@ def erase_deleted(con: duckdb.DuckDBPyConnection, lake: Lake) -> Iterator[Erased
     known = set(orjson.loads(marker.read_bytes()) if marker.exists() else ())
     new = [day for day, name in deletions.items() if name not in known]
     held: list[str] = [*deletions.values()]
-    for row in _TOUCHED:
+    for row in TOUCHED:
         for partition in lake.partitions(row):
             since = partition.day - timedelta(days=LOOK_BACK_DAYS)
             every = [day for day in deletions if day >= since]
@@ -83,7 +83,7 @@ def _erase(
 ) -> Erased | None:
     if not deletions:
         return None
-    _register_gone(con, lake, deletions)
+    register_gone(con, lake, deletions)
     with exclusive(lake.root / row.asset):
         current = [found for found in lake.partitions(row) if found.path == partition.path]
         if not current:  # it has been written anew meanwhile: that is looked at next time
@@ -92,14 +92,14 @@ def _erase(
             "CREATE OR REPLACE TEMP VIEW erasing AS SELECT *, row_number() OVER () AS number "
             f"FROM ({select_rows(row, current)})"
         )
-        con.execute(f"CREATE OR REPLACE TEMP TABLE touched AS {_TOUCHED[row]}")
+        con.execute(f"CREATE OR REPLACE TEMP TABLE touched AS {TOUCHED[row]}")
         ((rows,),) = con.sql("SELECT count(DISTINCT number) FROM touched").fetchall()
         if not rows:
             return None
         return Erased(_rewrite(con, lake, row, partition), rows)
 
 
-def _register_gone(con: duckdb.DuckDBPyConnection, lake: Lake, days: Sequence[date]) -> None:
+def register_gone(con: duckdb.DuckDBPyConnection, lake: Lake, days: Sequence[date]) -> None:
     """Make the temporary tables `gone_records` and `gone_for_good`, of the deletions of `days`."""
     lake.relation(con, RawPostDeletion, days).create_view("deletions", replace=True)
     con.execute(
@@ -135,7 +135,7 @@ _WITH_ERASED = f"""
     SELECT number, false AS is_gone, gone.happened.rev AS rev
     FROM erasing JOIN gone_records AS gone USING (uri) WHERE {_HAS_ERASED}
 """
-_TOUCHED: dict[type[Row], str] = {
+TOUCHED: dict[type[Row], str] = {
     RawFirehosePost: f"""
         SELECT number, {_BEFORE} AS is_gone, gone.happened.rev AS rev
         FROM erasing JOIN gone_records AS gone USING (uri)

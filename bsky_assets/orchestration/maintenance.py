@@ -18,7 +18,9 @@ from dagster import (
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster_duckdb import DuckDBResource
 
+from bsky_assets.bluesky.landed import firehose_segments, label_segments
 from bsky_assets.consolidation.erase import erase_deleted
+from bsky_assets.consolidation.erase_segments import erase_in_segments
 from bsky_assets.consolidation.honour import honour_deletions
 from bsky_assets.labelling.day import ledger_of
 from bsky_assets.labelling.trace import forget
@@ -68,11 +70,14 @@ def remove_deleted_posts(
 def erase_deleted_words(
     context: OpExecutionContext, data: DataDirectory, duckdb: DuckDBResource
 ) -> None:
-    """Erase the words of posts that were deleted for good from raw partitions and quarantine."""
+    """Erase the words of posts that were deleted for good, wherever they came in."""
     with data.published(), duckdb.get_connection() as con:
         for erased in erase_deleted(con, data.lake):
             partition = erased.partition
             context.log.info(f"{partition.dataset} on {partition.day}: {erased.rows:,} rows erased")
+        for segments in (firehose_segments(data.settings), label_segments(data.settings)):
+            rows = erase_in_segments(con, data.lake, segments)
+            context.log.info(f"segments of {segments.stream}: {rows:,} rows erased")
 
 
 @op(ins={"after": In(Nothing)})

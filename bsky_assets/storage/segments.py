@@ -12,7 +12,7 @@ backup without them is restored, numbers begin anew, and so does the series.
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
@@ -35,7 +35,7 @@ from bsky_assets.contracts import (
 from bsky_assets.errors import UserError
 from bsky_assets.storage import timezones
 from bsky_assets.storage.damage import is_damage
-from bsky_assets.storage.files import sync, unique_id, unusable
+from bsky_assets.storage.files import staged, sync, unique_id, unusable
 from bsky_assets.storage.places import Folder
 
 FIREHOSE = "firehose"
@@ -275,6 +275,27 @@ class Segment:
                 for group in _groups(footer, file.metadata)[column]
             ]
         return pa.concat_tables(map(pa.Table.from_struct_array, groups))
+
+    def groups(self) -> list[pa.Table]:
+        """Its row groups, with every column as it was written."""
+        with pq.ParquetFile(self.path) as file:
+            return [file.read_row_group(at) for at in range(file.num_row_groups)]
+
+    def replace(self, groups: Sequence[pa.Table]) -> None:
+        """Put `groups` in the place of its own; what it says of itself and its time stay.
+
+        Raises:
+            UnusableDataDirectory: it cannot be written.
+        """
+        footer = pq.read_metadata(self.path).metadata[FOOTER_KEY]
+        status = self.path.stat()
+        with staged(self.path) as path:
+            schema = groups[0].schema.remove_metadata()
+            with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+                writer.add_key_value_metadata({FOOTER_KEY: footer})
+                for group in groups:
+                    writer.write_table(group, row_group_size=max(1, group.num_rows))
+            os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def _groups(footer: Footer, metadata: pq.FileMetaData) -> dict[str, list[int]]:

@@ -1,8 +1,10 @@
 """The words of what was deleted for good are nowhere in the data directory after maintenance."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow.parquet as pq
@@ -11,6 +13,7 @@ import typer
 from dagster import JobDefinition
 from typer.testing import CliRunner
 
+from bsky_assets.bluesky.landed import firehose_segments
 from bsky_assets.commands.maintain import maintain as command
 from bsky_assets.consolidation.consolidate import consolidate_day
 from bsky_assets.contracts import (
@@ -19,11 +22,14 @@ from bsky_assets.contracts import (
     RawFeedPost,
     RawFirehosePost,
     RawPostDeletion,
+    Row,
 )
 from bsky_assets.orchestration.maintenance import maintenance
 from bsky_assets.orchestration.resources import DataDirectory, duckdb_resource
 from bsky_assets.settings import get_settings
+from bsky_assets.storage.compaction import compact_firehose_day, news
 from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.segments import FIREHOSE, Footer
 from testbed.rows import (
     NOON,
     account_status,
@@ -110,6 +116,74 @@ def fill(lake: Lake) -> None:
     ]
     gone += [account_status(BOB, "deleted", 6), account_status(CAROL, "deactivated", 7)]
     lake.write(RawPostDeletion, LATER, table(RawPostDeletion, gone))
+
+
+def landed(
+    rkey: str, words: str, at: int, author: str = ANN
+) -> tuple[dict[type[Row], Any], Footer]:
+    """A segment of two posts and what could not be read."""
+    posts = [
+        firehose_post(author, rkey, record=record(words)),
+        firehose_post(ANN, f"4k{at}", record=record(f"stays {at}")),
+    ]
+    aside = [quarantined(at, "a frame", f"{post_uri(author, rkey)} {words}".encode())]
+    tables: dict[type[Row], Any] = {
+        RawFirehosePost: table(RawFirehosePost, posts),
+        Quarantined: table(Quarantined, aside),
+    }
+    instant = NOON.isoformat()
+    footer = Footer(FIREHOSE, "relay.test", at, at + 1, instant, instant, instant)
+    return tables, replace(footer, rows={"post": 2, "quarantined": 1})
+
+
+def test_segments_lose_the_words_and_nothing_else_while_a_collector_adds_to_them(
+    data: Path,
+) -> None:
+    lake, segments = Lake.of(get_settings()), firehose_segments(get_settings())
+    with segments.collecting() as writer:
+        for number, (rkey, words, author) in enumerate(
+            [("3ka", SECRET, ANN), ("3kd", SECRET, BOB), ("3ke", "may come back", CAROL)]
+        ):
+            writer.write(DAY, *landed(rkey, words, number, author))
+        with duckdb.connect() as con:
+            compact_firehose_day(con, lake, segments, DAY)
+        gone = [
+            post_deletion(ANN, "3ka", 500, received_at=NOON + timedelta(hours=1)),
+            account_status(BOB, "deleted", 6),
+            account_status(CAROL, "deactivated", 7),
+        ]
+        lake.write(RawPostDeletion, LATER, table(RawPostDeletion, gone))
+        before = [(one.footer(), one.path.stat().st_mtime_ns) for one in segments.of_day(DAY)]
+        untouched = segments.of_day(DAY)[2].path.read_bytes()
+        assert len(holding(data, SECRET)) == 4
+        told = maintain("--now")
+        assert holding(data, SECRET) == [], told
+        after = segments.of_day(DAY)
+        assert [(one.footer(), one.path.stat().st_mtime_ns) for one in after] == before
+        assert after[2].path.read_bytes() == untouched
+        assert writer.write(DAY, *landed("3kz", "new", 3)).number == 4
+    for number in range(4):
+        assert len(holding(segments.folder, f"stays {number}")) == 1
+    assert news(lake, segments, DAY)[RawFirehosePost] == segments.of_day(DAY)[3:]
+    with duckdb.connect() as con:
+        posts, _ = compact_firehose_day(con, lake, segments, DAY)
+    assert posts.rows == 8
+
+
+def test_a_segment_that_has_not_been_taken_in_brings_its_rows_without_the_words(
+    data: Path,
+) -> None:
+    lake, segments = Lake.of(get_settings()), firehose_segments(get_settings())
+    gone = post_deletion(ANN, "3ka", 500, received_at=NOON + timedelta(hours=1))
+    lake.write(RawPostDeletion, DAY, table(RawPostDeletion, [gone]))
+    with segments.collecting() as writer:
+        writer.write(DAY, *landed("3ka", SECRET, 0))
+    maintain()
+    with duckdb.connect() as con:
+        compact_firehose_day(con, lake, segments, DAY)
+        rows = lake.relation(con, RawFirehosePost, [DAY]).select("uri, record.text").fetchall()
+    assert {uri[-3:]: text for uri, text in rows} == {"3ka": None, "4k0": "stays 0"}
+    assert holding(data, SECRET) == []
 
 
 def maintain(*arguments: str) -> str:
