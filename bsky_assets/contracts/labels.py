@@ -200,7 +200,8 @@ class LlmAnswer(Row):
     error: str | None = Field(description="What is wrong with it.")
     attempt: int = Field(description="How often the post had been asked about, this included.")
     raw_answer: str | None = Field(
-        description="What the model wrote, for all posts of the request; null if nothing came."
+        description="What the model wrote, for all posts of the request; null if nothing "
+        "came, or one of the posts was deleted."
     )
     finish_reason: str | None = Field(description="Why it stopped writing.")
     batch_size: int = Field(description="How many posts the request asked about.")

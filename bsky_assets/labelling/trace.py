@@ -52,7 +52,8 @@ def forget(con: duckdb.DuckDBPyConnection, lake: Lake, ledger: Ledger, removed: 
 
     `removed` has uri and text of the posts. A question about such a text becomes `{}`, unless the
     label of a post that stays was made from it; one that had such a text as context loses that
-    context. Hashes, answers and all else stay. Returns how many rows were changed.
+    context. What the model wrote may repeat it: its reason goes, and the raw answer of the whole
+    request. Hashes, labels and all else stay. Returns how many questions were changed.
 
     Raises:
         UnusableDataDirectory: a file cannot be replaced; those before it are.
@@ -71,7 +72,8 @@ def forget(con: duckdb.DuckDBPyConnection, lake: Lake, ledger: Ledger, removed: 
 
 def _forget_in(con: duckdb.DuckDBPyConnection, path: Path) -> int:
     rows = pq.ParquetFile(path).read()
-    con.register("forgetting", rows)
+    numbers = pa.array(range(rows.num_rows), pa.int64())
+    con.register("forgetting", rows.append_column("number", numbers))
     contexts = ", ".join(
         f"CASE WHEN question->>'{key}' IN (FROM forgotten) THEN '\"{key}\":null' END"
         for key in CONTEXT_OF_POSTS
@@ -79,22 +81,29 @@ def _forget_in(con: duckdb.DuckDBPyConnection, path: Path) -> int:
     left = con.sql(
         f"""
         WITH found AS (
-            SELECT question, concat_ws(',', {contexts}) AS contexts,
-                question->>'text' IN (FROM forgotten)
-                AND (request_id, slot) NOT IN (FROM still_used) AS is_about_one
+            SELECT number, request_id, question, raw_answer, reason,
+                concat_ws(',', {contexts}) AS contexts,
+                question = '{{}}' OR (coalesce(question->>'text' IN (FROM forgotten), false)
+                AND (request_id, slot) NOT IN (FROM still_used)) AS is_about_one
             FROM forgetting
         )
         SELECT CASE
             WHEN is_about_one THEN '{{}}'
             WHEN contexts <> '' THEN json_merge_patch(question, '{{' || contexts || '}}')::VARCHAR
-            ELSE question END AS question
-        FROM found
+            ELSE question END AS question,
+            CASE WHEN NOT bool_or(is_about_one OR contexts <> '') OVER (PARTITION BY request_id)
+            THEN raw_answer END AS raw_answer,
+            CASE WHEN NOT is_about_one THEN reason END AS reason
+        FROM found ORDER BY number
         """
-    ).to_arrow_table()["question"]
-    changed: int = pc.sum(pc.not_equal(left, rows["question"])).as_py() or 0
-    if changed:
-        column = rows.schema.get_field_index("question")
-        with staged(path) as fresh:
-            fewer_words = rows.set_column(column, rows.schema.field(column), left)
-            pq.write_table(fewer_words, fresh, compression="zstd")
+    ).to_arrow_table()
+    fewer_words = rows
+    for name in left.column_names:
+        column = rows.schema.get_field_index(name)
+        fewer_words = fewer_words.set_column(column, rows.schema.field(column), left[name])
+    if fewer_words.equals(rows):
+        return 0
+    with staged(path) as fresh:
+        pq.write_table(fewer_words, fresh, compression="zstd")
+    changed: int = pc.sum(pc.not_equal(left["question"], rows["question"])).as_py() or 0
     return changed

@@ -180,9 +180,16 @@ def test_the_words_of_a_deleted_post_go_from_the_ledger_and_its_hash_stays(lab: 
         assert labels_without_their_post(con, lab.lake, ledger, DAY) == []
         assert forget(con, lab.lake, ledger, removed) == 0
     left = {said: {}, other: {"text": other}, "Unsure": {"text": "Unsure"}}
+    assert all(was["raw_answer"] for was in before)
+    touched = {now["request_id"] for was, now in zip(before, after, strict=True) if now != was}
     for was, now in zip(before, after, strict=True):
         assert json.loads(now["question"]) == left[json.loads(was["question"])["text"]]
-        assert now == was | {"question": now["question"]}
+        written = {
+            "question": now["question"],
+            "raw_answer": None if was["request_id"] in touched else was["raw_answer"],
+            "reason": None if now["question"] == "{}" else was["reason"],
+        }
+        assert now == was | written
     assert lab.label().details["models"][0]["already_known"] == 3
 
 
