@@ -13,6 +13,7 @@ BENCHMARKS = (
     "wire_receive",
     "wire_end_to_end",
     "wire_memory",
+    "wire_quarantine",
     "filters_chain",
     "filters_identification",
     "day_scale",

@@ -62,6 +62,8 @@ class Rows:
         self.labels: list[dict[str, Any]] = []
         self.quarantined: list[dict[str, Any]] = []
         self._kept: set[tuple[str, str, bytes]] = set()
+        self.kept_bytes = 0
+        """Of what is in quarantine; a frame may be there twice, as itself and by its parts."""
 
     @property
     def rows(self) -> int:
@@ -110,6 +112,7 @@ class Rows:
         if content and key in self._kept:
             return
         self._kept.add(key)
+        self.kept_bytes += len(content)
         self.quarantined.append(
             {
                 "source": self.source,

@@ -27,7 +27,8 @@ COMMIT_SECONDS = 5.0
 COMMIT_ROWS = 10_000
 COMMIT_EVENTS = 400_000
 COMMIT_BYTES = 64 * 2**20
-"""A segment is committed when it is as old, has as many rows or events, or took as many bytes."""
+"""A segment is committed when it is as old, has as many rows or events, or took as many bytes,
+those that it keeps of what could not be read counted again."""
 
 GARBAGE_THRESHOLDS = (100_000, 20, 100)
 MICROSECONDS = 1_000_000
@@ -102,7 +103,7 @@ class Spool:
             or now >= self.begin(now)
             or self.reader.rows.rows >= COMMIT_ROWS
             or self.account.uncommitted >= COMMIT_EVENTS
-            or self.room <= 0
+            or self.room <= self.reader.rows.kept_bytes
         )
 
     async def commit(self) -> None:

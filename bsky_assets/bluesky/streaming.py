@@ -351,7 +351,7 @@ class Reading:
                     received = (monotonic() + offset) // 1000
                     if (
                         received >= self._due
-                        or spool.room <= 0
+                        or spool.room <= rows.kept_bytes
                         or events_left <= 0
                         or len(rows.posts) >= posts_left
                     ):

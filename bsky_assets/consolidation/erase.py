@@ -23,6 +23,7 @@ from bsky_assets.contracts import (
     Row,
     arrow_schema,
 )
+from bsky_assets.storage import quarantine
 from bsky_assets.storage.chronology import happened, is_ahead, moment
 from bsky_assets.storage.files import write_json
 from bsky_assets.storage.lake import Lake, Partition, select_rows
@@ -155,8 +156,9 @@ TOUCHED: dict[type[Row], str] = {
     ConsolidatedPost: _WITH_ERASED,
     FilteredPost: _WITH_ERASED,
     # A key or DID may be followed by other bytes that could be its own: every beginning counts.
+    # The texts of all rows together may be larger than memory, and are made where they are read.
     Quarantined: r"""
-        WITH told AS (
+        WITH told AS NOT MATERIALIZED (
             SELECT number, concat_ws(' ', detail, CAST(content AS VARCHAR)) AS text
             FROM erasing WHERE octet_length(content) > 0
         ),
@@ -188,6 +190,9 @@ TOUCHED: dict[type[Row], str] = {
 def _rewrite(
     con: duckdb.DuckDBPyConnection, lake: Lake, row: type[Row], partition: Partition
 ) -> Partition:
+    if row is Quarantined:
+        touched = con.sql("SELECT DISTINCT number - 1 FROM touched").fetchall()
+        return quarantine.empty(con, lake, partition, {place for (place,) in touched})
     names = ", ".join(identifier(name) for name in arrow_schema(row).names)
     erased = f"""
         SELECT {names} FROM (
@@ -197,10 +202,6 @@ def _rewrite(
             ) AS found USING (number)
         ) ORDER BY number
     """
-    if row is Quarantined:
-        table = con.sql(erased).to_arrow_table().cast(arrow_schema(row))
-        source = partition.dataset.removeprefix(f"{Quarantined.asset}/")
-        return lake.write_quarantine(source, partition.day, table)
     details = {**partition.details, "erased_at": now().isoformat()}
     return lake.write_query(con, row, partition.day, erased, details, kept_from=partition)
 
@@ -231,5 +232,4 @@ _REPLACED: dict[type[Row], str] = {
         CASE WHEN found.is_gone THEN NULL ELSE record END AS record,
         CASE WHEN found.is_gone THEN {{{_ONLY_DID}}} ELSE author END AS author
     """,
-    Quarantined: "CASE WHEN found.number IS NULL THEN content ELSE ''::BLOB END AS content",
 }

@@ -14,6 +14,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,7 +40,7 @@ GRACE = timedelta(days=1)
 """How long a file that no pointer names stays for readers that have it open."""
 
 ROW_GROUP_ROWS = 122_880
-ROW_GROUP_BYTES = 256 * 2**20
+ROW_GROUP_BYTES = 16 * 2**20
 """What Arrow writes as a row group is of so many rows, or of so many bytes in memory."""
 _PARQUET = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS}"
 
@@ -455,11 +456,18 @@ def _written(key: str, path: Path, metadata: pq.FileMetaData) -> _Written:
     return _Written(key.rpartition("/")[2], metadata.num_rows, path.stat().st_size)
 
 
+def _parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """`batch` in parts that are no larger than a row group, where its rows are about of a size."""
+    fitting = max(1, batch.num_rows * ROW_GROUP_BYTES // max(1, batch.nbytes))
+    for start in range(0, batch.num_rows, fitting):
+        yield batch.slice(start, fitting)
+
+
 def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
     """Batches put together as long as they fit: small row groups cost writer and readers."""
     group: list[pa.RecordBatch] = []
     rows = size = 0
-    for batch in batches:
+    for batch in chain.from_iterable(map(_parts, batches)):
         if group and (
             rows + batch.num_rows > ROW_GROUP_ROWS or size + batch.nbytes > ROW_GROUP_BYTES
         ):

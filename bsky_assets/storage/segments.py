@@ -41,7 +41,7 @@ from bsky_assets.storage.places import Folder
 FIREHOSE = "firehose"
 LABELS = "labels"
 
-GROUP_BYTES = 64 * 2**20
+GROUP_BYTES = 16 * 2**20
 """About as many bytes of rows are read at a time, whatever a segment holds."""
 _DAY = re.compile(r"sync_day=\d{4}-\d\d-\d\d$")
 _SEGMENT = re.compile(r"\d{10}\.parquet$")

@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 import pyarrow.parquet as pq
@@ -21,7 +22,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bsky_assets.bluesky.accounting import OUTDATED_CURSOR, UNREADABLE, Account, Events
+from bsky_assets.bluesky.firehose import FirehoseReader
+from bsky_assets.bluesky.spool import Spool
 from bsky_assets.contracts import RawModerationLabel
+from bsky_assets.storage import lake as lake_module
 from bsky_assets.storage import segments as segments_module
 from bsky_assets.storage.compaction import compact_firehose_day, compact_labels_day, vacuum_segments
 from bsky_assets.storage.completeness import Completeness
@@ -617,6 +621,38 @@ def test_a_large_segment_is_read_by_parts(tmp_path: Path, monkeypatch: pytest.Mo
     odd = Lake(tmp_path / "lake").quarantine("raw_firehose_posts", DAY)
     assert odd is not None
     assert len(rows(odd)) == 20
+
+
+def test_quarantine_is_kept_in_parts_that_fit_into_memory(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    largest = 2 * 2**20
+    for batch in range(3):
+        landing.land(
+            wire.create(batch + 1, f"3{batch}"),
+            *(os.urandom(largest - 1) + bytes([number]) for number in range(12)),
+        )
+        assert compact(tmp_path)[0].rows == batch + 1
+    odd = Lake(tmp_path / "lake").quarantine("raw_firehose_posts", DAY)
+    assert odd is not None
+    assert odd.rows == 36
+    with pq.ParquetFile(odd.path) as file:
+        groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
+    assert max(group.total_byte_size for group in groups) < lake_module.ROW_GROUP_BYTES * 1.1
+    assert sum(group.num_rows for group in groups) == 36
+
+
+def test_a_segment_is_full_by_what_it_keeps_of_what_could_not_be_read(tmp_path: Path) -> None:
+    reader = FirehoseReader(HOST)
+    with Segments(tmp_path, FIREHOSE).collecting() as writer:
+        account = Account(FIREHOSE, HOST, None, without_holes=True)
+        spool = Spool(reader, account, writer, ZoneInfo("UTC"))
+        frame = wire.create(1, "3a")
+        reader.read(frame, 1)
+        spool.begin(1)
+        assert not spool.is_due(1)
+        spool.room = 5_000
+        reader.read(b"\xff" * 6_000, 1)
+        assert spool.is_due(1)
 
 
 def test_numbers_may_be_skipped_where_events_are_passed_over() -> None:
