@@ -18,7 +18,7 @@ def maintain(
         bool,
         typer.Option(
             "--now",
-            help="Remove replaced files at once, whoever still reads them, and not after a day.",
+            help="Remove replaced files at once, whoever reads them, not two hours later.",
         ),
     ] = False,
 ) -> None:

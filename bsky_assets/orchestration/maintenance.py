@@ -82,7 +82,7 @@ def erase_deleted_words(
 
 @op(ins={"after": In(Nothing)})
 def vacuum_lake(context: OpExecutionContext, data: DataDirectory) -> None:
-    """Remove files that nothing has named for a day."""
+    """Remove files that were replaced a while ago."""
     context.log.info(f"{data.lake.vacuum():,} bytes freed")
 
 

@@ -4,6 +4,8 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import rmtree
+from stat import S_ISREG
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -30,6 +32,14 @@ def file_of(path: Path) -> StoredFile:
     """What there is to know of the local file `path`."""
     status = path.stat()
     return StoredFile(path, status.st_size, status.st_mtime, lambda: path.unlink(missing_ok=True))
+
+
+def folder_of(path: Path) -> StoredFile:
+    """The same of the folder `path` with all that is in it, as one file."""
+    within = [found.stat() for found in (path, *path.rglob("*"))]
+    bytes_within = sum(status.st_size for status in within if S_ISREG(status.st_mode))
+    modified = max(status.st_mtime for status in within)
+    return StoredFile(path, bytes_within, modified, lambda: rmtree(path, ignore_errors=True))
 
 
 def unique_id() -> str:

@@ -2,8 +2,9 @@
 
 A partition is written under a name that no reader looks for, put in its place whole, and only
 then named by its pointer, so that readers have the old partition or the new one, whatever is
-killed when. Of two writers of the same partition the last to put the pointer wins. Files that no
-pointer names any more are vacuumed after a grace period.
+killed when. Of two writers of the same partition the last to put the pointer wins. A pointer
+also says which files it replaced, and when: after a grace period whoever replaces the next one
+removes them, or `vacuum` does.
 What does not belong here: what the rows mean, where files are kept (`places`), and the catalogue
 that people query.
 """
@@ -11,7 +12,7 @@ that people query.
 import logging
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from itertools import chain
@@ -28,7 +29,7 @@ from bsky_assets.contracts.lineage import lineage_version
 from bsky_assets.settings import Settings
 from bsky_assets.storage import timezones, upcasts
 from bsky_assets.storage.damage import Damaged, damage_named
-from bsky_assets.storage.files import unique_id, unusable
+from bsky_assets.storage.files import StoredFile, unique_id, unusable
 from bsky_assets.storage.objects import Bucket
 from bsky_assets.storage.places import Folder, Place, StoredPath, batches
 from bsky_assets.storage.shape import check
@@ -36,8 +37,9 @@ from bsky_assets.storage.sql import identifier, literal
 from bsky_assets.sync_day import now
 
 POINTER = "current.json"
-GRACE = timedelta(days=1)
-"""How long a file that no pointer names stays for readers that have it open."""
+GRACE = timedelta(hours=2)
+"""How long a file that was replaced stays for whoever has an earlier catalogue open. The present
+day is made again every hour by default, so that it keeps three files of each asset."""
 
 ROW_GROUP_ROWS = 122_880
 ROW_GROUP_BYTES = 16 * 2**20
@@ -73,6 +75,12 @@ class Partition:
     them when deleted posts leave or when they are written under another contract."""
     made_from: Versions | None
     """What it was made from; None where it is made of what arrived, or was not recorded yet."""
+    replaced: Mapping[str, datetime] = field(default_factory=dict)
+    """The files that it took the place of and that are there still, and when each was replaced."""
+
+    def unnamed_since(self, name: str, modified: datetime) -> datetime:
+        """Since when no pointer names the file `name` beside its own; the latest it can be."""
+        return self.replaced.get(name) or max(self.written_at, modified)
 
     def batches(self, rows: int) -> Iterator[pa.RecordBatch]:
         """Its rows in their order, at most `rows` at a time."""
@@ -333,12 +341,14 @@ class Lake:
 
         Where the pointer is missing or damaged nothing is removed: it may name any of them.
         """
-        oldest = (datetime.now(UTC) - grace).timestamp()
+        oldest = now() - grace
         # In this order, so that what is written meanwhile is not among the files.
         stored = list(self.place.stored())
-        named = {_folder_of(found.path): found.path for found in self.pointed("")[0]}
+        named = {_folder_of(found.path): found for found in self.pointed("")[0]}
         unnamed = [
-            file for file in stored if file.modified < oldest and _is_leftover(file.path, named)
+            file
+            for file in stored
+            if (since := _leftover_since(file, named)) is not None and since <= oldest
         ]
         for file in unnamed:
             file.remove()
@@ -388,6 +398,9 @@ class Lake:
             details=stored["details"],
             version=stored.get("version") or stored["file"].removesuffix(".parquet"),
             made_from=stored.get("made_from"),
+            replaced={
+                name: datetime.fromisoformat(at) for name, at in stored.get("replaced", {}).items()
+            },
         )
 
     def _point(
@@ -400,6 +413,9 @@ class Lake:
         origin: _Origin,
     ) -> Partition:
         key = f"{_folder(dataset, day)}/{POINTER}"
+        at = now()
+        replaced = self._replaced(dataset, day, at)
+        staying = {name: since for name, since in replaced.items() if since > at - GRACE}
         pointer = orjson.dumps(
             {
                 "file": written.name,
@@ -409,7 +425,8 @@ class Lake:
                 "lineage": origin.lineage,
                 "version": origin.version,
                 "made_from": origin.made_from,
-                "written_at": now().isoformat(),
+                "written_at": at.isoformat(),
+                "replaced": {name: since.isoformat() for name, since in staying.items()},
                 "details": dict(details or {}),
             },
             option=orjson.OPT_INDENT_2,
@@ -417,7 +434,17 @@ class Lake:
         if self._timezone:
             timezones.keep(self.place, self._timezone)
         self.place.write(key, pointer)
+        for name in replaced.keys() - staying.keys():
+            self.place.remove(f"{_folder(dataset, day)}/{name}")
         return self._partition(key, pointer)
+
+    def _replaced(self, dataset: str, day: date, at: datetime) -> dict[str, datetime]:
+        """The files of before that are there still, with the one that is replaced `at` now."""
+        try:
+            before = self._current(dataset, day)
+        except Damaged:  # `vacuum` knows since when nothing names what is there
+            before = None
+        return {**before.replaced, before.path.name: at} if before else {}
 
 
 def _folder(dataset: str, day: date) -> str:
@@ -444,12 +471,15 @@ def _folder_of(path: StoredPath) -> str:
     return str(path).rpartition("/")[0]
 
 
-def _is_leftover(path: object, named: Mapping[str, StoredPath]) -> bool:
-    """Whether the file at `path` is of no use: half-written, or replaced by the one `named`."""
-    folder, _, name = str(path).rpartition("/")
+def _leftover_since(file: StoredFile, named: Mapping[str, Partition]) -> datetime | None:
+    """Since when `file` is of no use: half-written, or replaced by the one `named`; or None."""
+    folder, _, name = str(file.path).rpartition("/")
+    modified = datetime.fromtimestamp(file.modified, UTC)
     if name.startswith("."):
-        return True
-    return folder in named and name not in (POINTER, named[folder].name)
+        return modified
+    if folder not in named or name in (POINTER, named[folder].path.name):
+        return None
+    return named[folder].unnamed_since(name, modified)
 
 
 def _written(key: str, path: Path, metadata: pq.FileMetaData) -> _Written:

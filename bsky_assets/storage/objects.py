@@ -8,7 +8,7 @@ What does not belong here: what is kept in a bucket, and how DuckDB is shown it.
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 from pathlib import Path, PurePosixPath
@@ -129,7 +129,7 @@ class Bucket:
     def stored(self) -> Iterator[StoredFile]:
         """Every file, and what a killed process left on its way here."""
         for key, info in self._listed(""):
-            remove = partial(self._remove, key)
+            remove = partial(self.remove, key)
             yield StoredFile(self.path(key), info.size, info.mtime.timestamp(), remove)
         if self.work.is_dir():
             yield from (file_of(path) for path in self.work.glob(".*.parquet.*"))
@@ -153,8 +153,9 @@ class Bucket:
     def _object(self, key: str) -> str:
         return f"{self.url.removeprefix(f'{SCHEME}://')}/{key}"
 
-    def _remove(self, key: str) -> None:
-        with self._explained():
+    def remove(self, key: str) -> None:
+        """Remove the file `key`, if it is there."""
+        with suppress(FileNotFoundError), self._explained():
             self.files.delete_file(self._object(key))
 
     def _send(self, local: Path, key: str) -> None:

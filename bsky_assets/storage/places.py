@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bsky_assets.storage.files import StoredFile, file_of, staged
+from bsky_assets.storage.files import StoredFile, file_of, folder_of, staged
 from bsky_assets.storage.objects import ObjectPath, in_parallel
 
 StoredPath = Path | ObjectPath
@@ -47,6 +47,9 @@ class Place(Protocol):
 
     def write(self, key: str, content: bytes) -> None:
         """Put `content` there, in the place of what is there, in one step."""
+
+    def remove(self, key: str) -> None:
+        """Remove the file `key`, if it is there."""
 
     def staged(self, key: str) -> AbstractContextManager[Path]:
         """A local path to write to; on success its content is put at `key`, in one step."""
@@ -89,6 +92,10 @@ class Folder:
         with self.staged(key) as path:
             path.write_bytes(content)
 
+    def remove(self, key: str) -> None:
+        """Remove the file `key`, if it is there."""
+        self.path(key).unlink(missing_ok=True)
+
     def staged(self, key: str) -> AbstractContextManager[Path]:
         """A path beside the file's, to write to."""
         return staged(self.path(key))
@@ -99,8 +106,9 @@ class Folder:
         return [path.relative_to(self.root).as_posix() for path in found]
 
     def stored(self) -> Iterator[StoredFile]:
-        """Every file in the folders of days."""
-        return (file_of(path) for path in self.root.glob("**/sync_day=*/*"))
+        """Every file in the folders of days, and the scratch folders, each as one."""
+        yield from map(file_of, self.root.glob("**/sync_day=*/*"))
+        yield from (folder_of(path) for path in self.root.glob("**/.*-*") if path.is_dir())
 
     def attach(self, con: duckdb.DuckDBPyConnection) -> None:
         """DuckDB reads local files by itself."""

@@ -92,7 +92,9 @@ def _stored(
         yield from (batch.cast(SCHEMA) for batch in before.batches(ROWS_AT_ONCE))
         return
     lake.attach(con)
-    yield from con.sql(select_rows(Quarantined, [before])).to_arrow_reader(ROWS_AT_ONCE).cast(SCHEMA)
+    yield from (
+        con.sql(select_rows(Quarantined, [before])).to_arrow_reader(ROWS_AT_ONCE).cast(SCHEMA)
+    )
 
 
 def _unknown(batch: pa.RecordBatch, known: set[bytes]) -> pa.RecordBatch:

@@ -1,5 +1,6 @@
 """Partitions are whole or not there, and a reader keeps a stable picture."""
 
+import json
 import os
 import signal
 import subprocess
@@ -16,8 +17,9 @@ from hypothesis import strategies as st
 
 from bsky_assets.contracts import ALL, RawPostDeletion, arrow_schema
 from bsky_assets.storage import catalogue
+from bsky_assets.storage import lake as lake_module
 from bsky_assets.storage.files import UnusableDataDirectory
-from bsky_assets.storage.lake import Lake, select_rows
+from bsky_assets.storage.lake import GRACE, Lake, select_rows
 from bsky_assets.storage.shape import ContractViolation
 from bsky_assets_tests.storage.deletions import DAY, deletions
 from bsky_assets_tests.support.places import ROOT
@@ -96,6 +98,65 @@ def test_vacuum_removes_only_what_no_pointer_names(lake: Lake) -> None:
     assert lake.vacuum(grace=timedelta(0)) == old.bytes
     assert not old.path.exists()
     assert new.path.exists()
+
+
+def test_an_old_file_that_was_replaced_just_now_stays_for_its_readers(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = lake.write(RawPostDeletion, DAY, deletions(3))
+    assert isinstance(old.path, Path)
+    os.utime(old.path, (0, 0))
+    catalogue.rebuild(lake, catalogue_path(lake))
+    with open_catalogue(lake) as reader:
+        lake.write(RawPostDeletion, DAY, deletions(5))
+        lake.vacuum()
+        assert reader.sql("SELECT count(*) FROM raw_post_deletions").fetchall() == [(3,)]
+    monkeypatch.setattr(lake_module, "now", lambda: datetime.now(UTC) + GRACE)
+    lake.vacuum()
+    assert not old.path.exists()
+
+
+def test_a_day_that_is_made_every_hour_keeps_the_files_of_the_grace_alone(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for hour in range(12):
+        at = datetime(2026, 3, 8, hour, tzinfo=UTC)
+        monkeypatch.setattr(lake_module, "now", lambda at=at: at)
+        new = lake.write(RawPostDeletion, DAY, deletions(hour + 1))
+        assert isinstance(new.path, Path)
+        files = list(new.path.parent.glob("*.parquet"))
+        assert len(files) == min(hour, GRACE // timedelta(hours=1)) + 1
+    assert new.path in files
+
+
+def test_scratch_folders_of_killed_runs_are_removed_when_they_are_old(lake: Lake) -> None:
+    written = lake.write(RawPostDeletion, DAY, deletions(3))
+    left = [lake.root / ".upcast-abc", lake.root / "raw_firehose_posts" / ".gathered-abc"]
+    for folder in left:
+        folder.mkdir(parents=True)
+        (folder / "0.parquet").write_bytes(b"half of it")
+    assert lake.vacuum() == 0
+    for folder in left:
+        os.utime(folder / "0.parquet", (0, 0))
+        os.utime(folder, (0, 0))
+    assert lake.vacuum() == 2 * len(b"half of it")
+    assert not any(folder.exists() for folder in left)
+    assert lake.current(RawPostDeletion, DAY) == written
+
+
+def test_files_of_which_no_pointer_says_when_they_were_replaced_stay_as_long(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = lake.write(RawPostDeletion, DAY, deletions(3))
+    new = lake.write(RawPostDeletion, DAY, deletions(5))
+    assert isinstance(old.path, Path)
+    os.utime(old.path, (0, 0))
+    pointer = old.path.parent / "current.json"
+    pointer.write_text(json.dumps({**json.loads(pointer.read_text()), "replaced": {}}))
+    assert lake.vacuum() == 0
+    monkeypatch.setattr(lake_module, "now", lambda: datetime.now(UTC) + GRACE)
+    assert lake.vacuum() == old.bytes
+    assert lake.current(RawPostDeletion, DAY).rows == new.rows  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
