@@ -624,7 +624,7 @@ def test_a_large_segment_is_read_by_parts(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_quarantine_is_kept_in_parts_that_fit_into_memory(tmp_path: Path) -> None:
-    landing = Landing(tmp_path)
+    landing = Collected(tmp_path)
     largest = 2 * 2**20
     for batch in range(3):
         landing.land(
