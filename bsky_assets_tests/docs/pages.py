@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from bsky_assets import cli
 from bsky_assets_tests.support.places import ROOT
 
 PAGES = ("README.md", *sorted(f"{p.relative_to(ROOT)}" for p in (ROOT / "docs").rglob("*.md")))
@@ -16,6 +17,16 @@ _SPAN = re.compile(r"`([^`\n]+)`")
 _PROGRAM = re.compile(r"(\.venv/bin/)?(bsky-assets|make|pip|python -m) ")
 _ASSIGNMENT = re.compile(r"[A-Z][A-Z0-9_]*=")
 _OPERATORS = {"|", ">", ">>", "<", "&&", "||", ";", "&"}
+
+
+def _registered() -> Iterator[tuple[str, ...]]:
+    for name in cli.COMMANDS:
+        below = getattr(cli.command_of(name), "commands", None)
+        yield from ((name, one) for one in below) if below else [(name,)]
+
+
+REGISTERED = tuple(_registered())
+"""Every command of ours, by its words."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from bsky_assets import cli
-from bsky_assets_tests.docs.pages import OURS, PAGES, ROOT, Command, commands
+from bsky_assets_tests.docs.pages import OURS, PAGES, REGISTERED, ROOT, Command, commands
 from bsky_assets_tests.support.command import run
 from bsky_assets_tests.support.legacy import old_document, old_row, write_database
 from bsky_assets_tests.support.sandbox_day import SandboxDay
@@ -24,6 +24,8 @@ ONLY_READ = {
     r"(useradd|git clone|cd|apt-get|runuser|install|systemctl|systemd-run) .*": "sets up a server",
     r"(conda|crontab|docker|kubectl|ray) .*": "sets up a node of a cluster, or a cluster",
     r"bsky-assets collect": "reads until it is stopped",
+    r"bsky-assets sandbox .*": "serves until it is stopped",
+    r"bsky-assets run .*": "the day that the others are run on is made so, in the same data",
     r"bsky-assets llm serve .*": "needs a language model, and serves until it is stopped",
     r"bsky-assets labels compare": "needs labels of a second model",
     r"bsky-assets materialize( --day .*)?": "the day that the others are run on was made by it",
@@ -77,6 +79,16 @@ def test_every_command_of_a_page_can_be_read(page: str) -> None:
     for command in commands(page):
         problem = misread(command.words)
         assert not problem or is_name(command), f"{command.place}: {command.text}: {problem}"
+
+
+def test_every_command_has_an_example_that_is_read() -> None:
+    shown = [one for page in PAGES for one in commands(page) if misread(one.words) is None]
+    missing = [
+        words
+        for words in REGISTERED
+        if not any(one.words[: 1 + len(words)] == (OURS, *words) for one in shown)
+    ]
+    assert missing == []
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -1,0 +1,46 @@
+"""What the pages say that is not a command: selections, settings, links."""
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from dagster import AssetSelection
+
+from bsky_assets.definitions import defs
+from bsky_assets.settings import Settings
+from bsky_assets_tests.docs.pages import PAGES, commands
+from bsky_assets_tests.support.places import ROOT
+
+VARIABLE = re.compile(r"\bBSKY_[A-Z0-9_]*[A-Z0-9]\b")
+SETTINGS = {f"BSKY_{name.upper()}" for name in Settings.model_fields}
+
+
+def variables(*, in_tables: bool) -> set[str]:
+    """The variables that the pages name, in the first cell of a table's row or anywhere."""
+    lines = [line for page in PAGES for line in (ROOT / page).read_text().splitlines()]
+    if in_tables:
+        lines = [line.split("|")[1] for line in lines if line.startswith("|")]
+    return {name for line in lines for name in VARIABLE.findall(line)}
+
+
+def test_every_setting_is_in_a_table_and_every_variable_is_a_setting() -> None:
+    assert sorted(SETTINGS - variables(in_tables=True)) == []
+    assert sorted(variables(in_tables=False) - SETTINGS) == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_selection_in_the_docs_selects_something(page: str) -> None:
+    graph = defs.resolve_asset_graph()
+    for command in commands(page):
+        words = [word.rstrip("`") for word in command.words]
+        for option, select in pairwise(words):
+            if option == "--select":
+                assert AssetSelection.from_string(select).resolve(graph), command.text
+
+
+@pytest.mark.parametrize("page", sorted(Path(ROOT, "docs").rglob("*.md")), ids=str)
+def test_pages_link_to_projects_and_not_to_a_registry(page: Path) -> None:
+    assert not re.search(
+        r"https?://(pypi|files\.pythonhosted|hub\.docker|registry)\b", page.read_text()
+    )
