@@ -24,6 +24,7 @@ from libipld import decode_dag_cbor_multi
 
 from benchmarks.wire_frames import frames
 from bsky_assets.bluesky.firehose import FirehoseReader
+from bsky_assets.bluesky.kinds.posts import KIND as POSTS
 from bsky_assets.bluesky.spool import few_collections
 from bsky_assets.contracts import RawFirehosePost
 from testbed.wire import POST
@@ -40,7 +41,7 @@ def floor(wire: list[bytes]) -> None:
 
 
 def ours(wire: list[bytes]) -> int:
-    return sum(1 for _ in _read(wire).rows.read_posts())
+    return sum(1 for _ in _read(wire).rows.records(POSTS))
 
 
 def columns(wire: list[bytes]) -> pa.Table:

@@ -36,7 +36,7 @@ def collect(url: str, marks: Sequence[int], folder: Path) -> None:
     )
     for mark in left:
         print(mark, peak_mb())
-    print(report.events, report.posts, report.segments)
+    print(report.events, report.rows["posts"], report.segments)
 
 
 def peak_mb() -> int:

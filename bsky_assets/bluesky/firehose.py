@@ -1,8 +1,8 @@
 """Reading the firehose's frames: the posts, deletions and self-labels that they bring.
 
 The paths of a commit's operations are looked at first; of its blocks only those that a wanted
-operation names are looked up and checked against their CID; a post's becomes a record when the
-rows do. An operation that cannot be read costs nothing but itself.
+operation names are looked up and checked against their CID; most become
+records when the rows do. An operation that cannot be read costs nothing but itself.
 What does not belong here: connections, and what sequence numbers mean.
 
 Source: lexicon com.atproto.sync.subscribeRepos.
@@ -14,19 +14,18 @@ from libipld import decode_dag_cbor, decode_dag_cbor_multi
 
 from bsky_assets.bluesky.cars import blocks_by_cid, find_block
 from bsky_assets.bluesky.frames import FrameReader
+from bsky_assets.bluesky.kinds import KINDS, WANTED_PATHS, TableKind
 from bsky_assets.bluesky.reader import NUMBER_BITS
 from bsky_assets.bluesky.records import PROBLEMS, Unreadable
 from bsky_assets.bluesky.repositories import (
     PUTS,
-    WANTED_PATHS,
     checked_did,
-    is_post_path,
     take_account,
-    take_deletion,
     take_record,
     take_tombstone,
     unknown_action,
 )
+from bsky_assets.bluesky.rows import Deletion
 from bsky_assets.bluesky.syntax import is_did, is_tid
 from bsky_assets.contracts import RawFirehosePost
 
@@ -109,19 +108,20 @@ class FirehoseReader(FrameReader):
             body["rev"],
             body.get("time"),
         )
-        action = op["action"]
+        action, kind = op["action"], KINDS[path.partition("/")[0]]
         if action == "delete":
-            take_deletion(self.rows, did, path, rev, seq, time, received)
+            kind.take_deletion(self.rows, Deletion(did, path, rev, seq, time, received))
             return
         if action not in PUTS:
             raise unknown_action()
         cid = op["cid"]
         block = find_block(body["blocks"], cid)
-        if is_post_path(path) and is_tid(rev) and is_did(did):
-            self.rows.posts.append((did, path, cid, rev, action, seq, time, received, block))
-        else:  # a profile, or this says what is wrong
+        if isinstance(kind, TableKind) and kind.is_path(path) and is_tid(rev) and is_did(did):
+            self.rows.puts[kind].append((did, path, cid, rev, action, seq, time, received, block))
+        else:  # it has no table, or this says what is wrong
             record = decode_dag_cbor(block)
-            take_record(self.rows, did, path, cid, record, rev, action, seq, time, received)
+            put = (did, path, cid, rev, action, seq, time, received, record)
+            take_record(self.rows, kind, put)
 
     def _read_other(self, kind: Any, body: dict[str, Any], received: int) -> None:
         if kind not in _KINDS:

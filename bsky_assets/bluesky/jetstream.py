@@ -19,17 +19,17 @@ import orjson
 import zstandard
 
 from bsky_assets.bluesky.accounting import OUTDATED_CURSOR, UNREADABLE
+from bsky_assets.bluesky.kinds import KINDS
 from bsky_assets.bluesky.reader import NUMBER_BITS, EventReader
 from bsky_assets.bluesky.records import PROBLEMS, Unreadable
 from bsky_assets.bluesky.repositories import (
     PUTS,
-    WANTED_COLLECTIONS,
     checked_did,
     take_account,
-    take_deletion,
     take_record,
     unknown_action,
 )
+from bsky_assets.bluesky.rows import Deletion
 from bsky_assets.bluesky.websocket import (
     LARGEST_FRAME,
     Disconnected,
@@ -119,11 +119,13 @@ class JetstreamReader(EventReader):
         self, commit: dict[str, Any], did: Any, seq: int, time: str, received: int
     ) -> None:
         self.revisions.unknown()
-        if commit["collection"] not in WANTED_COLLECTIONS:
+        kind = KINDS.get(commit["collection"])
+        if kind is None:
             return
         path = f"{commit['collection']}/{commit['rkey']}"
         if commit["operation"] == "delete":
-            take_deletion(self.rows, did, path, commit.get("rev"), seq, time, received)
+            deletion = Deletion(did, path, commit.get("rev"), seq, time, received)
+            kind.take_deletion(self.rows, deletion)
             return
         action = commit["operation"]
         if action not in PUTS:
@@ -131,8 +133,8 @@ class JetstreamReader(EventReader):
         did, cid, record = checked_did(did), commit["cid"], commit["record"]
         if type(cid) is not str:
             raise Unreadable("bad_cid", "the operation's CID is not a string")
-        rev = commit["rev"]
-        take_record(self.rows, did, path, cid, record, rev, action, seq, time, received)
+        put = (did, path, cid, commit["rev"], action, seq, time, received, record)
+        take_record(self.rows, kind, put)
 
     def _read_info(self, body: dict[str, Any]) -> None:
         self._kinds["info"] += 1
@@ -214,11 +216,11 @@ class Jetstream:
         self._wants_dictionary = False
 
     def _url_v1(self, cursor: int | None) -> str:
-        query = [("wantedCollections", name) for name in WANTED_COLLECTIONS]
+        query = [("wantedCollections", name) for name in KINDS]
         return f"{self.url}/{V1}?{_encoded(query, cursor)}"
 
     def _url_v2(self, cursor: int | None) -> str:
-        query = [("collections", name) for name in WANTED_COLLECTIONS]
+        query = [("collections", name) for name in KINDS]
         query += [("kinds", kind) for kind in ("commit", "account", "sync")]
         if (dictionary := self.reader.dictionary) is not None:
             query.append(("zstdDictionary", str(dictionary)))

@@ -3,8 +3,9 @@
 Apart from the collector, so that whoever only looks need not load what speaks to hosts.
 """
 
+from bsky_assets.contracts.arrival import FIREHOSE, LABELS
 from bsky_assets.settings import Settings
-from bsky_assets.storage.segments import FIREHOSE, LABELS, Segments
+from bsky_assets.storage.segments import Segments
 
 
 def firehose_segments(settings: Settings) -> Segments:

@@ -1,26 +1,18 @@
-"""What the changes of repositories and the statuses of accounts mean, whichever stream tells.
+"""What the statuses of accounts mean, and what any change of a repository must have.
 
-Source: lexicons app.bsky.feed.post, app.bsky.actor.profile and
-com.atproto.sync.subscribeRepos#account.
+What does not belong here: what a record of any one kind means, which its file in `kinds` says.
+
+Source: lexicon com.atproto.sync.subscribeRepos#account.
 """
 
-import re
 from typing import Any
 
-from libipld import encode_cid
+from bsky_assets.bluesky.records import JsonObject, Unreadable
+from bsky_assets.bluesky.rows import Kind, Put, Rows
+from bsky_assets.bluesky.syntax import is_did, is_record_key, is_tid
 
-from bsky_assets.bluesky.records import POST, JsonObject, Unreadable, check_post, self_labels
-from bsky_assets.bluesky.rows import Rows, instant
-from bsky_assets.bluesky.syntax import RECORD_KEY_PATTERN, is_did, is_record_key, is_tid
-
-PROFILE = "app.bsky.actor.profile"
-WANTED_COLLECTIONS = (POST, PROFILE)
-WANTED_PATHS = tuple(f"{collection}/" for collection in WANTED_COLLECTIONS)
-"""How the paths of records begin that we want."""
 PUTS = frozenset(("create", "update"))
 """What may be done to a record besides deleting it."""
-
-_POSTS = f"{POST}/"
 
 ACCOUNT_STATUSES = frozenset(
     ("deleted", "takendown", "suspended", "deactivated", "desynchronized", "throttled")
@@ -28,52 +20,20 @@ ACCOUNT_STATUSES = frozenset(
 UNEXPLAINED_STATUS = "deactivated"
 """Taken for an account that is not active and for which the host gives no reason we know."""
 
-is_post_path = re.compile(rf"{re.escape(_POSTS)}(?!\.\.?\Z){RECORD_KEY_PATTERN}").fullmatch
-"""Whether a path is that of a post."""
 
-
-def take_record(
-    rows: Rows,
-    did: str,
-    path: str,
-    cid: bytes | str,
-    record: Any,
-    rev: Any,
-    action: Any,
-    seq: int,
-    time: Any,
-    received: int,
-) -> None:
-    """Take a record that was put at a wanted `path`: a post, or a profile's own labels.
+def take_record(rows: Rows, kind: Kind, put: Put) -> None:
+    """Take a record of `kind`, decoded, that was put at its path.
 
     Raises:
         Unreadable: it is not what it should be there.
     """
+    did, path, _, rev, *_, record = put
     if type(record) is not dict:
         raise Unreadable("undecodable_record", "the record is not a map")
     if not is_tid(rev) or not is_did(did):
         raise Unreadable("bad_commit", "the commit's rev is not a TID, or its repo no DID")
     check_path(path)
-    if path.startswith(_POSTS):
-        check_post(record)
-        rows.posts.append((did, path, cid, rev, action, seq, time, received, record))
-    else:
-        _take_profile(rows, did, path, cid, record, seq, time, received)
-
-
-def take_deletion(
-    rows: Rows, did: Any, path: str, rev: Any, seq: int, time: Any, received: int
-) -> None:
-    """Take the deletion of what was at a wanted `path`.
-
-    Raises:
-        Unreadable: the account is not a DID, or the path no record's.
-    """
-    if path.startswith(_POSTS):
-        checked_did(did)
-        check_path(path)
-        known_rev, odd = (rev, None) if is_tid(rev) or rev is None else (None, {"rev": rev})
-        rows.add_deletion(did, path, "deleted", known_rev, seq, time, received, odd)
+    kind.take(rows, put)
 
 
 def take_account(rows: Rows, body: JsonObject, seq: int, time: Any, received: int) -> None:
@@ -117,26 +77,3 @@ def check_path(path: str) -> None:
     """
     if not is_record_key(path.partition("/")[2]):
         raise Unreadable("bad_record_key", "the record's key is not one")
-
-
-def _take_profile(
-    rows: Rows,
-    did: str,
-    path: str,
-    cid: bytes | str,
-    record: JsonObject,
-    seq: int,
-    time: Any,
-    received: int,
-) -> None:
-    for value in self_labels(record) or ():
-        label = {
-            "src": did,
-            "uri": f"at://{did}/{path}",
-            "cid": cid if isinstance(cid, str) else encode_cid(cid),
-            "val": value,
-            "neg": False,
-            "cts": instant(time) or received,
-            "exp": None,
-        }
-        rows.add_label(label, seq, received)

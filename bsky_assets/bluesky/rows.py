@@ -1,50 +1,111 @@
 """Rows gathered from a stream, column by column, until they become Arrow tables.
 
 Values are appended to plain lists and turned into columns in bulk, with the contracts' types
-stated: nothing is made for each row but the values themselves.
-What does not belong here: reading frames, and writing files.
+stated: nothing is made for each row but the values themselves. What a record's columns are, its
+`Kind` says.
+What does not belong here: reading frames, writing files, and any one kind of record.
 """
 
+import re
+from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from libipld import decode_dag_cbor, encode_cid
 
 from bsky_assets.bluesky.json_text import stable_json
-from bsky_assets.bluesky.records import (
-    COLUMNS,
-    PROBLEMS,
-    JsonObject,
-    Unreadable,
-    check_post,
-    post_values,
-    problem_of,
-)
+from bsky_assets.bluesky.records import PROBLEMS, JsonObject, Unreadable, problem_of
+from bsky_assets.bluesky.syntax import RECORD_KEY_PATTERN
 from bsky_assets.contracts import (
+    STREAMED,
     Quarantined,
-    RawFirehosePost,
     RawModerationLabel,
     RawPostDeletion,
     Row,
     arrow_schema,
 )
 
-SOURCE_FEED = "firehose"
 _CANNOT_BE_TOLD = (pa.ArrowException, TypeError, ValueError, OverflowError, RecursionError)
 """What Arrow raises at values that no column can hold."""
 _INSTANT = pa.timestamp("us", tz="UTC")
-_SECOND = pa.timestamp("s", tz="UTC")
 
-
-Post = tuple[Any, ...]
+Put = tuple[Any, ...]
 """DID, path (collection/rkey), CID, rev, action, number, time by the host, instant of receipt, and
 the record: as it came, in DAG-CBOR, or decoded."""
 
 Tables = dict[type[Row], pa.Table]
 """What a stretch of a stream brought, a table a contract."""
+
+
+class Kind(ABC):
+    """What becomes of the records of one collection."""
+
+    collection: ClassVar[str]
+    """NSID; it is asked for, and read, because there is its kind."""
+
+    def __init__(self) -> None:
+        """Know the paths of the collection."""
+        prefix = re.escape(f"{self.collection}/")
+        self.is_path = re.compile(rf"{prefix}(?!\.\.?\Z){RECORD_KEY_PATTERN}").fullmatch
+
+    @abstractmethod
+    def take(self, rows: "Rows", put: Put) -> None:
+        """Take a record that was created or replaced, decoded.
+
+        Raises:
+            Unreadable: it is not what it should be.
+        """
+
+    def take_deletion(self, rows: "Rows", deletion: "Deletion") -> None:  # noqa: B027
+        """Take that a record was deleted; of most kinds nothing is kept of that."""
+
+
+class TableKind(Kind):
+    """A kind each of whose records becomes a row of one contract."""
+
+    row: ClassVar[type[Row]]
+    """It has the columns of `_common` as far as it has them by these names."""
+
+    def take(self, rows: "Rows", put: Put) -> None:
+        """Take a record; its columns are read later, many at a time."""
+        self.check(put[-1])
+        rows.puts[self].append(put)
+
+    @abstractmethod
+    def check(self, record: JsonObject) -> None:
+        """See that a decoded record is of this kind.
+
+        Raises:
+            Unreadable: it is not.
+        """
+
+    def values(self, record: JsonObject) -> Any:
+        """What `columns` needs of one record that was checked; may raise nothing."""
+        return record
+
+    @abstractmethod
+    def columns(self, values: Sequence[Any], received: pa.Array) -> Mapping[str, pa.Array]:
+        """The columns besides those that all kinds have, of as many records as there are `values`.
+
+        Args:
+            values: of each record, as `values` gives them.
+            received: when each came (timestamp, microseconds, UTC).
+        """
+
+    def table(self, host: str, read: Sequence[tuple[Put, Any]]) -> pa.Table:
+        """The rows of what `host` sent, with the `values` of each, under the contract's schema."""
+        schema = arrow_schema(self.row)
+        if not read:
+            return schema.empty_table()
+        puts, values = zip(*read, strict=True)
+        columns = _common(host, puts)
+        columns |= self.columns(values, columns["received_at"])
+        return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
 class Rows:
@@ -57,10 +118,10 @@ class Rows:
         self._begin()
 
     def _begin(self) -> None:
-        self.posts: list[Post] = []
-        self.deletions: list[dict[str, Any]] = []
-        self.labels: list[dict[str, Any]] = []
-        self.quarantined: list[dict[str, Any]] = []
+        self.puts: defaultdict[TableKind, list[Put]] = defaultdict(list)
+        """Records of each kind whose columns are not read yet."""
+        self.read: defaultdict[type[Row], list[dict[str, Any]]] = defaultdict(list)
+        """Rows of the other contracts."""
         self._kept: set[tuple[str, str, bytes]] = set()
         self.kept_bytes = 0
         """Of what is in quarantine; a frame may be there twice, as itself and by its parts."""
@@ -68,7 +129,12 @@ class Rows:
     @property
     def rows(self) -> int:
         """How many rows of any kind are here."""
-        return len(self.posts) + len(self.deletions) + len(self.labels) + len(self.quarantined)
+        return sum(map(len, self.puts.values())) + sum(map(len, self.read.values()))
+
+    @property
+    def quarantined(self) -> list[dict[str, Any]]:
+        """What could not be read."""
+        return self.read[Quarantined]
 
     def add_deletion(
         self,
@@ -85,7 +151,7 @@ class Rows:
 
         `odd` is what of the event could not be read.
         """
-        self.deletions.append(
+        self.read[RawPostDeletion].append(
             {
                 "kind": "account" if path is None else "post",
                 "uri": None if path is None else f"at://{did}/{path}",
@@ -102,12 +168,22 @@ class Rows:
 
     def add_label(self, label: Mapping[str, Any], seq: int, received: int) -> None:
         """Take a label: the fields of `RawModerationLabel` but those on where it came from."""
-        self.labels.append(
+        self.read[RawModerationLabel].append(
             {**label, "origin": self.host, "seq": seq, "received_at": received},
         )
 
-    def quarantine(self, problem: Unreadable, content: bytes, position: str, received: int) -> None:
-        """Keep what could not be read, as it came; the same of one place once."""
+    def quarantine(
+        self,
+        problem: Unreadable,
+        content: bytes,
+        position: str,
+        received: int,
+        source: str | None = None,
+    ) -> None:
+        """Keep what could not be read, as it came; the same of one place once.
+
+        It is told of by the asset `source`, or that of the stream.
+        """
         key = (position, problem.reason, content)
         if content and key in self._kept:
             return
@@ -115,7 +191,7 @@ class Rows:
         self.kept_bytes += len(content)
         self.quarantined.append(
             {
-                "source": self.source,
+                "source": source or self.source,
                 "origin": self.host,
                 "position": position,
                 "reason": problem.reason,
@@ -126,109 +202,80 @@ class Rows:
         )
 
     def counts(self) -> dict[type[Row], int]:
-        """How many rows are here of each contract."""
-        return {
-            RawFirehosePost: len(self.posts),
-            RawPostDeletion: len(self.deletions),
-            RawModerationLabel: len(self.labels),
-            Quarantined: len(self.quarantined),
-        }
+        """How many rows are here of each contract, in the order of `tables`."""
+        puts = {kind.row: len(found) for kind, found in self.puts.items()}
+        return {row: puts.get(row, 0) + len(self.read.get(row, ())) for row in STREAMED}
 
     def take(self) -> "Rows":
         """Everything gathered so far; begin anew."""
         taken = Rows(self.host, self.source)
-        for name in ("posts", "deletions", "labels", "quarantined", "_kept"):
+        for name in ("puts", "read", "_kept"):
             setattr(taken, name, getattr(self, name))
         self._begin()
         return taken
 
     def tables(self) -> Tables:
-        """What is here, as tables; of the posts, those that are none are in quarantine then."""
-        posts = self._post_table()  # first: it may have more to put into quarantine
+        """What is here, as tables; records that are none of their kind are in quarantine then."""
+        read = {kind.row: self._table(kind) for kind in self.puts}  # first: it may quarantine more
         return {
-            RawFirehosePost: posts,
-            RawPostDeletion: _table(RawPostDeletion, self.deletions),
-            RawModerationLabel: _table(RawModerationLabel, self.labels),
-            Quarantined: _table(Quarantined, self.quarantined),
+            row: read[row] if row in read else _table(row, self.read.get(row, ()))
+            for row in STREAMED
         }
 
-    def read_posts(self) -> Iterator[tuple[Post, JsonObject]]:
-        """The posts, each with its record decoded; what is none goes into quarantine."""
-        for post in self.posts:
-            record = post[-1]
+    def records(self, kind: TableKind) -> Iterator[tuple[Put, JsonObject]]:
+        """The records of a kind, decoded; what is none goes into quarantine."""
+        for put in self.puts[kind]:
+            record = put[-1]
             try:
                 if type(record) is bytes:
                     record = decode_dag_cbor(record)
-                check_post(record)
+                kind.check(record)
             except PROBLEMS as error:
-                self._quarantine_post(problem_of(error), post)
+                self._quarantine_put(problem_of(error), kind, put)
             else:
-                yield post, record
+                yield put, record
 
-    def _post_table(self) -> pa.Table:
-        read = [(post, post_values(record)) for post, record in self.read_posts()]
+    def _table(self, kind: TableKind) -> pa.Table:
+        values = kind.values
+        read = [(put, values(record)) for put, record in self.records(kind)]
         try:
-            table = _posts(self.host, read)
+            table = kind.table(self.host, read)
         except _CANNOT_BE_TOLD:
-            read = [(post, values) for post, values in read if self._can_be_told(post, values)]
-            table = _posts(self.host, read)
-        self.posts = [post for post, _ in read]
+            read = [one for one in read if self._can_be_told(kind, one)]
+            table = kind.table(self.host, read)
+        self.puts[kind] = [put for put, _ in read]
         return table
 
-    def _can_be_told(self, post: Post, values: tuple[Any, ...]) -> bool:
+    def _can_be_told(self, kind: TableKind, read: tuple[Put, Any]) -> bool:
         try:
-            _posts(self.host, [(post, values)])
+            kind.table(self.host, [read])
         except _CANNOT_BE_TOLD:
             problem = Unreadable("unconvertible", "the record does not fit into columns")
-            self._quarantine_post(problem, post)
+            self._quarantine_put(problem, kind, read[0])
             return False
         return True
 
-    def _quarantine_post(self, problem: Unreadable, post: Post) -> None:
-        did, path, *_, seq, _, received, record = post
+    def _quarantine_put(self, problem: Unreadable, kind: TableKind, put: Put) -> None:
+        did, path, *_, seq, _, received, record = put
         content = record if type(record) is bytes else stable_json(record).encode()
         told = Unreadable(problem.reason, f"{problem.detail}: at://{did}/{path}")
-        self.quarantine(told, content, str(seq), received)
+        self.quarantine(told, content, str(seq), received, kind.row.asset)
 
 
-def _posts(host: str, posts: Sequence[tuple[Post, tuple[Any, ...]]]) -> pa.Table:
-    schema = arrow_schema(RawFirehosePost)
-    count = len(posts)
-    if not count:
-        return schema.empty_table()
-    came, values = zip(*posts, strict=True)
-    dids, paths, cids, revs, actions, seqs, times, instants_received, _ = zip(*came, strict=True)
+def _common(host: str, puts: Sequence[Put]) -> dict[str, pa.Array]:
+    """The columns that are the same of every kind."""
+    dids, paths, cids, revs, actions, seqs, times, received, _ = zip(*puts, strict=True)
     authors = pa.array(dids, pa.string())
-    received = pa.array(instants_received, _INSTANT)
-    columns = {
+    return {
         "uri": pc.binary_join_element_wise("at://", authors, "/", pa.array(paths), ""),
         "cid": pa.array([*map(_cid, cids)], pa.string()),
         "author": authors,
-        "record": _struct(schema.field("record").type, _record_columns(schema, values)),
-        "metadata": _struct(
-            schema.field("metadata").type,
-            {
-                "synctimestamp": _synctimestamps(received),
-                "source_feed": pa.repeat(SOURCE_FEED, count),
-                "url": pa.nulls(count, pa.string()),
-            },
-        ),
-        "relay": pa.repeat(host, count),
+        "relay": pa.repeat(host, len(puts)),
         "seq": pa.array(seqs, pa.int64()),
         "action": pa.array(actions, pa.string()),
         "rev": pa.array(revs, pa.string()),
         "commit_time": instants(times),
-        "received_at": received,
-        "earlier_versions": pa.nulls(count, schema.field("earlier_versions").type),
-    }
-    return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
-
-
-def _record_columns(schema: pa.Schema, records: Sequence[tuple[Any, ...]]) -> dict[str, pa.Array]:
-    types = {field.name: field.type for field in schema.field("record").type}
-    return {
-        name: pa.array(values, types[name])
-        for name, values in zip(COLUMNS, zip(*records, strict=True), strict=True)
+        "received_at": pa.array(received, _INSTANT),
     }
 
 
@@ -253,13 +300,16 @@ def instant(text: Any) -> datetime | None:
         return None
 
 
-def _synctimestamps(received: pa.Array) -> pa.Array:
-    seconds = received.cast(_SECOND, safe=False).dictionary_encode()
-    return pc.strftime(seconds.dictionary, format="%Y-%m-%d-%H:%M:%S").take(seconds.indices)
+@dataclass(frozen=True)
+class Deletion:
+    """What is known of a record that was deleted; `rev` and `time` as they came."""
 
-
-def _struct(kind: pa.StructType, columns: Mapping[str, pa.Array]) -> pa.StructArray:
-    return pa.StructArray.from_arrays([columns[field.name] for field in kind], fields=list(kind))
+    did: Any
+    path: str
+    rev: Any
+    seq: int
+    time: Any
+    received: int
 
 
 def _table(row: type[Row], rows: Iterable[Mapping[str, Any]]) -> pa.Table:

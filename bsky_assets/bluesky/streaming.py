@@ -13,7 +13,7 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -23,6 +23,7 @@ import aiohttp
 import stamina
 
 from bsky_assets.bluesky.accounting import UNREADABLE, Account, Events
+from bsky_assets.bluesky.kinds.posts import KIND as POSTS
 from bsky_assets.bluesky.rows import instant
 from bsky_assets.bluesky.spool import Reader, Spool, few_collections
 from bsky_assets.bluesky.websocket import (
@@ -34,12 +35,7 @@ from bsky_assets.bluesky.websocket import (
     end_of,
     session,
 )
-from bsky_assets.contracts import (
-    Quarantined,
-    RawFirehosePost,
-    RawModerationLabel,
-    RawPostDeletion,
-)
+from bsky_assets.contracts import STREAMED
 from bsky_assets.errors import UserError
 from bsky_assets.storage.segments import COLUMN_OF, SegmentWriter
 from bsky_assets.sync_day import now
@@ -68,7 +64,7 @@ TICK_MICROSECONDS = 100_000
 WATCH_SECONDS = 0.25
 TELL_SECONDS = 0.5
 
-POST_COLUMN = COLUMN_OF[RawFirehosePost]
+POST_COLUMN = COLUMN_OF[POSTS.row]
 
 log = logging.getLogger(__name__)
 
@@ -136,10 +132,8 @@ class StreamReport:
     again: int
     """Events that came and that we had before, not counted in `events`; the rows below are of all
     that came, each to be stored once."""
-    posts: int
-    deletions: int
-    labels: int
-    quarantined: int
+    rows: Mapping[str, int]
+    """By what they are called: posts, deletions, labels, quarantined, and so on."""
     segments: int
     reconnects: int
     gaps: int
@@ -353,7 +347,7 @@ class Reading:
                         received >= self._due
                         or spool.room <= rows.kept_bytes
                         or events_left <= 0
-                        or len(rows.posts) >= posts_left
+                        or len(rows.puts[POSTS]) >= posts_left
                     ):
                         silence.reschedule(None)
                         await self._tick(received)
@@ -411,7 +405,7 @@ class Reading:
         seconds = self._limits.max_seconds
         if self._stop.is_set():
             return "stop"
-        if len(self._source.reader.rows.posts) >= posts_left:
+        if len(self._source.reader.rows.puts[POSTS]) >= posts_left:
             return "max posts"
         if events_left <= 0:
             return "max events"
@@ -427,7 +421,7 @@ class Reading:
         self._tell(
             Progress(
                 stream=self._stream,
-                posts=self._spool.rows[POST_COLUMN] + len(self._source.reader.rows.posts),
+                posts=self._spool.rows[POST_COLUMN] + len(self._source.reader.rows.puts[POSTS]),
                 events=events,
                 rate=(events - self._told_events) / (at - self._told_at),
                 lag_seconds=None if lag is None else lag.total_seconds(),
@@ -443,10 +437,7 @@ class Reading:
             seconds=time.monotonic() - self._began,
             events=self._account.events - self._account.passed_over,
             again=self._account.repeated + self._account.passed_over,
-            posts=rows[COLUMN_OF[RawFirehosePost]],
-            deletions=rows[COLUMN_OF[RawPostDeletion]],
-            labels=rows[COLUMN_OF[RawModerationLabel]],
-            quarantined=rows[COLUMN_OF[Quarantined]],
+            rows={each.counted_as: rows[each.column] for each in STREAMED.values()},
             segments=self._spool.segments,
             reconnects=self._reconnects,
             gaps=self._spool.gaps,

@@ -53,10 +53,13 @@ def unknown_fields(
     con: duckdb.DuckDBPyConnection, lake: Lake, row: type[Row], days: Sequence[date]
 ) -> list[UnknownField]:
     """What no contract knows in the rows of `row` on `days`, the most frequent first."""
+    odd = " UNION ALL ".join(_odd(row))
+    if not odd:
+        return []
     lake.relation(con, row, days).create_view("rows_with_unknown", replace=True)
     found = con.sql(
         rf"""
-        WITH odd AS ({" UNION ALL ".join(_odd(row))}),
+        WITH odd AS ({odd}),
         named AS (
             SELECT uri, regexp_replace(substr(tree.fullkey, 3), '\[[0-9]+\]', '[]', 'g') AS path
             FROM odd, json_tree(odd.fields) AS tree WHERE tree.fullkey <> '$'

@@ -16,14 +16,13 @@ from bsky_assets.checks import (
     raw_firehose_posts,
 )
 from bsky_assets.contracts import (
+    RAW,
     AuditedShare,
     ConsolidatedPost,
     FilteredPost,
     LlmLabel,
     RawFeedPost,
     RawFirehosePost,
-    RawModerationLabel,
-    RawPostDeletion,
 )
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
@@ -37,8 +36,8 @@ def evaluate_day(
         yield from raw_firehose_posts.evaluate(con, lake, firehose, settings)
     if feeds := lake.current(RawFeedPost, day):
         yield from raw_feed_posts.evaluate(con, lake, feeds, settings)
-    for row in (RawPostDeletion, RawModerationLabel):
-        if lake.current(row, day):
+    for row in RAW:
+        if row not in (RawFirehosePost, RawFeedPost) and lake.current(row, day):
             yield new_fields.evaluate(con, lake, row, day)
     if consolidated := lake.current(ConsolidatedPost, day):
         yield from consolidated_posts.evaluate(con, lake, day, consolidated)

@@ -18,12 +18,11 @@ Show = Callable[[StreamProgress], None]
 
 def report_line(report: StreamReport) -> str:
     """What a reading brought, in a line."""
+    rows = ", ".join(f"{count:,} {what}" for what, count in report.rows.items())
     again = f" ({report.again:,} more came again)" if report.again else ""
     return (
         f"{report.stream}: {report.events:,} events{again} in {report.seconds:,.1f} s "
-        f"from {report.host}: "
-        f"{report.posts:,} posts, {report.deletions:,} deletions, {report.labels:,} labels, "
-        f"{report.quarantined:,} quarantined, {report.gaps:,} gaps; ended by {report.ended_by}"
+        f"from {report.host}: {rows}, {report.gaps:,} gaps; ended by {report.ended_by}"
     )
 
 

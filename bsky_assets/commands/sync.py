@@ -1,6 +1,6 @@
 """`bsky-assets sync`: bring today's raw partitions up to date."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 import typer
@@ -10,7 +10,8 @@ from bsky_assets.bluesky.streaming import Limits
 from bsky_assets.commands.materialize import materialize_day
 from bsky_assets.commands.progress import report_line, stream_progress
 from bsky_assets.console import stderr
-from bsky_assets.contracts import RawFeedPost
+from bsky_assets.contracts import STREAMED, RawFeedPost
+from bsky_assets.contracts.arrival import FIREHOSE
 from bsky_assets.errors import UserError
 from bsky_assets.orchestration.instance import open_instance
 from bsky_assets.settings import Settings, get_settings
@@ -58,7 +59,7 @@ def firehose(
     with stream_progress("firehose", limits) as progress, collector.stop_on_signals() as stop:
         report = collector.sync_firehose(settings, limits, progress=progress, stop=stop)
     stderr.print(report_line(report), markup=False, soft_wrap=True)
-    _bring_up_to_date(settings, 'key:"raw_firehose_posts" or key:"raw_post_deletions"', STORED)
+    _bring_up_to_date(settings, " or ".join(_of_firehose()), STORED)
 
 
 @app.command()
@@ -99,6 +100,13 @@ def labels(max_events: MaxEvents = None, max_seconds: MaxSeconds = None) -> None
 
 STORED = {"ops": {"raw_firehose_posts": {"config": {"read_stream": False}}}}
 LABELS_STORED = {"ops": {"raw_moderation_labels": {"config": {"read_stream": False}}}}
+
+
+def _of_firehose() -> Iterator[str]:
+    """What the firehose alone brings, as Dagster selects it."""
+    for row, arrival in STREAMED.items():
+        if arrival.streams == (FIREHOSE,):
+            yield f'key:"{row.asset}"'
 
 
 def _limits(

@@ -1,9 +1,11 @@
 """The row models of every table: the one source of what a column is."""
 
+from bsky_assets.contracts.arrival import Arrival
 from bsky_assets.contracts.base import Row, arrow_schema, columns, contract_version
 from bsky_assets.contracts.labels import AuditedShare, DisputedPost, LlmAnswer, LlmLabel, LlmPrompt
 from bsky_assets.contracts.posts import ConsolidatedPost, FilteredPost
 from bsky_assets.contracts.raw import (
+    RAW,
     Quarantined,
     RawFeedPost,
     RawFirehosePost,
@@ -12,10 +14,7 @@ from bsky_assets.contracts.raw import (
 )
 
 ALL: tuple[type[Row], ...] = (
-    RawFirehosePost,
-    RawFeedPost,
-    RawPostDeletion,
-    RawModerationLabel,
+    *RAW,
     ConsolidatedPost,
     FilteredPost,
     LlmLabel,
@@ -25,12 +24,18 @@ ALL: tuple[type[Row], ...] = (
 )
 """Every contract of the lake, in the order of the lineage."""
 
+_ARRIVING: tuple[type[Row], ...] = (*RAW, Quarantined)
+STREAMED: dict[type[Row], Arrival] = {row: row.arrival for row in _ARRIVING if row.arrival}
+"""The contracts whose rows come by a stream, and how."""
+
 LEDGER: tuple[type[Row], ...] = (LlmAnswer, LlmPrompt)
 """What labels are traced to: rows that are only ever added."""
 
 __all__ = [
     "ALL",
     "LEDGER",
+    "RAW",
+    "STREAMED",
     "AuditedShare",
     "ConsolidatedPost",
     "DisputedPost",

@@ -20,6 +20,8 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
+from bsky_assets.contracts.arrival import Arrival
+
 _SCALARS: dict[type, pa.DataType] = {
     str: pa.string(),
     int: pa.int64(),
@@ -71,6 +73,8 @@ class Row(Struct):
     rows_from: ClassVar[tuple[str, ...]] = ()
     """Upstream columns, `asset.column`, that decide which rows there are, and which of several
     versions of one is taken, whether or not their values go into any column."""
+    arrival: ClassVar[Arrival | None] = None
+    """How rows come by a stream; None where they are made from others, or asked for."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from bsky_assets.contracts.arrival import FIREHOSE, LABELS, Arrival
 from bsky_assets.contracts.base import Row, Struct
 from bsky_assets.contracts.records import (
     AppliedLabel,
@@ -20,6 +21,12 @@ class RawFirehosePost(Row):
 
     asset: ClassVar[str] = "raw_firehose_posts"
     key: ClassVar[tuple[str, ...]] = ("uri",)
+    arrival = Arrival(
+        column="post",
+        counted_as="posts",
+        streams=(FIREHOSE,),
+        keeps_versions=True,
+    )
 
     uri: str = Field(description="AT URI of the post.")
     cid: str = Field(description="CID of the record, checked against its bytes.")
@@ -88,6 +95,16 @@ class RawPostDeletion(Row):
     asset: ClassVar[str] = "raw_post_deletions"
     key: ClassVar[tuple[str, ...]] = ("did", "uri", "status", "rev", "event_time")
     """Of the deletion itself, so that it is one whichever host sends it, and under what name."""
+    arrival = Arrival(
+        column="deletion",
+        counted_as="deletions",
+        streams=(FIREHOSE,),
+        same=(
+            *("did", "uri", "status"),
+            "coalesce(rev, CAST(event_time AS VARCHAR), concat_ws(' ', relay, seq))",
+        ),
+        order=("seq", "relay", "did", "uri"),
+    )
 
     kind: Literal["post", "account"] = Field(description="What this is about.")
     uri: str | None = Field(description="AT URI of the deleted post; null for an account.")
@@ -117,6 +134,14 @@ class RawModerationLabel(Row):
     key: ClassVar[tuple[str, ...]] = ("src", "uri", "val", "cts", "neg")
     rows_from: ClassVar[tuple[str, ...]] = ("raw_feed_posts.uri", "raw_feed_posts.author.did")
     """Of these the labeler is asked; most rows come by its stream, whatever the feeds show."""
+    arrival = Arrival(
+        column="label",
+        counted_as="labels",
+        streams=(LABELS, FIREHOSE),
+        same=key,
+        first=("received_at", "origin", "seq"),
+        order=("cts", "src", "uri", "val", "neg"),
+    )
 
     src: str = Field(description="DID of who made it; the subject's own for a self-label.")
     uri: str = Field(description="AT URI of the record, or DID of the account, that it is on.")
@@ -133,11 +158,21 @@ class RawModerationLabel(Row):
     )
 
 
+RAW: tuple[type[Row], ...] = (
+    RawFirehosePost,
+    RawFeedPost,
+    RawPostDeletion,
+    RawModerationLabel,
+)
+"""What arrives from the network, in the order of the lineage."""
+
+
 class Quarantined(Row):
     """Something that arrived and could not be read, kept as it came."""
 
     asset: ClassVar[str] = "quarantine"
     key: ClassVar[tuple[str, ...]] = ("source", "origin", "position", "reason", "content")
+    arrival = Arrival(column="quarantined", counted_as="quarantined")
 
     source: str = Field(description="The asset that it would have gone into.")
     origin: str = Field(description="Host or file that it came from.")

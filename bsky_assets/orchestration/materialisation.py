@@ -68,10 +68,12 @@ def row_asset(
     checks: Sequence[AssetCheckSpec] = (),
     retry_policy: RetryPolicy | None = None,
     pool: str | None = None,
+    description: str | None = None,
 ) -> Callable[[Materialise], AssetsDefinition]:
     """`@asset` for a table whose contract is `row`: name and schema follow from it.
 
-    Its partitions and its code version depend on settings: `of_settings` gives it both.
+    Its partitions and its code version depend on settings: `of_settings` gives it both. It is
+    described by the function's docstring unless a `description` is given.
     """
     return asset(
         name=row.asset,
@@ -82,6 +84,7 @@ def row_asset(
         check_specs=list(checks),
         retry_policy=retry_policy,
         pool=pool,
+        description=description,
         freshness_policy=DAILY,
         metadata={
             "dagster/column_schema": table_schema(row),

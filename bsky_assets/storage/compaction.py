@@ -2,6 +2,7 @@
 
 - `compact_firehose_day(con, lake, segments, day)` writes the partitions of `RawFirehosePost` and
   `RawPostDeletion`;
+- `compact_day(con, lake, row, segments, day)` writes that of any other contract;
 - `compact_labels_day(con, lake, labels, firehose, day, queried)` writes `RawModerationLabel`,
   from the labeler's stream, the accounts' own labels in the firehose and what was asked for.
 
@@ -13,7 +14,7 @@ taken in; so does whoever takes in the labels, which come last.
 What does not belong here: deciding when.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -28,6 +29,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bsky_assets.contracts import (
+    STREAMED,
     Quarantined,
     RawFirehosePost,
     RawModerationLabel,
@@ -45,8 +47,6 @@ from bsky_assets.storage.lake import Lake, Partition, select_rows
 from bsky_assets.storage.locks import exclusive
 from bsky_assets.storage.segments import (
     COLUMN_OF,
-    FIREHOSE,
-    LABELS,
     Footer,
     Mark,
     Segment,
@@ -57,19 +57,13 @@ MERGED = "merged_through"
 CHUNK_ROWS = 50_000
 SEGMENT_GRACE = timedelta(hours=6)
 """How long a segment stays that all have taken in, for a lake that is put back from a backup."""
-TAKERS: Mapping[str, tuple[type[Row], ...]] = {
-    FIREHOSE: (RawFirehosePost, RawPostDeletion, RawModerationLabel),
-    LABELS: (RawModerationLabel,),
-}
-"""The contracts whose partitions are made from each stream."""
-
 
 _ARRIVED = "arrived"
 _ADDED = "added_to_arrived"
 
 _HAPPENED = happened("rev", "commit_time", "received_at")
 _UNKNOWN = "CAST(NULL AS TIMESTAMPTZ)"
-_POSTS_ONCE = f"""
+_LATEST_VERSIONS = f"""
     WITH several AS (SELECT uri FROM {_ARRIVED} GROUP BY uri HAVING count(*) > 1),
     contested AS (SELECT * FROM {_ARRIVED} SEMI JOIN several USING (uri)),
     versions AS (
@@ -108,23 +102,18 @@ _POSTS_ONCE = f"""
 """
 """Nearly all posts arrive once: only those that do not are sorted by version."""
 
-_DELETIONS_ONCE = f"""
-    SELECT * FROM {_ARRIVED}
-    QUALIFY row_number() OVER (
-        PARTITION BY did, uri, status,
-            coalesce(rev, CAST(event_time AS VARCHAR), concat_ws(' ', relay, seq))
-        ORDER BY received_at, relay, seq
-    ) = 1
-    ORDER BY seq, relay, did, uri
-"""
 
-_LABELS_ONCE = f"""
-    SELECT * FROM {_ARRIVED}
-    QUALIFY row_number() OVER (
-        PARTITION BY src, uri, val, cts, neg ORDER BY received_at, origin, seq
-    ) = 1
-    ORDER BY cts, src, uri, val, neg
-"""
+def _distinct(row: type[Row]) -> str:
+    """SQL for the rows of the view `arrived`, each once."""
+    arrival = STREAMED[row]
+    if arrival.keeps_versions:
+        return _LATEST_VERSIONS
+    same, first, order = map(", ".join, (arrival.same, arrival.first, arrival.order))
+    return f"""
+        SELECT * FROM {_ARRIVED}
+        QUALIFY row_number() OVER (PARTITION BY {same} ORDER BY {first}) = 1
+        ORDER BY {order}
+    """
 
 
 def compact_firehose_day(
@@ -143,9 +132,20 @@ def compact_firehose_day(
     """
     footers = cache(_footer)
     return (
-        _merge(con, lake, RawFirehosePost, day, [segments], footers, _POSTS_ONCE),
-        _merge(con, lake, RawPostDeletion, day, [segments], footers, _DELETIONS_ONCE),
+        _merge(con, lake, RawFirehosePost, day, [segments], footers),
+        _merge(con, lake, RawPostDeletion, day, [segments], footers),
     )
+
+
+def compact_day(
+    con: duckdb.DuckDBPyConnection, lake: Lake, row: type[Row], segments: Segments, day: date
+) -> Partition:
+    """Bring the day's rows of any contract up to date with the segments of its one stream.
+
+    Raises:
+        UnusableDataDirectory: the folder cannot be written to.
+    """
+    return _merge(con, lake, row, day, [segments], _footer)
 
 
 def compact_labels_day(
@@ -168,7 +168,6 @@ def compact_labels_day(
         day,
         [labels, firehose],
         _footer,
-        _LABELS_ONCE,
         queried,
     )
     for segments in (labels, firehose):
@@ -180,7 +179,8 @@ def news(lake: Lake, segments: Segments, day: date) -> dict[type[Row], list[Segm
     """By contract, the segments of `day` that its partition has not taken in."""
     late = {
         row: segments.after(day, _mark_of(lake, row, day, segments.stream))
-        for row in TAKERS[segments.stream]
+        for row, arrival in STREAMED.items()
+        if segments.stream in arrival.streams
     }
     return {row: found for row, found in late.items() if found}
 
@@ -266,13 +266,9 @@ def _merge(
     day: date,
     streams: Sequence[Segments],
     footers: Callable[[Segment], Footer | None],
-    once: str,
     added: pa.Table | None = None,
 ) -> Partition:
-    """Write the partition from what it was, the segments that have landed since, and `added`.
-
-    `once` is SQL that keeps each row of the view `arrived` once.
-    """
+    """Write the partition from what it was, the segments that have landed since, and `added`."""
     with exclusive(lake.root / row.asset):
         before = lake.current(row, day)
         fresh = [
@@ -288,7 +284,7 @@ def _merge(
         with _gathered(lake.root / row.asset, row, fresh) as files:
             _view_arrived(con, row, day, before, files, added)
             try:
-                return lake.write_query(con, row, day, once, _details(before, fresh))
+                return lake.write_query(con, row, day, _distinct(row), _details(before, fresh))
             finally:
                 con.execute(f"DROP VIEW {_ARRIVED}")
                 con.unregister(_ADDED)

@@ -24,22 +24,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
-from bsky_assets.contracts import (
-    Quarantined,
-    RawFirehosePost,
-    RawModerationLabel,
-    RawPostDeletion,
-    Row,
-    arrow_schema,
-)
+from bsky_assets.contracts import STREAMED, Row, arrow_schema
 from bsky_assets.errors import UserError
 from bsky_assets.storage import timezones
 from bsky_assets.storage.damage import is_damage
 from bsky_assets.storage.files import staged, sync, unique_id, unusable
 from bsky_assets.storage.places import Folder
-
-FIREHOSE = "firehose"
-LABELS = "labels"
 
 GROUP_BYTES = 16 * 2**20
 """About as many bytes of rows are read at a time, whatever a segment holds."""
@@ -47,12 +37,7 @@ _DAY = re.compile(r"sync_day=\d{4}-\d\d-\d\d$")
 _SEGMENT = re.compile(r"\d{10}\.parquet$")
 
 FOOTER_KEY = b"bsky_assets.segment"
-COLUMN_OF: Mapping[type[Row], str] = {
-    RawFirehosePost: "post",
-    RawPostDeletion: "deletion",
-    RawModerationLabel: "label",
-    Quarantined: "quarantined",
-}
+COLUMN_OF: Mapping[type[Row], str] = {row: arrival.column for row, arrival in STREAMED.items()}
 """The struct column that holds the rows of each contract; the others are null in that row."""
 
 

@@ -89,7 +89,7 @@ def test_a_replay_that_falls_silent_is_stored_and_done(tmp_path: Path) -> None:
     with serve(ScriptedRelay([posts(1, 10), []])) as relay:
         report = sync(tmp_path, relay.url)
     assert stored(tmp_path) == expected(1, 10)
-    assert (report.events, report.posts, report.gaps) == (10, 10, 0)
+    assert (report.events, report.rows["posts"], report.gaps) == (10, 10, 0)
     assert report.ended_by == "nothing more"
     assert report.seconds < 10
     assert relay.cursors == [None, "10"]
@@ -119,7 +119,7 @@ def test_a_second_sync_goes_on_where_the_first_ended(tmp_path: Path) -> None:
 @pytest.mark.parametrize("limits", [Limits(max_posts=7), Limits(max_events=7)])
 def test_a_limit_is_kept_to_the_event(tmp_path: Path, limits: Limits) -> None:
     with serve(ScriptedRelay([posts(1, 20), posts(8, 20)])) as relay:
-        assert sync(tmp_path, relay.url, limits).posts == 7
+        assert sync(tmp_path, relay.url, limits).rows["posts"] == 7
         assert stored(tmp_path) == expected(1, 7)
         sync(tmp_path, relay.url, limits)
         assert relay.cursors == [None, "7"]
@@ -253,7 +253,7 @@ def test_a_frame_over_the_limit_is_passed_over_when_it_comes_again(
         assert relay.cursors[:4] == [None, "3", "4", "6"]
     assert stored(tmp_path) == [*expected(1, 3), *expected(5, 6)]
     assert gaps(tmp_path) == []
-    assert report.quarantined == 2
+    assert report.rows["quarantined"] == 2
     assert footers(tmp_path)[-1].quarantined == {"frame_too_large": 2}
 
 
@@ -265,7 +265,7 @@ def test_garbage_repeats_and_jumps_are_told_apart(tmp_path: Path) -> None:
         report = sync(tmp_path, relay.url)
     assert set(stored(tmp_path)) == {f"post {n}" for n in (1, 2, 3, 4, 5, 6, 20, 21, 22, 23, 24)}
     assert gaps(tmp_path) == [(6, 20, "sequence jumped")]
-    assert (report.quarantined, report.gaps) == (2, 1)
+    assert (report.rows["quarantined"], report.gaps) == (2, 1)
     # four came late, in the place of what could not be read: it had not come before
     assert sum(footer.repeated for footer in footers(tmp_path)) == 2
 
@@ -470,10 +470,10 @@ def test_a_collector_reads_both_streams_and_keeps_others_out(tmp_path: Path) -> 
             return is_collecting(settings)
 
         firehose, label_stream = run_collector(tmp_path, relay.url, is_done)
-        assert sync_labels(settings, TWENTY, idle_seconds=0.3).labels == 2
+        assert sync_labels(settings, TWENTY, idle_seconds=0.3).rows["labels"] == 2
     assert refused
     assert not is_collecting(settings)
-    assert (firehose.posts, label_stream.labels) == (3, 2)
+    assert (firehose.rows["posts"], label_stream.rows["labels"]) == (3, 2)
     last = label_segments(settings).last()
     assert last is not None
     assert last.footer().cursor == 8

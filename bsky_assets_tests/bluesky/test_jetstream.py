@@ -17,6 +17,7 @@ from aiohttp import web
 from bsky_assets.bluesky import streaming
 from bsky_assets.bluesky.collector import sync_firehose
 from bsky_assets.bluesky.jetstream import JetstreamReader
+from bsky_assets.bluesky.kinds.posts import KIND as POSTS
 from bsky_assets.bluesky.landed import firehose_segments, label_segments
 from bsky_assets.bluesky.streaming import Limits, StreamReport
 from bsky_assets.bluesky.websocket import StreamError
@@ -115,7 +116,7 @@ def test_a_day_is_the_same_through_a_relay_and_a_jetstream(
     assert without_times(through_jetstream) == without_times(through_relay)
     posts = {post.uri for post in world.posts if post.in_firehose}
     assert {row["uri"] for row in through_jetstream if "record" in row} == posts
-    assert (report.gaps, report.quarantined) == (0, 0)
+    assert (report.gaps, report.rows["quarantined"]) == (0, 0)
     assert gaps(tmp_path / "jetstream") == []
     kinds = {kind for footer in footers(tmp_path / "jetstream") for kind in footer.events}
     assert "commit" in kinds
@@ -313,7 +314,7 @@ def test_a_record_that_no_column_can_hold_costs_only_itself() -> None:
     reader = JetstreamReader("jetstream.test")
     for number in range(3):
         reader.read(v1(number, f"3k{number}"), START_US)
-    *_, record = reader.rows.posts[1]
+    *_, record = reader.rows.puts[POSTS][1]
     record["text"] = "half of a pair: \ud800"
     tables = reader.rows.tables()
     assert [seq % 10 for seq in tables[RawFirehosePost]["seq"].to_pylist()] == [0, 2]

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from bsky_assets.bluesky.accounting import Account, Events
 from bsky_assets.bluesky.lateness import WINDOW
+from bsky_assets.contracts.arrival import FIREHOSE
 from bsky_assets.storage.completeness import Completeness
-from bsky_assets.storage.segments import FIREHOSE
 from testbed.rows import NOON
 
 HOST = "relay.test"

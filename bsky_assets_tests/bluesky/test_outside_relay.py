@@ -81,4 +81,4 @@ def test_a_replay_with_a_corrupted_a_repeated_and_skipped_frames(tmp_path: Path)
     assert row["content"] == frames[5]
     (gap,) = posts.details[COMPLETENESS]["gaps"]
     assert (gap["after"], gap["before"], gap["missing"]) == (129, 150, 20)
-    assert (report.quarantined, report.gaps, report.again) == (1, 1, 1)
+    assert (report.rows["quarantined"], report.gaps, report.again) == (1, 1, 1)

@@ -24,12 +24,13 @@ from bsky_assets.contracts import (
     RawPostDeletion,
     Row,
 )
+from bsky_assets.contracts.arrival import FIREHOSE
 from bsky_assets.orchestration.maintenance import maintenance
 from bsky_assets.orchestration.resources import DataDirectory, duckdb_resource
 from bsky_assets.settings import get_settings
 from bsky_assets.storage.compaction import compact_firehose_day, news
 from bsky_assets.storage.lake import Lake
-from bsky_assets.storage.segments import FIREHOSE, Footer
+from bsky_assets.storage.segments import Footer
 from testbed.rows import (
     NOON,
     account_status,

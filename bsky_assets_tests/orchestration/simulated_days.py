@@ -50,6 +50,7 @@ from bsky_assets.contracts import (
     RawPostDeletion,
     Row,
 )
+from bsky_assets.contracts.arrival import FIREHOSE, LABELS
 from bsky_assets.contracts.lineage import DAILY_REPORT
 from bsky_assets.orchestration.following import FOLLOWS
 from bsky_assets.reporting.head import MADE_FROM, WRITTEN_AT, read_head, report_path
@@ -58,7 +59,7 @@ from bsky_assets.settings import Settings
 from bsky_assets.storage.compaction import compact_firehose_day, compact_labels_day
 from bsky_assets.storage.inputs import REPORT_INPUTS, made_from, versions
 from bsky_assets.storage.lake import Lake, Versions
-from bsky_assets.storage.segments import FIREHOSE, LABELS, Footer
+from bsky_assets.storage.segments import Footer
 from bsky_assets.sync_day import bounds, sync_day_of
 from testbed.rows import (
     feed_post,

@@ -10,11 +10,12 @@ from bsky_assets.bluesky.landed import firehose_segments
 from bsky_assets.commands.status import status
 from bsky_assets.consolidation.consolidate import consolidate_day
 from bsky_assets.contracts import LlmLabel, RawFeedPost, RawFirehosePost
+from bsky_assets.contracts.arrival import FIREHOSE
 from bsky_assets.reporting.unfinished import DayState, Look
 from bsky_assets.settings import Settings
 from bsky_assets.storage.compaction import compact_firehose_day
 from bsky_assets.storage.lake import Lake
-from bsky_assets.storage.segments import FIREHOSE, Footer
+from bsky_assets.storage.segments import Footer
 from bsky_assets.sync_day import bounds, today
 from testbed.rows import firehose_post, table
 

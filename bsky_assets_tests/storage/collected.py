@@ -7,9 +7,9 @@ from pathlib import Path
 
 from bsky_assets.bluesky.accounting import Account
 from bsky_assets.bluesky.firehose import FirehoseReader
+from bsky_assets.contracts.arrival import FIREHOSE
 from bsky_assets.storage.segments import (
     COLUMN_OF,
-    FIREHOSE,
     Footer,
     Segments,
 )

@@ -25,6 +25,7 @@ from bsky_assets.bluesky.accounting import OUTDATED_CURSOR, UNREADABLE, Account,
 from bsky_assets.bluesky.firehose import FirehoseReader
 from bsky_assets.bluesky.spool import Spool
 from bsky_assets.contracts import RawModerationLabel
+from bsky_assets.contracts.arrival import FIREHOSE, LABELS
 from bsky_assets.storage import lake as lake_module
 from bsky_assets.storage import segments as segments_module
 from bsky_assets.storage.compaction import compact_firehose_day, compact_labels_day, vacuum_segments
@@ -33,8 +34,6 @@ from bsky_assets.storage.coverage import gaps
 from bsky_assets.storage.files import UnusableDataDirectory
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets.storage.segments import (
-    FIREHOSE,
-    LABELS,
     Footer,
     Mark,
     Segments,

@@ -23,12 +23,13 @@ from bsky_assets.contracts import (
     changes,
     contract_version,
 )
+from bsky_assets.contracts.arrival import FIREHOSE
 from bsky_assets.contracts.base import Struct
 from bsky_assets.contracts.changes import Dropped, Made
 from bsky_assets.storage import catalogue
 from bsky_assets.storage.compaction import compact_firehose_day
 from bsky_assets.storage.lake import Lake
-from bsky_assets.storage.segments import FIREHOSE, FOOTER_KEY, Footer, Segments
+from bsky_assets.storage.segments import FOOTER_KEY, Footer, Segments
 from bsky_assets.storage.shape import ContractViolation
 from testbed.rows import firehose_post, table
 

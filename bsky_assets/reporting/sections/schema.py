@@ -4,12 +4,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from bsky_assets.bluesky.unknown_fields import new_fields, unknown_fields
-from bsky_assets.contracts import (
-    RawFeedPost,
-    RawFirehosePost,
-    RawModerationLabel,
-    RawPostDeletion,
-)
+from bsky_assets.contracts import RAW
 from bsky_assets.contracts.lineage import ROWS
 from bsky_assets.reporting.day import StoredDay
 from bsky_assets.reporting.page import Block, Code, Column, Section, Table, Text, Value
@@ -65,7 +60,7 @@ def _unknown(day: StoredDay) -> Block:
 
 def _unknown_rows(day: StoredDay) -> Iterator[tuple[Value, ...]]:
     """By asset; those first that did not come up before."""
-    for row in (RawFirehosePost, RawFeedPost, RawPostDeletion, RawModerationLabel):
+    for row in RAW:
         if day.partition(row) is None:
             continue
         present = unknown_fields(day.con, day.lake, row, [day.day])

@@ -1,0 +1,45 @@
+"""Records of every other kind that the firehose brings, an asset a kind, as its contract says."""
+
+import time
+
+from dagster import AssetExecutionContext, AssetsDefinition, MaterializeResult
+from dagster_duckdb import DuckDBResource
+
+from bsky_assets.assets.raw_firehose_posts import raw_firehose_posts
+from bsky_assets.bluesky.kinds import KINDS, TableKind
+from bsky_assets.bluesky.kinds.posts import KIND as POSTS
+from bsky_assets.bluesky.landed import firehose_segments
+from bsky_assets.checks import new_fields
+from bsky_assets.contracts import Row
+from bsky_assets.orchestration.materialisation import explained, result, row_asset, sample
+from bsky_assets.orchestration.partitions import day_of
+from bsky_assets.orchestration.resources import DataDirectory
+from bsky_assets.storage.compaction import compact_day
+
+
+def _asset(row: type[Row]) -> AssetsDefinition:
+    @row_asset(
+        row,
+        group="ingest",
+        kinds={"bluesky"},
+        checks=[new_fields.spec(row)],
+        deps=[raw_firehose_posts],
+        description=row.__doc__,
+    )
+    def records(
+        context: AssetExecutionContext, data: DataDirectory, duckdb: DuckDBResource
+    ) -> MaterializeResult:
+        started = time.monotonic()
+        day, segments = day_of(context.partition_key), firehose_segments(data.settings)
+        with explained(), data.published(), duckdb.get_connection() as con:
+            partition = compact_day(con, data.lake, row, segments, day)
+            outcome = new_fields.evaluate(con, data.lake, row, day)
+            rows = sample(con, data.lake, partition, row, "uri, received_at")
+        return result(row, partition, started, sample=rows, checks=[outcome])
+
+    return records
+
+
+raw_records = [
+    _asset(kind.row) for kind in KINDS.values() if isinstance(kind, TableKind) and kind != POSTS
+]
