@@ -51,13 +51,21 @@ class FirehoseReader(FrameReader):
             if header["t"] == "#commit" and self.passing_until is None:
                 seq, time, ops = body["seq"], body["time"], body["ops"]
                 if ops and not seq >> NUMBER_BITS and not body["tooBig"]:
-                    did, since, revisions = body["repo"], body["since"], self.revisions
-                    last = revisions.last.get(did)
-                    if last is not None and last == since:
-                        revisions.last[did] = body["rev"]
+                    is_wanted = False
+                    for op in ops:
+                        if op["path"].startswith(WANTED_PATHS):
+                            is_wanted = True
+                            break
+                    did, since, rev = body["repo"], body["since"], body["rev"]
+                    revisions = self.revisions
+                    last = revisions.last
+                    had = last.get(did)
+                    if had == since if had else did not in revisions.older:
+                        last[did] = rev
                     else:
-                        revisions.follow(did, since, body["rev"], time)
-                    self._read_ops(body, frame, received)
+                        revisions.follow(did, since, rev, time)
+                    if is_wanted:
+                        self._read_ops(body, frame, received)
                     self.note_number(seq)
                     self.note_time(time)
                     return

@@ -37,8 +37,12 @@ class Revisions:
     def __init__(self) -> None:
         """Nothing is known yet."""
         self.last: dict[str, Any] = {}
-        """By DID; whoever reads a commit in good order puts its revision here."""
-        self._older: dict[str, Any] = {}
+        """By DID; whoever reads a commit in good order, or the first of its repository, puts its
+        revision here."""
+        self.older: dict[str, Any] = {}
+        """Of repositories that are not in `last`, as far as they are still remembered."""
+        self._known = 0
+        """Those in `last` that do not count as unfollowed, or have been counted."""
         self._jumps: list[Jump] = []
         self._unsettled: list[Jump] = []
         self._count = self._unfollowed = 0
@@ -47,8 +51,10 @@ class Revisions:
         """Take a commit that does not go on from what `last` has."""
         last = self._last_of(did)
         if last is None:
-            self._unfollowed += 1
-        elif type(since) is str and since > last:
+            self._unfollowed += did in self.last  # or it is counted as it is in `last` now
+            self.last[did] = rev
+            return
+        if type(since) is str and since > last:
             self._unsettled.append(Jump(did, _iso(time), last, since, "commit"))
         elif since != last:  # sent again, or late
             self._came_late(did, since, rev)
@@ -72,14 +78,17 @@ class Revisions:
 
         Where numbers are missing, the commits of those events are: that is told of already.
         """
+        self._count_unfollowed()
         if is_whole:
             self._jumps += self._listed(self._unsettled)
-        else:
-            self.last, self._older = {}, {}
+        if not is_whole or len(self.last) >= MOST_REPOSITORIES:
+            older = self.last if is_whole else {}
+            self.last, self.older, self._known = {}, older, 0
         self._unsettled = []
 
     def take(self) -> Followed:
         """What a segment says; begin the next."""
+        self._count_unfollowed()
         taken = Followed(self._jumps, self._count, self._unfollowed)
         self._jumps, self._count, self._unfollowed = [], 0, 0
         return taken
@@ -89,13 +98,17 @@ class Revisions:
         return jumps[: max(0, MOST_LISTED - len(self._jumps))]
 
     def _last_of(self, did: str) -> str | None:
-        last = self.last.get(did) or self._older.get(did)
+        last = self.last.get(did) or self.older.get(did)
         return last if type(last) is str else None
 
     def _remember(self, did: str, rev: Any) -> None:
-        if len(self.last) >= MOST_REPOSITORIES and did not in self.last:
-            self.last, self._older = {}, self.last
+        self._known += did not in self.last
         self.last[did] = rev
+
+    def _count_unfollowed(self) -> None:
+        """Count the repositories that came for the first time, each by its first commit."""
+        self._unfollowed += len(self.last) - self._known
+        self._known = len(self.last)
 
     def _came_late(self, did: str, since: Any, rev: Any) -> None:
         """Close the jump that a commit fills which came after the one that follows it."""

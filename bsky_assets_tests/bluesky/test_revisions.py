@@ -105,7 +105,8 @@ def test_memory_is_bounded_and_what_is_forgotten_is_counted(
     known = Revisions()
     for number in range(100):
         known.follow(f"did:plc:{number}", None, rev(1), wire.TIME)
-        assert len(known.last) + len(known._older) <= 20
+        known.settle(is_whole=True)
+        assert len(known.last) + len(known.older) <= 20
     assert known.take().unfollowed == 100
     monkeypatch.setattr(revisions, "MOST_LISTED", 3)
     for number in range(90, 100):
@@ -147,3 +148,20 @@ def test_jumps_are_in_the_segment_and_in_words(tmp_path: Path) -> None:
     assert f"{wire.DID} went from {rev(1)} to {rev(3)}" in first
     assert f"{OTHER} went from a revision that we do not know to {rev(9)}" in second
     assert Completeness.from_details(completeness.to_details()) == completeness
+
+
+def test_a_first_commit_is_counted_as_it_comes_whichever_way_it_is_read() -> None:
+    reader = FirehoseReader("relay.test")
+    for frame in (
+        commit(1, 0, 1),
+        commit(2, 1, 2, OTHER),
+        commit(3, 1, 2),
+        commit(4, 2, 3, ops=[]),
+    ):
+        reader.read(frame, 1)
+    reader.revisions.jumped("did:plc:cccccccccccccccccccccccc", rev(4), wire.TIME, "sync")
+    assert reader.revisions.take().unfollowed == 2
+    reader.revisions.settle(is_whole=False)
+    reader.read(commit(5, 3, 4), 1)
+    assert reader.revisions.take().unfollowed == 1
+    assert reader.revisions.take().unfollowed == 0
