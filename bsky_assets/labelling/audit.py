@@ -6,23 +6,26 @@ prompt. Its answers are kept in the ledger, and make no labels of the day.
 
 The posts that passed are all labelled, so that only what was stopped is estimated. Had a filter
 stopped nothing, a share s of N posts would be s + w (p - s), where w is the part that its n stopped
-posts have of N + n, and p is the share among them. The interval of p is Wilson's with the sample's
-finite population (Wilson, JASA 22, 1927; Cochran, Sampling Techniques, 1977, ch. 2); those of
-several filters are put together by the method of variance estimates recovery (Zou & Donner,
-Statistics in Medicine 27, 2008).
+posts have of N + n, and p is the share among them. The interval of p is the exact one of a sample
+drawn without replacement (Clopper & Pearson, Biometrika 26, 1934, with the hypergeometric
+distribution: Katz, JASA 48, 1953); those of several filters are put together by the method of
+variance estimates recovery (Zou & Donner, Statistics in Medicine 27, 2008), and widened to whole
+posts: near a census the method alone can miss by the part of a post.
 What does not belong here: what happens to a post that one filter lets go and a later one would
 stop. It is counted as passed.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from math import sqrt
+from functools import cache
+from math import ceil, floor, sqrt
 from typing import Any
 
 import duckdb
 import pyarrow as pa
-from scipy.stats import norm
+from scipy.stats import hypergeom
 
 from bsky_assets.contracts import AuditedShare, FilteredPost, LlmLabel, arrow_schema
 from bsky_assets.labelling.answers import LABELS, NOT_SOCIOPOLITICAL
@@ -39,7 +42,9 @@ from bsky_assets.storage.lake import Lake, Partition
 ALL_FILTERS = "all"
 SOCIOPOLITICAL = "sociopolitical"
 SHARES = (SOCIOPOLITICAL, *LABELS)
-_Z = float(norm.ppf((1 + LEVEL) / 2))
+_TAIL = (1 - LEVEL) / 2
+_ROUNDING = 1e-9
+"""Of sums of floats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,27 +70,31 @@ def counts_for(label: str, share: str) -> bool:
     return label != NOT_SOCIOPOLITICAL if share == SOCIOPOLITICAL else label == share
 
 
+@cache
 def finite_rate(hits: int, sampled: int, population: int) -> Estimate:
     """A rate in `population`, from a sample drawn from it without replacement."""
-    value = hits / sampled
-    if sampled >= population:
-        return Estimate(value, value, value)
-    size = sampled * (population - 1) / (population - sampled)
-    middle = (value + _Z**2 / (2 * size)) / (1 + _Z**2 / size)
-    half = _Z * sqrt(value * (1 - value) / size + _Z**2 / (4 * size**2)) / (1 + _Z**2 / size)
-    return Estimate(value, max(middle - half, 0.0), min(middle + half, 1.0))
+    possible = range(hits, population - sampled + hits + 1)
+    low = bisect_left(
+        possible, True, key=lambda n: hypergeom.sf(hits - 1, population, n, sampled) > _TAIL
+    )
+    above = bisect_left(
+        possible, True, key=lambda n: hypergeom.cdf(hits, population, n, sampled) <= _TAIL
+    )
+    return Estimate(hits / sampled, possible[low] / population, possible[above - 1] / population)
 
 
 def shift(day_share: float, passed: int, strata: Sequence[Stratum], share: str) -> Estimate:
     """By how much `share` of `passed` posts moves if what `strata` stopped is counted too."""
-    total = passed + sum(stratum.stopped for stratum in strata)
     value = below = above = 0.0
     for stratum in strata:
-        weight, rate = stratum.stopped / total, stratum.estimate(share)
-        value += weight * (rate.value - day_share)
-        below += (weight * (rate.value - rate.low)) ** 2
-        above += (weight * (rate.high - rate.value)) ** 2
-    return Estimate(value, value - sqrt(below), value + sqrt(above))
+        rate = stratum.estimate(share)
+        value += stratum.stopped * rate.value
+        below += (stratum.stopped * (rate.value - rate.low)) ** 2
+        above += (stratum.stopped * (rate.high - rate.value)) ** 2
+    low, high = floor(value - sqrt(below) + _ROUNDING), ceil(value + sqrt(above) - _ROUNDING)
+    stopped = sum(stratum.stopped for stratum in strata)
+    moved = [(posts - stopped * day_share) / (passed + stopped) for posts in (value, low, high)]
+    return Estimate(*moved)
 
 
 def audit_day(

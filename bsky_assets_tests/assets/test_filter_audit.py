@@ -1,11 +1,14 @@
 """What the filters do to the shares: the estimates, against another's and against the truth."""
 
-from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from math import comb
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import duckdb
+import hypothesis
 import numpy as np
 import pytest
 from dagster import AssetCheckSeverity, DagsterInstance, ExecuteInProcessResult, materialize
@@ -26,6 +29,7 @@ from bsky_assets.labelling.audit import (
     finite_rate,
     shift,
 )
+from bsky_assets.labelling.metrics import Estimate
 from bsky_assets.orchestration.of_settings import of_settings
 from bsky_assets.orchestration.resources import DataDirectory, duckdb_resource
 from bsky_assets.settings import Settings, get_settings
@@ -44,16 +48,39 @@ BIASED = {
 }
 
 
+@hypothesis.settings(deadline=None, max_examples=50)
 @given(st.integers(1, 200), st.data())
-def test_of_an_endless_population_the_interval_is_wilsons(
+def test_of_an_endless_population_the_interval_is_clopper_and_pearsons(
     sampled: int, data: st.DataObject
 ) -> None:
     hits = data.draw(st.integers(0, sampled))
-    mine = finite_rate(hits, sampled, 10**12)
-    wilson = binomtest(hits, sampled).proportion_ci(0.95, method="wilson")
-    assert (mine.low, mine.high) == pytest.approx((wilson.low, wilson.high), abs=1e-6)
+    mine = finite_rate(hits, sampled, 10**7)
+    exact = binomtest(hits, sampled).proportion_ci(0.95, method="exact")
+    assert (mine.low, mine.high) == pytest.approx((exact.low, exact.high), abs=2e-5)
 
 
+@hypothesis.settings(deadline=None, max_examples=50)
+@given(st.integers(1, 80), st.data())
+def test_an_interval_has_the_populations_from_which_such_a_sample_is_not_rare(
+    population: int, data: st.DataObject
+) -> None:
+    """Told by adding up how many samples there are of each kind, in whole numbers."""
+    sampled = data.draw(st.integers(1, population))
+    hits = data.draw(st.integers(0, sampled))
+    found = finite_rate(hits, sampled, population)
+
+    def at_least_one_in_forty(with_it: int, possible: range) -> bool:
+        ways = sum(comb(with_it, n) * comb(population - with_it, sampled - n) for n in possible)
+        return 40 * ways > comb(population, sampled)
+
+    for with_it in range(population + 1):
+        not_rare = at_least_one_in_forty(with_it, range(hits, sampled + 1)) and (
+            at_least_one_in_forty(with_it, range(hits + 1))
+        )
+        assert not_rare == (found.low <= with_it / population <= found.high)
+
+
+@hypothesis.settings(deadline=None, max_examples=50)
 @given(st.integers(1, 200), st.data())
 def test_what_is_judged_whole_is_known(sampled: int, data: st.DataObject) -> None:
     hits = data.draw(st.integers(0, sampled))
@@ -61,44 +88,46 @@ def test_what_is_judged_whole_is_known(sampled: int, data: st.DataObject) -> Non
     assert whole.low == whole.value == whole.high == hits / sampled
 
 
-def drawn(dice: np.random.Generator, mix: dict[str, float], posts: int) -> list[str]:
-    return list(dice.choice(list(mix), size=posts, p=list(mix.values())))
+FILTERS = [(60,), (1_000,), (60, 60), (60, 1_000), (400, 120, 60, 20)]
+SHARES_THERE = [(0.02,) * 4, (0.5,) * 4, (0.98,) * 4, (0.02, 0.98, 0.5, 0.02)]
 
 
-def sample_of(dice: np.random.Generator, labels: list[str]) -> list[int]:
-    return [*dice.choice(len(labels), 50, replace=False)]
-
-
-def test_intervals_of_shifts_hold_the_truth() -> None:
-    """Two filters, one of them biased, 50 posts of each judged; 300 days."""
+@pytest.mark.parametrize("shares", SHARES_THERE, ids=str)
+@pytest.mark.parametrize("stopped", FILTERS, ids=str)
+def test_intervals_of_shifts_hold_the_truth(
+    stopped: tuple[int, ...], shares: tuple[float, ...]
+) -> None:
+    """2,000 days on which filters stopped so many posts, and 50 of each were judged at most."""
     dice = np.random.default_rng(11)
-    held: Counter[tuple[str, int]] = Counter()
-    days = 300
-    for _ in range(days):
-        passed = drawn(dice, MIX, 2_000)
-        stopped = [drawn(dice, BIASED, 400), drawn(dice, MIX, 120)]
+    sizes = [(n, round(share * n), min(n, 50)) for n, share in zip(stopped, shares, strict=False)]
+    lefts = np.array([dice.hypergeometric(m, n - m, size, 2_000) for n, m, size in sizes])
+    passed, day_share = 2_000, 0.2
+    truth = (sum(m for _, m, _ in sizes) + passed * day_share) / (sum(stopped) + passed) - day_share
+
+    @cache
+    def found(hits: tuple[int, ...]) -> Estimate:
         strata = [
-            Stratum(str(n), len(labels), {str(i): labels[i] for i in sample_of(dice, labels)})
-            for n, labels in enumerate(stopped)
+            Stratum(str(n), of, dict(enumerated(hit, size)))
+            for n, (hit, (of, _, size)) in enumerate(zip(hits, sizes, strict=True))
         ]
-        for share in ("sociopolitical", "left", "right"):
-            day_share = np.mean([counts_for(label, share) for label in passed])
-            for which in ([0], [1], [0, 1]):
-                everything = [*passed, *(label for n in which for label in stopped[n])]
-                truth = np.mean([counts_for(label, share) for label in everything]) - day_share
-                found = shift(float(day_share), len(passed), [strata[n] for n in which], share)
-                held[share, len(which) * 10 + which[0]] += found.low <= truth <= found.high
-    assert min(held.values()) > 0.91 * days, held
-    assert max(held.values()) <= days
+        return shift(day_share, passed, strata, "left")
+
+    intervals = [found(tuple(int(hit) for hit in hits)) for hits in lefts.T]
+    held = sum(one.low - 1e-12 <= truth <= one.high + 1e-12 for one in intervals)
+    assert held >= 0.945 * len(intervals)
+
+
+def enumerated(lefts: int, size: int) -> Iterator[tuple[str, str]]:
+    for number in range(size):
+        yield str(number), "left" if number < lefts else "right"
 
 
 def planted_day(seed: int) -> tuple[list[tuple[Known, str | None]], dict[str, list[str]]]:
     """Posts and the filter that stopped each; and the truth, by filter. One filter is biased."""
-    dice = np.random.default_rng(seed)
-    kinds = {None: (MIX, 500), "spam": (BIASED, 150), "nsfw": (MIX, 20)}
+    kinds = {None: (MIX, 500), "spam": (BIASED, 150), "nsfw": (MIX, 60)}
     posts, truth = [], {}
     for name, (mix, count) in kinds.items():
-        labels = drawn(dice, mix, count)
+        labels = [label for label, part in mix.items() for _ in range(round(part * count))]
         truth[str(name)] = labels
         for label in labels:
             political = label != "not_sociopolitical"
@@ -177,7 +206,7 @@ def test_a_planted_biased_filter_is_found_with_its_shift_inside_the_interval(
     judged = {uri for row in rows for uri in row["posts"]}
     assert len(labelled) == 500
     assert labelled.isdisjoint(judged), "the answers make no labels"
-    assert len(judged) == 50 + 20
+    assert len(judged) == 50 + 50
 
 
 def test_an_audit_asks_the_same_posts_once(
