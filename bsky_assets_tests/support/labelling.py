@@ -99,7 +99,12 @@ def expected(posts: Sequence[Known]) -> dict[str, tuple[bool, str | None]]:
     }
 
 
-def write_random_gguf(path: Path, *, context: int = 32_768, seed: int = 0) -> Path:
+CHAT = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant: "
+
+
+def write_random_gguf(
+    path: Path, *, context: int = 32_768, seed: int = 0, template: str | None = CHAT
+) -> Path:
     """A llama of 90 thousand random weights that reads and writes bytes: what it says means
     nothing, but a server serves it as any other model."""
     import gguf
@@ -131,9 +136,8 @@ def write_random_gguf(path: Path, *, context: int = 32_768, seed: int = 0) -> Pa
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     writer.add_unk_token_id(0)
-    writer.add_chat_template(
-        "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant: "
-    )
+    if template:
+        writer.add_chat_template(template)
     dice = np.random.default_rng(seed)
 
     def weights(name: str, *shape: int) -> None:
