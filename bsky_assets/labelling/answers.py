@@ -4,6 +4,8 @@ A reply is taken if its last JSON object is whole, has exactly the keys that wer
 repeats the prompt's code, which only who has read the prompt from its beginning can know. What a
 model thought aloud is never an answer. Then each post's answer is judged on its own: it must
 repeat the post's first word, which it cannot for a post that was cut off, or confused with another.
+Neither is asked for where nothing can be cut or confused: about one post alone, of a server that
+shows how much it has read.
 """
 
 import hashlib
@@ -11,7 +13,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, get_args
 
@@ -59,11 +61,14 @@ class AnswerForm:
     """What is asked for each post: its first word, its label, and a reason if one is wanted."""
 
     has_reason: bool = False
+    has_echoes: bool = True
+    """Whether the answer repeats the code and first words."""
 
     @property
     def fields(self) -> tuple[str, ...]:
         """Of the answer for one post."""
-        return ("text", "label", "reason") if self.has_reason else ("text", "label")
+        wanted = {"text": self.has_echoes, "label": True, "reason": self.has_reason}
+        return tuple(field for field, is_wanted in wanted.items() if is_wanted)
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -115,8 +120,8 @@ def slots(count: int) -> list[str]:
 @cache
 def response_format(form: AnswerForm, count: int) -> dict[str, Any]:
     """The `response_format` of a request about `count` posts."""
-    code = {"type": "string", "maxLength": _LONGEST_WORD}
-    schema = _object_schema({CODE: code, **dict.fromkeys(slots(count), form.schema)})
+    code = {CODE: {"type": "string", "maxLength": _LONGEST_WORD}} if form.has_echoes else {}
+    schema = _object_schema({**code, **dict.fromkeys(slots(count), form.schema)})
     return {
         "type": "json_schema",
         "json_schema": {"name": "labels", "strict": True, "schema": schema},
@@ -137,7 +142,8 @@ def read_answers(
 ) -> list[Answer | Invalid] | Invalid:
     """What `content` says of each of `texts`, or why nothing in it can be relied on.
 
-    `cut_off` says that the server stopped before the model did.
+    An echo that is given is judged, whether or not it was asked for. `cut_off` says that the server
+    stopped before the model did.
     """
     found = _last_object(content)
     if found is None:
@@ -146,9 +152,11 @@ def read_answers(
     if len(answers) < len(found):
         return Invalid("answered_twice")
     keys = slots(len(texts))
-    if answers.keys() != {CODE, *keys}:
+    if CODE in answers:
+        form = replace(form, has_echoes=True)
+    if answers.keys() != ({CODE, *keys} if form.has_echoes else {*keys}):
         return Invalid("other_keys")
-    if str(answers[CODE]).strip() != code:
+    if form.has_echoes and str(answers[CODE]).strip() != code:
         return Invalid("not_read")
     judged = [_judge(answers[key], text, form) for key, text in zip(keys, texts, strict=True)]
     if judged.count(_ANOTHER_TEXT) >= _CONFUSED:
@@ -200,7 +208,7 @@ def _judge(members: Any, text: str, form: AnswerForm) -> Answer | Invalid:
     label = label.strip().lower() if isinstance(label, str) else None
     if label not in LABELS:
         return Invalid("unknown_label")
-    if not isinstance(value["text"], str) or not begins_with(text, value["text"]):
+    if form.has_echoes and not begins_with(text, value["text"]):
         return _ANOTHER_TEXT
     said = reason.strip()[:_REASON_CHARACTERS] if isinstance(reason, str) else ""
     leaning = None if label == NOT_SOCIOPOLITICAL else label
@@ -212,11 +220,13 @@ def _is_object(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(member, tuple) for member in value)
 
 
-def begins_with(text: str, said: str) -> bool:
+def begins_with(text: str, said: Any) -> bool:
     """Whether `said` is the beginning of `text`, as far as letters and digits tell.
 
     A text that has none says nothing either way, and signs that begin it are a word of it too.
     """
+    if not isinstance(said, str):
+        return False
     wanted = _letters(text[:_COMPARED])
     found = _letters(said)
     if not wanted or (said.split() and said.split()[0] == text.split()[0]):

@@ -13,12 +13,13 @@ import re
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from statistics import median
 
 from bsky_assets.labelling.answers import (
     Answer,
+    AnswerForm,
     Invalid,
     dump_message,
     read_answers,
@@ -54,6 +55,9 @@ _USUAL_CHARACTERS = 500
 _QUESTION_TOKENS = 64
 """At most, of the question that the preflight asks after the prompt."""
 _LONGER_WORD = re.compile(rb"[A-Za-z]{4,}")
+_USELESS = 3
+"""After so many useless replies in a row about several posts, each is asked about alone, where the
+server shows that it reads whole requests: then the model is what cannot do it."""
 _ENOUGH_ANSWERS = 20
 """To know how long answers take."""
 
@@ -125,6 +129,8 @@ class Statistics:
     retries: Counter[str] = field(default_factory=Counter)
     """By reason: requests and posts that had to be asked again."""
     latencies: list[float] = field(default_factory=list)
+    one_by_one: bool = False
+    """Whether the model could not tell the posts of a request apart, and got each alone."""
     concurrency: tuple[int, int] = (0, 0)
     """The lowest and highest number of requests allowed at once."""
     seconds: float = 0.0
@@ -158,6 +164,7 @@ class Asking:
         self._order = count()
         self._attempts: Counter[str] = Counter()
         self._invalid: Counter[str] = Counter()
+        self._useless = 0
         self._open = 0
         self._finished = asyncio.Event()
         self._recent: deque[float] = deque(maxlen=200)
@@ -223,6 +230,10 @@ class Asking:
     async def _worker(self) -> None:
         while True:
             _, _, batch = await self._queue.get()
+            if self.statistics.one_by_one and len(batch.questions) > 1:
+                for question in batch.questions:
+                    self._put(Batch([question]))
+                continue
             temperature = self._temperature_for(batch)
             async with self._limit:
                 outcome = await self._try(batch, temperature)
@@ -284,7 +295,7 @@ class Asking:
     async def _send(self, batch: Batch, temperature: float) -> Reply:
         size = len(batch.questions)
         tokens = self._policy.answer_tokens(self._found, self._prompt, size) * 4**batch.truncated
-        form = response_format(self._prompt.form, size)
+        form = response_format(self._form(batch), size)
         message = dump_message([question.payload for question in batch.questions])
         self.statistics.requests += 1
         request = {
@@ -307,6 +318,7 @@ class Asking:
         self._note_usage(reply)
         answers = self._read(batch, reply)
         as_whole = isinstance(answers, Invalid)
+        self._learn_company(batch, is_useless=as_whole)
         each = [answers] * len(batch.questions) if isinstance(answers, Invalid) else answers
         self._record(batch, each, reply, temperature)
         again = []
@@ -324,19 +336,34 @@ class Asking:
         cut = min(batch.truncated + 1, 3) if reply.cut_off and len(each) == 1 else 0
         for part in halves(again) if as_whole else [[question] for question in again]:
             self._put(Batch(part, truncated=cut))
-        self._breaker.note(batch.questions, each, reply)
+        if len(each) == 1 or not self._found.shows_reading:
+            self._breaker.note(batch.questions, each, reply)
+
+    def _form(self, batch: Batch) -> AnswerForm:
+        """What the answer has: no echoes where nothing can be cut off or confused."""
+        proven = len(batch.questions) == 1 and self._found.shows_reading
+        return replace(self._prompt.form, has_echoes=not proven)
+
+    def _learn_company(self, batch: Batch, *, is_useless: bool) -> None:
+        """Note whether the model can answer about several posts at once."""
+        if len(batch.questions) > 1 and self._found.shows_reading:
+            self._useless = self._useless + 1 if is_useless else 0
+            self.statistics.one_by_one |= self._useless >= _USELESS
 
     def _read(self, batch: Batch, reply: Reply) -> list[Answer | Invalid] | Invalid:
         """The answers in `reply`, where it can be relied on."""
         if reply.refusal:
             return Invalid("refused")
-        if reply.prompt_tokens is not None and self._is_cut(batch, reply, reply.prompt_tokens):
+        form, counted = self._form(batch), reply.prompt_tokens
+        if counted is None and not form.has_echoes:
+            return Invalid("not_read")
+        if counted is not None and self._is_cut(batch, reply, counted):
             return Invalid("prompt_cut")
         return read_answers(
             reply.content,
             self._prompt.code,
             [question.text for question in batch.questions],
-            self._prompt.form,
+            form,
             cut_off=reply.cut_off,
         )
 
@@ -349,7 +376,8 @@ class Asking:
         context = self._found.context_tokens
         if context is not None and counted + (reply.completion_tokens or 0) >= context:
             return True
-        least = (self._found.prompt_tokens or 0) - _QUESTION_TOKENS
+        words = len(_LONGER_WORD.findall(self._prompt.text.encode()))
+        least = max((self._found.prompt_tokens or 0) - _QUESTION_TOKENS, words)
         least += sum(len(_LONGER_WORD.findall(q.payload)) for q in batch.questions)
         return max(counted, counted + (reply.cached_tokens or 0)) < least
 

@@ -125,7 +125,7 @@ class Asker:
                     statistics = await self._watched(asking, unanswered, writer)
                 self.ledger.register_best(self.con, table, [q.hash for q in questions], how)
         known = len(questions) - len(unanswered)
-        notices = _notices(found, self.batch_size, batch_size) if statistics.requests else ()
+        notices = _notices(found, self.batch_size, batch_size, statistics)
         return Round(how, found, len(questions), known, statistics, notices)
 
     def _how(self, model: str, digest: str | None, parameters: str) -> AskedHow:
@@ -159,8 +159,10 @@ class Asker:
             self.report(Progress(asking.model, done, total, rate))
 
 
-def _notices(found: Preflight | None, wanted: int, taken: int) -> tuple[str, ...]:
-    if found is None:
+def _notices(
+    found: Preflight | None, wanted: int, taken: int, statistics: Statistics
+) -> tuple[str, ...]:
+    if found is None or not statistics.requests:
         return ()
     told = {
         f"the context of {found.context_tokens or 0:,} tokens has room for {taken} posts a "
@@ -168,6 +170,8 @@ def _notices(found: Preflight | None, wanted: int, taken: int) -> tuple[str, ...
         "the server does not keep to the schema, so that answers are as regular as the model is": (
             not found.enforces_schema
         ),
+        "the model cannot tell the posts of a request apart, so that each was asked about alone; "
+        "set BSKY_LLM_BATCH_SIZE=1, or take another model": statistics.one_by_one,
         "the model thinks aloud, which takes longer; turn thinking off where it is served": (
             found.thinks
         ),

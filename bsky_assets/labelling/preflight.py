@@ -96,6 +96,12 @@ class Preflight:
         """Kind and host, for the ledger."""
         return f"{self.server}@{self.host}"
 
+    @property
+    def shows_reading(self) -> bool:
+        """Whether the server itself shows that it has read a whole request: it keeps to schemas,
+        says how large its context is, and counts what it reads."""
+        return bool(self.enforces_schema and self.context_tokens and self.prompt_tokens)
+
     def as_details(self) -> dict[str, Any]:
         """Everything, for metadata."""
         return asdict(self)

@@ -1,8 +1,7 @@
-"""A real server: llama.cpp's own, with a tiny model of random weights that the tests write.
+"""A real server: llama.cpp's own, with tiny models of random weights that the tests write.
 
-What it answers means nothing (its weights are random), and none of it is believed, since it cannot
-repeat a code. These tests are about schemas, keys, kills and restarts, and never about the quality
-of a label.
+What they answer means nothing. These tests are about schemas, keys, kills and restarts, and never
+about the quality of a label.
 """
 
 import json
@@ -14,26 +13,26 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
-from aiohttp import ClientError, ClientSession, web
 
 from bsky_assets.labelling.answers import LABELS
 from bsky_assets.labelling.asking import Policy
-from bsky_assets.labelling.breaker import NothingUsable
 from bsky_assets.labelling.day import ledger_of
 from bsky_assets.labelling.endpoint import EndpointUnreachable
-from bsky_assets.labelling.local_server import CannotServe, LocalServer, prepare, serving
+from bsky_assets.labelling.local_server import (
+    CannotServe,
+    LocalServer,
+    prepare,
+    serving,
+)
 from bsky_assets.labelling.model_round import Progress
 from bsky_assets.labelling.trace import labels_without_their_post
 from bsky_assets_tests.labelling.hostile import HOSTILE
 from bsky_assets_tests.support.labelling import DAY, Lab, known_posts, write_random_gguf
-from bsky_assets_tests.support.llm_endpoint import code_of, posts_of
-from bsky_assets_tests.support.serving import served
 
 pytest.importorskip("xllamacpp", reason="the extra `local` is not installed")
 
@@ -57,55 +56,6 @@ def lab(tmp_path: Path, server: LocalServer) -> Lab:
     return Lab(tmp_path, server.url, {"llm_models": (NAME,), "llm_concurrency": 8})
 
 
-@contextmanager
-def believed(url: str) -> Iterator[str]:
-    """The server at `url` behind one that puts code and first words into its answers, which random
-    weights cannot; what they say of a post stays."""
-
-    async def forward(request: web.Request) -> web.StreamResponse:
-        body = await request.read()
-        try:
-            async with (
-                ClientSession() as session,
-                session.request(
-                    request.method,
-                    url.removesuffix("/v1") + request.path,
-                    data=body,
-                    headers={"Content-Type": "application/json"},
-                ) as answer,
-            ):
-                said = await answer.read()
-                return web.Response(
-                    body=with_echoes(body, said), status=answer.status,
-                    content_type=answer.content_type,
-                )  # fmt: skip
-        except ClientError:
-            assert request.transport is not None
-            request.transport.abort()
-            return web.Response()
-
-    app = web.Application(client_max_size=2**25)
-    app.add_routes([web.route("*", "/{path:.*}", forward)])
-    with served(app) as front:
-        yield f"{front}/v1"
-
-
-def with_echoes(asked: bytes, said: bytes) -> bytes:
-    question = posts_of(json.loads(asked)) if asked else None
-    try:
-        answer = json.loads(said)
-        message = answer["choices"][0]["message"]
-        slots = json.loads(message["content"])
-    except (ValueError, KeyError):
-        return said
-    for key, post in (question or {}).items():
-        slots[key]["text"] = post["text"].split()[0]
-    message["content"] = json.dumps(
-        {**slots, "code": code_of(json.loads(asked))} if question else slots
-    )
-    return json.dumps(answer).encode()
-
-
 def answers_of(lab: Lab) -> list[dict[str, Any]]:
     """What the ledger has, each answer made from its post."""
     with duckdb.connect() as con:
@@ -121,18 +71,26 @@ def check_form(answers: list[dict[str, Any]]) -> None:
     assert finished
     for answer in finished:
         said = json.loads(answer["raw_answer"])
-        assert list(said) == ["code", *(f"p{n}" for n in range(answer["batch_size"]))]
-        for key, slot in said.items():
-            assert key == "code" or (list(slot) == ["text", "label"] and slot["label"] in LABELS)
+        alone = answer["batch_size"] == 1
+        keys = [f"p{n}" for n in range(answer["batch_size"])]
+        assert list(said) == (keys if alone else ["code", *keys])
+        for key in keys:
+            assert list(said[key]) == (["label"] if alone else ["text", "label"])
+            assert said[key]["label"] in LABELS
 
 
-def test_random_weights_keep_the_schema_and_are_not_believed(lab: Lab, gguf: Path) -> None:
-    lab.texts(known_posts(40))
-    with pytest.raises(NothingUsable, match="cuts off requests"):
-        lab.label(policy=PATIENT)
+def test_random_weights_keep_the_schema_and_are_believed_about_single_posts_alone(
+    lab: Lab, gguf: Path
+) -> None:
+    """They repeat no code: of several posts nothing is believed, and each is asked about alone."""
+    lab.texts(known_posts(60))
+    (model,) = lab.label(policy=PATIENT, batch_size=10).details["models"]
     answers = answers_of(lab)
     check_form(answers)
-    assert {answer["error"] for answer in answers} <= {"not_read", "truncated"}
+    assert len(lab.labels()) == 60
+    assert {answer["batch_size"] for answer in answers if answer["is_valid"]} == {1}
+    assert {answer["error"] for answer in answers} <= {None, "not_read", "truncated"}
+    assert any("asked about alone" in notice for notice in model["notices"])
     digest = subprocess.run(["sha256sum", gguf], capture_output=True, check=True, text=True)
     assert {answer["model_digest"] for answer in answers} == {f"sha256:{digest.stdout.split()[0]}"}
     assert {answer["endpoint"].split("@")[0] for answer in answers} == {"llama.cpp"}
@@ -142,8 +100,7 @@ def test_injected_instructions_change_neither_schema_nor_keys_of_random_weights(
     posts = known_posts(len(HOSTILE) * 5)
     texts = [f"{text} {n}" for n, text in enumerate(HOSTILE * 5)]
     lab.texts([type(posts[0])(text) for text in texts])
-    with pytest.raises(NothingUsable):
-        lab.label(policy=PATIENT, batch_size=6)
+    lab.label(policy=PATIENT, batch_size=6)
     check_form(answers_of(lab))
 
 
@@ -162,8 +119,7 @@ def test_a_killed_server_is_started_again_and_nothing_is_lost(
             killed.append(server.pid)
             os.kill(server.pid, signal.SIGKILL)
 
-    with believed(lab.url) as lab.url:
-        details = lab.label(policy=PATIENT, progress=kill).details
+    details = lab.label(policy=PATIENT, progress=kill).details
     server.stop()
     keeper.join(20)
     assert killed, "it was killed half-way"
@@ -182,11 +138,10 @@ def test_without_restart_the_run_stops_and_another_goes_on_with_random_weights(
         if progress.done >= 20 and server.pid:
             os.kill(server.pid, signal.SIGKILL)
 
-    with believed(lab.url) as lab.url:
-        with pytest.raises(EndpointUnreachable, match="run again to go on"):
-            lab.label(policy=Policy(patience=1), progress=kill)
-        server.start()
-        details = lab.label(policy=PATIENT).details
+    with pytest.raises(EndpointUnreachable, match="run again to go on"):
+        lab.label(policy=Policy(patience=1), progress=kill)
+    server.start()
+    details = lab.label(policy=PATIENT).details
     assert details["models"][0]["already_known"] >= 20
     assert details["labelled"] + details["failed"] == 160
     assert len(lab.labels()) >= 150
@@ -235,6 +190,14 @@ def test_a_server_whose_starter_was_killed_ends_by_itself(gguf: Path, tmp_path: 
     while is_running(pid):
         assert time.monotonic() < deadline, "it goes on without anybody to stop it"
         time.sleep(0.1)
+
+
+def test_a_base_model_is_refused_in_one_line(gguf: Path, tmp_path: Path) -> None:
+    base = write_random_gguf(tmp_path / "base.gguf", template=None)
+    with pytest.raises(CannotServe, match="no chat template: a base model") as raised:
+        prepare(base, port=0, parallel=1, context=512)
+    assert "\n" not in str(raised.value)
+    assert prepare(gguf, port=0, parallel=1, context=512).threads
 
 
 def is_running(pid: int) -> bool:
