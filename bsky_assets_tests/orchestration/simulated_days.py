@@ -40,6 +40,7 @@ from bsky_assets.bluesky.landed import firehose_segments, label_segments
 from bsky_assets.consolidation.consolidate import MissingInput, consolidate_day
 from bsky_assets.consolidation.honour import honour_deletions
 from bsky_assets.contracts import (
+    AuditedShare,
     ConsolidatedPost,
     DisputedPost,
     FilteredPost,
@@ -280,7 +281,7 @@ class Days:
         return head.written_at
 
 
-STAND_INS: tuple[type[Row], ...] = (FilteredPost, LlmLabel, DisputedPost)
+STAND_INS: tuple[type[Row], ...] = (FilteredPost, LlmLabel, DisputedPost, AuditedShare)
 ASSETS = (
     RawFirehosePost.asset,
     RawFeedPost.asset,
