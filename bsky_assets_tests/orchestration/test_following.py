@@ -3,74 +3,25 @@
 Dagster's own daemon functions are driven over simulated days: see `simulated_days`.
 """
 
-from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
-from zoneinfo import ZoneInfo
+from collections.abc import Callable
+from datetime import date, timedelta
 
 import pytest
 from dagster import AssetCheckKey, AssetKey
 
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost
 from bsky_assets.orchestration.following import DAY_IS_COMPLETE, MOST_ATTEMPTS
-from bsky_assets.settings import get_settings
-from bsky_assets_tests.orchestration.simulated_days import ASSETS, Days, simulated_days
+from bsky_assets_tests.orchestration.following_days import (
+    CHICAGO,
+    HOUR,
+    TOKYO,
+    local,
+    require_all_followed,
+    settle,
+)
+from bsky_assets_tests.orchestration.simulated_days import ASSETS, Days
 
 pytestmark = pytest.mark.timeout(900)
-
-HOUR = timedelta(hours=1)
-CHICAGO, TOKYO = "America/Chicago", "Asia/Tokyo"
-
-
-@pytest.fixture
-def start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., Days]]:
-    """Begins simulated days in a timezone at a local time."""
-    opened = []
-
-    def begin(timezone: str, year: int, month: int, day: int, hour: int) -> Days:
-        for name, value in {
-            "BSKY_SYNC_TIMEZONE": timezone,
-            "BSKY_LIVE": "true",
-            "BSKY_DATA_DIR": str(tmp_path / "data"),
-        }.items():
-            monkeypatch.setenv(name, value)
-        get_settings.cache_clear()
-        manager = simulated_days(get_settings(), tmp_path)
-        days = manager.__enter__()
-        opened.append(manager)
-        days.at = datetime(year, month, day, hour, tzinfo=ZoneInfo(timezone)).astimezone(UTC)
-        days.tick()
-        return days
-
-    yield begin
-    for manager in opened:
-        manager.__exit__(None, None, None)
-
-
-def local(days: Days, year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> datetime:
-    zone = days.settings.timezone
-    return datetime(year, month, day, hour, minute, tzinfo=zone).astimezone(UTC)
-
-
-def settle(days: Days) -> None:
-    """A few more turns without news, so that what waits its turn has it."""
-    for _ in range(4):
-        days.at += timedelta(minutes=2)
-        days.tick()
-
-
-def require_all_followed(days: Days, *lost: str) -> None:
-    """Every post is consolidated on the day it landed, and closed days say that they are whole."""
-    found = days.consolidated()
-    present = days.day
-    for uri, day in days.posts.items():
-        if day < present and uri not in lost:
-            assert found.get(uri) == [day], (uri, day)
-    for day in {day for day in days.posts.values() if day < present}:
-        assert days.lacking(day) == []
-        assert days.report_is_of(day) >= days.end_of(day)
-    assert days.made_twice() == []
-    assert [run for run in days.runs if not run[2]] == []
 
 
 @pytest.mark.parametrize("timezone", [CHICAGO, TOKYO])
@@ -106,54 +57,6 @@ def test_the_present_day_is_followed_once_an_hour_in_one_run(start: Callable[...
     days.pass_time(local(days, 2026, 3, 10, 9), timedelta(minutes=10))
     assert [run[0] for run in days.runs] == ["2026-03-10"] * 3
     assert {run[1] for run in days.runs} == {FOLLOWED}
-
-
-@pytest.mark.parametrize(
-    ("off", "on"),
-    [
-        pytest.param((10, 15), (10, 17), id="over 16:00"),
-        pytest.param((10, 18), (11, 7), id="over midnight"),
-        pytest.param((10, 14), (13, 9), id="over three days"),
-    ],
-)
-def test_what_had_landed_before_an_outage_is_followed_after_it(
-    start: Callable[..., Days], off: tuple[int, int], on: tuple[int, int]
-) -> None:
-    days = start(CHICAGO, 2026, 3, 10, 11)
-    days.pass_time(local(days, 2026, 3, *off), HOUR)
-    for _ in range(5):  # lands, and the machine goes off before anything looks
-        days.at += timedelta(minutes=1)
-        days.land(20)
-    days.is_collecting = False
-    days.at = local(days, 2026, 3, *on)
-    days.tick()
-    days.is_collecting = True
-    days.pass_time(local(days, 2026, 3, on[0] + 1, 1), 6 * HOUR)
-    settle(days)
-    require_all_followed(days)
-    feeds = [run[0] for run in days.runs if "raw_feed_posts" in run[1]]
-    missed = [day for day in range(10, on[0]) if off < (day, 16) <= on]
-    assert feeds == [f"2026-03-{day}" for day in range(10, on[0] + 1) if day not in missed]
-
-
-@pytest.mark.parametrize(
-    ("timezone", "month", "day"),
-    [
-        pytest.param(CHICAGO, 3, 8, id="23 hours"),
-        pytest.param(CHICAGO, 11, 1, id="25 hours"),
-        pytest.param("Europe/Berlin", 10, 25, id="25 hours elsewhere"),
-    ],
-)
-def test_days_of_another_length_are_followed_too(
-    start: Callable[..., Days], timezone: str, month: int, day: int
-) -> None:
-    days = start(timezone, 2026, month, day, 0)
-    days.at -= 2 * HOUR
-    end = local(days, 2026, month, day) + timedelta(hours=29)
-    days.pass_time(end, HOUR)
-    settle(days)
-    assert len(set(days.posts.values())) == 3
-    require_all_followed(days)
 
 
 def test_late_labels_and_deletions_reach_every_day_they_are_about_once(
