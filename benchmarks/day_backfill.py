@@ -37,7 +37,7 @@ KINDS = ("wall_seconds", "cpu_seconds")
 
 def run(folder: Path, days: int, at_a_time: int, memory: str) -> dict[str, object]:
     """Materialise all days, so many at a time; what it took, and a checksum of what came out."""
-    for name in ("dagster", "places", "lake/consolidated_posts", "lake/filtered_posts"):
+    for name in ("dagster", "slots", "lake/consolidated_posts", "lake/filtered_posts"):
         shutil.rmtree(folder / name, ignore_errors=True)
     environment = compiled() | {
         "BSKY_DATA_DIR": str(folder),

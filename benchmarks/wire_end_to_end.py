@@ -28,8 +28,8 @@ from atproto_subscription.frames import MessageFrame
 
 from benchmarks.wire_decode import posts_of_seeds
 from benchmarks.wire_server import serving
+from bsky_assets.bluesky.collected import firehose_segments
 from bsky_assets.bluesky.collector import sync_firehose
-from bsky_assets.bluesky.landed import firehose_segments
 from bsky_assets.bluesky.streaming import Limits
 from bsky_assets.settings import Settings
 

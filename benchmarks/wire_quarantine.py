@@ -75,7 +75,7 @@ def land(folder: Path, url: str, commits: int) -> list[int]:
 
 def compact(folder: Path) -> list[int]:
     """Take in what has landed; posts and rows in quarantine then."""
-    from bsky_assets.bluesky.landed import firehose_segments, label_segments
+    from bsky_assets.bluesky.collected import firehose_segments, label_segments
     from bsky_assets.contracts import RawFirehosePost
     from bsky_assets.settings import Settings
     from bsky_assets.storage.compaction import compact_firehose_day, compact_labels_day

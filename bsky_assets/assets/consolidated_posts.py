@@ -7,7 +7,7 @@ from dagster_duckdb import DuckDBResource
 
 from bsky_assets.checks import consolidated_posts as checks
 from bsky_assets.contracts import ConsolidatedPost, RawFeedPost, RawFirehosePost, RawPostDeletion
-from bsky_assets.orchestration.launcher import partition_made
+from bsky_assets.orchestration.launcher import launch_partition
 from bsky_assets.orchestration.materialisation import (
     counts_table,
     explained,
@@ -40,7 +40,7 @@ def consolidated_posts(
     started = time.monotonic()
     day = day_of(context.partition_key)
     with explained(), data.published(), duckdb.get_connection() as con:
-        partition = partition_made(context, con, data.lake, ConsolidatedPost, data.settings)
+        partition = launch_partition(context, con, data.lake, ConsolidatedPost, data.settings)
         outcomes = checks.evaluate(con, data.lake, day, partition)
         rows = sample(
             con,

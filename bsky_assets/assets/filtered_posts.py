@@ -12,7 +12,7 @@ from dagster_duckdb import DuckDBResource
 
 from bsky_assets.checks import filtered_posts as checks
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, RawModerationLabel
-from bsky_assets.orchestration.launcher import partition_made
+from bsky_assets.orchestration.launcher import launch_partition
 from bsky_assets.orchestration.materialisation import (
     counts_table,
     explained,
@@ -46,7 +46,7 @@ def filtered_posts(
     """
     started = time.monotonic()
     with explained(), data.published(), duckdb.get_connection() as con:
-        partition = partition_made(context, con, data.lake, FilteredPost, data.settings)
+        partition = launch_partition(context, con, data.lake, FilteredPost, data.settings)
         rows = sample(
             con, data.lake, partition, FilteredPost,
             "passed_filters, filtered_by_func, filter_reason, language, uri",

@@ -15,7 +15,7 @@ from pydantic import Field
 from bsky_assets.assets.filtered_posts import filtered_posts
 from bsky_assets.checks import llm_labels as checks
 from bsky_assets.contracts import LlmLabel
-from bsky_assets.orchestration.launcher import partition_made
+from bsky_assets.orchestration.launcher import launch_partition
 from bsky_assets.orchestration.materialisation import explained, result, row_asset, sample
 from bsky_assets.orchestration.resources import DataDirectory
 from bsky_assets.reporting.figures import inline_png, labels_figure
@@ -66,7 +66,7 @@ def llm_labels(
     """
     started = time.monotonic()
     with explained(), data.published(), duckdb.get_connection() as con:
-        partition = partition_made(
+        partition = launch_partition(
             context, con, data.lake, LlmLabel, config.in_force(data.settings)
         )
         outcomes = checks.evaluate(con, data.lake, data.settings, partition)

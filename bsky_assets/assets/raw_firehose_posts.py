@@ -11,8 +11,8 @@ from dagster import (
 from dagster_duckdb import DuckDBResource
 from pydantic import Field
 
+from bsky_assets.bluesky.collected import firehose_segments, is_collecting
 from bsky_assets.bluesky.collector import sync_firehose
-from bsky_assets.bluesky.landed import firehose_segments, is_collecting
 from bsky_assets.bluesky.streaming import Limits
 from bsky_assets.checks import raw_firehose_posts as checks
 from bsky_assets.contracts import RawFirehosePost

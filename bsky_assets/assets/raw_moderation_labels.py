@@ -14,9 +14,9 @@ from pydantic import Field
 
 from bsky_assets.assets.raw_feed_posts import raw_feed_posts
 from bsky_assets.assets.raw_firehose_posts import raw_firehose_posts
+from bsky_assets.bluesky.collected import firehose_segments, is_collecting, label_segments
 from bsky_assets.bluesky.collector import sync_labels
 from bsky_assets.bluesky.label_query import QueriedLabels, query_labels
-from bsky_assets.bluesky.landed import firehose_segments, is_collecting, label_segments
 from bsky_assets.bluesky.streaming import Limits
 from bsky_assets.checks import new_fields
 from bsky_assets.contracts import RawFeedPost, RawModerationLabel

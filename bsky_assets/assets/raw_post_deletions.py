@@ -6,7 +6,7 @@ from dagster import AssetExecutionContext, MaterializeResult
 from dagster_duckdb import DuckDBResource
 
 from bsky_assets.assets.raw_firehose_posts import raw_firehose_posts
-from bsky_assets.bluesky.landed import firehose_segments
+from bsky_assets.bluesky.collected import firehose_segments
 from bsky_assets.checks import new_fields
 from bsky_assets.contracts import RawPostDeletion
 from bsky_assets.orchestration.materialisation import (

@@ -6,9 +6,9 @@ from dagster import AssetExecutionContext, AssetsDefinition, MaterializeResult
 from dagster_duckdb import DuckDBResource
 
 from bsky_assets.assets.raw_firehose_posts import raw_firehose_posts
+from bsky_assets.bluesky.collected import firehose_segments
 from bsky_assets.bluesky.kinds import KINDS, TableKind
 from bsky_assets.bluesky.kinds.posts import KIND as POSTS
-from bsky_assets.bluesky.landed import firehose_segments
 from bsky_assets.checks import new_fields
 from bsky_assets.contracts import Row
 from bsky_assets.orchestration.materialisation import explained, result, row_asset, sample

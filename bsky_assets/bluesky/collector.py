@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 
+from bsky_assets.bluesky.collected import firehose_segments, label_segments
 from bsky_assets.bluesky.jetstream import Jetstream
 from bsky_assets.bluesky.labels_stream import LabelStream
-from bsky_assets.bluesky.landed import firehose_segments, label_segments
 from bsky_assets.bluesky.relay import Relay
 from bsky_assets.bluesky.streaming import (
     IDLE_SECONDS,

@@ -8,7 +8,7 @@ import duckdb
 import orjson
 import typer
 
-from bsky_assets.bluesky.landed import firehose_segments, label_segments
+from bsky_assets.bluesky.collected import firehose_segments, label_segments
 from bsky_assets.console import one_line, stdout
 from bsky_assets.contracts import LEDGER, Quarantined
 from bsky_assets.contracts.lineage import DAILY_REPORT

@@ -6,7 +6,7 @@ from typing import Annotated
 import pyarrow as pa
 import typer
 
-from bsky_assets.bluesky.landed import firehose_segments, label_segments
+from bsky_assets.bluesky.collected import firehose_segments, label_segments
 from bsky_assets.console import stdout
 from bsky_assets.settings import get_settings
 from bsky_assets.storage.connection import connect
@@ -32,7 +32,7 @@ def maintain(
     """
     from bsky_assets.consolidation.erase import erase_deleted
     from bsky_assets.consolidation.erase_segments import erase_in_segments
-    from bsky_assets.consolidation.honour import honour_deletions
+    from bsky_assets.consolidation.tombstones import apply_tombstones
     from bsky_assets.labelling.day import ledger_of
     from bsky_assets.labelling.trace import forget
     from bsky_assets.orchestration.publish import publish
@@ -46,7 +46,7 @@ def maintain(
             ledger.seal_abandoned()
             forget(con, lake, ledger, posts)
 
-        left = sum(each.rows for each in honour_deletions(con, lake, forget_words))
+        left = sum(each.rows for each in apply_tombstones(con, lake, forget_words))
         erased = sum(each.rows for each in erase_deleted(con, lake))
         streams = (firehose_segments(settings), label_segments(settings))
         erased += sum(erase_in_segments(con, lake, segments) for segments in streams)

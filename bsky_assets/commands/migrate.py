@@ -13,7 +13,7 @@ from rich.table import Table
 
 from bsky_assets.console import stderr, stdout
 from bsky_assets.migrations import legacy_mongo, legacy_sqlite, rewrite
-from bsky_assets.migrations.landing import Migrated
+from bsky_assets.migrations.loading import Migrated
 from bsky_assets.migrations.rewrite import Outdated
 from bsky_assets.orchestration.publish import publish
 from bsky_assets.settings import Settings, get_settings

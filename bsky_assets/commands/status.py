@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from bsky_assets.bluesky.landed import is_collecting
+from bsky_assets.bluesky.collected import is_collecting
 from bsky_assets.console import stdout
 from bsky_assets.contracts import (
     ALL,

@@ -23,7 +23,7 @@ from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets.sync_day import parse_day
 
 
-class Teller(Protocol):
+class Reporter(Protocol):
     """Who is told how the work goes."""
 
     def progress(self, line: str) -> None:
@@ -58,7 +58,7 @@ class _Person:
 
 
 @contextmanager
-def _teller() -> Iterator[Teller]:
+def _reporter() -> Iterator[Reporter]:
     if DAGSTER_PIPES_CONTEXT_ENV_VAR not in os.environ:
         yield _Person()
         return
@@ -73,35 +73,35 @@ def partition(
     """Make the partition of ASSET on DAY from what the lake holds, without Dagster."""
     if asset not in ROWS:
         raise typer.BadParameter(f"expected one of {', '.join(ROWS)}", param_hint="ASSET")
-    with _teller() as teller:
-        failed = _make(asset, day, teller)
+    with _reporter() as reporter:
+        failed = _make(asset, day, reporter)
     if failed:
         print(f"error: {one_line(failed)}", file=sys.stderr)
         raise typer.Exit(1)
 
 
-def _make(asset: str, day: str, teller: Teller) -> str | None:
+def _make(asset: str, day: str, reporter: Reporter) -> str | None:
     """Make the partition and tell what came of it; returns why it could not be made."""
     try:
-        made = _made(asset, day, teller)
+        made = _made(asset, day, reporter)
     except UserError as error:
         line = " ".join(str(error).split())
-        teller.outcome({"error": line})
+        reporter.outcome({"error": line})
         return line
     except Exception as error:
-        teller.outcome({"error": f"{type(error).__name__}: {error}"})
+        reporter.outcome({"error": f"{type(error).__name__}: {error}"})
         raise
-    teller.outcome({"file": made.path.name, "rows": made.rows})
+    reporter.outcome({"file": made.path.name, "rows": made.rows})
     return None
 
 
-def _made(asset: str, day: str, teller: Teller) -> Partition:
+def _made(asset: str, day: str, reporter: Reporter) -> Partition:
     # A job has what it was given to itself.
     settings = get_settings().model_copy(update={"concurrent_days": 1})
     sync_day, lake = parse_day(day, settings.timezone), Lake.of(settings)
     try:
         with connect(settings) as con:
-            return make_partition(con, lake, ROWS[asset], sync_day, settings, teller.progress)
+            return make_partition(con, lake, ROWS[asset], sync_day, settings, reporter.progress)
     except UserError as error:
         place = settings.lake_bucket or settings.lake_dir
         raise UserError(f"{error} (the lake is {place}: do all nodes see the same?)") from None

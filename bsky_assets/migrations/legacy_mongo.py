@@ -1,7 +1,7 @@
 """The author's old feed posts, exported from MongoDB as JSON: a document a line, or one array.
 
 What belongs here: how a line is read. What does not: how the strings in it are understood
-(`legacy_record`) and how rows get into the lake (`landing`).
+(`legacy_record`) and how rows get into the lake (`loading`).
 """
 
 import json
@@ -21,8 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError, m
 from bsky_assets.bluesky.shapes import Count, Did, Instant, what_is_wrong
 from bsky_assets.contracts import RawFeedPost, Row, arrow_schema
 from bsky_assets.errors import UserError
-from bsky_assets.migrations import landing, legacy_record
-from bsky_assets.migrations.landing import Batch, Migrated, Progress
+from bsky_assets.migrations import legacy_record, loading
+from bsky_assets.migrations.loading import Batch, Migrated, Progress
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.upcasts import sql_type
@@ -124,11 +124,11 @@ def migrate(
         CountsDisagree: a line is neither in the lake nor in quarantine.
         UnusableDataDirectory: the data directory cannot be written to.
     """
-    return landing.migrate(con, lake, ExportedPosts(file), settings, progress)
+    return loading.migrate(con, lake, ExportedPosts(file), settings, progress)
 
 
 class ExportedPosts:
-    """The lines of the export; a `landing.Source`. Empty lines are no rows."""
+    """The lines of the export; a `loading.Source`. Empty lines are no rows."""
 
     kind = "legacy_mongo"
     row: type[Row] = RawFeedPost

@@ -1,7 +1,7 @@
 """The author's old firehose table, a SQLite database of flat columns.
 
 What belongs here: how its rows are read, whatever SQLite let into them. What does not: how its
-strings are understood (`legacy_record`) and how rows get into the lake (`landing`).
+strings are understood (`legacy_record`) and how rows get into the lake (`loading`).
 """
 
 import json
@@ -14,11 +14,12 @@ import pyarrow as pa
 
 from bsky_assets.contracts import RawFirehosePost, Row
 from bsky_assets.errors import UserError
-from bsky_assets.migrations import landing, legacy_record
-from bsky_assets.migrations.landing import Batch, Migrated, Progress
+from bsky_assets.migrations import legacy_record, loading
 from bsky_assets.migrations.legacy_record import Fault
+from bsky_assets.migrations.loading import Batch, Migrated, Progress
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.sql import identifier, literal
 
 BATCH_ROWS = 20_000
 REQUIRED = ("uri", "cid", "author", "created_at", "text", "synctimestamp")
@@ -64,11 +65,11 @@ def migrate(
         UnusableDataDirectory: the data directory cannot be written to.
     """
     with LegacyTable(file) as table:
-        return landing.migrate(con, lake, table, settings, progress)
+        return loading.migrate(con, lake, table, settings, progress)
 
 
 class LegacyTable:
-    """The old table, read in one transaction; a `landing.Source`."""
+    """The old table, read in one transaction; a `loading.Source`."""
 
     kind = "legacy_sqlite"
     row: type[Row] = RawFirehosePost
@@ -104,7 +105,8 @@ class LegacyTable:
     def batches(self, after: int | None) -> Iterator[Batch]:
         """Its rows in order of rowid, every column as text whatever SQLite kept in it."""
         columns = ", ".join(
-            f'CAST("{name}" AS TEXT)' if name in self._columns else "NULL" for name in COLUMNS
+            f"CAST({identifier(name)} AS TEXT)" if name in self._columns else "NULL"
+            for name in COLUMNS
         )
         where = "" if after is None else f"WHERE rowid > {after}"
         cursor = self._query(f"SELECT rowid, {columns} FROM {self._name} {where} ORDER BY rowid")
@@ -113,13 +115,13 @@ class LegacyTable:
 
     def shaped(self, rows: str) -> str:
         """SQL for `rows` as rows of `RawFirehosePost`."""
-        relay = f"{self.kind.replace('_', '-')}:{self.file.name}".replace("'", "''")
+        relay = literal(f"{self.kind.replace('_', '-')}:{self.file.name}")
         return f"""
             SELECT ordinal, uri, cid, author,
                 CASE WHEN fault IS NULL THEN {legacy_record.record()} END AS record,
                 {{'synctimestamp': synctimestamp, 'source_feed': 'firehose',
                   'url': CAST(NULL AS VARCHAR)}} AS metadata,
-                '{relay}' AS relay, ordinal AS seq, 'create' AS action, '' AS rev,
+                {relay} AS relay, ordinal AS seq, 'create' AS action, '' AS rev,
                 CAST(NULL AS TIMESTAMPTZ) AS commit_time,
                 {legacy_record.instant("synctimestamp")} AS received_at,
                 CAST(NULL AS STRUCT(cid VARCHAR, rev VARCHAR, "text" VARCHAR)[])
@@ -151,7 +153,7 @@ class LegacyTable:
         tables = self._query("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         found: list[tuple[str, frozenset[str]]] = []
         for (name,) in tables:
-            quoted = '"' + name.decode().replace('"', '""') + '"'
+            quoted = identifier(name.decode())
             columns = frozenset(
                 row[1].decode().lower() for row in self._query(f"PRAGMA table_info({quoted})")
             )

@@ -2,7 +2,8 @@
 
 Assets go in waves: one that reads earlier days of another begins when all days of that one are
 done, so that how many days go at a time changes nothing. A day that fails does not stop others.
-What does not belong here: how one day is materialised (`commands`), and by whom (`lanes`).
+What does not belong here: how one day is materialised (`commands`), and in which process
+(`process_pool`).
 """
 
 from collections.abc import Sequence
@@ -13,10 +14,10 @@ from dagster import AssetKey, TimeWindowPartitionMapping
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from bsky_assets.contracts.lineage import ROWS
-from bsky_assets.orchestration.process_pool import Lanes, Tell, Work
+from bsky_assets.orchestration.process_pool import ProcessPool, Tell, Work
 from bsky_assets.orchestration.staleness import stale
 from bsky_assets.settings import Settings
-from bsky_assets.storage.budget import places
+from bsky_assets.storage.budget import slots
 from bsky_assets.storage.lake import Lake
 from bsky_assets.sync_day import look_back
 
@@ -71,18 +72,18 @@ def backfill(
 ) -> dict[date, str]:
     """Materialise the waves of all `days`; returns the days that failed, each with the reason."""
     failed: dict[date, str] = {}
-    with Lanes(min(_at_a_time(settings), len(days)), work) as lanes:
+    with ProcessPool(min(_at_a_time(settings), len(days)), work) as pool:
         for wave in todo:
             left = [day for day in days if day not in failed]
             if only_missing:
                 left = missing(graph, left, wave, settings)
-            failed |= lanes.run(left, wave.assets, tell, one_at_a_time=wave.one_at_a_time)
+            failed |= pool.run(left, wave.assets, tell, one_at_a_time=wave.one_at_a_time)
     return dict(sorted(failed.items()))
 
 
 def _at_a_time(settings: Settings) -> int:
-    """Days that have a place on this machine, or as many as are wanted where others do the work."""
-    return places(settings) if settings.launcher == "local" else settings.concurrent_days
+    """Days that have a slot on this machine, or as many as are wanted where others do the work."""
+    return slots(settings) if settings.launcher == "local" else settings.concurrent_days
 
 
 def missing(graph: AssetGraph, days: Sequence[date], wave: Wave, settings: Settings) -> list[date]:

@@ -24,7 +24,7 @@ from dagster import (
 )
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
-from bsky_assets.bluesky.landed import is_collecting
+from bsky_assets.bluesky.collected import is_collecting
 from bsky_assets.contracts import RawFirehosePost, RawModerationLabel
 from bsky_assets.contracts.lineage import DAILY_REPORT
 from bsky_assets.orchestration.automation import daily_sync

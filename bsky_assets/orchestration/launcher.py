@@ -20,7 +20,7 @@ from bsky_assets.launching.work import make_partition
 from bsky_assets.orchestration.partitions import day_of
 from bsky_assets.orchestration.staleness import made_with
 from bsky_assets.settings import LauncherName, Settings
-from bsky_assets.storage.budget import place
+from bsky_assets.storage.budget import slot
 from bsky_assets.storage.lake import Lake, Partition
 
 LOST_RETRIES = 2
@@ -38,7 +38,7 @@ _ENGINES: dict[LauncherName, Callable[[AssetExecutionContext, Job, Settings], En
 }
 
 
-def partition_made(
+def launch_partition(
     context: AssetExecutionContext,
     con: DuckDBPyConnection,
     lake: Lake,
@@ -54,7 +54,7 @@ def partition_made(
     """
     day = day_of(context.partition_key)
     if settings.launcher == "local" or row.asset not in settings.launcher_assets:
-        with _place(row, settings, context.log.info):
+        with _slot(row, settings, context.log.info):
             return make_partition(con, lake, row, day, settings, context.log.info)
     before = lake.current(row, day)
     job = _job(row.asset, day, settings)
@@ -64,11 +64,11 @@ def partition_made(
     return partition
 
 
-def _place(
+def _slot(
     row: type[Row], settings: Settings, tell: Callable[[str], None]
 ) -> AbstractContextManager[None]:
-    """A place of this machine; labels mostly wait for an endpoint, and need none."""
-    return nullcontext() if row is LlmLabel else place(settings, tell)
+    """A slot of this machine; labels mostly wait for an endpoint, and need none."""
+    return nullcontext() if row is LlmLabel else slot(settings, tell)
 
 
 def _job(asset: str, day: date, settings: Settings) -> Job:

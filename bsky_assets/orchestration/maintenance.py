@@ -18,10 +18,10 @@ from dagster import (
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster_duckdb import DuckDBResource
 
-from bsky_assets.bluesky.landed import firehose_segments, label_segments
+from bsky_assets.bluesky.collected import firehose_segments, label_segments
 from bsky_assets.consolidation.erase import erase_deleted
 from bsky_assets.consolidation.erase_segments import erase_in_segments
-from bsky_assets.consolidation.honour import honour_deletions
+from bsky_assets.consolidation.tombstones import apply_tombstones
 from bsky_assets.labelling.day import ledger_of
 from bsky_assets.labelling.trace import forget
 from bsky_assets.orchestration.prune import prune_runs
@@ -46,7 +46,7 @@ def remove_deleted_posts(
             ledger.seal_abandoned()
             context.log.info(f"{forget(con, data.lake, ledger, posts):,} questions forgotten")
 
-        for removal in honour_deletions(con, data.lake, forget_words):
+        for removal in apply_tombstones(con, data.lake, forget_words):
             removed += removal.rows
             partition = removal.partition
             context.log.info(f"{partition.dataset} on {partition.day}: {removal.rows:,} rows left")

@@ -1,4 +1,4 @@
-"""Days worked on side by side, each lane a process that takes one day after the other.
+"""Days worked on side by side, each worker a process that takes one day after the other.
 
 What a process is given to do comes from outside, and so Dagster is not needed here. A process that
 dies fails its day; the next day gets another one.
@@ -29,17 +29,17 @@ Work = Callable[[date, Sequence[str]], str | None]
 Tell = Callable[[str], None]
 
 
-class Lanes:
-    """So many lanes. Left by an exception, such as an interrupt, they end what is under way."""
+class ProcessPool:
+    """So many workers. Left by an exception, such as an interrupt, they end what is under way."""
 
     def __init__(self, count: int, work: Work) -> None:
         """Start nothing yet: a process is started with its first day."""
         self._threads = ThreadPoolExecutor(count)
         self._stopping = _spawning.Event()
-        self._lanes = [_Lane(work, self._stopping) for _ in range(count)]
-        self._free: SimpleQueue[_Lane] = SimpleQueue()
-        for lane in self._lanes:
-            self._free.put(lane)
+        self._workers = [_Worker(work, self._stopping) for _ in range(count)]
+        self._free: SimpleQueue[_Worker] = SimpleQueue()
+        for worker in self._workers:
+            self._free.put(worker)
 
     def __enter__(self) -> Self:
         """Use them."""
@@ -49,11 +49,11 @@ class Lanes:
         """End the processes; the threads wait for what these answer, and so end last."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._stopping.set()
-        for lane in self._lanes:
-            lane.stop(at_once=raised is not None)
+        for worker in self._workers:
+            worker.stop(at_once=raised is not None)
         deadline = time.monotonic() + STOP_SECONDS
-        for lane in self._lanes:
-            lane.wait(deadline)
+        for worker in self._workers:
+            worker.wait(deadline)
         self._threads.shutdown()
 
     def run(
@@ -65,11 +65,11 @@ class Lanes:
 
         def one(day: date) -> tuple[date, str | None, float]:
             with turn:
-                lane, began = self._free.get(), time.monotonic()
+                worker, began = self._free.get(), time.monotonic()
                 try:
-                    return day, lane.ask(day, assets), time.monotonic() - began
+                    return day, worker.ask(day, assets), time.monotonic() - began
                 finally:
-                    self._free.put(lane)
+                    self._free.put(worker)
 
         asked = [self._threads.submit(one, day) for day in days]
         for number, answered in enumerate(as_completed(asked), 1):
@@ -83,7 +83,7 @@ class Lanes:
         return failed
 
 
-class _Lane:
+class _Worker:
     def __init__(self, work: Work, stopping: Event) -> None:
         self._work, self._stopping = work, stopping
         self._process: SpawnProcess | None = None

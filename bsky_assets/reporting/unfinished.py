@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from bsky_assets.bluesky.landed import firehose_segments, label_segments
+from bsky_assets.bluesky.collected import firehose_segments, label_segments
 from bsky_assets.consolidation.consolidate import SOURCES, is_source
 from bsky_assets.contracts import ConsolidatedPost, RawFirehosePost, Row
 from bsky_assets.contracts.lineage import DAILY_REPORT, ROWS

@@ -1,7 +1,7 @@
 """How a machine is shared by the sync days that are worked on at a time.
 
 The memory and the cores of the settings are for all of these together. Each has an equal share,
-so that what one does never depends on which others run, and takes one of so many places first.
+so that what one does never depends on which others run, and takes one of so many slots first.
 What does not belong here: how many runs Dagster starts, which its run queue says.
 """
 
@@ -44,7 +44,7 @@ class Share:
     """Processes of the filters."""
 
 
-def places(settings: Settings) -> int:
+def slots(settings: Settings) -> int:
     """How many days are worked on at a time: as many as are wanted and have room in memory.
 
     More than there are cores would only get into each other's way.
@@ -55,7 +55,7 @@ def places(settings: Settings) -> int:
 
 def share(settings: Settings) -> Share:
     """The share of one day."""
-    count = places(settings)
+    count = slots(settings)
     memory = _memory(settings) // count
     # A day seldom keeps every core busy, so together they may ask for twice as many as there are.
     wanted = min(cores(settings), -(-2 * cores(settings) // count))
@@ -75,18 +75,18 @@ def cores(settings: Settings) -> int:
 
 
 @contextmanager
-def place(settings: Settings, tell: Callable[[str], None]) -> Iterator[None]:
-    """Hold one of the places of this machine; the operating system frees it if the process dies.
+def slot(settings: Settings, tell: Callable[[str], None]) -> Iterator[None]:
+    """Hold one of the slots of this machine; the operating system frees it if the process dies.
 
     `tell` hears of it when it has to be waited for.
 
     Raises:
         UnusableDataDirectory: the data directory cannot be written to.
     """
-    folder = settings.data_dir / "places"
+    folder = settings.data_dir / "slots"
     make_folder(folder)
     name = re.sub(r"\W", "_", socket.gethostname())
-    locks = [FileLock(folder / f"{name}-{number}.lock") for number in range(places(settings))]
+    locks = [FileLock(folder / f"{name}-{number}.lock") for number in range(slots(settings))]
     taken = _free(locks)
     if taken is None:
         tell(f"waiting: {len(locks)} other days are worked on (BSKY_CONCURRENT_DAYS)")

@@ -21,7 +21,7 @@ from bsky_assets.storage.objects import ObjectPath
 from bsky_assets.storage.places import Folder, read_schema
 from bsky_assets.storage.segments import Segments
 
-HONOURED = "honoured_deletions.json"
+APPLIED_TOMBSTONES = "honoured_deletions.json"
 """Beside the lake: the partitions of deletions that every stored day has been held against. Where
 it is missing, all are looked at again."""
 STRAY = "nothing names it"
@@ -55,7 +55,7 @@ def examine_lake(lake: Lake) -> Iterator[Finding]:
     for file in lake.place.stored():
         yield from _of_file(lake, file, pointed, told)
     if isinstance(lake.place, Folder):
-        yield from examine_folder("lake", lake.root, (timezones.FILE, HONOURED))
+        yield from examine_folder("lake", lake.root, (timezones.FILE, APPLIED_TOMBSTONES))
 
 
 def examine_folder(what: str, folder: Path, known: Container[str]) -> Iterator[Finding]:

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from bsky_assets.bluesky.collected import firehose_segments
 from bsky_assets.bluesky.collector import sync_firehose
-from bsky_assets.bluesky.landed import firehose_segments
 from bsky_assets.bluesky.streaming import Limits, StreamReport
 from bsky_assets.settings import Settings
 from bsky_assets.storage.segments import Footer

@@ -5,7 +5,7 @@
 
 from pathlib import Path
 
-from bsky_assets.bluesky.landed import firehose_segments
+from bsky_assets.bluesky.collected import firehose_segments
 from bsky_assets.settings import Settings
 from testbed import chaos
 

@@ -20,9 +20,9 @@ import pytest
 import trustme
 
 from bsky_assets.bluesky import spool, streaming, websocket
+from bsky_assets.bluesky.collected import firehose_segments, is_collecting, label_segments
 from bsky_assets.bluesky.collector import collect, sync_firehose, sync_labels
 from bsky_assets.bluesky.jetstream import Jetstream
-from bsky_assets.bluesky.landed import firehose_segments, is_collecting, label_segments
 from bsky_assets.bluesky.relay import Relay
 from bsky_assets.bluesky.streaming import Limits, NoEvents, Progress, StreamReport, Unreachable
 from bsky_assets.commands.progress import report_line

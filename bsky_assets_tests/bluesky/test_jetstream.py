@@ -15,10 +15,10 @@ import zstandard
 from aiohttp import web
 
 from bsky_assets.bluesky import streaming
+from bsky_assets.bluesky.collected import firehose_segments, label_segments
 from bsky_assets.bluesky.collector import sync_firehose
 from bsky_assets.bluesky.jetstream import JetstreamReader
 from bsky_assets.bluesky.kinds.posts import KIND as POSTS
-from bsky_assets.bluesky.landed import firehose_segments, label_segments
 from bsky_assets.bluesky.streaming import Limits, StreamReport
 from bsky_assets.bluesky.websocket import StreamError
 from bsky_assets.contracts import Quarantined, RawFirehosePost, RawPostDeletion

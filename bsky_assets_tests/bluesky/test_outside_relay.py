@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
+from bsky_assets.bluesky.collected import firehose_segments
 from bsky_assets.bluesky.collector import sync_firehose
-from bsky_assets.bluesky.landed import firehose_segments
 from bsky_assets.bluesky.streaming import Limits
 from bsky_assets.settings import Settings
 from bsky_assets.storage.compaction import COMPLETENESS, compact_firehose_day

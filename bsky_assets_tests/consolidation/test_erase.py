@@ -13,7 +13,7 @@ import typer
 from dagster import JobDefinition
 from typer.testing import CliRunner
 
-from bsky_assets.bluesky.landed import firehose_segments
+from bsky_assets.bluesky.collected import firehose_segments
 from bsky_assets.commands.maintain import maintain as command
 from bsky_assets.consolidation.consolidate import consolidate_day
 from bsky_assets.contracts import (

@@ -7,7 +7,7 @@ import duckdb
 import pyarrow as pa
 
 from bsky_assets.consolidation.consolidate import consolidate_day
-from bsky_assets.consolidation.honour import honour_deletions
+from bsky_assets.consolidation.tombstones import apply_tombstones
 from bsky_assets.contracts import (
     ConsolidatedPost,
     LlmLabel,
@@ -76,7 +76,7 @@ def test_posts_deleted_later_leave_older_days_and_their_labels(tmp_path: Path) -
         )
 
         told: list[pa.Table] = []
-        removals = list(honour_deletions(con, lake, told.append))
+        removals = list(apply_tombstones(con, lake, told.append))
 
         gone = {post_uri("did:plc:ann", "3k1"), post_uri("did:plc:bob", "3kz")}
         assert [set(posts["uri"].to_pylist()) for posts in told] == [gone]
@@ -90,7 +90,7 @@ def test_posts_deleted_later_leave_older_days_and_their_labels(tmp_path: Path) -
         assert removals[0].reasons == {"account_takendown": 1, "deleted": 1}
         noted = removals[-1].partition.details["removed_since"]
         assert [entry["posts_by_reason"] for entry in noted] == [removals[0].reasons]
-        assert list(honour_deletions(con, lake, told.append)) == []
+        assert list(apply_tombstones(con, lake, told.append)) == []
         assert len(told) == 1
 
 
@@ -100,7 +100,7 @@ def test_only_days_that_a_new_deletion_is_about_are_looked_into(tmp_path: Path) 
     with duckdb.connect() as con:
 
         def honoured() -> list[date]:
-            return [each.partition.day for each in honour_deletions(con, lake, lambda _: None)]
+            return [each.partition.day for each in apply_tombstones(con, lake, lambda _: None)]
 
         def delete(number: int, day: date) -> None:
             gone = post_deletion("did:plc:ann", f"3k{number}", seq=900 + number)

@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from bsky_assets.consolidation.consolidate import consolidate_day
-from bsky_assets.consolidation.honour import honour_deletions
+from bsky_assets.consolidation.tombstones import apply_tombstones
 from bsky_assets.contracts import ConsolidatedPost, RawFeedPost, RawFirehosePost, RawPostDeletion
 from bsky_assets.storage.lake import Lake
 from testbed.rows import (
@@ -83,7 +83,7 @@ def test_a_later_deletion_counts_whatever_number_it_has(
     deletion = post_deletion(ANN, "3ka", **gone_at(EVENING, **gone))
     delete(lake, deletion)
     with duckdb.connect() as con:
-        assert [each.rows for each in honour_deletions(con, lake, lambda _: None)] == [1]
+        assert [each.rows for each in apply_tombstones(con, lake, lambda _: None)] == [1]
     assert set(before) == {"3ka", "3kb"}
     assert set(stored(lake)) == set(consolidated(lake)) == {"3kb"}
 
@@ -94,7 +94,7 @@ def test_a_record_key_that_is_used_again_after_a_deletion_stays(lake: Lake) -> N
     delete(lake, post_deletion(ANN, "3ka", **gone_at(NOON, seq=31_000_000_030)))
     assert set(consolidated(lake)) == {"3ka"}
     with duckdb.connect() as con:
-        assert list(honour_deletions(con, lake, lambda _: None)) == []
+        assert list(apply_tombstones(con, lake, lambda _: None)) == []
 
 
 def test_a_post_is_taken_up_again_where_it_was_deleted_in_the_look_back_window(lake: Lake) -> None:

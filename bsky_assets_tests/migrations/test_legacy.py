@@ -20,9 +20,9 @@ from typer.testing import CliRunner
 from bsky_assets.commands import migrate
 from bsky_assets.contracts import Quarantined, RawFeedPost, RawFirehosePost, Row
 from bsky_assets.migrations import legacy_mongo, legacy_sqlite
-from bsky_assets.migrations.landing import CountsDisagree, Migrated
 from bsky_assets.migrations.legacy_mongo import NotAnExport
 from bsky_assets.migrations.legacy_sqlite import NotALegacyDatabase
+from bsky_assets.migrations.loading import CountsDisagree, Migrated
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.lake import Lake, select_rows
 from bsky_assets.sync_day import bounds, sync_day_of, today

@@ -1,4 +1,4 @@
-"""What lanes are given to do in the tests: nothing that takes long to import."""
+"""What a process pool is given to do in the tests: nothing that takes long to import."""
 
 import atexit
 import os

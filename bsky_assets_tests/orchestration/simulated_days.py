@@ -36,9 +36,9 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._daemon.sensor import execute_sensor_iteration
 from dagster._scheduler.scheduler import launch_scheduled_runs
 
-from bsky_assets.bluesky.landed import firehose_segments, label_segments
+from bsky_assets.bluesky.collected import firehose_segments, label_segments
 from bsky_assets.consolidation.consolidate import MissingInput, consolidate_day
-from bsky_assets.consolidation.honour import honour_deletions
+from bsky_assets.consolidation.tombstones import apply_tombstones
 from bsky_assets.contracts import (
     AuditedShare,
     ConsolidatedPost,
@@ -190,7 +190,7 @@ class Days:
     def _is_done(self, run: DagsterRun) -> bool:
         if run.job_name == "maintenance":
             with duckdb.connect() as con:
-                list(honour_deletions(con, self.lake, lambda _: None))
+                list(apply_tombstones(con, self.lake, lambda _: None))
             return True
         day = date.fromisoformat(run.tags[PARTITION_NAME_TAG])
         is_scheduled = FOLLOWS not in run.tags

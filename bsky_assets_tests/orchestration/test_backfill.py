@@ -15,10 +15,10 @@ from dagster import AssetKey, DagsterRunStatus
 from bsky_assets.commands.materialize import materialize_day
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, RawFirehosePost
 from bsky_assets.definitions import defs
-from bsky_assets.orchestration import process_pool as lanes
+from bsky_assets.orchestration import process_pool
 from bsky_assets.orchestration.backfill import Wave, backfill, waves
 from bsky_assets.orchestration.instance import open_instance
-from bsky_assets.orchestration.process_pool import Lanes
+from bsky_assets.orchestration.process_pool import ProcessPool
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets_tests.orchestration.pool_work import (
@@ -56,7 +56,7 @@ def test_what_reads_earlier_days_begins_when_all_of_these_are_done() -> None:
 
 def test_a_day_that_fails_or_whose_process_dies_does_not_stop_others(tmp_path: Path) -> None:
     told: list[str] = []
-    with Lanes(2, partial(work, tmp_path)) as both:
+    with ProcessPool(2, partial(work, tmp_path)) as both:
         failed = both.run(DAYS, ["one"], told.append, one_at_a_time=False)
         again = both.run(DAYS[2:], ["two", "three"], told.append, one_at_a_time=True)
     assert sorted(failed) == [DIES, FAILS]
@@ -99,8 +99,8 @@ def test_a_run_that_is_interrupted_before_it_began_is_not_left_so(
 def test_work_that_takes_no_notice_of_an_interrupt_is_the_last_of_its_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lanes, "STOP_SECONDS", 20)
-    with suppress(KeyboardInterrupt), Lanes(1, partial(takes_no_notice, tmp_path)) as one:
+    monkeypatch.setattr(process_pool, "STOP_SECONDS", 20)
+    with suppress(KeyboardInterrupt), ProcessPool(1, partial(takes_no_notice, tmp_path)) as one:
         days = {"days": DAYS, "assets": ["one"], "tell": str, "one_at_a_time": False}
         threading.Thread(target=one.run, kwargs=days, daemon=True).start()
         while not (tmp_path / "begun").exists():

@@ -7,7 +7,7 @@ import duckdb
 from dagster import AssetKey, TimeWindowPartitionMapping
 
 from bsky_assets.consolidation.consolidate import consolidate_day
-from bsky_assets.consolidation.honour import honour_deletions
+from bsky_assets.consolidation.tombstones import apply_tombstones
 from bsky_assets.contracts import ConsolidatedPost, RawFirehosePost, RawPostDeletion
 from bsky_assets.contracts.lineage import DAILY_REPORT
 from bsky_assets.definitions import defs
@@ -57,7 +57,7 @@ def test_a_partition_knows_what_it_was_made_from_and_a_deletion_makes_nothing_ol
         gone = post_deletion("did:plc:ann", f"3k{DAY}", seq=900)
         after = later + timedelta(days=1)
         lake.write(RawPostDeletion, after, table(RawPostDeletion, [gone]))
-        (removal,) = honour_deletions(con, lake, lambda _: None)
+        (removal,) = apply_tombstones(con, lake, lambda _: None)
         assert removal.partition.rows == 0
         assert removal.partition.version == first.version
         assert removal.partition.made_from == made_from(lake, ConsolidatedPost, DAY)

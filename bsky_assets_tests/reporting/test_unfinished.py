@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 import duckdb
 import pytest
 
-from bsky_assets.bluesky.landed import firehose_segments
+from bsky_assets.bluesky.collected import firehose_segments
 from bsky_assets.commands.status import status
 from bsky_assets.consolidation.consolidate import consolidate_day
 from bsky_assets.contracts import LlmLabel, RawFeedPost, RawFirehosePost

@@ -14,9 +14,9 @@ from bsky_assets.storage.budget import (
     LEAST_DUCKDB_BYTES,
     PYTHON_BYTES,
     WORKER_BYTES,
-    place,
-    places,
     share,
+    slot,
+    slots,
 )
 from bsky_assets.storage.connection import connect
 
@@ -24,8 +24,8 @@ LEAST = PYTHON_BYTES + WORKER_BYTES + LEAST_DUCKDB_BYTES
 HOLD = """
 import sys
 from bsky_assets.settings import get_settings
-from bsky_assets.storage.budget import place
-with place(get_settings(), print):
+from bsky_assets.storage.budget import slot
+with slot(get_settings(), print):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -39,8 +39,8 @@ def test_all_days_together_keep_to_the_memory(megabytes: int, days: int, threads
     mine = share(settings)
     used = PYTHON_BYTES + mine.workers * WORKER_BYTES + mine.duckdb_memory
     assert used <= mine.memory
-    assert mine.memory * places(settings) <= megabytes * 10**6
-    assert places(settings) == min(days, threads, megabytes * 10**6 // LEAST)
+    assert mine.memory * slots(settings) <= megabytes * 10**6
+    assert slots(settings) == min(days, threads, megabytes * 10**6 // LEAST)
     assert 1 <= mine.threads <= threads
     assert 1 <= mine.workers <= threads
 
@@ -60,14 +60,14 @@ def test_one_day_more_waits_and_goes_on_when_another_is_killed(settings: Setting
     waiting, got = threading.Event(), threading.Event()
 
     def third() -> None:
-        with place(settings, lambda line: waiting.set()):
+        with slot(settings, lambda line: waiting.set()):
             got.set()
 
     holders = [
         subprocess.Popen(
             [sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        for _ in range(places(settings))
+        for _ in range(slots(settings))
     ]
     try:
         for holder in holders:

@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 
 from bsky_assets.consolidation.consolidate import consolidate_day
-from bsky_assets.consolidation.honour import honour_deletions
+from bsky_assets.consolidation.tombstones import apply_tombstones
 from bsky_assets.contracts import FilteredPost, RawFeedPost, RawFirehosePost, RawPostDeletion
 from bsky_assets.contracts.provenance import PROVENANCE
 from bsky_assets.exports.export import export
@@ -44,7 +44,7 @@ def test_each_view_tells_what_partitions_say_of_themselves(tmp_path: Path) -> No
         consolidate_day(con, lake, DAY)
         gone.append(post_deletion("did:plc:ann", "3k2", 91))
         lake.write(RawPostDeletion, DAY, table(RawPostDeletion, gone))
-        list(honour_deletions(con, lake, lambda _: None))
+        list(apply_tombstones(con, lake, lambda _: None))
         lake.write(FilteredPost, DAY, table(FilteredPost, []), funnel)
         chosen = Settings(_env_file=None, data_dir=tmp_path)
         out = tmp_path / "out"

@@ -29,7 +29,7 @@ UNDECIDED = "und"
 _LEAST_SHARE = 0.02
 """What the model finds less likely than that is as good as impossible."""
 
-Told = tuple[pa.StringArray, pa.StringArray, pa.DoubleArray]
+Detected = tuple[pa.StringArray, pa.StringArray, pa.DoubleArray]
 """For each text a reason to stop it, or null, its language, or null, and how likely that is."""
 
 
@@ -74,7 +74,7 @@ class EnglishFilter:
         )
         return Verdicts(reasons, {"language": language, "language_probability": share})
 
-    def _told_by_model(self, texts: pa.StringArray, langs: pa.ListArray) -> Told:
+    def _told_by_model(self, texts: pa.StringArray, langs: pa.ListArray) -> Detected:
         found = self._model.identify(texts)
         says_english = np.array(pc.equal(found.likely, ENGLISH), dtype=bool)
         is_english = self._decide(texts, found, says_english, langs)
@@ -133,7 +133,7 @@ class EnglishFilter:
         return np.where(named, weights, 0)
 
 
-def _told_by_script(texts: pa.StringArray) -> Told:
+def _told_by_script(texts: pa.StringArray) -> Detected:
     """What to say of texts that the model cannot read."""
     language = script_language(texts)
     evidence = pc.if_else(pc.match_substring_regex(texts, r"\p{L}"), " script", " no text")

@@ -1,6 +1,6 @@
 """Honouring deletions in days that are stored already: posts, verdicts and labels leave.
 
-A deletion usually arrives days after its post. Materialising the day again would honour it too;
+A deletion usually arrives days after its post. Materialising the day again would apply it too;
 this does so for every stored day, without filtering or labelling anything again. Days are looked
 into only if a deletion is about them that was not there the last time.
 """
@@ -17,7 +17,7 @@ import pyarrow as pa
 from bsky_assets.consolidation.consolidate import register_left_out
 from bsky_assets.consolidation.removals import PRESENT
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, LlmLabel, RawPostDeletion, Row
-from bsky_assets.storage.examination import HONOURED
+from bsky_assets.storage.examination import APPLIED_TOMBSTONES
 from bsky_assets.storage.files import write_json
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets.sync_day import now
@@ -37,7 +37,7 @@ class Removal:
     """How many posts left, by reason; a post may have several labels."""
 
 
-def honour_deletions(
+def apply_tombstones(
     con: duckdb.DuckDBPyConnection, lake: Lake, forget: Callable[[pa.Table], object]
 ) -> Iterator[Removal]:
     """Remove from every stored day what has been deleted since; yields what was rewritten.
@@ -52,16 +52,16 @@ def honour_deletions(
         forget(removed)
     days = con.sql("SELECT DISTINCT sync_day FROM removed_posts ORDER BY sync_day").fetchall()
     for (day,) in days:
-        yield from _honour(con, lake, day)
-    write_json(lake.root / HONOURED, deletions)
+        yield from _apply(con, lake, day)
+    write_json(lake.root / APPLIED_TOMBSTONES, deletions)
 
 
 def _touched_days(
     con: duckdb.DuckDBPyConnection, lake: Lake, deletions: Mapping[str, str]
 ) -> list[date]:
-    """Stored days with a post that one of the `deletions` not honoured yet may be about."""
-    honoured = _honoured(lake.root / HONOURED)
-    new = [date.fromisoformat(day) for day, name in deletions.items() if honoured.get(day) != name]
+    """Stored days with a post that one of the `deletions` not applied yet may be about."""
+    applied = _applied(lake.root / APPLIED_TOMBSTONES)
+    new = [date.fromisoformat(day) for day, name in deletions.items() if applied.get(day) != name]
     lake.relation(con, RawPostDeletion, new, passing_over=new).create_view(
         "new_deletions", replace=True
     )
@@ -77,7 +77,7 @@ def _touched_days(
     return [day for day in days if _is_touched(con, lake, day)]
 
 
-def _honoured(marker: Path) -> dict[str, str]:
+def _applied(marker: Path) -> dict[str, str]:
     """What it says; nothing where it is not there or is damaged."""
     try:
         found = orjson.loads(marker.read_bytes())
@@ -119,7 +119,7 @@ def _find_removed(con: duckdb.DuckDBPyConnection, lake: Lake, days: Iterable[dat
         )
 
 
-def _honour(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> Iterator[Removal]:
+def _apply(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> Iterator[Removal]:
     con.execute(
         "CREATE OR REPLACE TEMP TABLE removed AS "
         "SELECT uri, reason FROM removed_posts WHERE sync_day = $day",

@@ -111,15 +111,15 @@ def migrate(
     """
     began = time.monotonic()
     lake.attach(con)
-    landing = _Landing(con, lake, source, settings, progress or (lambda *_: None))
-    with exclusive(landing.folder):
-        landing.stage()
-        days = landing.merge()
-        quarantined = landing.set_aside()
-        landing.compare(days, quarantined)
-    shutil.rmtree(landing.folder)
+    load = _Load(con, lake, source, settings, progress or (lambda *_: None))
+    with exclusive(load.folder):
+        load.stage()
+        days = load.merge()
+        quarantined = load.set_aside()
+        load.compare(days, quarantined)
+    shutil.rmtree(load.folder)
     return Migrated(
-        rows=landing.total,
+        rows=load.total,
         stored=sum(days.values()),
         quarantined=dict(quarantined),
         days=days,
@@ -127,7 +127,7 @@ def migrate(
     )
 
 
-class _Landing:
+class _Load:
     def __init__(
         self,
         con: duckdb.DuckDBPyConnection,
