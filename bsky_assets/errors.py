@@ -1,4 +1,4 @@
-"""The errors that a person can do something about."""
+"""What all errors are that a person can do something about; docs/errors.md lists them."""
 
 
 class UserError(Exception):
