@@ -20,7 +20,7 @@ COMMANDS = {
     "sync": "Collect now, up to limits, into today's raw partitions.",
     "materialize": "Materialise a sync day, or several, through Dagster.",
     "status": "Show what is stored: rows of each asset by sync day, or one day in detail.",
-    "doctor": "List what is damaged, and what each can be made again from.",
+    "doctor": "List what is damaged or stray, and what each can be made again from.",
     "query": "Ask the catalogue: a table in a terminal, CSV elsewhere.",
     "schema": "Show columns, what they are made from, and what a change of them touches.",
     "filters": "Measure the filters, train models for them, ask their canaries.",

@@ -51,4 +51,10 @@ def build_defs(settings: Settings) -> Definitions:
     )
 
 
-defs = build_defs(get_settings())
+def current_defs() -> Definitions:
+    """The definitions for the settings in force, also where these have changed since the import."""
+    return defs if get_settings() == _settings else build_defs(get_settings())
+
+
+_settings = get_settings()
+defs = build_defs(_settings)

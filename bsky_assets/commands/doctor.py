@@ -33,7 +33,7 @@ _CATALOGUE, _TIMEZONE, _ANSWERS = "catalogue", "timezone", "llm_answers"
 
 
 def doctor() -> None:
-    """List what is damaged or stray, and what each can be made again from; changes nothing.
+    """List what is damaged or stray, and what each can be made again from.
 
     The length and the footer of every file are looked at, not its rows, and Dagster's own storage
     is not. Exit status 1 if something is damaged.

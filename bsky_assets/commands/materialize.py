@@ -94,10 +94,10 @@ def _materialize_days(
     Raises:
         DayFailed: some days failed; names each and why. The others are done.
     """
-    from bsky_assets.definitions import defs
+    from bsky_assets.definitions import current_defs
     from bsky_assets.orchestration.backfill import backfill, waves
 
-    graph = defs.resolve_asset_graph()
+    graph = current_defs().resolve_asset_graph()
     todo = waves(graph, _selected(select))
     # Ended by a service manager, it ends the runs under way as it does when interrupted.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -132,11 +132,11 @@ def _day_in_lane(day: date, assets: Sequence[str]) -> str | None:
 
 
 def _materialize_stale(settings: Settings) -> None:
-    from bsky_assets.definitions import defs
+    from bsky_assets.definitions import current_defs
     from bsky_assets.orchestration.following import ONLY_LANDED
     from bsky_assets.orchestration.refresh import stale_days
 
-    days = stale_days(settings, defs.resolve_asset_graph())
+    days = stale_days(settings, current_defs().resolve_asset_graph())
     if not days:
         stderr.print("every stored partition is as it would be made today")
         return
@@ -173,16 +173,20 @@ def _run_day(
     keys: Sequence[AssetKey],
     run_config: Mapping[str, Any],
 ) -> None:
-    from bsky_assets.definitions import defs
+    from bsky_assets.definitions import current_defs
 
     try:
-        result = defs.resolve_job_def("daily_sync").execute_in_process(
-            instance=instance,
-            partition_key=day.isoformat(),
-            asset_selection=list(keys),
-            run_config=dict(run_config),
-            raise_on_error=False,
-            tags=this_process(),
+        result = (
+            current_defs()
+            .resolve_job_def("daily_sync")
+            .execute_in_process(
+                instance=instance,
+                partition_key=day.isoformat(),
+                asset_selection=list(keys),
+                run_config=dict(run_config),
+                raise_on_error=False,
+                tags=this_process(),
+            )
         )
     except KeyboardInterrupt:
         _end_what_never_began(instance)
@@ -199,9 +203,9 @@ def _end_what_never_began(instance: DagsterInstance) -> None:
 
 
 def _selected(select: str) -> list[AssetKey]:
-    from bsky_assets.definitions import defs
+    from bsky_assets.definitions import current_defs
 
-    graph = defs.resolve_asset_graph()
+    graph = current_defs().resolve_asset_graph()
     try:
         selection = AssetSelection.from_string(select) if select != ALL else AssetSelection.all()
         keys = selection.resolve(graph)

@@ -149,10 +149,10 @@ def _touched(found: Touched, checks: list[str]) -> Iterator[str]:
 
 def _checks() -> dict[str, list[str]]:
     """The checks of each asset, by name."""
-    from bsky_assets.definitions import defs  # Dagster takes seconds
+    from bsky_assets.definitions import current_defs  # Dagster takes seconds
 
     found: dict[str, list[str]] = {}
-    for key in sorted(defs.resolve_asset_graph().asset_check_keys, key=str):
+    for key in sorted(current_defs().resolve_asset_graph().asset_check_keys, key=str):
         found.setdefault(key.asset_key.to_user_string(), []).append(key.name)
     return found
 

@@ -20,7 +20,7 @@ def stored(place: Place) -> str | None:
     """The timezone that is kept in `place`; None where there is none, or it cannot be read."""
     try:
         found = orjson.loads(place.read(FILE))
-    except (FileNotFoundError, orjson.JSONDecodeError):
+    except (FileNotFoundError, NotADirectoryError, orjson.JSONDecodeError):
         return None
     name = found.get(_NAME) if isinstance(found, dict) else None
     return name if isinstance(name, str) else None

@@ -267,6 +267,7 @@ def active(value: Any, number: int) -> Any:
 
 ROW_CHANGES: dict[str, Change] = {
     "raw_firehose_posts.author": of_one_account,
+    "raw_firehose_posts.action": lambda value, number: "update",
     "raw_firehose_posts.rev": lambda value, number: tid(NOON - timedelta(days=1)),
     "raw_feed_posts.author.did": of_one_account,
     "raw_feed_posts.metadata.source_feed": backwards,

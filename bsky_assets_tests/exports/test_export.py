@@ -45,6 +45,7 @@ from bsky_assets.exports.dictionary import dictionary
 from bsky_assets.exports.export import FolderNotEmpty, NothingToExport, assets_named, export
 from bsky_assets.exports.markdown import escaped, table
 from bsky_assets.settings import Settings, get_settings
+from bsky_assets.storage.damage import Damaged
 from bsky_assets.storage.lake import Lake
 from bsky_assets_tests.support.places import ROOT
 from testbed.rows import account_status, firehose_post, post_deletion
@@ -378,7 +379,7 @@ def test_a_failed_export_leaves_nothing(
 ) -> None:
     written = lake.write(LlmLabel, DAY, label())
     written.path.write_bytes(b"not Parquet")
-    with pytest.raises(pa.ArrowInvalid):
+    with pytest.raises(Damaged, match="llm_labels on 2026-03-08"):
         export(con, lake, chosen(tmp_path), [DAY], tmp_path / "out", "csv", [LlmLabel])
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 

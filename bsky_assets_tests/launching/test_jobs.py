@@ -67,7 +67,8 @@ def test_what_cannot_be_made_is_said_in_a_line(settings: Settings) -> None:
     done = partition("filtered_posts", str(DAY))
     assert done.returncode == 1
     assert done.stderr == (
-        f"error: there are no consolidated posts on {DAY}; consolidate the day first\n"
+        f"error: there are no consolidated posts on {DAY}; consolidate the day first "
+        f"(the lake is {settings.lake_dir}: do all nodes see the same?)\n"
     )
     assert partition("daily_report", str(DAY)).returncode == 2
 

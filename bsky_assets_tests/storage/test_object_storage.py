@@ -266,11 +266,10 @@ def settings_of(url: str, endpoint: str, folder: Path) -> Settings:
 
 
 def test_a_bucket_that_is_not_there_is_named(bucket_endpoint: str, tmp_path: Path) -> None:
-    lake = Lake.of(settings_of("s3://no-such-bucket/lake", bucket_endpoint, tmp_path))
-    with pytest.raises(UnusableObjectStorage, match="no bucket 'no-such-bucket' at http"):
-        lake.current(RawPostDeletion, DAY)
-    with pytest.raises(UnusableObjectStorage, match="BSKY_LAKE_URL"):
-        lake.write(RawPostDeletion, DAY, deletions(1))
+    settings = settings_of("s3://no-such-bucket/lake", bucket_endpoint, tmp_path)
+    named = "no bucket 'no-such-bucket' at http.*BSKY_LAKE_URL"
+    with pytest.raises(UnusableObjectStorage, match=named):
+        Lake.of(settings)
 
 
 class Refuses(BaseHTTPRequestHandler):
@@ -316,9 +315,8 @@ def test_a_pyarrow_without_object_storage_is_told(
 ) -> None:
     monkeypatch.delattr(fs, "S3FileSystem")
     objects._file_system.cache_clear()
-    lake = Lake.of(settings_of("s3://any-bucket", "http://127.0.0.1:9", tmp_path))
     with pytest.raises(UnusableObjectStorage, match=r"pip install .*\[s3\]"):
-        lake.current(RawPostDeletion, DAY)
+        Lake.of(settings_of("s3://any-bucket", "http://127.0.0.1:9", tmp_path))
 
 
 @pytest.mark.parametrize(
