@@ -19,12 +19,13 @@ from bsky_assets.filters.registry import Sources
 from bsky_assets.filters.verdicts import Verdicts, first_reason
 from bsky_assets.filters.words.disguises import Unmasker
 from bsky_assets.filters.words.lexicon import any_of, lexicon, words
+from bsky_assets.filters.words.passages import Passages
 from bsky_assets.filters.words.rules import Reader, Reading, Rule, written_out
 
 NAME = "hate_speech"
 _TARGETS = ("group", "status", "person", "slur", "ambiguous_slur", "coded")
 """Lists of which a text must have a word to be looked at."""
-_DISGUISED = ("group", "slur", "ambiguous_slur", "hate", "insult", "vermin")
+_DISGUISED = ("group", "slur", "ambiguous_slur", "hate", "harm", "insult", "vermin")
 _LEAST_LETTERS_DISGUISED = 4
 _QUOTED = re.compile(
     r"\"[^\"\n]{3,}\"|“[^”\n]{3,}”|(?<![\w'])'[^\n]{3,}?'(?![\w])|‘[^’\n]{3,}’|«[^»\n]{3,}»"
@@ -50,7 +51,12 @@ class HateSpeechFilter:
         """Read the word lists and the rules."""
         lists = {name: words(NAME, f"lists.{name}") for name in lexicon(NAME)["lists"]}
         self._reader = Reader(lists)
-        self._suspicious = any_of(term for name in _TARGETS for term in lists[name])
+        self._suspicious = any_of(
+            [
+                *(term for name in _TARGETS for term in lists[name]),
+                *words(NAME, "passages.lists.also_named"),
+            ]
+        )
         self._unmask = Unmasker(
             any_of(
                 word
@@ -72,6 +78,7 @@ class HateSpeechFilter:
             )
             for one in lexicon(NAME)["excuses"]
         ]
+        self._passages = Passages(lexicon(NAME)["passages"], lexicon(NAME)["signs"], lists)
         self._others = [Rule.of(one, lists).pattern for one in lexicon(NAME)["somebody_else"]]
         self._subjects = [Rule.of(one, lists).pattern for one in lexicon(NAME)["subjects"]]
 
@@ -95,7 +102,7 @@ class HateSpeechFilter:
             for match in rule.find(reading):
                 if not any(_applies(one, reason, reading, match) for one in self._excuses):
                     return f"rule:{reason}"
-        return None
+        return self._passages.reason(text)
 
     def _with_pronouns(self, reading: Reading) -> Reading:
         """Pronouns count as the group that an earlier clause is about, until others are named."""

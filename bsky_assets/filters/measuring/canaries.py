@@ -93,7 +93,10 @@ def check_texts(declared: Declaration, one: Filter) -> list[CanaryFailure]:
     Beside each rule of a filter stands one of both.
     """
     rules = [
-        rule for key in ("rules", "excuses") for rule in declarations()[declared.name].get(key, ())
+        rule
+        for key in ("rules", "excuses", "signs")
+        for rule in declarations()[declared.name].get(key, ())
+        if "stops" in rule
     ]
     failures = []
     for expected, texts in (
