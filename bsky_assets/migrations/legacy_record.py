@@ -214,5 +214,10 @@ def _unknown_fields(not_known: str) -> str:
         "CASE WHEN coalesce(reply, '') <> '' THEN json_object('reply', reply) END",
         f"CAST({not_known} AS JSON)",
     )
-    merged = "CAST(json_merge_patch('{}', " + ", ".join(f"coalesce({p}, '{{}}')" for p in parts)
-    return f"nullif({merged}) AS VARCHAR), '{{}}')"
+    # Not json_merge_patch, to which null is the wish to remove a member.
+    members = ", ".join(
+        f"trim(substr(CAST({part} AS VARCHAR), 2, length(CAST({part} AS VARCHAR)) - 2))"
+        for part in parts
+    )
+    joined = f"array_to_string(list_filter([{members}], lambda part: part <> ''), ',')"
+    return f"'{{' || nullif({joined}, '') || '}}'"
