@@ -44,6 +44,8 @@ class Fault(StrEnum):
     """A commit comes with `tooBig`, so without its operations. Strikes commits only."""
     DUPLICATE = "duplicate"
     """Messages before it, but those that are lost, come again first; the amount is how many."""
+    SWAP = "swap"
+    """The message after it comes first."""
     SKIP = "skip"
     """Messages, beginning with this, are left out; the amount is how many."""
     RENUMBER = "renumber"

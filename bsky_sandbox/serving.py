@@ -243,6 +243,8 @@ class Broadcast:
             await self._damage(connection, position, message, strike)
         elif strike.fault is Fault.SKIP:
             return await self._skip(connection, position, strike)
+        elif strike.fault is Fault.SWAP:
+            return await self._swap(connection, position, message, strike)
         else:
             self._record(connection, position, strike)
             message = await self._disturb(connection, position, message, strike)
@@ -274,6 +276,19 @@ class Broadcast:
         )
         self._record(connection, position, Strike(Fault.SKIP, len(left_out)), lost)
         return left_out.stop
+
+    async def _swap(
+        self, connection: _Connection, position: int, message: Message, strike: Strike
+    ) -> int:
+        follower = min(position + 2, self.pace.length)
+        if follower == position + 2:
+            await self.pace.wait(position + 1)
+            (after,) = await connection.messages.read(position + 1, follower)
+            if after is not None:
+                self._record(connection, position, strike)
+                await connection.send(connection.messages.renumbered(after, self.shift))
+        await connection.send(message)
+        return follower
 
     async def _disturb(
         self, connection: _Connection, position: int, message: Message, strike: Strike

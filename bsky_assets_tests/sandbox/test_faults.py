@@ -14,6 +14,11 @@ from libipld import decode_dag_cbor_multi
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from bsky_assets.bluesky.collector import sync_firehose
+from bsky_assets.bluesky.landed import firehose_segments
+from bsky_assets.bluesky.streaming import Limits
+from bsky_assets.settings import Settings
+from bsky_assets.storage.completeness import Completeness
 from bsky_assets_tests.sandbox.streams import Received, blocks_of, firehose, receive, relay_of
 from bsky_assets_tests.support.serving import served
 from bsky_sandbox.faults import (
@@ -213,6 +218,33 @@ def test_messages_come_again(world: World, frames: list[bytes], first: int) -> N
     got = read(relay, count=EVENTS + 10).messages
     assert got == frames[:30] + frames[20:30] + frames[30:]
     assert relay.stream.injector.injected == [Injected(Fault.DUPLICATE, 30, first + 30, 10)]
+
+
+def test_two_messages_change_places(world: World, frames: list[bytes], first: int) -> None:
+    relay = relay_of(world, faults=StreamFaults(at={30: Fault.SWAP, EVENTS - 1: Fault.SWAP}))
+    got = read(relay, count=EVENTS).messages
+    assert got == [*frames[:30], frames[31], frames[30], *frames[32:]]
+    assert relay.stream.injector.injected == [Injected(Fault.SWAP, 30, first + 30, 0)]
+
+
+def test_a_collector_tells_of_no_loss_where_messages_change_places(
+    world: World, settings: Settings
+) -> None:
+    """All is stored, and nothing counts as missing or as come again."""
+    swaps = dict.fromkeys(range(10, EVENTS - 10, 7), Fault.SWAP)
+    relay = relay_of(world, faults=StreamFaults(at=swaps))
+    with served(relay.app()) as host:
+        there = settings.model_copy(update={"relay_url": host.replace("http", "ws", 1)})
+        sync_firehose(there, Limits(EVENTS, EVENTS, 60))
+    assert len(relay.stream.injector.injected) == len(swaps)
+    landed = firehose_segments(there)
+    footers = [found.footer() for day in landed.days() for found in landed.of_day(day)]
+    assert sum(sum(footer.events.values()) for footer in footers) == EVENTS
+    assert sum(footer.repeated for footer in footers) == 0
+    completeness = Completeness()
+    completeness.add(footers)
+    assert completeness.gaps == []
+    assert completeness.missing_events == 0
 
 
 def test_what_is_left_out_stays_left_out(world: World, frames: list[bytes], first: int) -> None:
