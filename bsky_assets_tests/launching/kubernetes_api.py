@@ -17,14 +17,21 @@ import yaml
 
 PODS = re.compile(r"/api/v1/namespaces/([\w-]+)/pods(?:/([\w-]+)(/log)?)?(?:\?.*)?$")
 
+REFUSAL = "it does not suit us: \x1b[31mred"
+
 
 class Pods:
-    """The pods of a cluster. `lose` of them end without having run, as on a node that is lost."""
+    """The pods of a cluster. `lose` of them end without having run, as on a node that is lost.
+
+    Requests for pods are answered with the statuses of `refusals` as long as there are any.
+    """
 
     def __init__(self) -> None:
         self.bodies: list[dict[str, Any]] = []
         self.deleted: list[str] = []
         self.lose = 0
+        self.refusals: list[int] = []
+        self.refused = 0
         self._processes: dict[str, subprocess.Popen[str]] = {}
 
     def create(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -86,7 +93,13 @@ def kubernetes_api(folder: Path) -> Iterator[tuple[Pods, Path]]:
 
         def do_POST(self) -> None:
             length = int(self.headers["Content-Length"])
-            self._answer(pods.create(json.loads(self.rfile.read(length))), 201)
+            body = json.loads(self.rfile.read(length))
+            if pods.refusals:
+                pods.refused += 1
+                status = pods.refusals.pop(0)
+                self._answer({"kind": "Status", "code": status, "message": REFUSAL}, status)
+            else:
+                self._answer(pods.create(body), 201)
 
         def do_GET(self) -> None:
             found = PODS.match(self.path)

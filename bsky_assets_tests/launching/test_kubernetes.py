@@ -77,6 +77,37 @@ def test_a_partition_is_made_in_a_pod_and_a_lost_pod_is_started_again(
     assert pods.deleted == names
 
 
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+def test_a_refusal_that_comes_again_is_told_in_one_line_and_not_tried_again(
+    pods: Pods, launched: Settings, status: int
+) -> None:
+    lay_down(launched)
+    pods.refusals = [status] * 3
+    run = made(launched, consolidated_posts)
+    assert not run.success
+    assert pods.refused == 1
+    assert pods.bodies == []
+    (failed,) = (e for e in run.all_events if e.event_type is DagsterEventType.STEP_FAILURE)
+    error = failed.step_failure_data.error
+    assert error is not None
+    line = error.message.strip()
+    assert "Kubernetes refuses the pod" in line
+    assert "it does not suit us" in line
+    assert "\n" not in line
+    assert "\x1b" not in line
+
+
+@pytest.mark.parametrize("status", [409, 429, 500, 503])
+def test_a_refusal_that_may_pass_is_tried_again(
+    pods: Pods, launched: Settings, status: int
+) -> None:
+    lay_down(launched)
+    pods.refusals = [status]
+    assert made(launched, consolidated_posts).success
+    assert pods.refused == 1
+    assert len(pods.bodies) == 1
+
+
 def test_a_manifest_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "pod.yaml"
     cases = {
