@@ -21,7 +21,8 @@ START, END = bounds(DAY, CHICAGO)
 
 
 def spanning(first: datetime, last: datetime) -> Completeness:
-    return Completeness([HostStretch("relay.test", 1, 9, first.isoformat(), last.isoformat())])
+    times = {"first_time": first.isoformat(), "last_time": last.isoformat()}
+    return Completeness([HostStretch(host="relay.test", first=1, last=9, **times)])
 
 
 def stored(folder: Path, completeness: Completeness) -> Partition:
