@@ -18,6 +18,7 @@ import pyarrow as pa
 from bsky_assets.bluesky.appview import read_item
 from bsky_assets.bluesky.records import Unreadable
 from bsky_assets.bluesky.session import SignInFailed, sign_in
+from bsky_assets.bluesky.versions import reader_version
 from bsky_assets.bluesky.xrpc import Refused, XrpcHost, as_bytes
 from bsky_assets.contracts import RawFeedPost, arrow_schema, contract_version
 from bsky_assets.contracts.lineage import lineage_version
@@ -76,6 +77,7 @@ class FeedRead:
             "indexed_to": max(indexed).isoformat() if indexed else None,
             "ended": self.ended,
             "problem": self.problem,
+            "reader_version": reader_version(RawFeedPost),
         }
 
 

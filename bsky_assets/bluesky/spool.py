@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 from bsky_assets.bluesky.accounting import Account, Events
 from bsky_assets.bluesky.revisions import Followed, Revisions
 from bsky_assets.bluesky.rows import Rows
+from bsky_assets.bluesky.versions import stream_version
 from bsky_assets.contracts import Row
 from bsky_assets.storage.segments import COLUMN_OF, Footer, SegmentWriter
 from bsky_assets.sync_day import bounds, sync_day_of
@@ -75,6 +76,7 @@ class Spool:
         self.room = COMMIT_BYTES
         """Bytes that may still be received for the segment that is filling."""
         self._writer, self._timezone = writer, timezone
+        self._reader_version = stream_version(writer.segments.stream)
         self._writing: asyncio.Task[None] | None = None
         self._committing = asyncio.Lock()
         self._since: int | None = None
@@ -138,7 +140,12 @@ class Spool:
         taken.subtract(counts)
         self.rows.subtract(taken)
         reasons = Counter(row["reason"] for row in rows.quarantined)
-        counted = replace(footer, rows=counts, quarantined=dict(reasons))
+        counted = replace(
+            footer,
+            rows=counts,
+            quarantined=dict(reasons),
+            reader_version=self._reader_version,
+        )
         self._writer.write(day, tables, counted)
 
     async def settle(self) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 
+from bsky_assets import sync_day
 from bsky_assets.consolidation.sightings import register_left_out as register_reasons
 from bsky_assets.consolidation.versions import register_versions
 from bsky_assets.contracts import (
@@ -129,7 +130,7 @@ def _counts(con: duckdb.DuckDBPyConnection) -> Mapping[str, object]:
 def consolidation_version() -> str:
     """Twelve hex digits that change with the rules by which posts are taken up and put together."""
     beside = (Path(__file__).with_name(f"{name}.py") for name in _RULES)
-    return source_version([*beside, Path(chronology.__file__)])
+    return source_version([*beside, Path(chronology.__file__), Path(sync_day.__file__)])
 
 
 def _posts(processed_at: datetime) -> str:

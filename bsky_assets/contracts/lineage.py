@@ -132,8 +132,8 @@ def lineage_version(row: type[Row]) -> str:
     return _version(contract_version(row), reads(row))
 
 
-def report_version() -> str:
-    """The same of the daily report."""
+def report_reads_version() -> str:
+    """The same of the columns that the daily report reads."""
     return _version("", frozenset(REPORT_READS))
 
 

@@ -35,6 +35,7 @@ from bsky_assets.labelling.day import NothingToLabel, ledger_of, prompt_of
 from bsky_assets.labelling.metrics import LEVEL, Estimate
 from bsky_assets.labelling.model_round import Asker, Report
 from bsky_assets.labelling.questions import day_questions
+from bsky_assets.labelling.versions import labelling_version
 from bsky_assets.settings import Settings
 from bsky_assets.storage.inputs import made_from
 from bsky_assets.storage.lake import Lake, Partition
@@ -141,6 +142,7 @@ def audit_day(
     table = pa.Table.from_pylist(rows, schema=arrow_schema(AuditedShare))
     details = {
         **made,
+        "labelling_version": labelling_version(AuditedShare),
         "asked": len(questions),
         "requests": done.statistics.requests,
         "audited": {stratum.filter: len(stratum.labels) for stratum in strata},

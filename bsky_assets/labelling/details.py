@@ -7,10 +7,12 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from bsky_assets.contracts import LlmLabel
 from bsky_assets.labelling.consistency import Company
 from bsky_assets.labelling.model_round import Round
 from bsky_assets.labelling.prompt import Prompt
 from bsky_assets.labelling.questions import DayQuestions
+from bsky_assets.labelling.versions import labelling_version
 from bsky_assets.settings import Settings
 
 _PERCENTILES = (50, 95, 99)
@@ -32,6 +34,7 @@ def day_details(
         "prompt": prompt.name,
         "prompt_version": prompt.version,
         "schema_version": rounds[0].how.schema_version,
+        "labelling_version": labelling_version(LlmLabel),
         "posts": asked.posts.num_rows,
         "questions": len(asked.questions),
         **_outcome(con),

@@ -1,8 +1,9 @@
 """Which stored partitions are not as they would be made today, and why.
 
 A partition keeps the version of its contract, of its lineage, and of what else it was made with:
-the filters' configuration, the prompt. Those of today are in Dagster's code versions too, so that
-this lists what its UI shows as Unsynced.
+the filters' configuration, the prompt, the code of its rules. Those of today are in Dagster's code
+versions too, so that this lists what its UI shows as Unsynced. What hosts sent is not read again,
+so that other readers are in the code version alone.
 What does not belong here: making them again.
 """
 
@@ -14,16 +15,20 @@ from bsky_assets.consolidation.consolidate import consolidation_version
 from bsky_assets.contracts import (
     AuditedShare,
     ConsolidatedPost,
+    DisputedPost,
     FilteredPost,
     LlmLabel,
     Row,
     contract_version,
 )
-from bsky_assets.contracts.lineage import DAILY_REPORT, ROWS, lineage_version, report_version
+from bsky_assets.contracts.lineage import DAILY_REPORT, ROWS, lineage_version
 from bsky_assets.filters.config import config_version
 from bsky_assets.labelling.day import prompt_of
+from bsky_assets.labelling.versions import labelling_version
 from bsky_assets.reporting.head import read_head
+from bsky_assets.reporting.version import report_version
 from bsky_assets.settings import Settings
+from bsky_assets.storage.compaction import MERGED, MERGED_ROWS, merge_version
 from bsky_assets.storage.lake import Lake, Partition
 
 
@@ -42,9 +47,17 @@ def made_with(row: type[Row], settings: Settings) -> dict[str, str]:
         return {"consolidation_version": consolidation_version()}
     if row is FilteredPost:
         return {"filter_version": config_version(settings)}
+    if row in MERGED_ROWS:
+        return {"merge_version": merge_version(row)}
+    if row is DisputedPost:
+        return {"labelling_version": labelling_version(row)}
     if row in (LlmLabel, AuditedShare):
         prompt = prompt_of(settings)
-        return {"prompt_version": prompt.version, "schema_version": prompt.form.version}
+        return {
+            "prompt_version": prompt.version,
+            "schema_version": prompt.form.version,
+            "labelling_version": labelling_version(row),
+        }
     return {}
 
 
@@ -63,6 +76,8 @@ def _reasons(row: type[Row], partition: Partition, versions: dict[str, str]) -> 
         yield "the contract has changed"
     elif partition.lineage not in (None, lineage_version(row)):
         yield "what it is made from has changed"
+    if row in MERGED_ROWS and MERGED not in partition.details:
+        return  # it was imported, and not made from segments
     for name, version in versions.items():
         if (stored := partition.details.get(name)) != version:
             yield f"{name} was {stored}, is {version}"
@@ -73,4 +88,4 @@ def _stale_reports(settings: Settings) -> Iterator[Stale]:
         head = read_head(path)
         if head and head.version != report_version():
             day = date.fromisoformat(path.stem)
-            yield Stale(DAILY_REPORT, day, ("what it is made from has changed",))
+            yield Stale(DAILY_REPORT, day, ("what it is made from, or how, has changed",))

@@ -13,7 +13,6 @@ import orjson
 import pyarrow as pa
 
 from bsky_assets.contracts import FilteredPost
-from bsky_assets.contracts.lineage import report_version
 from bsky_assets.errors import UserError
 from bsky_assets.reporting.day import CheckOutcome, StoredDay
 from bsky_assets.reporting.head import MADE_FROM, NOTICES, VERSION, WRITTEN_AT, report_path
@@ -22,6 +21,7 @@ from bsky_assets.reporting.marks import marks
 from bsky_assets.reporting.page import Notice, Page, Section, Text
 from bsky_assets.reporting.rendering import render
 from bsky_assets.reporting.sections import ANSWER, DETAILS, TRUST, Maker
+from bsky_assets.reporting.version import report_version
 from bsky_assets.settings import Settings
 from bsky_assets.storage.files import staged
 from bsky_assets.storage.inputs import REPORT_INPUTS, versions

@@ -14,6 +14,7 @@ taken in; so does whoever takes in the labels, which come last.
 What does not belong here: deciding when.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -39,6 +40,7 @@ from bsky_assets.contracts import (
     contract_version,
 )
 from bsky_assets.contracts.lineage import lineage_version
+from bsky_assets.contracts.versions import source_version
 from bsky_assets.storage import quarantine, upcasts
 from bsky_assets.storage.chronology import happened
 from bsky_assets.storage.completeness import COMPLETENESS, Completeness
@@ -57,6 +59,9 @@ MERGED = "merged_through"
 CHUNK_ROWS = 50_000
 SEGMENT_GRACE = timedelta(hours=6)
 """How long a segment stays that all have taken in, for a lake that is put back from a backup."""
+MERGED_ROWS = tuple(row for row, arrival in STREAMED.items() if arrival.streams)
+"""The contracts whose partitions are made from segments."""
+_RULES = ("chronology", "compaction")
 
 _ARRIVED = "arrived"
 _ADDED = "added_to_arrived"
@@ -284,18 +289,24 @@ def _merge(
         with _gathered(lake.root / row.asset, row, fresh) as files:
             _view_arrived(con, row, day, before, files, added)
             try:
-                return lake.write_query(con, row, day, _distinct(row), _details(before, fresh))
+                return lake.write_query(con, row, day, _distinct(row), _details(row, before, fresh))
             finally:
                 con.execute(f"DROP VIEW {_ARRIVED}")
                 con.unregister(_ADDED)
 
 
+def merge_version(row: type[Row]) -> str:
+    """Twelve hex digits that change with how segments are put together, each row once."""
+    code = source_version(Path(__file__).with_name(f"{name}.py") for name in _RULES)
+    return hashlib.sha256(f"{code} {STREAMED[row]}".encode()).hexdigest()[:12]
+
+
 def _is_current(partition: Partition, row: type[Row]) -> bool:
-    made_as = (partition.contract, partition.lineage)
-    return made_as == (contract_version(row), lineage_version(row))
+    made_as = (partition.contract, partition.lineage, partition.details.get("merge_version"))
+    return made_as == (contract_version(row), lineage_version(row), merge_version(row))
 
 
-def _details(before: Partition | None, fresh: Sequence[_Fresh]) -> dict[str, Any]:
+def _details(row: type[Row], before: Partition | None, fresh: Sequence[_Fresh]) -> dict[str, Any]:
     """Up to where each stream is merged; completeness is that of the first."""
     details = before.details if before else {}
     merged = dict(details.get(MERGED, {}))
@@ -309,7 +320,15 @@ def _details(before: Partition | None, fresh: Sequence[_Fresh]) -> dict[str, Any
             completeness.lose(str(segment.path), fresh[0].damaged[segment], footer)
         elif footer:
             completeness.add([footer])
-    return {**details, MERGED: merged, COMPLETENESS: completeness.to_details()}
+    footers = (footer for found in fresh for _, footer in found.segments if footer)
+    readers = {footer.reader_version for footer in footers if footer.reader_version}
+    return {
+        **details,
+        MERGED: merged,
+        COMPLETENESS: completeness.to_details(),
+        "merge_version": merge_version(row),
+        "reader_versions": sorted(readers.union(details.get("reader_versions", ()))),
+    }
 
 
 def _mark_at(segment: Segment, footer: Footer | None, found: _Fresh, before: Mark | None) -> Mark:

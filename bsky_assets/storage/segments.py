@@ -210,6 +210,8 @@ class Footer:
     """Rows in quarantine by reason."""
     series: str = ""
     """The series that it is of; empty where segments had none yet."""
+    reader_version: str = ""
+    """The version of the code that made its rows; empty where segments did not say yet."""
 
     def to_json(self) -> bytes:
         """The footer as it is stored."""

@@ -4,16 +4,37 @@ import ast
 import re
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 
+import duckdb
 import pytest
 
+from bsky_assets.bluesky import versions as readers
+from bsky_assets.bluesky.collected import firehose_segments
 from bsky_assets.consolidation import consolidate
-from bsky_assets.contracts import ConsolidatedPost, FilteredPost
+from bsky_assets.contracts import (
+    AuditedShare,
+    ConsolidatedPost,
+    DisputedPost,
+    FilteredPost,
+    LlmLabel,
+    RawFeedPost,
+    RawFirehosePost,
+    RawModerationLabel,
+    RawPostDeletion,
+    Row,
+)
 from bsky_assets.contracts.versions import source_version
+from bsky_assets.definitions import build_defs
 from bsky_assets.filters import config
+from bsky_assets.labelling import versions as labelling
+from bsky_assets.orchestration import of_settings
 from bsky_assets.orchestration.staleness import made_with, stale
+from bsky_assets.reporting import version
 from bsky_assets.settings import Settings
+from bsky_assets.storage import compaction
 from bsky_assets.storage.lake import Lake
 from bsky_assets_tests.support.labelling import DAY
 from testbed.rows import filtered_post, table
@@ -73,6 +94,43 @@ def test_of_words_and_thresholds_the_values_count(
     assert changed(tmp_path / "words.toml", WORDS, edit) is is_another
 
 
+SQL = """import x
+
+def once(day):
+    return f\"\"\"
+        SELECT uri, 'a  b' AS text -- whatever
+        FROM {day} WHERE x = 'it''s'
+    \"\"\"
+"""
+
+
+@pytest.mark.parametrize(
+    ("edit", "is_another"),
+    [
+        (lambda text: text.replace("-- whatever", "-- the posts' \"text"), False),
+        (lambda text: text.replace("-- whatever", ""), False),
+        (lambda text: text.replace("SELECT uri,", "SELECT  /* each */\n  uri , "), False),
+        (lambda text: text.replace("'a  b'", "'a b'"), True),
+        (lambda text: text.replace("'a  b'", "'a -- b'"), True),
+        (lambda text: text.replace("it''s", "its"), True),
+        (lambda text: text.replace("uri,", "cid,"), True),
+        (lambda text: text.replace("{day}", "{x}"), True),
+        (lambda text: text.replace("x = ", "-- x = "), True),
+        (lambda text: text.replace(" -- whatever\n        FROM", " -- whatever FROM"), True),
+    ],
+)
+def test_of_sql_in_python_the_statement_counts(
+    tmp_path: Path, edit: Callable[[str], str], is_another: bool
+) -> None:
+    assert changed(tmp_path / "rule.py", SQL, edit) is is_another
+
+
+@pytest.mark.parametrize("text", ["'a  b'", "f'a  {x}'", "'a -- b'", "'x\\n'"])
+def test_space_counts_in_a_text_that_is_no_sql(tmp_path: Path, text: str) -> None:
+    without = text.replace("  ", " ").replace(" -- b", "").replace("\\n", "")
+    assert changed(tmp_path / "rule.py", f"A = {text}", lambda _: f"A = {without}")
+
+
 def with_comment(path: Path, text: str) -> str:
     return f"# why\n{text}"
 
@@ -116,7 +174,7 @@ def test_the_filters_version_covers_what_judges(
     assert (config.config_version(settings) != before) is decides
 
 
-@pytest.mark.parametrize("name", [*consolidate._RULES, "honour"])
+@pytest.mark.parametrize("name", [*consolidate._RULES, "tombstones"])
 def test_the_version_of_consolidation_covers_its_rules(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -129,13 +187,13 @@ def test_the_version_of_consolidation_covers_its_rules(
     path.write_text(with_comment(path, path.read_text()))
     assert consolidate.consolidation_version() == before
     path.write_text(with_another_number(path, path.read_text()))
-    assert (consolidate.consolidation_version() != before) is (name != "honour")
+    assert (consolidate.consolidation_version() != before) is (name != "tombstones")
 
 
 def test_every_module_of_consolidation_is_a_rule_or_comes_later() -> None:
     folder = Path(consolidate.__file__).parent
     names = {path.stem for path in folder.glob("*.py")}
-    assert names == {*consolidate._RULES, "erase", "erase_segments", "honour", "__init__"}
+    assert names == {*consolidate._RULES, "erase", "erase_segments", "tombstones", "__init__"}
     assert not ast.parse((folder / "__init__.py").read_text()).body[1:]
 
 
@@ -150,3 +208,152 @@ def test_another_rule_of_consolidation_makes_its_days_stale_and_no_others(
     assert list(stale(lake, settings)) == []
     monkeypatch.setattr(consolidate, "_RULES", consolidate._RULES[1:])
     assert [one.asset for one in stale(lake, settings)] == ["consolidated_posts"]
+
+
+def is_another_after(path: Path, version: Callable[[], str]) -> bool:
+    """Whether the code at `path` decides `version`, of which its comments must be no part."""
+    before, source = version(), path.read_text()
+    path.write_text(with_comment(path, source))
+    assert version() == before
+    path.write_text(with_another_number(path, source))
+    return version() != before
+
+
+@pytest.fixture
+def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[ModuleType], Path]:
+    """Makes a module read versions off a copy of the folder that it is in."""
+
+    def of(module: ModuleType) -> Path:
+        folder = Path(str(module.__file__)).parent
+        copy = tmp_path / folder.name
+        shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        monkeypatch.setattr(module, "__file__", str(copy / Path(str(module.__file__)).name))
+        return copy
+
+    return of
+
+
+@pytest.mark.parametrize(
+    ("name", "touches"),
+    [
+        ("firehose", {RawFirehosePost, RawPostDeletion, RawModerationLabel}),
+        ("records", {RawFirehosePost, RawPostDeletion, RawModerationLabel, RawFeedPost}),
+        ("appview", {RawFeedPost}),
+        ("labels_stream", {RawModerationLabel}),
+        ("kinds/posts", {RawFirehosePost, RawPostDeletion, RawModerationLabel}),
+        ("streaming", set()),
+        ("session", set()),
+    ],
+)
+def test_the_version_of_readers_covers_what_makes_rows(
+    copied: Callable[[ModuleType], Path], name: str, touches: set[type[Row]]
+) -> None:
+    path = copied(readers) / f"{name}.py"
+    source = path.read_text()
+    for row in readers.READERS:
+        path.write_text(source)
+        assert is_another_after(path, partial(readers.reader_version, row)) is (row in touches)
+
+
+def test_every_module_of_the_protocol_makes_rows_or_is_known_to_make_none() -> None:
+    """A new one has to be put on one side."""
+    makes_none = {
+        "__init__", "accounting", "collector", "collected", "lateness", "revisions", "session",
+        "shapes", "spool", "streaming", "unknown_fields", "versions", "websocket", "xrpc",
+    }  # fmt: skip
+    makes = {name for names in readers.READERS.values() for name in names}
+    assert makes.isdisjoint(makes_none)
+    found = {path.stem for path in Path(readers.__file__).parent.glob("*.py")}
+    assert found == makes | makes_none
+
+
+@pytest.mark.parametrize(
+    ("name", "touches"),
+    [
+        ("agreement", {DisputedPost}),
+        ("audit", {AuditedShare}),
+        ("metrics", {AuditedShare}),
+        ("questions", {LlmLabel, AuditedShare}),
+        ("answers", {LlmLabel, AuditedShare, DisputedPost}),
+        ("concurrency", set()),
+        ("figures", set()),
+        ("gold", set()),
+    ],
+)
+def test_the_versions_of_labelling_cover_what_decides_rows(
+    copied: Callable[[ModuleType], Path], name: str, touches: set[type[Row]]
+) -> None:
+    path = copied(labelling) / f"{name}.py"
+    source = path.read_text()
+    for row in labelling.RULES:
+        path.write_text(source)
+        assert is_another_after(path, partial(labelling.labelling_version, row)) is (row in touches)
+
+
+@pytest.mark.parametrize(
+    ("name", "decides"),
+    [("compaction", True), ("chronology", True), ("segments", False), ("locks", False)],
+)
+def test_the_version_of_merging_covers_how_rows_become_one(
+    copied: Callable[[ModuleType], Path], name: str, decides: bool
+) -> None:
+    path = copied(compaction) / f"{name}.py"
+    assert is_another_after(path, partial(compaction.merge_version, RawFirehosePost)) is decides
+
+
+@pytest.mark.parametrize(
+    ("name", "decides"),
+    [
+        ("reporting/sections/audit.py", True),
+        ("reporting/unfinished.py", True),
+        ("checks/filter_audit.py", True),
+        ("storage/coverage.py", True),
+        ("reporting/index.py", False),
+        ("labelling/gold.py", False),
+    ],
+)
+def test_the_version_of_the_report_covers_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, decides: bool
+) -> None:
+    copy = tmp_path / "package"
+    for room in ("reporting", "checks", "labelling", "storage"):
+        shutil.copytree(version.PACKAGE / room, copy / room)
+    monkeypatch.setattr(version, "PACKAGE", copy)
+    assert is_another_after(copy / name, version.report_version.__wrapped__) is decides
+
+
+def test_another_merging_makes_raw_days_stale_until_they_are_merged_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, con, segments = Lake.of(settings), duckdb.connect(), firehose_segments(settings)
+    compaction.compact_firehose_day(con, lake, segments, DAY)
+    assert list(stale(lake, settings)) == []
+    monkeypatch.setattr(compaction, "_RULES", compaction._RULES[1:])
+    found = {one.asset for one in stale(lake, settings)}
+    assert found == {"raw_firehose_posts", "raw_post_deletions"}
+    compaction.compact_firehose_day(con, lake, segments, DAY)
+    assert list(stale(lake, settings)) == []
+
+
+def test_a_raw_day_that_was_imported_is_as_it_would_be_made_today(settings: Settings) -> None:
+    lake = Lake.of(settings)
+    lake.write(RawFirehosePost, DAY, table(RawFirehosePost, []), {"imported": 1})
+    assert list(stale(lake, settings)) == []
+
+
+def test_every_asset_has_a_version_of_its_code(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def versions() -> dict[str, str | None]:
+        graph = build_defs(settings).resolve_asset_graph()
+        keys = graph.materializable_asset_keys
+        return {key.to_user_string(): graph.get(key).code_version for key in keys}
+
+    before = versions()
+    monkeypatch.setattr(readers, "READERS", dict.fromkeys(readers.READERS, ("syntax",)))
+    monkeypatch.setattr(of_settings, "READERS", readers.READERS)
+    monkeypatch.setattr(labelling, "RULES", dict.fromkeys(labelling.RULES, ("answers",)))
+    after = versions()
+    assert {name for name in before if before[name] != after[name]} == {
+        row.asset for row in (*readers.READERS, *labelling.RULES)
+    }

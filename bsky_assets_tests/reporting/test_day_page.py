@@ -12,7 +12,6 @@ from scipy.stats import binomtest
 
 from bsky_assets.assets.daily_report import daily_report
 from bsky_assets.contracts import FilteredPost, LlmLabel, RawFeedPost, Row
-from bsky_assets.contracts.lineage import report_version
 from bsky_assets.definitions import build_defs
 from bsky_assets.orchestration.of_settings import of_settings
 from bsky_assets.orchestration.resources import DataDirectory, duckdb_resource
@@ -21,6 +20,7 @@ from bsky_assets.reporting.day import CheckOutcome
 from bsky_assets.reporting.measures import share
 from bsky_assets.reporting.remedies import remedy
 from bsky_assets.reporting.report import NothingToReport, write_report
+from bsky_assets.reporting.version import report_version
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.lake import POINTER, Lake
 from bsky_assets.sync_day import today

@@ -14,8 +14,8 @@ from libipld import decode_dag_cbor_multi
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from bsky_assets.bluesky.collected import firehose_segments
 from bsky_assets.bluesky.collector import sync_firehose
-from bsky_assets.bluesky.landed import firehose_segments
 from bsky_assets.bluesky.streaming import Limits
 from bsky_assets.settings import Settings
 from bsky_assets.storage.completeness import Completeness

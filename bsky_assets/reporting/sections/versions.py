@@ -7,10 +7,13 @@ from bsky_assets.reporting.page import Code, Column, Section, Table
 from bsky_assets.storage.lake import Partition
 
 _DETAILS = {
+    "merge_version": "merging",
+    "consolidation_version": "consolidation",
     "filter_version": "filters",
     "prompt": "prompt",
     "prompt_version": "prompt's version",
     "schema_version": "form of answers",
+    "labelling_version": "labelling",
 }
 
 
@@ -40,5 +43,7 @@ def _versions(partition: Partition) -> Iterator[str]:
     for key, name in _DETAILS.items():
         if version := partition.details.get(key):
             yield f"{name} {version[:12]}"
+    for version in partition.details.get("reader_versions", ()):
+        yield f"readers {version}"
     for model in partition.details.get("models", ()):
         yield f"model {model['model']} {(model.get('model_digest') or '')[:19]}".rstrip()

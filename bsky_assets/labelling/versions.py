@@ -1,0 +1,26 @@
+"""Versions of the code that decides labels, their audit and their comparison.
+
+The prompt and the form of answers have versions of their own, which are hashes of what is sent.
+What does not belong here: how a server is reached and how fast, which decides no row.
+"""
+
+from pathlib import Path
+
+from bsky_assets.contracts import AuditedShare, DisputedPost, LlmLabel, Row
+from bsky_assets.contracts.versions import source_version
+
+_LABELS = (
+    "answers", "asking", "company", "day", "endpoint", "ledger", "model_round", "preflight",
+    "questions",
+)  # fmt: skip
+RULES: dict[type[Row], tuple[str, ...]] = {
+    LlmLabel: _LABELS,
+    AuditedShare: (*_LABELS, "audit", "metrics"),
+    DisputedPost: ("agreement", "answers"),
+}
+"""The modules that decide the rows of a contract."""
+
+
+def labelling_version(row: type[Row]) -> str:
+    """Twelve hex digits that change with the code that decides the rows of `row`."""
+    return source_version(Path(__file__).with_name(f"{name}.py") for name in RULES[row])
