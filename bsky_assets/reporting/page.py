@@ -149,6 +149,8 @@ class Page:
     trust: tuple[Section, ...]
     details: tuple[Section, ...]
     notices: tuple[Notice, ...]
+    checked: int
+    """Checks that had something to look at."""
     earlier: date | None = None
     """The day before that has a report."""
 

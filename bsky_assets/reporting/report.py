@@ -105,6 +105,7 @@ def report_of(
         trust=trust,
         details=details,
         notices=_notices((*answer, *trust, *details)),
+        checked=sum(not check.is_empty for check in checks),
         earlier=max(earlier, default=None),
     )
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from bsky_assets.assets.daily_report import daily_report
-from bsky_assets.contracts import FilteredPost, LlmLabel, RawFeedPost, Row
+from bsky_assets.contracts import AuditedShare, FilteredPost, LlmLabel, RawFeedPost, Row
 from bsky_assets.definitions import build_defs
 from bsky_assets.orchestration.of_settings import of_settings
 from bsky_assets.orchestration.resources import DataDirectory, duckdb_resource
@@ -182,6 +182,52 @@ def test_with_all_checks_passed_nothing_speaks_against_the_day(
     page = write(lake, settings, CheckOutcome("llm_labels", "label_shares_in_range", True, ""))
     assert "No check speaks against these numbers." in page.text
     assert "What to do" not in page.text
+
+
+@pytest.mark.parametrize(
+    "checks",
+    [(), (CheckOutcome("llm_labels", "a_check", False, "nothing was checked", is_empty=True),)],
+)
+def test_where_no_check_was_made_the_page_does_not_say_that_none_speaks_against_the_day(
+    lake: Lake, settings: Settings, checks: tuple[CheckOutcome, ...]
+) -> None:
+    store(lake, gap=False)
+    page = write(lake, settings, *checks)
+    assert "No check speaks against these numbers." not in page.text
+    assert "No check was made that could speak against these numbers." in page.text
+
+
+def test_the_audit_of_the_filters_is_drawn_all_together_and_one_by_one(
+    lake: Lake, settings: Settings
+) -> None:
+    store(lake)
+    page = write(lake, settings)
+    assert not {"audit", "audit-by-filter"} & {one.get("id") for one in page.all("section")}
+    assert "Do the filters move the shares?" not in page.text
+    rows = [
+        audited("all", "left", share=0.125, shift=(-0.0123, -0.02, 0.001)),
+        audited("spam", "left", share=0.25, shift=(0.0345, 0.01, 0.06)),
+        audited("hate_speech", "left", share=0.5, shift=(None, None, None)),
+    ]
+    lake.write(AuditedShare, DAY, table(AuditedShare, rows))
+    before, _, trust = write(lake, settings).text.partition("Do the filters move the shares?")
+    assert "-1.23" not in before
+    together, _, by_filter = trust.partition("What each filter does to the shares")
+    assert "all left 20 12.5% -1.23 (-2.00 to +0.10)" in together
+    assert "spam left" not in together
+    assert "spam left 20 25.0% +3.45 (+1.00 to +6.00)" in by_filter
+    assert "hate speech left" not in by_filter
+
+
+def audited(
+    name: str, label: str, share: float, shift: tuple[float | None, float | None, float | None]
+) -> dict[str, object]:
+    return {
+        "filter": name, "label": label, "stopped": 40, "sampled": 20, "share": share,
+        "share_low": 0.1, "share_high": 0.6, "day_share": 0.2, "shift": shift[0],
+        "shift_low": shift[1], "shift_high": shift[2], "posts": [], "model": "llama",
+        "prompt_version": "p", "schema_version": "s",
+    }  # fmt: skip
 
 
 def test_every_check_has_a_remedy_of_its_own(settings: Settings) -> None:
