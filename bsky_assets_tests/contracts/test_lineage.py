@@ -347,7 +347,7 @@ def applied(uri: str, **fields: Any) -> dict[str, Any]:
 
 
 def streamed(uri: str, **fields: Any) -> dict[str, Any]:
-    made = {"cid": None, "seq": 1, "origin": "labeler", "received_at": NOON}
+    made = {"cid": None, "seq": 1, "origin": "labeler", "received_at": END}
     return applied(uri, **{**made, **fields})
 
 
@@ -394,8 +394,8 @@ def to_filter() -> Input:
         streamed(uris[9], cts=later, neg=True),
         streamed(uris[11], cts=NOON, neg=True),
         streamed(uris[12], exp=ended),
-        streamed(uris[13], seq=1),
-        streamed(uris[13], seq=2, neg=True),
+        streamed(uris[13]),
+        streamed(uris[13], neg=True),
     ]
     return {
         (ConsolidatedPost, DAY): [*alone, *links, *ticks],
@@ -415,7 +415,7 @@ VALUE_CHANGES: dict[str, Change] = {
     "consolidated_posts.record.embed.link_title": lambda value, number: "harmless",
     "consolidated_posts.record.embed.alt_texts": lambda value, number: ["harmless"],
     "consolidated_posts.indexed_at": lambda value, number: NOON + timedelta(minutes=number**2),
-    "raw_moderation_labels.seq": backwards,
+    "raw_moderation_labels.received_at": lambda value, number: NOON - timedelta(hours=1),
 }
 
 
