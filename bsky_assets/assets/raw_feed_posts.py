@@ -74,7 +74,7 @@ def raw_feed_posts(
         sample=rows,
         metadata={
             "failed_feeds": [
-                name for name, feed in partition.details["feeds"].items() if feed["problem"]
+                name for name, feed in partition.details.get("feeds", {}).items() if feed["problem"]
             ]
         },
         checks=outcomes,

@@ -17,11 +17,14 @@ from dagster import AssetCheckResult, AssetCheckSeverity
 from bsky_assets.checks import daily_report
 from bsky_assets.checks.day import evaluate_day
 from bsky_assets.contracts import (
+    AuditedShare,
     ConsolidatedPost,
     FilteredPost,
     LlmLabel,
     RawFeedPost,
     RawFirehosePost,
+    RawModerationLabel,
+    RawPostDeletion,
     Row,
     arrow_schema,
 )
@@ -32,7 +35,15 @@ from bsky_assets.sync_day import bounds
 from bsky_assets_tests.support.labelling import DAY, Lab
 from bsky_assets_tests.support.llm_endpoint import FakeEndpoint
 from bsky_assets_tests.support.serving import served
-from testbed.rows import feed_post, filtered_post, firehose_post, record, table
+from testbed.rows import (
+    feed_post,
+    filtered_post,
+    firehose_post,
+    moderation_label,
+    post_deletion,
+    record,
+    table,
+)
 
 CHICAGO = ZoneInfo("America/Chicago")
 POSTS, STOPPED = 600, 480
@@ -88,7 +99,8 @@ def whole_day(**changed: Any) -> dict[str, Any]:
         "host": "relay.test", "first": 1, "last": 9,
         "first_time": start.isoformat(), "last_time": end.isoformat(),
     }  # fmt: skip
-    return {"stretches": [stretch], "events": {"#commit": 9}, **changed}
+    counted = {"events": {"#commit": 9}, "commits_followed": 8}
+    return {"stretches": [stretch], **counted, **changed}
 
 
 def funnel(stopped: int = STOPPED) -> dict[str, Any]:
@@ -102,6 +114,18 @@ def read_feed(problem: str | None = None) -> dict[str, Any]:
 
 def company(same: int) -> dict[str, Any]:
     return {"posts": 20, "same": same, "low": same / 20, "high": same / 20}
+
+
+AUDITED = {"audited": {"nsfw": 50}}
+
+
+def audited(shift: float) -> dict[str, Any]:
+    """The share of `left` among the posts that a filter stopped moves the day's by `shift`."""
+    return {
+        "filter": "nsfw", "label": "left", "stopped": 60, "sampled": 50, "share": 0.3,
+        "share_low": 0.2, "share_high": 0.4, "day_share": 0.3, "shift": shift,
+        "shift_low": shift - 0.01, "shift_high": shift + 0.01, "posts": [], "model": "fake",
+    }  # fmt: skip
 
 
 def gold(folder: Path, say: Callable[[int], tuple[str, str]]) -> Path:
@@ -156,6 +180,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
                 "shown_by_several_feeds": 1, "in_firehose_and_feed": 2,
             },
         )  # fmt: skip
+        deletion = post_deletion("did:plc:b", "1", seq=8)
+        lab.lake.write(RawPostDeletion, DAY, table(RawPostDeletion, [deletion]))
+        lab.lake.write(
+            RawModerationLabel, DAY, table(RawModerationLabel, [moderation_label("did:plc:b")])
+        )
+        lab.lake.write(AuditedShare, DAY, table(AuditedShare, [audited(0)]), AUDITED)
         Day(lab).details(LlmLabel, company=company(same=20))
         lab.options["llm_gold"] = gold(folder, as_the_model)
         yield lab
@@ -197,6 +227,12 @@ def unknown_field(row: type[Row]) -> Change:
     )
 
 
+def odd_field(row: type[Row]) -> Change:
+    return lambda day: day.edited(
+        row, lambda rows: [{**rows[0], "unknown_fields": '{"mood": 1}'}, *rows[1:]]
+    )
+
+
 def no_rows(row: type[Row], **changed: Any) -> Change:
     def empty(day: Day) -> None:
         stored = day.lab.lake.current(row, DAY)
@@ -219,6 +255,11 @@ def gap(day: Day) -> None:
         "missing": 3,
     }  # fmt: skip
     day.details(RawFirehosePost, completeness=whole_day(gaps=[lost], gap_count=1))
+
+
+def jumped(day: Day) -> None:
+    jump = {"did": "did:plc:a", "had": None, "rev": "3k", "at": "2026", "shown_by": "sync"}
+    day.details(RawFirehosePost, completeness=whole_day(jumps=[jump], jump_count=1))
 
 
 def half_a_day(day: Day) -> None:
@@ -244,7 +285,13 @@ FAILING: dict[tuple[str, str], Change] = {
     (DAILY_REPORT, "day_is_complete"): not_over,
     ("raw_firehose_posts", "firehose_has_no_gaps"): gap,
     ("raw_firehose_posts", "firehose_covers_the_day"): half_a_day,
+    ("raw_firehose_posts", "repositories_are_whole"): jumped,
     ("raw_firehose_posts", "no_new_fields"): unknown_field(RawFirehosePost),
+    ("raw_post_deletions", "no_new_fields"): odd_field(RawPostDeletion),
+    ("raw_moderation_labels", "no_new_fields"): odd_field(RawModerationLabel),
+    ("filter_audit", "filters_do_not_move_the_shares"): lambda day: day.store(
+        AuditedShare, table(AuditedShare, [audited(0.2)]), AUDITED
+    ),
     ("raw_feed_posts", "feeds_are_complete"): lambda day: day.details(
         RawFeedPost, **read_feed("it is down")
     ),
@@ -274,7 +321,13 @@ CHECKING_NOTHING: dict[tuple[str, str], Change] = {
     ("raw_firehose_posts", "firehose_has_no_gaps"): lambda day: day.details(
         RawFirehosePost, completeness=whole_day(events={})
     ),
+    ("raw_firehose_posts", "repositories_are_whole"): lambda day: day.details(
+        RawFirehosePost, completeness=whole_day(commits_followed=0)
+    ),
     ("raw_firehose_posts", "no_new_fields"): no_rows(RawFirehosePost),
+    ("raw_post_deletions", "no_new_fields"): no_rows(RawPostDeletion),
+    ("raw_moderation_labels", "no_new_fields"): no_rows(RawModerationLabel),
+    ("filter_audit", "filters_do_not_move_the_shares"): no_rows(AuditedShare, audited={}),
     ("raw_feed_posts", "feeds_are_complete"): lambda day: day.lab.options.update(feeds={}),
     ("raw_feed_posts", "no_new_fields"): no_rows(RawFeedPost),
     ("consolidated_posts", "every_raw_post_is_accounted_for"): no_rows(
