@@ -154,8 +154,17 @@ def _sent_again(
     return again
 
 
-def _not_as_after_strays(seq: int, last: int | None, ends: set[int | None]) -> int:
-    """`seq` or above: not what an old numbering ended before, as if what came since were strays."""
+FEW = 5
+"""More than as many numbers as may fit nowhere and be strays."""
+
+
+def _not_as_after_strays(seq: int, last: int | None, ends: set[int | None], since: int) -> int:
+    """`seq` or above: not what an old numbering ended before, as if what came since were strays.
+
+    `since` is how many events have come by the new numbering: of few, none is the old one's last.
+    """
+    if since < FEW:
+        return next(n for n in count(seq) if n not in ends and n - 1 not in ends)
     return next(n for n in count(seq) if n - 1 not in ends or n - 1 == last)
 
 
@@ -184,7 +193,7 @@ def test_every_gap_is_told_and_none_is_invented(steps: list[str], data: st.DataO
         found.extend((gap.after, gap.before) for gap in closed.gaps)
         return closed
 
-    unread = 0
+    unread = since = 0
     for step in steps:
         at = next(clock)
         if step == "again" and sent:
@@ -200,7 +209,7 @@ def test_every_gap_is_told_and_none_is_invented(steps: list[str], data: st.DataO
             continue
         jump = {"skip": data.draw(st.integers(1, 50)), "back": -data.draw(st.integers(2, 900))}
         seq = seq + 1 + jump.get(step, 0) if sent else seq
-        seq = _not_as_after_strays(seq, last, ends)
+        seq = _not_as_after_strays(seq, last, ends, since)
         if step == "garbage instead":
             arrived.append((UNREADABLE, None))
             unread += 1
@@ -208,6 +217,7 @@ def test_every_gap_is_told_and_none_is_invented(steps: list[str], data: st.DataO
         if last is not None and (seq <= last or seq - last - 1 > unread):
             gaps.append((last, seq))
         ends |= {last} if step == "back" else set()
+        since = 0 if step == "back" else since + 1
         last, unread = seq, 0
         if step == "back":  # a new host, by whose numbers what was sent before may come again
             sent = [(number + jump["back"], time) for number, time in sent]
