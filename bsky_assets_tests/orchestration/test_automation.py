@@ -97,6 +97,6 @@ def test_definitions_are_those_of_the_settings_given_whatever_the_process_has(
         for key in graph.get_all_asset_keys()
         if graph.get(key).code_version != ours.resolve_asset_graph().get(key).code_version
     }
-    assert differing == {"filtered_posts", "llm_labels"}
+    assert differing == {"filtered_posts", "llm_labels", "filter_audit"}
     assert FirehoseSync().limits(other).max_events == 12
     assert LabelSync().limits(other).max_events == 12
