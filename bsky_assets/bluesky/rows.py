@@ -61,7 +61,7 @@ class Kind(ABC):
             Unreadable: it is not what it should be.
         """
 
-    def take_deletion(self, rows: "Rows", deletion: "Deletion") -> None:  # noqa: B027
+    def take_deletion(self, rows: "Rows", deletion: "Deletion") -> None:  # noqa: B027 -- most kinds keep nothing
         """Take that a record was deleted; of most kinds nothing is kept of that."""
 
 
