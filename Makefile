@@ -1,6 +1,7 @@
 # make run    the whole way of a day's posts on a sandbox, then the UI   (ARGS=--no-ui: no UI)
 # make live   the same on the real network, with your LLM
 # make test   the whole test suite, in two processes
+# make test-real-llm  300 posts labelled by a real language model; some six minutes of a core
 # make bench  the benchmarks; each ends with one line of JSON
 # make chaos  a collector killed 200 times while its hosts commit every fault; four minutes
 # make lint   ruff and mypy
@@ -9,7 +10,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: run live test bench chaos lint setup clean
+.PHONY: run live test test-real-llm bench chaos lint setup clean
 
 run: .venv/installed
 	$(BIN)/bsky-assets run $(ARGS)
@@ -19,6 +20,9 @@ live: .venv/installed
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+test-real-llm: .venv/installed-dev
+	$(BIN)/python -m pytest -m real_llm $(ARGS)
 
 bench: .venv/installed-dev
 	$(BIN)/python -m benchmarks $(ARGS)

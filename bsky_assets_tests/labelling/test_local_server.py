@@ -1,7 +1,8 @@
-"""A real server: llama.cpp's own, with tiny models of random weights that the tests write.
+"""A real server: llama.cpp's own, with SmolLM2, and with tiny models that the tests write.
 
-What they answer means nothing. These tests are about schemas, keys, kills and restarts, and never
-about the quality of a label.
+What random weights answer means nothing. With them the tests are about schemas, keys, kills and
+restarts; with SmolLM2 about what takes a real chat template, tokenizer and end of an answer; and
+none about the quality of a label.
 """
 
 import json
@@ -26,18 +27,27 @@ from bsky_assets.labelling.endpoint import EndpointUnreachable
 from bsky_assets.labelling.local_server import (
     CannotServe,
     LocalServer,
+    packaged_model,
     prepare,
     serving,
 )
 from bsky_assets.labelling.model_round import Progress
 from bsky_assets.labelling.trace import labels_without_their_post
 from bsky_assets_tests.labelling.hostile import HOSTILE
-from bsky_assets_tests.support.labelling import DAY, Lab, known_posts, write_random_gguf
+from bsky_assets_tests.support.labelling import (
+    DAY,
+    Lab,
+    filtered_post,
+    known_posts,
+    write_random_gguf,
+)
+from bsky_sandbox.world import World
 
 pytest.importorskip("xllamacpp", reason="the extra `local` is not installed")
 
 PATIENT = Policy(patience=30)
 NAME = "random-weights"
+SHORT_PROMPT = "For each post: is it about politics, and if so, which side does it take?"
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +200,79 @@ def test_a_server_whose_starter_was_killed_ends_by_itself(gguf: Path, tmp_path: 
     while is_running(pid):
         assert time.monotonic() < deadline, "it goes on without anybody to stop it"
         time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def smollm2() -> Iterator[LocalServer]:
+    with serving(prepare(packaged_model(), port=0, parallel=1, context=2_048, threads=1)) as real:
+        yield real
+
+
+def real_lab(folder: Path, server: LocalServer, posts: int) -> Lab:
+    """English posts of the sandbox, to be labelled by SmolLM2 with a prompt that it reads soon."""
+    world = World.generate(0, day=DAY, events=100 + 40 * posts)
+    english = (post.record["text"] for post in world.posts if post.record.get("langs") == ["en"])
+    prompt = folder / "prompt"
+    prompt.mkdir()
+    (prompt / "prompt.toml").write_text('name = "short"\nparts = ["task.md"]\n', "utf-8")
+    (prompt / "task.md").write_text(SHORT_PROMPT, "utf-8")
+    options = {
+        "llm_models": (server.served.name,),
+        "llm_concurrency": 1,
+        "llm_batch_size": 1,
+        "llm_prompt": prompt,
+    }
+    lab = Lab(folder, server.url, options)
+    texts = list(dict.fromkeys(english))[:posts]
+    assert len(texts) == posts
+    lab.filtered(filtered_post(number, text) for number, text in enumerate(texts))
+    return lab
+
+
+@pytest.mark.timeout(3_600)
+@pytest.mark.parametrize("posts", [16, pytest.param(300, marks=pytest.mark.real_llm)])
+def test_a_real_model_labels_posts_and_killed_half_way_answers_nothing_twice(
+    tmp_path: Path, smollm2: LocalServer, posts: int
+) -> None:
+    lab = real_lab(tmp_path, smollm2, posts)
+
+    def kill(progress: Progress) -> None:
+        if progress.done >= posts // 2 and smollm2.pid:
+            os.kill(smollm2.pid, signal.SIGKILL)
+
+    with pytest.raises(EndpointUnreachable, match="run again to go on"):
+        lab.label(policy=Policy(patience=1), progress=kill)
+    smollm2.start()
+    (model,) = lab.label(policy=PATIENT).details["models"]
+    assert posts // 2 <= model["already_known"] < posts
+    assert len(lab.labels()) == posts
+    answers = answers_of(lab)
+    assert len(answers) == len({answer["question_hash"] for answer in answers}) == posts
+    assert {answer["finish_reason"] for answer in answers} == {"stop"}, "it ends by itself"
+    check_form(answers)
+    assert model["preflight"]["context_tokens"] == 2_048
+
+
+@pytest.mark.timeout(900)
+def test_a_real_model_that_takes_posts_for_one_another_gets_each_alone(
+    tmp_path: Path, smollm2: LocalServer
+) -> None:
+    lab = real_lab(tmp_path, smollm2, 9)
+    (model,) = lab.label(policy=PATIENT, batch_size=3).details["models"]
+    assert len(lab.labels()) == 9
+    assert any("asked about alone" in notice for notice in model["notices"])
+    check_form(answers_of(lab))
+
+
+def test_a_real_model_is_not_sent_more_than_its_context_takes(
+    tmp_path: Path, smollm2: LocalServer
+) -> None:
+    lab = real_lab(tmp_path, smollm2, 1)
+    lab.filtered([filtered_post(0, "The council met again about the very long budget. " * 200)])
+    details = lab.label(policy=PATIENT).details
+    assert (details["labelled"], details["failed"]) == (0, 1)
+    (failed,) = lab.rows()
+    assert failed["error"].startswith("too_long: 400")
 
 
 def test_a_base_model_is_refused_in_one_line(gguf: Path, tmp_path: Path) -> None:
