@@ -24,12 +24,16 @@ from bsky_assets.contracts import Row
 from bsky_assets.storage.segments import COLUMN_OF, Footer, SegmentWriter
 from bsky_assets.sync_day import bounds, sync_day_of
 
-COMMIT_SECONDS = 5.0
+FIRST_COMMIT_SECONDS = 5.0
+COMMIT_SHARE = 0.1
+COMMIT_SECONDS = 60.0
+"""A segment is committed at an age of this share of the time that has been read, and between these
+two. So a reading that is killed again and again comes on, and a long one leaves few files."""
 COMMIT_ROWS = 10_000
 COMMIT_EVENTS = 400_000
 COMMIT_BYTES = 64 * 2**20
-"""A segment is committed when it is as old, has as many rows or events, or took as many bytes,
-those that it keeps of what could not be read counted again."""
+"""It is committed before when it has as many rows or events, or took as many bytes, those that it
+keeps of what could not be read counted again; and at the end of the sync day."""
 
 GARBAGE_THRESHOLDS = (100_000, 20, 100)
 MICROSECONDS = 1_000_000
@@ -79,11 +83,14 @@ class Spool:
         self._reader_version = stream_version(writer.segments.stream)
         self._writing: asyncio.Task[None] | None = None
         self._committing = asyncio.Lock()
+        self._began: int | None = None
         self._since: int | None = None
         self._until = 0
 
     def begin(self, received: int) -> int:
         """Note that a frame arrives; returns when the sync day ends, in microseconds."""
+        if self._began is None:
+            self._began = received
         if self._since is None:
             self._since = received
         day = sync_day_of(_instant(self._since), self._timezone)
@@ -98,10 +105,12 @@ class Spool:
 
     def is_due(self, now: int) -> bool:
         """Whether the segment should be committed."""
-        if self._since is None:
+        if self._since is None or self._began is None:
             return False
+        share = COMMIT_SHARE * (now - self._began) / MICROSECONDS
+        age = min(max(share, FIRST_COMMIT_SECONDS), COMMIT_SECONDS)
         return (
-            now - self._since >= COMMIT_SECONDS * MICROSECONDS
+            now - self._since >= age * MICROSECONDS
             or now >= self.begin(now)
             or self.reader.rows.rows >= COMMIT_ROWS
             or self.account.uncommitted >= COMMIT_EVENTS

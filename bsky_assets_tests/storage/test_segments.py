@@ -1,5 +1,6 @@
 """Segments are whole or not there, and say where the stream goes on and what is missing."""
 
+import asyncio
 import json
 import multiprocessing
 import os
@@ -10,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -662,6 +663,42 @@ def test_a_segment_is_full_by_what_it_keeps_of_what_could_not_be_read(tmp_path: 
         spool.room = 5_000
         reader.read(b"\xff" * 6_000, 1)
         assert spool.is_due(1)
+
+
+def committed_at(root: Path, seconds: int) -> list[int]:
+    """The seconds at which a spool that an event a second comes into has a segment written."""
+    start, reader, times = int(NOON.timestamp()), FirehoseReader(HOST), []
+
+    async def read() -> None:
+        account = Account(FIREHOSE, HOST, None, without_holes=True)
+        with Segments(root, FIREHOSE).collecting() as writer:
+            spool = Spool(reader, account, writer, ZoneInfo("UTC"))
+            for second in range(seconds):
+                received = (start + second) * 1_000_000
+                spool.begin(received)
+                reader.read(wire.create(second + 1, f"3k{second}"), received)
+                spool.account_for(received)
+                if spool.is_due(received):
+                    await spool.commit()
+                    times.append(second)
+            await spool.settle()
+
+    asyncio.run(read())
+    return times
+
+
+def test_a_reading_commits_soon_at_first_and_later_once_a_minute(tmp_path: Path) -> None:
+    """One that is killed again and again goes on, and one that runs for days leaves few files."""
+    times = committed_at(tmp_path, 3_600)
+    assert times[0] == 5
+    waits = [after - before for before, after in pairwise(times)]
+    assert waits == sorted(waits)
+    assert all(wait <= 7 + before / 9 for before, wait in zip(times, waits, strict=False))
+    assert len(times) < 90
+    assert max(waits) <= 61
+    assert [segment.number for segment in Segments(tmp_path, FIREHOSE).of_day(DAY)] == [
+        *range(1, len(times) + 1)
+    ]
 
 
 def test_numbers_may_be_skipped_where_events_are_passed_over() -> None:
