@@ -137,6 +137,7 @@ setup(
         "stamina",
         "typer",
         "tzdata",
+        "xxhash",
         "zstandard",
     ],
     extras_require={
