@@ -97,7 +97,7 @@ setup(
         "bsky_assets": ["py.typed"],
         "bsky_assets.filters": ["*.toml", "models/NOTICE"],
         "bsky_assets.filters.judging": ["*.toml"],
-        "bsky_assets.labelling": ["prompts/*"],
+        "bsky_assets.labelling.asking": ["prompts/*"],
         "bsky_assets.reporting": ["templates/*"],
         "bsky_sandbox": ["texts/*.toml"],
     },

@@ -20,10 +20,10 @@ import duckdb
 
 from benchmarks.labelling_simulated import MODEL, Capacity, running
 from bsky_assets.contracts import FilteredPost
-from bsky_assets.labelling.answers import LABELS_ONLY, dump_message, response_format
+from bsky_assets.labelling.asking.answers import LABELS_ONLY, dump_message, response_format
+from bsky_assets.labelling.asking.prompt import load_prompt
+from bsky_assets.labelling.asking.questions import make_question
 from bsky_assets.labelling.day import label_day
-from bsky_assets.labelling.prompt import load_prompt
-from bsky_assets.labelling.questions import make_question
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from testbed.rows import filtered_post, table

@@ -17,12 +17,12 @@ import pyarrow.parquet as pq
 
 from bsky_assets.contracts import arrow_schema
 from bsky_assets.contracts.labels import LlmAnswer
-from bsky_assets.labelling.answers import LABELS_ONLY
-from bsky_assets.labelling.ledger import AskedHow, Exchange, Ledger, SlotAnswer
-from bsky_assets.labelling.questions import make_question
+from bsky_assets.labelling.asking.answers import LABELS_ONLY
+from bsky_assets.labelling.asking.questions import make_question
+from bsky_assets.labelling.ledger.store import AnswerKey, Exchange, Ledger, SlotAnswer
 
 DAY = date(2026, 3, 8)
-HOW = AskedHow("model", None, "prompt", LABELS_ONLY.version, "{}")
+KEY = AnswerKey("model", None, "prompt", LABELS_ONLY.version, "{}")
 SIZE = 10
 """Posts a request."""
 
@@ -33,14 +33,14 @@ def exchange(number: int) -> Exchange:
         raw_answer='"p0": {"text": "Post", "label": "left"}, ' * SIZE,
         finish_reason="stop",
         batch_size=SIZE,
-        model=HOW.model,
+        model=KEY.model,
         model_digest=None,
         answered_by=None,
         endpoint="benchmark@here",
         system_fingerprint=None,
-        prompt_version=HOW.prompt_version,
-        schema_version=HOW.schema_version,
-        parameters=HOW.parameters,
+        prompt_version=KEY.prompt_version,
+        schema_version=KEY.schema_version,
+        parameters=KEY.parameters,
         temperature=0.0,
         response_format="json_schema",
         prompt_tokens=1000,
@@ -84,11 +84,11 @@ def run(posts: int) -> dict:
         hashes = [slot.question_hash for n in range(0, posts, SIZE) for slot in slots(n)]
         with duckdb.connect() as con:
             started = time.monotonic()
-            ledger.register_best(con, "best", hashes, HOW)
+            ledger.register_best(con, "best", hashes, KEY)
             found = con.sql("SELECT count(*) FROM best").fetchall()[0][0]
             looked_up = time.monotonic() - started
             started = time.monotonic()
-            ledger.register_best(con, "best", hashes[: posts // 100], HOW)
+            ledger.register_best(con, "best", hashes[: posts // 100], KEY)
             one_percent = time.monotonic() - started
         assert found == posts
         bare = baseline(ledger, Path(folder))

@@ -9,7 +9,7 @@ from dagster_duckdb import DuckDBResource
 
 from bsky_assets.assets.llm_labels import llm_labels
 from bsky_assets.contracts import DisputedPost, arrow_schema
-from bsky_assets.labelling.agreement import Agreement, Pair, compare
+from bsky_assets.labelling.statistics.agreement import Agreement, Pair, compare
 from bsky_assets.labelling.versions import labelling_version
 from bsky_assets.orchestration.materialisation import (
     explained,

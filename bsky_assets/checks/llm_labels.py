@@ -6,10 +6,10 @@ from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec
 from duckdb import DuckDBPyConnection
 
 from bsky_assets.contracts import FilteredPost, LlmLabel
-from bsky_assets.labelling import evaluation
 from bsky_assets.labelling.day import ledger_of
-from bsky_assets.labelling.gold import read_gold
-from bsky_assets.labelling.trace import labels_without_their_post
+from bsky_assets.labelling.ledger.tracing import labels_without_their_post
+from bsky_assets.labelling.statistics import evaluation
+from bsky_assets.labelling.statistics.gold import read_gold
 from bsky_assets.orchestration.materialisation import check
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake, Partition

@@ -12,13 +12,13 @@ from rich.table import Table
 from bsky_assets.console import stderr, stdout
 from bsky_assets.contracts import LlmLabel
 from bsky_assets.errors import UserError
-from bsky_assets.labelling.agreement import Agreement, compare
-from bsky_assets.labelling.consistency import Consistency, measure
 from bsky_assets.labelling.day import ledger_of, prompt_of
-from bsky_assets.labelling.evaluation import Compared, Evaluation, evaluate
-from bsky_assets.labelling.gold import read_gold
-from bsky_assets.labelling.metrics import Scores
-from bsky_assets.labelling.sampling import STRATA, export
+from bsky_assets.labelling.statistics.agreement import Agreement, compare
+from bsky_assets.labelling.statistics.consistency import Consistency, measure
+from bsky_assets.labelling.statistics.evaluation import Compared, Evaluation, evaluate
+from bsky_assets.labelling.statistics.gold import read_gold
+from bsky_assets.labelling.statistics.metrics import Scores
+from bsky_assets.labelling.statistics.sampling import STRATA, export
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets.sync_day import parse_day

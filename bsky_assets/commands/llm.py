@@ -6,7 +6,12 @@ from typing import Annotated
 import typer
 
 from bsky_assets.console import stderr, stdout
-from bsky_assets.labelling.local_server import ended_by_signals, packaged_model, prepare, serving
+from bsky_assets.labelling.serving.local_server import (
+    ended_by_signals,
+    packaged_model,
+    prepare,
+    serving,
+)
 
 app = typer.Typer(no_args_is_help=True, help="Serve a language model on this machine.")
 

@@ -34,7 +34,7 @@ def maintain(
     from bsky_assets.consolidation.erase_segments import erase_in_segments
     from bsky_assets.consolidation.tombstones import apply_tombstones
     from bsky_assets.labelling.day import ledger_of
-    from bsky_assets.labelling.trace import forget
+    from bsky_assets.labelling.ledger.tracing import forget
     from bsky_assets.orchestration.publish import publish
     from bsky_assets.storage.compaction import vacuum_segments
 

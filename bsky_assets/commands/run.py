@@ -145,7 +145,7 @@ def _sandbox(settings: Settings, events: int, seed: int) -> Iterator[dict[str, s
 @contextmanager
 def _real_llm() -> Iterator[dict[str, str]]:
     """The installed model, served; yields the variables that point at it."""
-    from bsky_assets.labelling.local_server import packaged_model, prepare, serving
+    from bsky_assets.labelling.serving.local_server import packaged_model, prepare, serving
 
     served = prepare(packaged_model(), port=0, parallel=2, context=4_096)
     with serving(served) as server:

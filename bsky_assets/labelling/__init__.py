@@ -1,4 +1,5 @@
-"""Asking a language model about posts: prompt, requests, ledger of answers, evaluation.
+"""Labels by language models: what is asked, what came back, and how far it can be believed.
 
-Begin at `day.label_day`.
+What belongs here: the labels, the audit and their details of a day; begin at `day.label_day`. What
+does not: how a model is asked (`asking`), what it said (`ledger`), how good that is (`statistics`).
 """

@@ -28,13 +28,13 @@ import pyarrow as pa
 from scipy.stats import hypergeom
 
 from bsky_assets.contracts import AuditedShare, FilteredPost, LlmLabel, arrow_schema
-from bsky_assets.labelling.answers import LABELS, NOT_SOCIOPOLITICAL
-from bsky_assets.labelling.asking import Policy
-from bsky_assets.labelling.company import by_chance
+from bsky_assets.labelling.asking.answers import LABELS, NOT_SOCIOPOLITICAL
+from bsky_assets.labelling.asking.batches import by_chance
+from bsky_assets.labelling.asking.questions import day_questions
+from bsky_assets.labelling.asking.requests import Policy
+from bsky_assets.labelling.asking.rounds import Asker, Report
 from bsky_assets.labelling.day import NothingToLabel, ledger_of, prompt_of
-from bsky_assets.labelling.metrics import LEVEL, Estimate
-from bsky_assets.labelling.model_round import Asker, Report
-from bsky_assets.labelling.questions import day_questions
+from bsky_assets.labelling.statistics.metrics import LEVEL, Estimate
 from bsky_assets.labelling.versions import labelling_version
 from bsky_assets.settings import Settings
 from bsky_assets.storage.inputs import made_from
@@ -133,8 +133,8 @@ def audit_day(
     con.register("audit_posts", asked.posts)
     strata = [Stratum(name, stopped, _labels(con, name)) for name, stopped in sizes.items()]
     made = {
-        "model": done.how.model,
-        "model_digest": done.how.model_digest,
+        "model": done.answer_key.model,
+        "model_digest": done.answer_key.model_digest,
         "prompt_version": prompt.version,
         "schema_version": prompt.form.version,
     }

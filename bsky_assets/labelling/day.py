@@ -12,15 +12,15 @@ from bsky_assets.contracts import (
     arrow_schema,
 )
 from bsky_assets.errors import UserError
-from bsky_assets.labelling.answers import AnswerForm
-from bsky_assets.labelling.asking import Policy
-from bsky_assets.labelling.company import by_chance
-from bsky_assets.labelling.consistency import Company, effect_of_company
+from bsky_assets.labelling.asking.answers import AnswerForm
+from bsky_assets.labelling.asking.batches import by_chance
+from bsky_assets.labelling.asking.prompt import PROMPTS, Prompt, load_prompt
+from bsky_assets.labelling.asking.questions import DayQuestions, Question, day_questions
+from bsky_assets.labelling.asking.requests import Policy
+from bsky_assets.labelling.asking.rounds import Asker, Report, Round
 from bsky_assets.labelling.details import day_details
-from bsky_assets.labelling.ledger import Ledger
-from bsky_assets.labelling.model_round import Asker, Report, Round
-from bsky_assets.labelling.prompt import PROMPTS, Prompt, load_prompt
-from bsky_assets.labelling.questions import DayQuestions, Question, day_questions
+from bsky_assets.labelling.ledger.store import Ledger
+from bsky_assets.labelling.statistics.consistency import Company, effect_of_company
 from bsky_assets.settings import Settings
 from bsky_assets.storage.inputs import made_from
 from bsky_assets.storage.lake import Lake, Partition

@@ -8,10 +8,10 @@ import duckdb
 import numpy as np
 
 from bsky_assets.contracts import LlmLabel
-from bsky_assets.labelling.consistency import Company
-from bsky_assets.labelling.model_round import Round
-from bsky_assets.labelling.prompt import Prompt
-from bsky_assets.labelling.questions import DayQuestions
+from bsky_assets.labelling.asking.prompt import Prompt
+from bsky_assets.labelling.asking.questions import DayQuestions
+from bsky_assets.labelling.asking.rounds import Round
+from bsky_assets.labelling.statistics.consistency import Company
 from bsky_assets.labelling.versions import labelling_version
 from bsky_assets.settings import Settings
 
@@ -33,7 +33,7 @@ def day_details(
     return {
         "prompt": prompt.name,
         "prompt_version": prompt.version,
-        "schema_version": rounds[0].how.schema_version,
+        "schema_version": rounds[0].answer_key.schema_version,
         "labelling_version": labelling_version(LlmLabel),
         "posts": asked.posts.num_rows,
         "questions": len(asked.questions),
@@ -76,10 +76,10 @@ def _round(settings: Settings, one: Round) -> dict[str, Any]:
     seconds = statistics.seconds
     lowest, highest = statistics.concurrency
     return {
-        "model": one.how.model,
-        "model_digest": one.how.model_digest,
-        "parameters": one.how.parameters,
-        "preflight": one.found.as_details() if one.found else None,
+        "model": one.answer_key.model,
+        "model_digest": one.answer_key.model_digest,
+        "parameters": one.answer_key.parameters,
+        "preflight": one.preflight.as_details() if one.preflight else None,
         "answered_by": sorted(statistics.models),
         "notices": list(one.notices),
         "questions": one.questions,

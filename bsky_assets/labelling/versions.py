@@ -10,17 +10,17 @@ from bsky_assets.contracts import AuditedShare, DisputedPost, LlmLabel, Row
 from bsky_assets.contracts.versions import source_version
 
 _LABELS = (
-    "answers", "asking", "company", "day", "endpoint", "ledger", "model_round", "preflight",
-    "questions",
+    "asking/answers", "asking/batches", "asking/endpoint", "asking/preflight", "asking/questions",
+    "asking/requests", "asking/rounds", "day", "ledger/store",
 )  # fmt: skip
 RULES: dict[type[Row], tuple[str, ...]] = {
     LlmLabel: _LABELS,
-    AuditedShare: (*_LABELS, "audit", "metrics"),
-    DisputedPost: ("agreement", "answers"),
+    AuditedShare: (*_LABELS, "audit", "statistics/metrics"),
+    DisputedPost: ("asking/answers", "statistics/agreement"),
 }
 """The modules that decide the rows of a contract."""
 
 
 def labelling_version(row: type[Row]) -> str:
     """Twelve hex digits that change with the code that decides the rows of `row`."""
-    return source_version(Path(__file__).with_name(f"{name}.py") for name in RULES[row])
+    return source_version(Path(__file__).parent / f"{name}.py" for name in RULES[row])

@@ -23,7 +23,7 @@ from bsky_assets.consolidation.erase import erase_deleted
 from bsky_assets.consolidation.erase_segments import erase_in_segments
 from bsky_assets.consolidation.tombstones import apply_tombstones
 from bsky_assets.labelling.day import ledger_of
-from bsky_assets.labelling.trace import forget
+from bsky_assets.labelling.ledger.tracing import forget
 from bsky_assets.orchestration.prune import prune_runs
 from bsky_assets.orchestration.resources import DataDirectory
 from bsky_assets.settings import Settings

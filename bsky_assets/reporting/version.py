@@ -11,8 +11,8 @@ from bsky_assets.contracts.versions import source_version
 PACKAGE = Path(__file__).parent.parent
 OF_OTHER_PAGES = ("index.py", "index.html", "lineage_picture.py")
 BESIDES = (
-    "labelling/corrected.py",
-    "labelling/metrics.py",
+    "labelling/statistics/corrected.py",
+    "labelling/statistics/metrics.py",
     "storage/completeness.py",
     "storage/coverage.py",
 )

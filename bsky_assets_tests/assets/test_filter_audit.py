@@ -29,7 +29,7 @@ from bsky_assets.labelling.audit import (
     finite_rate,
     shift,
 )
-from bsky_assets.labelling.metrics import Estimate
+from bsky_assets.labelling.statistics.metrics import Estimate
 from bsky_assets.orchestration.of_settings import of_settings
 from bsky_assets.orchestration.resources import DataDirectory, duckdb_resource
 from bsky_assets.settings import Settings, get_settings

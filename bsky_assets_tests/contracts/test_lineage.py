@@ -32,8 +32,8 @@ from bsky_assets.contracts import (
 from bsky_assets.filters.chain import filter_day
 from bsky_assets.filters.judge import Judge
 from bsky_assets.filters.judge import sources as judge_sources
-from bsky_assets.labelling.agreement import compare
-from bsky_assets.labelling.prompt import PROMPTS
+from bsky_assets.labelling.asking.prompt import PROMPTS
+from bsky_assets.labelling.statistics.agreement import compare
 from bsky_assets.reporting.lineage_picture import lineage_svg
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.lake import Lake

@@ -270,14 +270,14 @@ def test_every_module_of_the_protocol_makes_rows_or_is_known_to_make_none() -> N
 @pytest.mark.parametrize(
     ("name", "touches"),
     [
-        ("agreement", {DisputedPost}),
+        ("statistics/agreement", {DisputedPost}),
         ("audit", {AuditedShare}),
-        ("metrics", {AuditedShare}),
-        ("questions", {LlmLabel, AuditedShare}),
-        ("answers", {LlmLabel, AuditedShare, DisputedPost}),
-        ("concurrency", set()),
-        ("figures", set()),
-        ("gold", set()),
+        ("statistics/metrics", {AuditedShare}),
+        ("asking/questions", {LlmLabel, AuditedShare}),
+        ("asking/answers", {LlmLabel, AuditedShare, DisputedPost}),
+        ("asking/concurrency", set()),
+        ("statistics/confusion_figure", set()),
+        ("statistics/gold", set()),
     ],
 )
 def test_the_versions_of_labelling_cover_what_decides_rows(
@@ -309,7 +309,7 @@ def test_the_version_of_merging_covers_how_rows_become_one(
         ("checks/filter_audit.py", True),
         ("storage/coverage.py", True),
         ("reporting/index.py", False),
-        ("labelling/gold.py", False),
+        ("labelling/statistics/gold.py", False),
     ],
 )
 def test_the_version_of_the_report_covers_what_it_says(
@@ -352,7 +352,7 @@ def test_every_asset_has_a_version_of_its_code(
     before = versions()
     monkeypatch.setattr(readers, "READERS", dict.fromkeys(readers.READERS, ("syntax",)))
     monkeypatch.setattr(of_settings, "READERS", readers.READERS)
-    monkeypatch.setattr(labelling, "RULES", dict.fromkeys(labelling.RULES, ("answers",)))
+    monkeypatch.setattr(labelling, "RULES", dict.fromkeys(labelling.RULES, ("asking/answers",)))
     after = versions()
     assert {name for name in before if before[name] != after[name]} == {
         row.asset for row in (*readers.READERS, *labelling.RULES)

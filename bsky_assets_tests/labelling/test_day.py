@@ -14,15 +14,15 @@ from aiohttp import web
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, LlmLabel
 from bsky_assets.contracts.labels import LlmAnswer, LlmPrompt
 from bsky_assets.errors import UserError
-from bsky_assets.labelling.agreement import compare
-from bsky_assets.labelling.answers import LABELS_ONLY, AnswerForm, response_format
+from bsky_assets.labelling.asking.answers import LABELS_ONLY, AnswerForm, response_format
+from bsky_assets.labelling.asking.endpoint import EndpointRefuses, EndpointUnreachable
+from bsky_assets.labelling.asking.preflight import NoSuchModel
+from bsky_assets.labelling.asking.prompt import PROMPTS, load_prompt
 from bsky_assets.labelling.day import NothingToLabel, ledger_of, prompt_of
-from bsky_assets.labelling.endpoint import EndpointRefuses, EndpointUnreachable
-from bsky_assets.labelling.preflight import NoSuchModel
-from bsky_assets.labelling.prompt import PROMPTS, load_prompt
-from bsky_assets.labelling.trace import forget, labels_without_their_post
+from bsky_assets.labelling.ledger.tracing import forget, labels_without_their_post
+from bsky_assets.labelling.statistics.agreement import compare
 from bsky_assets.storage.sql import read_parquet
-from bsky_assets_tests.labelling.hostile import HOSTILE
+from bsky_assets_tests.labelling.asking.hostile import HOSTILE
 from bsky_assets_tests.support.labelling import DAY, Lab
 from bsky_assets_tests.support.llm_endpoint import FakeEndpoint, by_first_letter, posts_of, refusal
 from bsky_assets_tests.support.serving import served

@@ -9,8 +9,8 @@ import pytest
 
 import bsky_assets
 from bsky_assets.contracts import LlmPrompt, RawFirehosePost, RawModerationLabel
+from bsky_assets.labelling.asking.prompt import load_prompt
 from bsky_assets.labelling.day import ledger_of
-from bsky_assets.labelling.prompt import load_prompt
 from bsky_assets.orchestration.publish import publish
 from bsky_assets.settings import Settings
 from bsky_assets.storage import quarantine

@@ -11,7 +11,7 @@ import duckdb
 import numpy as np
 
 from bsky_assets.contracts import FilteredPost, LlmLabel
-from bsky_assets.labelling.asking import Policy
+from bsky_assets.labelling.asking.requests import Policy
 from bsky_assets.labelling.day import label_day
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake, Partition

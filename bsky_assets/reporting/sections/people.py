@@ -3,9 +3,14 @@
 from collections.abc import Iterator
 
 from bsky_assets.labelling.day import ledger_of
-from bsky_assets.labelling.evaluation import Compared, Evaluation, NothingToCompare, evaluate
-from bsky_assets.labelling.gold import read_gold
-from bsky_assets.labelling.metrics import Estimate
+from bsky_assets.labelling.statistics.evaluation import (
+    Compared,
+    Evaluation,
+    NothingToCompare,
+    evaluate,
+)
+from bsky_assets.labelling.statistics.gold import read_gold
+from bsky_assets.labelling.statistics.metrics import Estimate
 from bsky_assets.reporting.day import StoredDay
 from bsky_assets.reporting.page import Block, Code, Column, Section, Share, Table, Text, Value
 

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from bsky_assets.errors import UserError
-from bsky_assets.labelling.answers import LABELS_ONLY, AnswerForm
+from bsky_assets.labelling.asking.answers import LABELS_ONLY, AnswerForm
 
 PROMPTS = Path(__file__).parent / "prompts"
 """The built-in prompt: `prompt.toml` names its parts."""

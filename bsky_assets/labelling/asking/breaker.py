@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from bsky_assets.errors import UserError
-from bsky_assets.labelling.answers import Answer, Invalid
-from bsky_assets.labelling.endpoint import Reply, shorten
-from bsky_assets.labelling.preflight import Preflight, raise_context
-from bsky_assets.labelling.questions import Question
+from bsky_assets.labelling.asking.answers import Answer, Invalid
+from bsky_assets.labelling.asking.endpoint import Reply, shorten
+from bsky_assets.labelling.asking.preflight import Preflight, raise_context
+from bsky_assets.labelling.asking.questions import Question
 
 REQUESTS = 36
 """So many in a row without a usable answer, and it is ended."""
@@ -44,9 +44,9 @@ class NothingUsable(UserError):
 class Breaker:
     """Counts the requests in a row that brought nothing."""
 
-    def __init__(self, found: Preflight, *, is_proven: bool) -> None:
+    def __init__(self, preflight: Preflight, *, is_proven: bool) -> None:
         """`is_proven` says that the model has given usable answers before."""
-        self._found, self._is_proven = found, is_proven
+        self._preflight, self._is_proven = preflight, is_proven
         self._requests = 0
         self._posts: set[str] = set()
         self._codes: Counter[str] = Counter()
@@ -86,8 +86,8 @@ class Breaker:
         if self._requests >= REQUESTS and enough:
             (usual, _), *_ = self._codes.most_common(1)
             raise NothingUsable(
-                f"nothing that {self._found.model} at {self._found.host} says can be used, in "
-                f"{self._requests} requests in a row ({usual}; it said: {shorten(said)}); "
+                f"nothing that {self._preflight.model} at {self._preflight.host} says can be used, "
+                f"in {self._requests} requests in a row ({usual}; it said: {shorten(said)}); "
                 f"{self._cure(usual)}; then run again"
             )
 
@@ -95,5 +95,5 @@ class Breaker:
         if 2 * self._thoughts > self._requests:
             return _THINKS
         if code in ("not_read", "prompt_cut"):
-            return f"the server cuts off requests: {raise_context(self._found)}"
+            return f"the server cuts off requests: {raise_context(self._preflight)}"
         return _CURES.get(code, "see what the server says of it")

@@ -14,16 +14,16 @@ import duckdb
 import orjson
 
 from bsky_assets.contracts import LlmLabel
-from bsky_assets.labelling.answers import NONE
-from bsky_assets.labelling.asking import Policy
-from bsky_assets.labelling.breaker import NothingUsable
-from bsky_assets.labelling.company import by_chance
-from bsky_assets.labelling.endpoint import EndpointRefuses, EndpointUnreachable
-from bsky_assets.labelling.ledger import Ledger
-from bsky_assets.labelling.metrics import Scores, rate, score
-from bsky_assets.labelling.model_round import Asker, Report
-from bsky_assets.labelling.prompt import Prompt
-from bsky_assets.labelling.questions import Question
+from bsky_assets.labelling.asking.answers import NONE
+from bsky_assets.labelling.asking.batches import by_chance
+from bsky_assets.labelling.asking.breaker import NothingUsable
+from bsky_assets.labelling.asking.endpoint import EndpointRefuses, EndpointUnreachable
+from bsky_assets.labelling.asking.prompt import Prompt
+from bsky_assets.labelling.asking.questions import Question
+from bsky_assets.labelling.asking.requests import Policy
+from bsky_assets.labelling.asking.rounds import Asker, Report
+from bsky_assets.labelling.ledger.store import Ledger
+from bsky_assets.labelling.statistics.metrics import Scores, rate, score
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-from bsky_assets.labelling.metrics import LEVEL, Estimate
+from bsky_assets.labelling.statistics.metrics import LEVEL, Estimate
 
 _Z = float(norm.ppf((1 + LEVEL) / 2))
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from bsky_assets.labelling.questions import Question
+from bsky_assets.labelling.asking.questions import Question
 
 _SPEAKS = re.compile(
     r"""

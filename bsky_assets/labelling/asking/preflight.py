@@ -18,7 +18,7 @@ import httpx2
 import openai
 
 from bsky_assets.errors import UserError
-from bsky_assets.labelling.endpoint import (
+from bsky_assets.labelling.asking.endpoint import (
     TURNED_AWAY,
     Busy,
     Declined,
@@ -150,33 +150,36 @@ async def identify(endpoint: Endpoint, model: str) -> Preflight:
     )
 
 
-async def probe(endpoint: Endpoint, found: Preflight, prompt: str) -> Preflight:
+async def probe(endpoint: Endpoint, preflight: Preflight, prompt: str) -> Preflight:
     """Ask the model one thing, to learn how the endpoint must be asked and if it keeps schemas.
 
     Raises:
         EndpointUnreachable: it does not answer.
         EndpointRefuses: it takes no form of the question, or not the whole of `prompt`.
     """
-    found, reply = await _agree(endpoint, found, prompt)
+    preflight, reply = await _agree(endpoint, preflight, prompt)
     if reply.shows_thoughts:
-        found, reply = await _without_thoughts(endpoint, found, prompt, reply)
-    found = replace(
-        found,
-        enforces_schema=found.response_format == "json_schema"
+        preflight, reply = await _without_thoughts(endpoint, preflight, prompt, reply)
+    preflight = replace(
+        preflight,
+        enforces_schema=preflight.response_format == "json_schema"
         and any(word in reply.content for word in NONSENSE),
         prompt_tokens=reply.prompt_tokens,
         fingerprint=reply.fingerprint,
-        context_tokens=await _context(endpoint, found),
+        context_tokens=await _context(endpoint, preflight),
     )
-    if found.context_tokens and (found.prompt_tokens or 0) + _LEAST_ROOM > found.context_tokens:
+    if (
+        preflight.context_tokens
+        and (preflight.prompt_tokens or 0) + _LEAST_ROOM > preflight.context_tokens
+    ):
         raise EndpointRefuses(
-            f"{found.host} takes {found.context_tokens:,} tokens a request, and the prompt alone "
-            f"has {found.prompt_tokens or 0:,}; {raise_context(found)}"
+            f"{preflight.host} takes {preflight.context_tokens:,} tokens a request, and the prompt "
+            f"alone has {preflight.prompt_tokens or 0:,}; {raise_context(preflight)}"
         )
-    return found
+    return preflight
 
 
-def raise_context(found: Preflight) -> str:
+def raise_context(preflight: Preflight) -> str:
     """What to do where the context is too small."""
     how = {
         "ollama": f"OLLAMA_CONTEXT_LENGTH={ENOUGH_CONTEXT} ollama serve",
@@ -184,60 +187,60 @@ def raise_context(found: Preflight) -> str:
         "vllm": f"vllm serve --max-model-len {ENOUGH_CONTEXT}",
     }
     return f"give it a context of {ENOUGH_CONTEXT:,} tokens" + (
-        f": {how[found.server]}" if found.server in how else ""
+        f": {how[preflight.server]}" if preflight.server in how else ""
     )
 
 
-async def _agree(endpoint: Endpoint, found: Preflight, prompt: str) -> tuple[Preflight, Reply]:
+async def _agree(endpoint: Endpoint, preflight: Preflight, prompt: str) -> tuple[Preflight, Reply]:
     """The strictest form of a request that the endpoint takes, and its reply to it."""
     failed: Preflight | None = None
     for _ in range(_FORMS):
         try:
-            reply = await _ask_nonsense(endpoint, found, prompt)
+            reply = await _ask_nonsense(endpoint, preflight, prompt)
         except Declined as declined:
-            failed = found if isinstance(declined, _Fails) else failed
-            found = _give_way(found, str(declined))
+            failed = preflight if isinstance(declined, _Fails) else failed
+            preflight = _give_way(preflight, str(declined))
             continue
         if failed:  # whether it was the form that failed, and not the server for a while
             try:
                 return failed, await _ask_nonsense(endpoint, failed, prompt)
             except Declined:
                 pass
-        return found, reply
-    raise EndpointRefuses(f"{found.host} takes no form of our requests")
+        return preflight, reply
+    raise EndpointRefuses(f"{preflight.host} takes no form of our requests")
 
 
 async def _without_thoughts(
-    endpoint: Endpoint, found: Preflight, prompt: str, reply: Reply
+    endpoint: Endpoint, preflight: Preflight, prompt: str, reply: Reply
 ) -> tuple[Preflight, Reply]:
-    """`found` with what turns thinking off, if anything does."""
+    """`preflight` with what turns thinking off, if anything does."""
     for words in _THINKING_OFF:
-        quiet = replace(found, thinking_off=json.dumps(words))
+        quiet = replace(preflight, thinking_off=json.dumps(words))
         try:
             answer = await _ask_nonsense(endpoint, quiet, prompt)
         except Declined:
             continue
         if not answer.shows_thoughts:
             return quiet, answer
-    return replace(found, thinks=True), reply
+    return replace(preflight, thinks=True), reply
 
 
-async def _context(endpoint: Endpoint, found: Preflight) -> int | None:
+async def _context(endpoint: Endpoint, preflight: Preflight) -> int | None:
     """What the server says of its context, now that the model is loaded."""
     root = endpoint.url.removesuffix("/v1")
-    if found.server == "ollama":
+    if preflight.server == "ollama":
         running = await endpoint.get_json(f"{root}/api/ps")
-        loaded = _of_model(_mapping(running).get("models"), "name", found.model)
-        shown = await endpoint.get_json(f"{root}/api/show", {"model": found.model})
+        loaded = _of_model(_mapping(running).get("models"), "name", preflight.model)
+        shown = await endpoint.get_json(f"{root}/api/show", {"model": preflight.model})
         set_to = _NUM_CTX.search(str(_mapping(shown).get("parameters")))
         return (
             _number(loaded, "context_length") or (int(set_to[1]) if set_to else None) or OLLAMA_CTX
         )
-    if found.context_tokens is None:
+    if preflight.context_tokens is None:
         listed = await endpoint.get_json(f"{root}/api/v0/models")
-        card = _of_model(_mapping(listed).get("data"), "id", found.model)
+        card = _of_model(_mapping(listed).get("data"), "id", preflight.model)
         return _number(card, "loaded_context_length") or _number(card, "max_context_length")
-    return found.context_tokens
+    return preflight.context_tokens
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -319,7 +322,7 @@ class _Fails(Declined):
     """The server failed at this form every time; it may be the form, or the server."""
 
 
-async def _ask_nonsense(endpoint: Endpoint, found: Preflight, prompt: str) -> Reply:
+async def _ask_nonsense(endpoint: Endpoint, preflight: Preflight, prompt: str) -> Reply:
     schema = {
         "type": "object",
         "properties": {"answer": {"type": "string", "enum": [*NONSENSE], "maxLength": 24}},
@@ -328,7 +331,7 @@ async def _ask_nonsense(endpoint: Endpoint, found: Preflight, prompt: str) -> Re
     }
     json_schema = {"name": "probe", "strict": True, "schema": schema}
     wanted = {"type": "json_schema", "json_schema": json_schema}
-    request = found.options(wanted, temperature=0.0, tokens=200)
+    request = preflight.options(wanted, temperature=0.0, tokens=200)
     request["messages"] = [
         {"role": "system", "content": prompt},
         {"role": "user", "content": 'What colour is the sky? Answer {"answer": "<colour>"}.'},
@@ -342,35 +345,35 @@ async def _ask_nonsense(endpoint: Endpoint, found: Preflight, prompt: str) -> Re
             raise
         except TooLong as failure:
             raise EndpointRefuses(
-                f"{found.host} does not take the prompt ({failure}); {raise_context(found)}"
+                f"{preflight.host} does not take the prompt ({failure}); {raise_context(preflight)}"
             ) from None
         except Busy as failure:
-            await waiting.for_load(found.host, str(failure))
+            await waiting.for_load(preflight.host, str(failure))
         except Failure as failure:
             failures += 1
             if failures == len(PROBE_SECONDS):
-                raise _after_failures(found, failure) from None
+                raise _after_failures(preflight, failure) from None
             await asyncio.sleep(min(0.2 * 2**failures, 5.0))
 
 
-def _after_failures(found: Preflight, failure: Failure) -> Exception:
+def _after_failures(preflight: Preflight, failure: Failure) -> Exception:
     if isinstance(failure, ServerFailed) and not failure.is_told:
         return _Fails(str(failure))
-    return EndpointUnreachable(f"{found.host} does not answer ({failure}); run again later")
+    return EndpointUnreachable(f"{preflight.host} does not answer ({failure}); run again later")
 
 
-def _give_way(found: Preflight, said: str) -> Preflight:
+def _give_way(preflight: Preflight, said: str) -> Preflight:
     """How to ask next, after the endpoint said that it does not take this form.
 
     Raises:
         EndpointRefuses: there is no other form.
     """
-    if "temperature" in said and found.takes_temperature:
-        return replace(found, takes_temperature=False)
-    if "max_tokens" in said and found.length_parameter == "max_tokens":
-        return replace(found, length_parameter="max_completion_tokens")
-    if found.response_format == "json_schema":
-        return replace(found, response_format="json_object")
-    if found.response_format == "json_object":
-        return replace(found, response_format="text")
-    raise EndpointRefuses(f"{found.host} takes no form of our requests: {said}")
+    if "temperature" in said and preflight.takes_temperature:
+        return replace(preflight, takes_temperature=False)
+    if "max_tokens" in said and preflight.length_parameter == "max_tokens":
+        return replace(preflight, length_parameter="max_completion_tokens")
+    if preflight.response_format == "json_schema":
+        return replace(preflight, response_format="json_object")
+    if preflight.response_format == "json_object":
+        return replace(preflight, response_format="text")
+    raise EndpointRefuses(f"{preflight.host} takes no form of our requests: {said}")

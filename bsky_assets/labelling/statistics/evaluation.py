@@ -9,14 +9,14 @@ import pyarrow as pa
 
 from bsky_assets.contracts import LlmLabel
 from bsky_assets.errors import UserError
-from bsky_assets.labelling.answers import IDEOLOGIES, NONE
-from bsky_assets.labelling.corrected import Share, Stratum, corrected_share
-from bsky_assets.labelling.figures import confusion_png
-from bsky_assets.labelling.gold import IDEOLOGY, OTHER, POLITICS, Gold, Variable
-from bsky_assets.labelling.ledger import Ledger
-from bsky_assets.labelling.metrics import Estimate, Scores, score
-from bsky_assets.labelling.questions import text_hash
-from bsky_assets.labelling.sampling import Design, load_design
+from bsky_assets.labelling.asking.answers import IDEOLOGIES, NONE
+from bsky_assets.labelling.asking.questions import text_hash
+from bsky_assets.labelling.ledger.store import Ledger
+from bsky_assets.labelling.statistics.confusion_figure import confusion_png
+from bsky_assets.labelling.statistics.corrected import Share, Stratum, corrected_share
+from bsky_assets.labelling.statistics.gold import IDEOLOGY, OTHER, POLITICS, Gold, Variable
+from bsky_assets.labelling.statistics.metrics import Estimate, Scores, score
+from bsky_assets.labelling.statistics.sampling import Design, load_design
 from bsky_assets.storage.lake import Lake
 
 SOCIOPOLITICAL = "sociopolitical"

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bsky_assets.errors import UserError
-from bsky_assets.labelling.answers import IDEOLOGIES, NONE
-from bsky_assets.labelling.sampling import unguarded
+from bsky_assets.labelling.asking.answers import IDEOLOGIES, NONE
+from bsky_assets.labelling.statistics.sampling import unguarded
 
 POLITICS, IDEOLOGY, OTHER = "is_sociopolitical", "political_ideology", "label"
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from bsky_assets_tests.labelling.misbehaving import (
+from bsky_assets_tests.labelling.asking.misbehaving import (
     POSTS,
     CutsThePrompt,
     Server,

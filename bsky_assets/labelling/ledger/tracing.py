@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from bsky_assets.contracts import FilteredPost, LlmLabel
 from bsky_assets.contracts.labels import LlmAnswer
-from bsky_assets.labelling.ledger import Ledger
-from bsky_assets.labelling.questions import CONTEXT_OF_POSTS, context_piece, normalise
+from bsky_assets.labelling.asking.questions import CONTEXT_OF_POSTS, context_piece, normalise
+from bsky_assets.labelling.ledger.store import Ledger
 from bsky_assets.storage.files import staged
 from bsky_assets.storage.lake import Lake
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bsky_assets.labelling.answers import (
+from bsky_assets.labelling.asking.answers import (
     IDEOLOGIES,
     LABELS_ONLY,
     NOT_SOCIOPOLITICAL,
@@ -19,8 +19,8 @@ from bsky_assets.labelling.answers import (
     response_format,
     slots,
 )
-from bsky_assets.labelling.concurrency import AdaptiveLimit
-from bsky_assets.labelling.questions import make_question, normalise, text_hash
+from bsky_assets.labelling.asking.concurrency import AdaptiveLimit
+from bsky_assets.labelling.asking.questions import make_question, normalise, text_hash
 
 CODE = "4821"
 TEXT = "Hello there"

@@ -8,12 +8,12 @@ from datetime import date
 
 import duckdb
 
-from bsky_assets.labelling.asking import Asking, Policy, Statistics
-from bsky_assets.labelling.endpoint import Endpoint, EndpointUnreachable
-from bsky_assets.labelling.ledger import SYNC_SECONDS, AskedHow, Ledger, LedgerWriter
-from bsky_assets.labelling.preflight import Preflight, identify, probe, raise_context
-from bsky_assets.labelling.prompt import Prompt
-from bsky_assets.labelling.questions import Question
+from bsky_assets.labelling.asking.endpoint import Endpoint, EndpointUnreachable
+from bsky_assets.labelling.asking.preflight import Preflight, identify, probe, raise_context
+from bsky_assets.labelling.asking.prompt import Prompt
+from bsky_assets.labelling.asking.questions import Question
+from bsky_assets.labelling.asking.requests import Asking, Policy, Statistics
+from bsky_assets.labelling.ledger.store import SYNC_SECONDS, AnswerKey, Ledger, LedgerWriter
 from bsky_assets.settings import Settings
 
 PARAMETERS = '{"temperature":0.0}'
@@ -52,8 +52,8 @@ Report = Callable[[Progress], None]
 class Round:
     """How one model was asked about a day, and what that took."""
 
-    how: AskedHow
-    found: Preflight | None
+    answer_key: AnswerKey
+    preflight: Preflight | None
     """None where everything was known and the endpoint was away."""
     questions: int
     known: int
@@ -94,48 +94,50 @@ class Asker:
         self, model: str, questions: Sequence[Question], table: str, parameters: str
     ) -> Round:
         async with Endpoint(self.settings, self.settings.llm_concurrency) as endpoint:
-            found: Preflight | None = None
+            preflight: Preflight | None = None
             try:
-                found = await identify(endpoint, model)
-                how = self._how(model, found.model_digest, parameters)
+                preflight = await identify(endpoint, model)
+                answer_key = self._answer_key(model, preflight.model_digest, parameters)
             except EndpointUnreachable:
                 # Whoever has every answer already needs no endpoint.
                 digest = self.ledger.last_digest(self.con, model)
-                how = self._how(model, digest, parameters)
-                if self._unanswered(questions, how, table):
+                answer_key = self._answer_key(model, digest, parameters)
+                if self._unanswered(questions, answer_key, table):
                     raise
-            unanswered = self._unanswered(questions, how, table)
+            unanswered = self._unanswered(questions, answer_key, table)
             statistics, batch_size = Statistics(), self.batch_size
-            if unanswered and found:
-                found = await probe(endpoint, found, self.prompt.text)
+            if unanswered and preflight:
+                preflight = await probe(endpoint, preflight, self.prompt.text)
                 loaded = await identify(endpoint, model)
-                if loaded.model_digest != found.model_digest:
+                if loaded.model_digest != preflight.model_digest:
                     # While it is loaded a server may not say yet what identifies a model.
-                    found = replace(found, model_digest=loaded.model_digest)
-                    how = self._how(model, found.model_digest, parameters)
-                    unanswered = self._unanswered(questions, how, table)
+                    preflight = replace(preflight, model_digest=loaded.model_digest)
+                    answer_key = self._answer_key(model, preflight.model_digest, parameters)
+                    unanswered = self._unanswered(questions, answer_key, table)
                 self.ledger.record_prompt(self.prompt, self.day)
                 with self.ledger.writer(self.day) as writer:
                     asking = Asking(
-                        endpoint, found, self.prompt, how, writer,
+                        endpoint, preflight, self.prompt, answer_key, writer,
                         ceiling=self.settings.llm_concurrency, policy=self.policy,
                         is_proven=len(unanswered) < len(questions),
                     )  # fmt: skip
                     batch_size, _ = asking.room(self.batch_size)
                     statistics = await self._watched(asking, unanswered, writer)
-                self.ledger.register_best(self.con, table, [q.hash for q in questions], how)
+                self.ledger.register_best(self.con, table, [q.hash for q in questions], answer_key)
         known = len(questions) - len(unanswered)
-        notices = _notices(found, self.batch_size, batch_size, statistics)
-        return Round(how, found, len(questions), known, statistics, notices)
+        notices = _notices(preflight, self.batch_size, batch_size, statistics)
+        return Round(answer_key, preflight, len(questions), known, statistics, notices)
 
-    def _how(self, model: str, digest: str | None, parameters: str) -> AskedHow:
-        return AskedHow(model, digest, self.prompt.version, self.prompt.form.version, parameters)
+    def _answer_key(self, model: str, digest: str | None, parameters: str) -> AnswerKey:
+        return AnswerKey(model, digest, self.prompt.version, self.prompt.form.version, parameters)
 
     def _unanswered(
-        self, questions: Sequence[Question], how: AskedHow, table: str
+        self, questions: Sequence[Question], answer_key: AnswerKey, table: str
     ) -> list[Question]:
         """Fill `table` from the ledger; the questions that have no valid answer there."""
-        self.ledger.register_best(self.con, table, [question.hash for question in questions], how)
+        self.ledger.register_best(
+            self.con, table, [question.hash for question in questions], answer_key
+        )
         valid = self.con.sql(f"SELECT question_hash FROM {table} WHERE is_valid").fetchall()
         answered = {question_hash for (question_hash,) in valid}
         return [question for question in questions if question.hash not in answered]
@@ -160,20 +162,20 @@ class Asker:
 
 
 def _notices(
-    found: Preflight | None, wanted: int, taken: int, statistics: Statistics
+    preflight: Preflight | None, wanted: int, taken: int, statistics: Statistics
 ) -> tuple[str, ...]:
-    if found is None or not statistics.requests:
+    if preflight is None or not statistics.requests:
         return ()
     told = {
-        f"the context of {found.context_tokens or 0:,} tokens has room for {taken} posts a "
-        f"request, not {wanted}; {raise_context(found)}": taken < wanted,
+        f"the context of {preflight.context_tokens or 0:,} tokens has room for {taken} posts a "
+        f"request, not {wanted}; {raise_context(preflight)}": taken < wanted,
         "the server does not keep to the schema, so that answers are as regular as the model is": (
-            not found.enforces_schema
+            not preflight.enforces_schema
         ),
         "the model cannot tell the posts of a request apart, so that each was asked about alone; "
         "set BSKY_LLM_BATCH_SIZE=1, or take another model": statistics.one_by_one,
         "the model thinks aloud, which takes longer; turn thinking off where it is served": (
-            found.thinks
+            preflight.thinks
         ),
     }
     return tuple(notice for notice, holds in told.items() if holds)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from statistics import median
 
-from bsky_assets.labelling.answers import (
+from bsky_assets.labelling.asking.answers import (
     Answer,
     AnswerForm,
     Invalid,
@@ -26,10 +26,10 @@ from bsky_assets.labelling.answers import (
     response_format,
     slots,
 )
-from bsky_assets.labelling.breaker import Breaker
-from bsky_assets.labelling.company import batches, halves
-from bsky_assets.labelling.concurrency import AdaptiveLimit
-from bsky_assets.labelling.endpoint import (
+from bsky_assets.labelling.asking.batches import batches, halves
+from bsky_assets.labelling.asking.breaker import Breaker
+from bsky_assets.labelling.asking.concurrency import AdaptiveLimit
+from bsky_assets.labelling.asking.endpoint import (
     Busy,
     Declined,
     Endpoint,
@@ -41,10 +41,10 @@ from bsky_assets.labelling.endpoint import (
     TimedOut,
     TooLong,
 )
-from bsky_assets.labelling.ledger import AskedHow, Exchange, LedgerWriter, SlotAnswer
-from bsky_assets.labelling.preflight import Preflight
-from bsky_assets.labelling.prompt import Prompt
-from bsky_assets.labelling.questions import Question
+from bsky_assets.labelling.asking.preflight import Preflight
+from bsky_assets.labelling.asking.prompt import Prompt
+from bsky_assets.labelling.asking.questions import Question
+from bsky_assets.labelling.ledger.store import AnswerKey, Exchange, LedgerWriter, SlotAnswer
 from bsky_assets.storage.files import unique_id
 from bsky_assets.sync_day import now
 
@@ -94,11 +94,11 @@ class Policy:
     tokens_of_thought: int = 4096
     """So many more where the model thinks aloud."""
 
-    def answer_tokens(self, found: Preflight, prompt: Prompt, posts: int) -> int:
+    def answer_tokens(self, preflight: Preflight, prompt: Prompt, posts: int) -> int:
         """How many tokens the answer about so many posts may have."""
         each = self.tokens_a_post + self.tokens_a_reason * prompt.form.has_reason
-        talk = 0 if found.enforces_schema else self.tokens_of_talk
-        return each * posts + self.tokens_more + talk + self.tokens_of_thought * found.thinks
+        talk = 0 if preflight.enforces_schema else self.tokens_of_talk
+        return each * posts + self.tokens_more + talk + self.tokens_of_thought * preflight.thinks
 
 
 @dataclass(slots=True)
@@ -142,23 +142,28 @@ class Asking:
     def __init__(
         self,
         endpoint: Endpoint,
-        found: Preflight,
+        preflight: Preflight,
         prompt: Prompt,
-        how: AskedHow,
+        answer_key: AnswerKey,
         writer: LedgerWriter,
         *,
         ceiling: int,
         policy: Policy,
         is_proven: bool = False,
     ) -> None:
-        """Ask `found.model` at `endpoint` with `prompt`; answers go to `writer` as they come.
+        """Ask `preflight.model` at `endpoint` with `prompt`; answers go to `writer` as they come.
 
         `is_proven` says that the model has answered about this day before.
         """
         self.statistics = Statistics()
-        self._endpoint, self._found, self._prompt, self._how = endpoint, found, prompt, how
+        self._endpoint, self._preflight, self._prompt, self._answer_key = (
+            endpoint,
+            preflight,
+            prompt,
+            answer_key,
+        )
         self._writer, self._policy = writer, policy
-        self._breaker = Breaker(found, is_proven=is_proven)
+        self._breaker = Breaker(preflight, is_proven=is_proven)
         self._limit = AdaptiveLimit(ceiling)
         self._queue: asyncio.PriorityQueue[tuple[int, int, Batch]] = asyncio.PriorityQueue()
         self._order = count()
@@ -174,7 +179,7 @@ class Asking:
     @property
     def model(self) -> str:
         """The model that is asked."""
-        return self._how.model
+        return self._answer_key.model
 
     @property
     def left(self) -> int:
@@ -204,12 +209,12 @@ class Asking:
 
     def room(self, batch_size: int) -> tuple[int, int]:
         """How many posts a request may have, and how many characters of them, in the context."""
-        policy, context = self._policy, self._found.context_tokens
+        policy, context = self._policy, self._preflight.context_tokens
         if context is None:
             return batch_size, policy.batch_characters
-        left = context - (self._found.prompt_tokens or len(self._prompt.text) // 3)
+        left = context - (self._preflight.prompt_tokens or len(self._prompt.text) // 3)
         for size in range(batch_size, 0, -1):
-            tokens = left - policy.answer_tokens(self._found, self._prompt, size)
+            tokens = left - policy.answer_tokens(self._preflight, self._prompt, size)
             characters = int(tokens * _CHARACTERS_A_TOKEN)
             if characters >= size * _USUAL_CHARACTERS:
                 return size, min(characters, policy.batch_characters)
@@ -294,12 +299,14 @@ class Asking:
 
     async def _send(self, batch: Batch, temperature: float) -> Reply:
         size = len(batch.questions)
-        tokens = self._policy.answer_tokens(self._found, self._prompt, size) * 4**batch.truncated
+        tokens = (
+            self._policy.answer_tokens(self._preflight, self._prompt, size) * 4**batch.truncated
+        )
         form = response_format(self._form(batch), size)
         message = dump_message([question.payload for question in batch.questions])
         self.statistics.requests += 1
         request = {
-            **self._found.options(form, temperature, tokens),
+            **self._preflight.options(form, temperature, tokens),
             "messages": [
                 {"role": "system", "content": self._prompt.text},
                 {"role": "user", "content": message},
@@ -336,17 +343,17 @@ class Asking:
         cut = min(batch.truncated + 1, 3) if reply.cut_off and len(each) == 1 else 0
         for part in halves(again) if as_whole else [[question] for question in again]:
             self._put(Batch(part, truncated=cut))
-        if len(each) == 1 or not self._found.shows_reading:
+        if len(each) == 1 or not self._preflight.shows_reading:
             self._breaker.note(batch.questions, each, reply)
 
     def _form(self, batch: Batch) -> AnswerForm:
         """What the answer has: no echoes where nothing can be cut off or confused."""
-        proven = len(batch.questions) == 1 and self._found.shows_reading
+        proven = len(batch.questions) == 1 and self._preflight.shows_reading
         return replace(self._prompt.form, has_echoes=not proven)
 
     def _learn_company(self, batch: Batch, *, is_useless: bool) -> None:
         """Note whether the model can answer about several posts at once."""
-        if len(batch.questions) > 1 and self._found.shows_reading:
+        if len(batch.questions) > 1 and self._preflight.shows_reading:
             self._useless = self._useless + 1 if is_useless else 0
             self.statistics.one_by_one |= self._useless >= _USELESS
 
@@ -373,11 +380,11 @@ class Asking:
         A server that cuts what does not fit fills its context; and what was sent has at least the
         tokens of the prompt, and one for each longer word of the posts.
         """
-        context = self._found.context_tokens
+        context = self._preflight.context_tokens
         if context is not None and counted + (reply.completion_tokens or 0) >= context:
             return True
         words = len(_LONGER_WORD.findall(self._prompt.text.encode()))
-        least = max((self._found.prompt_tokens or 0) - _QUESTION_TOKENS, words)
+        least = max((self._preflight.prompt_tokens or 0) - _QUESTION_TOKENS, words)
         least += sum(len(_LONGER_WORD.findall(q.payload)) for q in batch.questions)
         return max(counted, counted + (reply.cached_tokens or 0)) < least
 
@@ -414,8 +421,8 @@ class Asking:
     def _stop_if_gone(self, failure: Failure, patience: float | None = None) -> None:
         if self._silent() > (self._policy.patience if patience is None else patience):
             raise EndpointUnreachable(
-                f"endpoint unreachable, {self._open} posts left ({self._found.host}: {failure}); "
-                "run again to go on"
+                f"endpoint unreachable, {self._open} posts left "
+                f"({self._preflight.host}: {failure}); run again to go on"
             )
 
     def _silent(self) -> float:
@@ -466,22 +473,22 @@ class Asking:
     ) -> None:
         for question in batch.questions:
             self._attempts[question.hash] += 1
-        found, how = self._found, self._how
+        preflight, answer_key = self._preflight, self._answer_key
         exchange = Exchange(
             request_id=unique_id(),
             raw_answer=(reply.refusal or reply.content) if reply else None,
             finish_reason=reply.finish_reason if reply else None,
             batch_size=len(batch.questions),
-            model=how.model,
-            model_digest=how.model_digest,
+            model=answer_key.model,
+            model_digest=answer_key.model_digest,
             answered_by=reply.model if reply else None,
-            endpoint=found.endpoint,
+            endpoint=preflight.endpoint,
             system_fingerprint=reply.fingerprint if reply else None,
-            prompt_version=how.prompt_version,
-            schema_version=how.schema_version,
-            parameters=how.parameters,
-            temperature=temperature if found.takes_temperature else None,
-            response_format=found.response_format,
+            prompt_version=answer_key.prompt_version,
+            schema_version=answer_key.schema_version,
+            parameters=answer_key.parameters,
+            temperature=temperature if preflight.takes_temperature else None,
+            response_format=preflight.response_format,
             prompt_tokens=reply.prompt_tokens if reply else None,
             completion_tokens=reply.completion_tokens if reply else None,
             latency_seconds=reply.latency_seconds if reply else 0.0,

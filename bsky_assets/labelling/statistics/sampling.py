@@ -19,10 +19,10 @@ import orjson
 
 from bsky_assets.contracts import LlmLabel
 from bsky_assets.errors import UserError
-from bsky_assets.labelling.answers import NONE
-from bsky_assets.labelling.corrected import allocate
-from bsky_assets.labelling.ledger import Ledger
-from bsky_assets.labelling.questions import CONTEXT
+from bsky_assets.labelling.asking.answers import NONE
+from bsky_assets.labelling.asking.questions import CONTEXT
+from bsky_assets.labelling.ledger.store import Ledger
+from bsky_assets.labelling.statistics.corrected import allocate
 from bsky_assets.storage.files import staged, unique_id, write_json
 from bsky_assets.storage.lake import Lake
 

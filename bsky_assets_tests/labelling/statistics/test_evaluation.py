@@ -17,10 +17,16 @@ from typer.testing import CliRunner, Result
 
 from bsky_assets.commands.labels import app
 from bsky_assets.errors import UserError
-from bsky_assets.labelling.corrected import Stratum, allocate, corrected_share
-from bsky_assets.labelling.gold import IDEOLOGY, OTHER, POLITICS, UnusableGold, read_gold
-from bsky_assets.labelling.metrics import accuracies, kappas, macro_f1s, score, weighted_f1s
-from bsky_assets.labelling.sampling import COLUMNS, guarded, unguarded
+from bsky_assets.labelling.statistics.corrected import Stratum, allocate, corrected_share
+from bsky_assets.labelling.statistics.gold import IDEOLOGY, OTHER, POLITICS, UnusableGold, read_gold
+from bsky_assets.labelling.statistics.metrics import (
+    accuracies,
+    kappas,
+    macro_f1s,
+    score,
+    weighted_f1s,
+)
+from bsky_assets.labelling.statistics.sampling import COLUMNS, guarded, unguarded
 from bsky_assets.settings import get_settings
 from bsky_assets_tests.support.labelling import Lab
 from bsky_assets_tests.support.llm_endpoint import FakeEndpoint, by_first_letter

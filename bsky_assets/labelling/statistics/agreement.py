@@ -12,9 +12,9 @@ import duckdb
 import pyarrow as pa
 
 from bsky_assets.contracts import LlmLabel
-from bsky_assets.labelling.answers import NONE
-from bsky_assets.labelling.figures import confusion_png
-from bsky_assets.labelling.metrics import Scores, score
+from bsky_assets.labelling.asking.answers import NONE
+from bsky_assets.labelling.statistics.confusion_figure import confusion_png
+from bsky_assets.labelling.statistics.metrics import Scores, score
 from bsky_assets.storage.lake import Lake
 
 

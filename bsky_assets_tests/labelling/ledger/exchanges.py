@@ -3,9 +3,9 @@
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from bsky_assets.labelling.answers import LABELS_ONLY
-from bsky_assets.labelling.ledger import AskedHow, Exchange, SlotAnswer
-from bsky_assets.labelling.questions import make_question
+from bsky_assets.labelling.asking.answers import LABELS_ONLY
+from bsky_assets.labelling.asking.questions import make_question
+from bsky_assets.labelling.ledger.store import AnswerKey, Exchange, SlotAnswer
 
 DAY = date(2026, 3, 8)
 
@@ -13,7 +13,7 @@ DAY = date(2026, 3, 8)
 NOON = datetime(2026, 3, 8, 18, tzinfo=UTC)
 
 
-HOW = AskedHow("model", "sha256:aa", "prompt", LABELS_ONLY.version, "{}")
+KEY = AnswerKey("model", "sha256:aa", "prompt", LABELS_ONLY.version, "{}")
 
 
 def exchange(number: int, **changes: Any) -> Exchange:
@@ -22,14 +22,14 @@ def exchange(number: int, **changes: Any) -> Exchange:
         "raw_answer": f'{{"p0": "…{number}\\n"}}',
         "finish_reason": "stop",
         "batch_size": 1,
-        "model": HOW.model,
-        "model_digest": HOW.model_digest,
+        "model": KEY.model,
+        "model_digest": KEY.model_digest,
         "answered_by": None,
         "endpoint": "test@here",
         "system_fingerprint": None,
-        "prompt_version": HOW.prompt_version,
-        "schema_version": HOW.schema_version,
-        "parameters": HOW.parameters,
+        "prompt_version": KEY.prompt_version,
+        "schema_version": KEY.schema_version,
+        "parameters": KEY.parameters,
         "temperature": 0.0,
         "response_format": "json_schema",
         "prompt_tokens": 100 + number,

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from bsky_assets.contracts import arrow_schema
 from bsky_assets.contracts.labels import LlmAnswer, LlmPrompt
-from bsky_assets.labelling.ledger import AskedHow, Ledger
-from bsky_assets.labelling.prompt import Prompt
-from bsky_assets.labelling.questions import make_question
-from bsky_assets_tests.labelling.exchanges import DAY, HOW, exchange, slot
+from bsky_assets.labelling.asking.prompt import Prompt
+from bsky_assets.labelling.asking.questions import make_question
+from bsky_assets.labelling.ledger.store import AnswerKey, Ledger
+from bsky_assets_tests.labelling.ledger.exchanges import DAY, KEY, exchange, slot
 
 
 def answers(ledger: Ledger) -> list[dict[str, Any]]:
@@ -31,10 +31,10 @@ def answers(ledger: Ledger) -> list[dict[str, Any]]:
     return rows
 
 
-def best(ledger: Ledger, *texts: str, how: AskedHow = HOW) -> dict[str, Any]:
+def best(ledger: Ledger, *texts: str, key: AnswerKey = KEY) -> dict[str, Any]:
     hashes = {make_question(text).hash: text for text in texts}
     with duckdb.connect() as con:
-        ledger.register_best(con, "best", list(hashes), how)
+        ledger.register_best(con, "best", list(hashes), key)
         rows = con.sql("SELECT question_hash, is_valid, political_ideology FROM best").fetchall()
     return {hashes[key]: ideology if valid else "no answer" for key, valid, ideology in rows}
 
@@ -109,8 +109,8 @@ def test_a_kill_between_sealing_and_removing_the_journal_doubles_nothing(tmp_pat
 WRITER = """
 import sys
 from pathlib import Path
-from bsky_assets.labelling.ledger import Ledger
-from bsky_assets_tests.labelling.exchanges import DAY, exchange, slot
+from bsky_assets.labelling.ledger.store import Ledger
+from bsky_assets_tests.labelling.ledger.exchanges import DAY, exchange, slot
 first = int(sys.argv[2])
 with Ledger(Path(sys.argv[1])).writer(DAY) as writer:
     for number in range(first, first + int(sys.argv[3])):
@@ -176,8 +176,8 @@ def test_an_answer_is_known_by_how_it_was_asked_for(
         writer.append(exchange(0), [slot("a", "left")])
         writer.append(exchange(1, **change), [slot("a", "right")])
     assert best(ledger, "a") == {"a": "left"}
-    how = {name: getattr(HOW, name) for name in AskedHow.__slots__}
-    assert best(ledger, "a", how=AskedHow(**{**how, **change})) == {"a": "right"}
+    key = {name: getattr(KEY, name) for name in AnswerKey.__slots__}
+    assert best(ledger, "a", key=AnswerKey(**{**key, **change})) == {"a": "right"}
 
 
 def test_context_makes_another_question() -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from bsky_assets.labelling.breaker import NothingUsable
-from bsky_assets.labelling.endpoint import EndpointRefuses, EndpointUnreachable
-from bsky_assets_tests.labelling.misbehaving import (
+from bsky_assets.labelling.asking.breaker import NothingUsable
+from bsky_assets.labelling.asking.endpoint import EndpointRefuses, EndpointUnreachable
+from bsky_assets_tests.labelling.asking.misbehaving import (
     POSTS,
     Always,
     CutsThePrompt,
@@ -290,7 +290,7 @@ def test_who_does_not_say_which_weights_it_has_is_not_labelled_with(tmp_path: Pa
 
 
 def test_a_slow_servers_first_dropped_connection_does_not_end_the_run(tmp_path: Path) -> None:
-    from bsky_assets.labelling.asking import Policy
+    from bsky_assets.labelling.asking.requests import Policy
 
     endpoint, dropped = FakeEndpoint(), []
 

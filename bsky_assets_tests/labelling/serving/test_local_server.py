@@ -20,20 +20,20 @@ from typing import Any
 import duckdb
 import pytest
 
-from bsky_assets.labelling.answers import LABELS
-from bsky_assets.labelling.asking import Policy
+from bsky_assets.labelling.asking.answers import LABELS
+from bsky_assets.labelling.asking.endpoint import EndpointUnreachable
+from bsky_assets.labelling.asking.requests import Policy
+from bsky_assets.labelling.asking.rounds import Progress
 from bsky_assets.labelling.day import ledger_of
-from bsky_assets.labelling.endpoint import EndpointUnreachable
-from bsky_assets.labelling.local_server import (
+from bsky_assets.labelling.ledger.tracing import labels_without_their_post
+from bsky_assets.labelling.serving.local_server import (
     CannotServe,
     LocalServer,
     packaged_model,
     prepare,
     serving,
 )
-from bsky_assets.labelling.model_round import Progress
-from bsky_assets.labelling.trace import labels_without_their_post
-from bsky_assets_tests.labelling.hostile import HOSTILE
+from bsky_assets_tests.labelling.asking.hostile import HOSTILE
 from bsky_assets_tests.support.labelling import (
     DAY,
     Lab,
@@ -182,7 +182,7 @@ def test_the_command_serves_until_it_is_ended_and_leaves_no_process(gguf: Path) 
 def test_a_server_whose_starter_was_killed_ends_by_itself(gguf: Path, tmp_path: Path) -> None:
     command = (
         "import sys, time; from pathlib import Path;"
-        "from bsky_assets.labelling.local_server import prepare, serving;"
+        "from bsky_assets.labelling.serving.local_server import prepare, serving;"
         "served = serving(prepare(Path(sys.argv[1]), port=0, parallel=1, context=512));"
         "print(served.__enter__().pid, flush=True); time.sleep(60)"
     )

@@ -26,7 +26,7 @@ from types import FrameType
 import psutil
 
 from bsky_assets.errors import UserError
-from bsky_assets.labelling.llama_process import LOOPBACK, Served
+from bsky_assets.labelling.serving.llama_process import LOOPBACK, Served
 
 READY_SECONDS = 900.0
 """A large model on a slow disk takes its time."""
@@ -78,7 +78,7 @@ class LocalServer:
         self._starts.append(time.monotonic())
         with (folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "bsky_assets.labelling.llama_process", str(what)],
+                [sys.executable, "-m", "bsky_assets.labelling.serving.llama_process", str(what)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

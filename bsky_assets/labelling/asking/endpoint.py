@@ -19,7 +19,7 @@ from openai import AsyncOpenAI, DefaultAioHttpClient
 from openai.types.chat import ChatCompletion
 
 from bsky_assets.errors import UserError
-from bsky_assets.labelling.answers import has_thoughts
+from bsky_assets.labelling.asking.answers import has_thoughts
 from bsky_assets.settings import Settings, host_of, without_credentials
 
 CONNECT_SECONDS = 10.0

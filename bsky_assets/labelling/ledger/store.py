@@ -25,8 +25,8 @@ from filelock import FileLock, Timeout
 
 from bsky_assets.contracts import Row, arrow_schema
 from bsky_assets.contracts.labels import LlmAnswer, LlmPrompt
-from bsky_assets.labelling.prompt import Prompt
-from bsky_assets.labelling.questions import Question
+from bsky_assets.labelling.asking.prompt import Prompt
+from bsky_assets.labelling.asking.questions import Question
 from bsky_assets.storage.damage import is_damage, reason_of
 from bsky_assets.storage.files import staged, sync, unique_id, unusable
 from bsky_assets.storage.lake import empty_columns
@@ -88,7 +88,7 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
-class AskedHow:
+class AnswerKey:
     """What an answer is known by, besides the question."""
 
     model: str
@@ -165,7 +165,11 @@ class Ledger:
         return con.sql(f"{sealed} UNION ALL BY NAME SELECT * FROM ledger_unsealed")
 
     def register_best(
-        self, con: duckdb.DuckDBPyConnection, view: str, wanted: Sequence[str], how: AskedHow
+        self,
+        con: duckdb.DuckDBPyConnection,
+        view: str,
+        wanted: Sequence[str],
+        answer_key: AnswerKey,
     ) -> None:
         """Make a table `view` of the answer in force for each question hash of `wanted`.
 
@@ -173,7 +177,7 @@ class Ledger:
         """
         con.register("ledger_wanted", pa.table({"question_hash": pa.array(wanted, pa.string())}))
         self.relation(con).create_view("ledger_all", replace=True)
-        conditions = " AND ".join(f"{name} IS NOT DISTINCT FROM ?" for name in asdict(how))
+        conditions = " AND ".join(f"{name} IS NOT DISTINCT FROM ?" for name in asdict(answer_key))
         con.execute(
             f"""
             CREATE OR REPLACE TEMP TABLE {view} AS
@@ -185,7 +189,7 @@ class Ledger:
                     request_id
             ) = 1
             """,
-            list(asdict(how).values()),
+            list(asdict(answer_key).values()),
         )
 
     def questions(self, con: duckdb.DuckDBPyConnection, hashes: Iterable[str]) -> list[Question]:
