@@ -139,6 +139,13 @@ class Settings(BaseSettings):
     jetstream_url: WebSocketUrl | None = Field(
         None, description="Set: read the firehose from this Jetstream instead of the relay."
     )
+    archive_url: HttpUrl | None = Field(
+        None, description="A Jetstream v2 archive, to make past days from and to heal gaps."
+    )
+    archive_api_key: SecretStr | None = Field(None, description="Key of that archive.")
+    archive_max_bytes: int = Field(
+        10 * 2**30, ge=1, description="Bytes of the archive that one command may fetch."
+    )
     appview_url: HttpUrl = Field(
         "https://public.api.bsky.app", description="Host of app.bsky.feed.getFeed."
     )

@@ -78,6 +78,7 @@ def _announce(sandbox: Sandbox) -> None:
     places = {
         "relay": sandbox.relay_url,
         "jetstream": sandbox.jetstream_url,
+        "archive": sandbox.archive_url,
         "appview": sandbox.appview_url,
         "labeler": sandbox.labeler_url,
         "llm": f"{sandbox.llm_base_url} (no language model: it knows its own posts)",

@@ -36,6 +36,8 @@ class HttpFaults(BaseModel):
     p_hang: Probability = Field(0, description="Share never answered, the connection kept open.")
     p_reset: Probability = Field(0, description="Share whose connection is reset.")
     p_malformed: Probability = Field(0, description="Share answered with JSON that is not JSON.")
+    p_cut: Probability = Field(0, description="Share of files cut off in the middle.")
+    p_flip: Probability = Field(0, description="Share of files with a wrong byte in them.")
 
 
 T = TypeVar("T")

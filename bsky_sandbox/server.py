@@ -1,4 +1,4 @@
-"""The whole sandbox, running: relay, Jetstream, AppView, labeler and LLM on loopback.
+"""The whole sandbox, running: relay, Jetstream, archive, AppView, labeler and LLM on loopback.
 
 They run in one background thread with an event loop of its own, so that a test, a notebook or
 a command can talk to them. What does not belong here: what any of them serves.
@@ -17,6 +17,8 @@ from libipld import encode_dag_cbor
 
 from bsky_assets.errors import UserError
 from bsky_sandbox.appview import AppView, Feed
+from bsky_sandbox.archive import Archive
+from bsky_sandbox.archive_rows import History, before
 from bsky_sandbox.chat import MODEL
 from bsky_sandbox.jetstream import Jetstream
 from bsky_sandbox.labeler import Labeler
@@ -34,6 +36,7 @@ DEFAULT_PORTS: Mapping[str, int] = {
     "labeler": 2582,
     "llm": 2583,
     "jetstream": 2584,
+    "archive": 2585,
 }
 """Where the servers of the `sandbox` command listen, unless something else does."""
 
@@ -59,6 +62,7 @@ class Servers:
     appview: AppView
     labeler: Labeler
     llm: LlmServer
+    archive: Archive
 
     @classmethod
     def of(cls, world: World, rate: float | None = None) -> "Servers":
@@ -74,6 +78,7 @@ class Servers:
             appview=AppView(world.posts, world.accounts, world.labels, feeds),
             labeler=Labeler(world.labels),
             llm=LlmServer(world.posts),
+            archive=Archive(lambda: history_of(world).rows()),
         )
 
     def apps(self) -> dict[str, web.Application]:
@@ -84,7 +89,13 @@ class Servers:
             "appview": self.appview.app(),
             "labeler": self.labeler.app(),
             "llm": self.llm.app(),
+            "archive": self.archive.app(),
         }
+
+
+def history_of(world: World) -> History:
+    """What an archive of `world` witnessed that began an hour before its stream."""
+    return History(world.records_before(), world.events, begun=before(world.events[0].time))
 
 
 def _with_cids(records: Iterable[tuple[str, str, Json]]) -> Iterator[tuple[str, str, Cid]]:
@@ -163,6 +174,11 @@ class Sandbox:
         return f"http://{HOST}:{self._ports['labeler']}"
 
     @property
+    def archive_url(self) -> str:
+        """Host of network.bsky.jetstream.planSnapshot and what it names."""
+        return f"http://{HOST}:{self._ports['archive']}"
+
+    @property
     def llm_base_url(self) -> str:
         """The OpenAI-compatible endpoint."""
         return f"http://{HOST}:{self._ports['llm']}/v1"
@@ -173,6 +189,7 @@ class Sandbox:
             "BSKY_RELAY_URL": self.relay_url,
             "BSKY_APPVIEW_URL": self.appview_url,
             "BSKY_LABELER_URL": self.labeler_url,
+            "BSKY_ARCHIVE_URL": self.archive_url,
             "BSKY_TRUSTED_LABELERS": self.world.labeler_did,
             "BSKY_FEEDS": f"today={self.world.feed_uri}",
             "BSKY_LLM_BASE_URL": self.llm_base_url,

@@ -14,7 +14,7 @@ from aiohttp import web
 from bsky_sandbox.http_faults import FaultInjector, HttpFaults, Refused
 
 Method = Callable[[web.Request], Awaitable[object]]
-"""Answers a request with the body's JSON value."""
+"""Answers a request with the body's JSON value, or with a file."""
 
 _FAULTS = {
     429: ("RateLimitExceeded", "Rate Limit Exceeded"),
@@ -103,18 +103,21 @@ class XrpcServer:
         )
         return app
 
-    async def _handle(self, request: web.Request) -> web.Response:
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
         headers: dict[str, str] = {}
         try:
             method = self._method(request)
             headers = self.limit.take(request.remote or "")
             await self.injector.meet(request)
-            body = orjson.dumps(await method(request))
+            answer = await method(request)
         except XrpcError as error:
             return _error(error, headers)
         except Refused as refused:
             name, message = _FAULTS[refused.status]
             return _error(XrpcError(refused.status, name, message, refused.headers), headers)
+        if isinstance(answer, web.StreamResponse):
+            return answer
+        body = orjson.dumps(answer)
         if self.injector.strikes(self.injector.faults.p_malformed):
             body = body[: len(body) // 2]
         return web.Response(body=body, headers=headers, content_type="application/json")

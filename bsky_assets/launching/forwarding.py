@@ -10,6 +10,9 @@ from bsky_assets.settings import Settings, as_variable, is_secret, variable_name
 _COLLECTING = {
     "relay_url",
     "jetstream_url",
+    "archive_url",
+    "archive_api_key",
+    "archive_max_bytes",
     "appview_url",
     "labeler_url",
     "feeds",
