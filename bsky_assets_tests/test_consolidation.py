@@ -16,7 +16,7 @@ from bsky_assets.contracts import (
     RawFirehosePost,
     RawPostDeletion,
 )
-from bsky_assets.storage.completeness import COMPLETENESS, Completeness
+from bsky_assets.storage.completeness import Completeness, StreamDetails
 from bsky_assets.storage.lake import Lake
 from testbed.rows import (
     NOON,
@@ -193,7 +193,7 @@ def test_a_day_whose_feeds_are_down_goes_on_with_the_firehose_and_says_so_withou
     tmp_path: Path,
 ) -> None:
     down = {"feeds": {"today": {"problem": "feed today: nobody answers"}}}
-    nothing = {COMPLETENESS: Completeness().to_details()}
+    nothing = StreamDetails(completeness=Completeness())
     lake = Lake(tmp_path)
     lake.write(RawFeedPost, DAY, table(RawFeedPost, []), down)
     with duckdb.connect() as con:

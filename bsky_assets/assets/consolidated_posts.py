@@ -7,6 +7,7 @@ from dagster_duckdb import DuckDBResource
 
 from bsky_assets.checks import consolidated_posts as checks
 from bsky_assets.contracts import ConsolidatedPost, RawFeedPost, RawFirehosePost, RawPostDeletion
+from bsky_assets.contracts.details import ConsolidationDetails
 from bsky_assets.orchestration.launcher import launch_partition
 from bsky_assets.orchestration.materialisation import (
     counts_table,
@@ -49,11 +50,12 @@ def consolidated_posts(
             ConsolidatedPost,
             "indexed_at, metadata.source AS source, record.langs AS langs, uri",
         )
+    left_out = partition.told(ConsolidationDetails).left_out
     return result(
         ConsolidatedPost,
         partition,
         started,
         sample=rows,
-        metadata={"left_out": counts_table("reason", partition.details["left_out"])},
+        metadata={"left_out": counts_table("reason", left_out)},
         checks=outcomes,
     )

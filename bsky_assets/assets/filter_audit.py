@@ -9,6 +9,7 @@ from bsky_assets.assets.filtered_posts import filtered_posts
 from bsky_assets.assets.llm_labels import llm_labels
 from bsky_assets.checks import filter_audit as checks
 from bsky_assets.contracts import AuditedShare
+from bsky_assets.contracts.details import AuditDetails
 from bsky_assets.labelling.audit import audit_day
 from bsky_assets.orchestration.materialisation import (
     explained,
@@ -45,16 +46,17 @@ def filter_audit(
         outcomes = checks.evaluate(con, data.lake, data.settings, partition)
         rows = sample(con, data.lake, partition, AuditedShare, "filter, label, share, shift")
         shifts = data.lake.relation(con, AuditedShare, [day]).order("filter, label").df()
-    told = shifts[["filter", "label", "stopped", "sampled", "share", "shift"]].round(4)
+    shown = shifts[["filter", "label", "stopped", "sampled", "share", "shift"]].round(4)
+    told = partition.told(AuditDetails)
     return result(
         AuditedShare,
         partition,
         started,
         sample=rows,
         metadata={
-            "shifts": frame_table(told),
-            "asked": partition.details["asked"],
-            "requests": partition.details["requests"],
+            "shifts": frame_table(shown),
+            "asked": told.asked,
+            "requests": told.requests,
         },
         checks=outcomes,
     )

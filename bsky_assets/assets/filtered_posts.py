@@ -12,6 +12,7 @@ from dagster_duckdb import DuckDBResource
 
 from bsky_assets.checks import filtered_posts as checks
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, RawModerationLabel
+from bsky_assets.contracts.details import FilterDetails
 from bsky_assets.orchestration.launcher import launch_partition
 from bsky_assets.orchestration.materialisation import (
     counts_table,
@@ -51,17 +52,17 @@ def filtered_posts(
             con, data.lake, partition, FilteredPost,
             "passed_filters, filtered_by_func, filter_reason, language, uri",
         )  # fmt: skip
-    funnel = partition.details["funnel"]
+    told = partition.told(FilterDetails)
     return result(
         FilteredPost,
         partition,
         started,
         sample=rows,
         metadata={
-            "passed": partition.details["passed"],
-            "stopped": counts_table("filter", {step["filter"]: step["stopped"] for step in funnel}),
+            "passed": told.passed,
+            "stopped": counts_table("filter", {step.filter: step.stopped for step in told.funnel}),
             "funnel": MetadataValue.md(inline_png(funnel_figure(partition), "Filter funnel")),
-            "languages": counts_table("language", partition.details["languages"]),
+            "languages": counts_table("language", told.languages),
         },
         checks=checks.evaluate(data.lake, partition),
     )

@@ -1,7 +1,7 @@
 """What a language model says of the posts that passed."""
 
 import time
-from typing import Any
+from collections.abc import Sequence
 
 from dagster import (
     AssetExecutionContext,
@@ -15,6 +15,7 @@ from pydantic import Field
 from bsky_assets.assets.filtered_posts import filtered_posts
 from bsky_assets.checks import llm_labels as checks
 from bsky_assets.contracts import LlmLabel
+from bsky_assets.contracts.details import LabelDetails, ModelRound
 from bsky_assets.orchestration.launcher import launch_partition
 from bsky_assets.orchestration.materialisation import explained, result, row_asset, sample
 from bsky_assets.orchestration.resources import DataDirectory
@@ -74,36 +75,36 @@ def llm_labels(
             con, data.lake, partition, LlmLabel,
             "is_sociopolitical, political_ideology, model, prompt_version, uri",
         )  # fmt: skip
-    details = partition.details
+    told = partition.told(LabelDetails)
     return result(
         LlmLabel,
         partition,
         started,
         sample=rows,
         metadata={
-            "labelled": details["labelled"],
-            "failed": details["failed"],
-            "prompt_version": details["prompt_version"],
-            "requests": sum(model["requests"] for model in details["models"]),
-            **tokens(details["models"]),
-            **notices(details["models"]),
+            "labelled": told.labelled,
+            "failed": told.failed,
+            "prompt_version": told.prompt_version,
+            "requests": sum(model.requests for model in told.models),
+            **tokens(told.models),
+            **notices(told.models),
             "shares": MetadataValue.md(inline_png(labels_figure(partition), "Label shares")),
         },
         checks=outcomes,
     )
 
 
-def tokens(models: list[dict[str, Any]]) -> dict[str, MetadataValue]:
+def tokens(models: Sequence[ModelRound]) -> dict[str, MetadataValue]:
     """Tokens of all models; null where a server that was asked does not tell them."""
     told: dict[str, MetadataValue] = {}
     for name in ("prompt_tokens", "completion_tokens"):
-        counted = [model[name] for model in models if model["requests"]]
+        counted = [getattr(model, name) for model in models if model.requests]
         known = None not in counted
         told[name] = MetadataValue.int(sum(counted)) if known else MetadataValue.null()
     return told
 
 
-def notices(models: list[dict[str, Any]]) -> dict[str, MetadataValue]:
+def notices(models: Sequence[ModelRound]) -> dict[str, MetadataValue]:
     """What whoever runs the endpoint should know of it, if there is anything."""
-    told = [f"{model['model']}: {notice}" for model in models for notice in model["notices"]]
+    told = [f"{model.model}: {notice}" for model in models for notice in model.notices]
     return {"notices": MetadataValue.text("; ".join(told))} if told else {}

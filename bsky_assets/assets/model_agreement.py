@@ -9,6 +9,7 @@ from dagster_duckdb import DuckDBResource
 
 from bsky_assets.assets.llm_labels import llm_labels
 from bsky_assets.contracts import DisputedPost, arrow_schema
+from bsky_assets.contracts.details import Details
 from bsky_assets.labelling.statistics.agreement import Agreement, Pair, compare
 from bsky_assets.labelling.versions import labelling_version
 from bsky_assets.orchestration.materialisation import (
@@ -43,7 +44,7 @@ def model_agreement(
         inputs = made_from(data.lake, DisputedPost, day)
         agreement = compare(con, data.lake, [day])
         disputed = agreement.disputed.cast(arrow_schema(DisputedPost))
-        details = {"labelling_version": labelling_version(DisputedPost)}
+        details = Details(labelling_version=labelling_version(DisputedPost))
         partition = data.lake.write(DisputedPost, day, disputed, details, made_from=inputs)
         rows = sample(con, data.lake, partition, DisputedPost, "models, labels, uri")
     return result(DisputedPost, partition, started, sample=rows, metadata=_told(agreement))

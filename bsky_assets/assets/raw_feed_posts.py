@@ -13,6 +13,7 @@ from pydantic import Field
 from bsky_assets.bluesky.feeds import sync_feeds
 from bsky_assets.checks import raw_feed_posts as checks
 from bsky_assets.contracts import RawFeedPost
+from bsky_assets.contracts.details import FeedDetails
 from bsky_assets.orchestration.materialisation import (
     NETWORK_RETRIES,
     explained,
@@ -74,7 +75,7 @@ def raw_feed_posts(
         sample=rows,
         metadata={
             "failed_feeds": [
-                name for name, feed in partition.details.get("feeds", {}).items() if feed["problem"]
+                name for name, feed in partition.told(FeedDetails).readings.items() if feed.problem
             ]
         },
         checks=outcomes,

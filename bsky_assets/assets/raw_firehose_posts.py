@@ -30,7 +30,7 @@ from bsky_assets.reporting.coverage import coverage_figure
 from bsky_assets.reporting.figures import inline_png
 from bsky_assets.settings import Settings
 from bsky_assets.storage.compaction import compact_firehose_day
-from bsky_assets.storage.completeness import COMPLETENESS, Completeness
+from bsky_assets.storage.completeness import Completeness, StreamDetails
 from bsky_assets.sync_day import today
 
 
@@ -89,7 +89,7 @@ def raw_firehose_posts(
             RawFirehosePost,
             "commit_time, seq, record.langs AS langs, uri",
         )
-    completeness = Completeness.from_details(partition.details.get(COMPLETENESS))
+    completeness = partition.told(StreamDetails).completeness or Completeness()
     picture = inline_png(coverage_figure(completeness, settings.timezone), "Events per minute")
     return result(
         RawFirehosePost,

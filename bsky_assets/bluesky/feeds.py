@@ -21,6 +21,7 @@ from bsky_assets.bluesky.session import SignInFailed, sign_in
 from bsky_assets.bluesky.versions import reader_version
 from bsky_assets.bluesky.xrpc import Refused, XrpcHost, as_bytes
 from bsky_assets.contracts import RawFeedPost, arrow_schema, contract_version
+from bsky_assets.contracts.details import FeedDetails, FeedReading
 from bsky_assets.contracts.lineage import lineage_version
 from bsky_assets.errors import UserError
 from bsky_assets.settings import Settings
@@ -62,23 +63,23 @@ class FeedRead:
     problem: str | None = None
     """The message for a person, where it gave nothing or broke off."""
 
-    def details(self) -> dict[str, Any]:
+    def details(self) -> FeedReading:
         """The reading as the partition's details keep it."""
         indexed = [row["indexed_at"] for row in self.rows if row["indexed_at"]]
-        return {
-            "uri": self.uri,
-            "read_at": self.began.isoformat(),
-            "pages": self.pages,
-            "items": self.items,
-            "repeats": len(self.rows) - len({row["uri"] for row in self.rows}),
-            "quarantined": len(self.quarantined),
-            "seconds": round(self.seconds, 3),
-            "indexed_from": min(indexed).isoformat() if indexed else None,
-            "indexed_to": max(indexed).isoformat() if indexed else None,
-            "ended": self.ended,
-            "problem": self.problem,
-            "reader_version": reader_version(RawFeedPost),
-        }
+        return FeedReading(
+            uri=self.uri,
+            read_at=self.began.isoformat(),
+            pages=self.pages,
+            items=self.items,
+            repeats=len(self.rows) - len({row["uri"] for row in self.rows}),
+            quarantined=len(self.quarantined),
+            seconds=round(self.seconds, 3),
+            indexed_from=min(indexed).isoformat() if indexed else None,
+            indexed_to=max(indexed).isoformat() if indexed else None,
+            ended=self.ended,
+            problem=self.problem,
+            reader_version=reader_version(RawFeedPost),
+        )
 
 
 def sync_feeds(
@@ -118,13 +119,13 @@ def _as_it_is(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> Partitio
     """The partition of an earlier day, under today's contract, or one that says there is none."""
     partition = lake.current(RawFeedPost, day)
     if partition is None:
-        note = {"feeds": {}, "note": "not collected: feeds cannot be read back in time"}
+        note = FeedDetails(feeds={}, note="not collected: feeds cannot be read back in time")
         return lake.write(RawFeedPost, day, SCHEMA.empty_table(), note)
     made_as = (partition.contract, partition.lineage)
     if made_as == (contract_version(RawFeedPost), lineage_version(RawFeedPost)):
         return partition
     rows = select_rows(RawFeedPost, [partition])
-    return lake.write_query(con, RawFeedPost, day, rows, partition.details)
+    return lake.write_query(con, RawFeedPost, day, rows, partition.told(FeedDetails))
 
 
 def _read_feeds(
@@ -243,11 +244,11 @@ def _store(
     with exclusive(lake.root / RawFeedPost.asset):
         before = lake.current(RawFeedPost, day)
         added = pa.Table.from_pylist([row for read in reads for row in read.rows], schema=SCHEMA)
-        feeds = dict(before.details.get("feeds", {})) if before else {}
-        feeds.update({read.name: read.details() for read in reads})
+        feeds = before.told(FeedDetails).readings if before else {}
+        told = FeedDetails(feeds={**feeds, **{read.name: read.details() for read in reads}})
         con.register(_ADDED, added.append_column("ordinal", pa.array(range(added.num_rows))))
         try:
-            partition = lake.write_query(con, RawFeedPost, day, _merged(before), {"feeds": feeds})
+            partition = lake.write_query(con, RawFeedPost, day, _merged(before), told)
         finally:
             con.unregister(_ADDED)
         quarantine.add(

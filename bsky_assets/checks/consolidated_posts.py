@@ -7,6 +7,7 @@ from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec
 from duckdb import DuckDBPyConnection
 
 from bsky_assets.contracts import ConsolidatedPost
+from bsky_assets.contracts.details import ConsolidationDetails
 from bsky_assets.orchestration.materialisation import check
 from bsky_assets.storage.lake import Lake, Partition
 
@@ -32,14 +33,14 @@ def evaluate(
     con: DuckDBPyConnection, lake: Lake, day: date, partition: Partition
 ) -> list[AssetCheckResult]:
     """The outcomes for one partition."""
-    severity = AssetCheckSeverity.ERROR
+    severity, told = AssetCheckSeverity.ERROR, partition.told(ConsolidationDetails)
     return [
         check(
             "every_raw_post_is_accounted_for",
-            _unaccounted(partition),
+            _unaccounted(told, partition.rows),
             asset=ASSET,
             severity=severity,
-            checked=partition.details["firehose_posts"] + partition.details["feed_items"],
+            checked=told.firehose_posts + told.feed_items,
             nothing="there are no raw posts",
         ),
         check(
@@ -53,13 +54,12 @@ def evaluate(
     ]
 
 
-def _unaccounted(partition: Partition) -> Iterator[str]:
-    counts = partition.details
-    left_out = sum(counts["left_out"].values())
-    merged = counts["shown_by_several_feeds"] + counts["in_firehose_and_feed"]
-    expected = counts["firehose_posts"] + counts["feed_items"] - merged - left_out
-    if expected != partition.rows:
-        yield f"{expected:,} posts should be there, {partition.rows:,} are"
+def _unaccounted(told: ConsolidationDetails, rows: int) -> Iterator[str]:
+    merged = told.shown_by_several_feeds + told.in_firehose_and_feed
+    left_out = sum(told.left_out.values())
+    expected = told.firehose_posts + told.feed_items - merged - left_out
+    if expected != rows:
+        yield f"{expected:,} posts should be there, {rows:,} are"
 
 
 def _doubled(con: DuckDBPyConnection, lake: Lake, day: date) -> Iterator[str]:

@@ -6,6 +6,7 @@ from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec
 from duckdb import DuckDBPyConnection
 
 from bsky_assets.contracts import AuditedShare
+from bsky_assets.contracts.details import AuditDetails
 from bsky_assets.labelling.audit import ALL_FILTERS
 from bsky_assets.orchestration.materialisation import check
 from bsky_assets.settings import Settings
@@ -26,15 +27,16 @@ def evaluate(
     con: DuckDBPyConnection, lake: Lake, settings: Settings, partition: Partition
 ) -> list[AssetCheckResult]:
     """The outcomes for one partition."""
+    audited = partition.told(AuditDetails).audited
     return [
         check(
             "filters_do_not_move_the_shares",
             _moved(con, lake, settings, partition),
             asset=ASSET,
             severity=AssetCheckSeverity.WARN,
-            checked=sum(partition.details["audited"].values()),
+            checked=sum(audited.values()),
             nothing="no English post that a filter stopped was judged",
-            audited=partition.details["audited"],
+            audited=audited,
         )
     ]
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec
 
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost
+from bsky_assets.contracts.details import FilterDetails
 from bsky_assets.orchestration.materialisation import check
 from bsky_assets.storage.lake import Lake, Partition
 
@@ -59,9 +60,9 @@ def evaluate(lake: Lake, partition: Partition) -> list[AssetCheckResult]:
 def stop_rates(partition: Partition) -> dict[str, float]:
     """For each filter, the share of the posts that reached it which it stopped."""
     return {
-        step["filter"]: step["stopped"] / step["reached"]
-        for step in partition.details["funnel"]
-        if step["reached"] >= LEAST_POSTS
+        step.filter: step.stopped / step.reached
+        for step in partition.told(FilterDetails).funnel
+        if step.reached >= LEAST_POSTS
     }
 
 
@@ -70,8 +71,8 @@ def _missing(lake: Lake, partition: Partition) -> Iterator[str]:
     expected = consolidated.rows if consolidated else 0
     if partition.rows != expected:
         yield f"{expected:,} posts were consolidated, {partition.rows:,} have a verdict"
-    stopped = sum(step["stopped"] for step in partition.details["funnel"])
-    if stopped + partition.details["passed"] != partition.rows:
+    told = partition.told(FilterDetails)
+    if sum(step.stopped for step in told.funnel) + told.passed != partition.rows:
         yield "posts passed and posts stopped do not add up"
 
 

@@ -6,6 +6,7 @@ from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec
 from duckdb import DuckDBPyConnection
 
 from bsky_assets.contracts import FilteredPost, LlmLabel
+from bsky_assets.contracts.details import Company, LabelDetails
 from bsky_assets.labelling.day import ledger_of
 from bsky_assets.labelling.ledger.tracing import labels_without_their_post
 from bsky_assets.labelling.statistics import evaluation
@@ -61,7 +62,7 @@ def evaluate(
     """The outcomes for one partition."""
     error, warn = AssetCheckSeverity.ERROR, AssetCheckSeverity.WARN
     passed = lake.relation(con, FilteredPost, [partition.day]).filter("passed_filters")
-    compared = _compared(con, lake, settings)
+    compared, told = _compared(con, lake, settings), partition.told(LabelDetails)
     return [
         check(
             "labels_cover_all_passed_posts",
@@ -73,7 +74,7 @@ def evaluate(
         ),
         check(
             "label_shares_in_range",
-            _odd_shares(partition),
+            _odd_shares(told, partition.rows),
             asset=ASSET,
             severity=warn,
             checked=partition.rows if partition.rows >= LEAST_POSTS else 0,
@@ -89,10 +90,10 @@ def evaluate(
         ),
         check(
             "company_does_not_change_labels",
-            _changed_by_company(partition),
+            _changed_by_company(told.company),
             asset=ASSET,
             severity=warn,
-            checked=(partition.details.get("company") or {}).get("posts", 0),
+            checked=told.company.posts if told.company else 0,
             nothing="no post was asked about alone, too",
         ),
         check(
@@ -117,18 +118,17 @@ def _uncovered(con: DuckDBPyConnection, lake: Lake, partition: Partition) -> Ite
         yield f"{count:,} posts have no label; run again to ask about them once more"
 
 
-def _odd_shares(partition: Partition) -> Iterator[str]:
-    share = partition.details["shares"].get("sociopolitical")
+def _odd_shares(told: LabelDetails, rows: int) -> Iterator[str]:
+    share = told.shares.get("sociopolitical")
     low, high = USUAL_SHARE
-    if share is not None and partition.rows >= LEAST_POSTS and not low <= share <= high:
+    if share is not None and rows >= LEAST_POSTS and not low <= share <= high:
         yield f"{share:.1%} of posts are labelled sociopolitical, expected {low:.0%} to {high:.0%}"
 
 
-def _changed_by_company(partition: Partition) -> Iterator[str]:
-    company = partition.details.get("company")
-    if company and company["high"] < LEAST_ALONE:
+def _changed_by_company(company: Company | None) -> Iterator[str]:
+    if company and company.high < LEAST_ALONE:
         yield (
-            f"of {company['posts']} posts asked about alone too, {company['same']} keep their "
+            f"of {company.posts} posts asked about alone too, {company.same} keep their "
             f"label; lower BSKY_LLM_BATCH_SIZE"
         )
 

@@ -7,6 +7,7 @@ from duckdb import DuckDBPyConnection
 
 from bsky_assets.checks import new_fields
 from bsky_assets.contracts import RawFeedPost
+from bsky_assets.contracts.details import FeedDetails
 from bsky_assets.orchestration.materialisation import check
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake, Partition
@@ -42,9 +43,9 @@ def evaluate(
 
 
 def _problems(partition: Partition, settings: Settings) -> Iterator[str]:
-    read = partition.details.get("feeds", {})
+    read = partition.told(FeedDetails).readings
     for name in settings.feeds:
         if name not in read:
             yield f"{name}: not collected on this day"
-        elif read[name]["problem"]:
-            yield f"{name}: {read[name]['problem']}"
+        elif problem := read[name].problem:
+            yield f"{name}: {problem}"

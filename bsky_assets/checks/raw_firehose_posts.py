@@ -7,7 +7,7 @@ from bsky_assets.checks import new_fields
 from bsky_assets.contracts import RawFirehosePost
 from bsky_assets.orchestration.materialisation import check
 from bsky_assets.settings import Settings
-from bsky_assets.storage.completeness import COMPLETENESS, Completeness
+from bsky_assets.storage.completeness import Completeness, StreamDetails
 from bsky_assets.storage.coverage import covered, gaps, jumps, uncovered
 from bsky_assets.storage.lake import Lake, Partition
 
@@ -42,7 +42,7 @@ def evaluate(
     con: DuckDBPyConnection, lake: Lake, partition: Partition, settings: Settings
 ) -> list[AssetCheckResult]:
     """The outcomes for one partition."""
-    completeness = Completeness.from_details(partition.details.get(COMPLETENESS))
+    completeness = partition.told(StreamDetails).completeness or Completeness()
     severity = AssetCheckSeverity.WARN
     return [
         check(

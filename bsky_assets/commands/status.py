@@ -17,9 +17,10 @@ from bsky_assets.contracts import (
     RawFeedPost,
     RawFirehosePost,
 )
+from bsky_assets.contracts.details import FilterDetails, LabelDetails
 from bsky_assets.reporting.unfinished import Look
 from bsky_assets.settings import Settings, get_settings
-from bsky_assets.storage.completeness import COMPLETENESS, Completeness
+from bsky_assets.storage.completeness import Completeness, StreamDetails
 from bsky_assets.storage.coverage import feed_problems, gaps, jumps, missing, uncovered
 from bsky_assets.storage.damage import Damaged
 from bsky_assets.storage.lake import Lake, Partition
@@ -123,7 +124,7 @@ def _feed_lines(feeds: Partition) -> Iterable[str]:
 
 
 def _coverage_lines(firehose: Partition, settings: Settings) -> Iterable[str]:
-    completeness = Completeness.from_details(firehose.details.get(COMPLETENESS))
+    completeness = firehose.told(StreamDetails).completeness or Completeness()
     yield f"firehose: {sum(completeness.events.values()):,} events, from"
     for stretch in completeness.stretches[:SHOWN_STRETCHES]:
         yield (
@@ -143,17 +144,18 @@ def _coverage_lines(firehose: Partition, settings: Settings) -> Iterable[str]:
 
 
 def _funnel_lines(filtered: Partition) -> Iterable[str]:
+    told = filtered.told(FilterDetails)
     yield "filters"
-    for step in filtered.details["funnel"]:
-        yield f"  {step['filter']:<12} {step['stopped']:>9,} of {step['reached']:>9,} stopped"
-    yield f"  {'passed':<12} {filtered.details['passed']:>9,}"
+    for step in told.funnel:
+        yield f"  {step.filter:<12} {step.stopped:>9,} of {step.reached:>9,} stopped"
+    yield f"  {'passed':<12} {told.passed:>9,}"
 
 
 def _label_lines(labels: Partition) -> Iterable[str]:
-    details = labels.details
-    models = ", ".join(model["model"] for model in details["models"])
-    yield f"labels by {models}: {details['labelled']:,} of {details['posts']:,} posts"
-    for name, share in details["shares"].items():
+    told = labels.told(LabelDetails)
+    models = ", ".join(model.model for model in told.models)
+    yield f"labels by {models}: {told.labelled:,} of {told.posts:,} posts"
+    for name, share in told.shares.items():
         yield f"  {name:<18} {share:>7.1%}"
 
 

@@ -5,7 +5,6 @@ what a feed and the firehose both brought, and which of them has the newer versi
 the wide rows read, once, and written.
 """
 
-from collections.abc import Mapping
 from datetime import date, datetime
 from pathlib import Path
 
@@ -21,11 +20,12 @@ from bsky_assets.contracts import (
     Row,
     arrow_schema,
 )
+from bsky_assets.contracts.details import ConsolidationDetails, FeedDetails
 from bsky_assets.contracts.versions import source_version
 from bsky_assets.errors import UserError
 from bsky_assets.storage import chronology
 from bsky_assets.storage.chronology import count_ahead
-from bsky_assets.storage.completeness import COMPLETENESS
+from bsky_assets.storage.completeness import StreamDetails
 from bsky_assets.storage.coverage import feed_problems
 from bsky_assets.storage.inputs import made_from
 from bsky_assets.storage.lake import Lake, Partition
@@ -50,10 +50,10 @@ def is_source(partition: Partition | None) -> bool:
     """Whether it was collected, if only nothing: not where feeds were down or nothing landed."""
     if partition is None or partition.rows:
         return partition is not None
-    feeds, firehose = partition.details.get("feeds"), partition.details.get(COMPLETENESS)
-    if feeds is not None:
-        return any(not feed["problem"] for feed in feeds.values())
-    return firehose is None or bool(firehose["segments"])
+    if (feeds := partition.told(FeedDetails).feeds) is not None:
+        return any(not feed.problem for feed in feeds.values())
+    firehose = partition.told(StreamDetails).completeness
+    return firehose is None or bool(firehose.segments)
 
 
 def consolidate_day(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> Partition:
@@ -107,7 +107,7 @@ def _register_feed_posts(con: duckdb.DuckDBPyConnection) -> None:
     )
 
 
-def _counts(con: duckdb.DuckDBPyConnection) -> Mapping[str, object]:
+def _counts(con: duckdb.DuckDBPyConnection) -> ConsolidationDetails:
     ((firehose, feed, feed_unique, both, ahead),) = con.sql(
         f"""
         SELECT (SELECT count(*) FROM firehose), (SELECT count(*) FROM feed),
@@ -116,15 +116,15 @@ def _counts(con: duckdb.DuckDBPyConnection) -> Mapping[str, object]:
         """
     ).fetchall()
     left_out = con.sql("SELECT reason, count(*) FROM left_out GROUP BY reason ORDER BY reason")
-    return {
-        "firehose_posts": firehose,
-        "feed_items": feed,
-        "shown_by_several_feeds": feed - feed_unique,
-        "in_firehose_and_feed": both,
-        "revs_from_the_future": ahead,
-        "left_out": dict(left_out.fetchall()),
-        "consolidation_version": consolidation_version(),
-    }
+    return ConsolidationDetails(
+        firehose_posts=firehose,
+        feed_items=feed,
+        shown_by_several_feeds=feed - feed_unique,
+        in_firehose_and_feed=both,
+        revs_from_the_future=ahead,
+        left_out=dict(left_out.fetchall()),
+        consolidation_version=consolidation_version(),
+    )
 
 
 def consolidation_version() -> str:

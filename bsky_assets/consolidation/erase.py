@@ -23,6 +23,7 @@ from bsky_assets.contracts import (
     Row,
     arrow_schema,
 )
+from bsky_assets.contracts.details import Details
 from bsky_assets.storage import quarantine
 from bsky_assets.storage.chronology import happened, is_ahead, moment
 from bsky_assets.storage.files import write_json
@@ -202,7 +203,7 @@ def _rewrite(
             ) AS found USING (number)
         ) ORDER BY number
     """
-    details = {**partition.details, "erased_at": now().isoformat()}
+    details = partition.told(Details).model_copy(update={"erased_at": now().isoformat()})
     return lake.write_query(con, row, partition.day, erased, details, kept_from=partition)
 
 

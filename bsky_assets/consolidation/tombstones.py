@@ -17,6 +17,7 @@ import pyarrow as pa
 from bsky_assets.consolidation.consolidate import register_left_out
 from bsky_assets.consolidation.removals import PRESENT
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, LlmLabel, RawPostDeletion, Row
+from bsky_assets.contracts.details import Details, Since
 from bsky_assets.storage.examination import APPLIED_TOMBSTONES
 from bsky_assets.storage.files import write_json
 from bsky_assets.storage.lake import Lake, Partition
@@ -140,16 +141,14 @@ def _rewrite(
     reasons: dict[str, int],
 ) -> Removal:
     lake.relation(con, row, [before.day]).create_view("kept_before", replace=True)
-    removals = [
-        *before.details.get("removed_since", []),
-        {"at": now().isoformat(), "posts_by_reason": reasons},
-    ]
+    told = before.told(Details)
+    removal = Since(at=now().isoformat(), posts_by_reason=reasons)
     after = lake.write_query(
         con,
         row,
         before.day,
         "SELECT * FROM kept_before ANTI JOIN removed USING (uri)",
-        {**before.details, "removed_since": removals},
+        told.model_copy(update={"removed_since": (*told.removed_since, removal)}),
         kept_from=before,
     )
     return Removal(after, before.rows - after.rows, reasons)

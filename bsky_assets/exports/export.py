@@ -21,6 +21,7 @@ from bsky_assets.contracts import (
     LlmPrompt,
     Row,
 )
+from bsky_assets.contracts.details import LabelDetails
 from bsky_assets.contracts.provenance import PROVENANCE
 from bsky_assets.errors import UserError
 from bsky_assets.exports.deletions import OF_POSTS, Removed
@@ -197,7 +198,7 @@ def _stored(files: Sequence[Path]) -> list[Stored]:
 def _prompts(
     con: duckdb.DuckDBPyConnection, labels: Sequence[Partition], files: Sequence[Path]
 ) -> list[dict[str, Any]]:
-    versions = {partition.details.get("prompt_version") for partition in labels}
+    versions = {partition.told(LabelDetails).prompt_version for partition in labels}
     if not files or not versions:
         return []
     rows = select(LlmPrompt, _stored(files))

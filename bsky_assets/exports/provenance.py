@@ -22,12 +22,15 @@ from bsky_assets.contracts import (
     Row,
     contract_version,
 )
+from bsky_assets.contracts.details import FeedDetails, FilterDetails, LabelDetails
 from bsky_assets.contracts.provenance import PROVENANCE
 from bsky_assets.exports.markdown import escaped, table
-from bsky_assets.storage.completeness import COMPLETENESS
+from bsky_assets.storage.completeness import Completeness, StreamDetails
 from bsky_assets.storage.lake import Lake, Partition
 
 MOST_LISTED_GAPS = 20
+_GAP = ("host", "after", "before", "missing", "seconds", "reason")
+"""What is said of a gap."""
 _CSV_NOTE = (
     "In CSV the fields of structs are columns with dotted names, lists are JSON, bytes are Base64, "
     "null is an empty field and an empty text is two quotes. A text that a spreadsheet would take "
@@ -194,21 +197,22 @@ def _deletions(export: Export) -> list[str]:
 def _firehose(partitions: Sequence[Partition], days: Sequence[date]) -> list[str]:
     rows, gaps = [], []
     for partition in partitions:
-        told = partition.details.get(COMPLETENESS) or {}
+        stream = partition.told(StreamDetails)
+        told = stream.completeness or Completeness()
         rows.append(
             (
                 partition.day,
                 f"{partition.rows:,}",
-                told.get("received_from"),
-                told.get("received_to"),
-                told.get("gap_count"),
-                told.get("missing_events"),
-                told.get("uncounted_gaps", 0),
-                told.get("jump_count", 0),
-                ", ".join(partition.details.get("migrated_from", [])),
+                told.received_from,
+                told.received_to,
+                told.gap_count if stream.completeness else None,
+                told.missing_events if stream.completeness else None,
+                told.uncounted_gaps,
+                told.jump_count,
+                ", ".join(stream.migrated_from),
             )
         )
-        gaps += [(partition.day, *_gap(gap)) for gap in told.get("gaps", [])]
+        gaps += [(partition.day, *(getattr(gap, name) for name in _GAP)) for gap in told.gaps]
     header = (
         "sync day",
         "posts",
@@ -223,15 +227,9 @@ def _firehose(partitions: Sequence[Partition], days: Sequence[date]) -> list[str
     lines = ["## How complete the firehose is", "", *table(header, rows)]
     lines += [f"- {day}: the firehose was not collected" for day in _without(partitions, days)]
     if gaps:
-        columns = ("sync day", "host", "after", "before", "missing", "seconds", "reason")
         lines += ["", f"Of {len(gaps)} gaps that are listed, the first {MOST_LISTED_GAPS}:", ""]
-        lines += table(columns, gaps[:MOST_LISTED_GAPS])
+        lines += table(("sync day", *_GAP), gaps[:MOST_LISTED_GAPS])
     return lines
-
-
-def _gap(gap: Mapping[str, Any]) -> tuple[Any, ...]:
-    names = ("host", "after", "before", "missing", "seconds", "reason")
-    return tuple(gap.get(name) for name in names)
 
 
 def _without(partitions: Sequence[Partition], days: Sequence[date]) -> Iterator[date]:
@@ -247,9 +245,9 @@ def _section(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]
 def _feeds(partitions: Sequence[Partition]) -> list[str]:
     names = ("read_at", "pages", "items", "repeats", "quarantined", "ended", "problem")
     rows = [
-        (partition.day, feed, read.get("uri"), *(read.get(name) for name in names))
+        (partition.day, feed, read.uri, *(getattr(read, name) for name in names))
         for partition in partitions
-        for feed, read in partition.details.get("feeds", {}).items()
+        for feed, read in partition.told(FeedDetails).readings.items()
     ]
     return _section("## Feeds", ("sync day", "feed", "AT URI", "last read", *names[1:]), rows)
 
@@ -258,14 +256,15 @@ def _filters(partitions: Sequence[Partition]) -> list[str]:
     rows = [
         (
             partition.day,
-            partition.details.get("filter_version"),
-            step.get("filter"),
-            step.get("reached"),
-            step.get("stopped"),
-            step.get("passed"),
+            told.filter_version,
+            step.filter,
+            step.reached,
+            step.stopped,
+            step.passed,
         )
         for partition in partitions
-        for step in partition.details.get("funnel", [])
+        for told in (partition.told(FilterDetails),)
+        for step in told.funnel
     ]
     header = ("sync day", "filter version", "filter", "reached", "stopped", "passed")
     return _section("## Filters", header, rows)
@@ -275,16 +274,17 @@ def _labels(partitions: Sequence[Partition], prompts: Sequence[Mapping[str, Any]
     rows = [
         (
             partition.day,
-            model.get("model"),
-            model.get("model_digest"),
-            model.get("parameters"),
-            partition.details.get("prompt_version"),
-            partition.details.get("schema_version"),
-            model.get("answered"),
-            model.get("failed"),
+            model.model,
+            model.model_digest,
+            model.parameters,
+            told.prompt_version,
+            told.schema_version,
+            model.answered,
+            model.failed,
         )
         for partition in partitions
-        for model in partition.details.get("models", [])
+        for told in (partition.told(LabelDetails),)
+        for model in told.models
     ]
     header = (
         "sync day",

@@ -9,13 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import closing
 from datetime import date, datetime
-from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, arrow_schema
+from bsky_assets.contracts.details import FilterDetails, FilterStep
 from bsky_assets.errors import UserError
 from bsky_assets.filters.batches import BATCH_ROWS, judged_batches
 from bsky_assets.filters.config import config_version, facts_config
@@ -84,7 +84,6 @@ def _filter(
         settings.trusted_labelers,
     )
     tally = Tally()
-    details: dict[str, Any] = {}
 
     def batches() -> Generator[pa.RecordBatch, None, None]:
         read = partition.batches(BATCH_ROWS)
@@ -93,11 +92,12 @@ def _filter(
             yield _row(posts, verdict, at, version)
             if progress:
                 progress(tally.posts, partition.rows)
-        details.update(tally.details(), filter_version=version)
 
     with closing(batches()) as rows:
         reader = pa.RecordBatchReader.from_batches(arrow_schema(FilteredPost), rows)
-        return lake.write(FilteredPost, day, reader, details, made_from=inputs)
+        return lake.write(
+            FilteredPost, day, reader, lambda: tally.details(version), made_from=inputs
+        )
 
 
 def _row(
@@ -145,8 +145,8 @@ class Tally:
         for row in pc.value_counts(verdict.column("language")).to_pylist():
             self._languages[row["values"] or "und"] += row["counts"]
 
-    def details(self) -> dict[str, Any]:
-        """The funnel filter by filter, and the languages, most frequent first."""
+    def details(self, version: str) -> FilterDetails:
+        """The funnel filter by filter, and the languages, by filters of `version`."""
         funnel, reached = [], self.posts
         for link in chain():
             reasons = {
@@ -156,18 +156,19 @@ class Tally:
             }
             stopped = sum(reasons.values())
             funnel.append(
-                {
-                    "filter": link.name,
-                    "reached": reached,
-                    "stopped": stopped,
-                    "passed": reached - stopped,
-                    "reasons": reasons,
-                }
+                FilterStep(
+                    filter=link.name,
+                    reached=reached,
+                    stopped=stopped,
+                    passed=reached - stopped,
+                    reasons=reasons,
+                )
             )
             reached -= stopped
-        return {
-            "posts": self.posts,
-            "passed": self._passed,
-            "funnel": funnel,
-            "languages": dict(self._languages.most_common()),
-        }
+        return FilterDetails(
+            posts=self.posts,
+            passed=self._passed,
+            funnel=tuple(funnel),
+            languages=dict(self._languages.most_common()),
+            filter_version=version,
+        )

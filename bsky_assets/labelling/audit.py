@@ -28,6 +28,7 @@ import pyarrow as pa
 from scipy.stats import hypergeom
 
 from bsky_assets.contracts import AuditedShare, FilteredPost, LlmLabel, arrow_schema
+from bsky_assets.contracts.details import AuditDetails, LabelDetails
 from bsky_assets.labelling.asking.answers import LABELS, NOT_SOCIOPOLITICAL
 from bsky_assets.labelling.asking.batches import by_chance
 from bsky_assets.labelling.asking.questions import day_questions
@@ -140,13 +141,16 @@ def audit_day(
     }
     rows = [*_rows(strata, labels, made)]
     table = pa.Table.from_pylist(rows, schema=arrow_schema(AuditedShare))
-    details = {
-        **made,
-        "labelling_version": labelling_version(AuditedShare),
-        "asked": len(questions),
-        "requests": done.statistics.requests,
-        "audited": {stratum.filter: len(stratum.labels) for stratum in strata},
-    }
+    details = AuditDetails(
+        model=done.answer_key.model,
+        model_digest=done.answer_key.model_digest,
+        prompt_version=prompt.version,
+        schema_version=prompt.form.version,
+        labelling_version=labelling_version(AuditedShare),
+        asked=len(questions),
+        requests=done.statistics.requests,
+        audited={stratum.filter: len(stratum.labels) for stratum in strata},
+    )
     return lake.write(AuditedShare, day, table, details, made_from=inputs)
 
 
@@ -192,10 +196,11 @@ def _rows(
 def _row(
     stratum: Stratum, parts: Sequence[Stratum], labels: Partition, share: str
 ) -> dict[str, Any]:
-    passed: int = labels.details["labelled"]
+    told = labels.told(LabelDetails)
+    passed = told.labelled
     # The sample is not drawn from all filters alike: of the whole, each counts by its size.
     rate = shift(0.0, 0, parts, share)
-    day_share = labels.details["shares"].get(share, 0.0) if passed else None
+    day_share = told.shares.get(share, 0.0) if passed else None
     moved = None if day_share is None else shift(day_share, passed, parts, share)
     return {
         "filter": stratum.filter,

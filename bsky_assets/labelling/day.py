@@ -11,6 +11,7 @@ from bsky_assets.contracts import (
     Quarantined,
     arrow_schema,
 )
+from bsky_assets.contracts.details import Company
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.asking.answers import AnswerForm
 from bsky_assets.labelling.asking.batches import by_chance
@@ -20,7 +21,7 @@ from bsky_assets.labelling.asking.requests import Policy
 from bsky_assets.labelling.asking.rounds import Asker, Report, Round
 from bsky_assets.labelling.details import day_details
 from bsky_assets.labelling.ledger.store import Ledger
-from bsky_assets.labelling.statistics.consistency import Company, effect_of_company
+from bsky_assets.labelling.statistics.consistency import effect_of_company
 from bsky_assets.settings import Settings
 from bsky_assets.storage.inputs import made_from
 from bsky_assets.storage.lake import Lake, Partition

@@ -1,17 +1,15 @@
 """What the partition of a day's labels says of itself: counts, shares, tokens, time, cost."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
 
 import duckdb
 import numpy as np
 
 from bsky_assets.contracts import LlmLabel
+from bsky_assets.contracts.details import Company, InFlight, LabelDetails, ModelRound
 from bsky_assets.labelling.asking.prompt import Prompt
 from bsky_assets.labelling.asking.questions import DayQuestions
 from bsky_assets.labelling.asking.rounds import Round
-from bsky_assets.labelling.statistics.consistency import Company
 from bsky_assets.labelling.versions import labelling_version
 from bsky_assets.settings import Settings
 
@@ -25,26 +23,8 @@ def day_details(
     asked: DayQuestions,
     rounds: Sequence[Round],
     company: Company | None,
-) -> dict[str, Any]:
-    """The details of the partition that the table `labelling_rows` becomes.
-
-    Shares are of the successfully labelled posts of the model of record.
-    """
-    return {
-        "prompt": prompt.name,
-        "prompt_version": prompt.version,
-        "schema_version": rounds[0].answer_key.schema_version,
-        "labelling_version": labelling_version(LlmLabel),
-        "posts": asked.posts.num_rows,
-        "questions": len(asked.questions),
-        **_outcome(con),
-        "shares": _shares(con),
-        "company": asdict(company) if company else None,
-        "models": [_round(settings, one) for one in rounds],
-    }
-
-
-def _outcome(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+) -> LabelDetails:
+    """The details of the partition that the table `labelling_rows` becomes."""
     ((labelled, failed, earlier),) = con.sql(
         """
         SELECT count(*) FILTER (is_label_of_record AND was_successfully_labeled),
@@ -53,7 +33,20 @@ def _outcome(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
         FROM labelling_rows
         """
     ).fetchall()
-    return {"labelled": labelled, "failed": failed, "other_labels": earlier}
+    return LabelDetails(
+        prompt=prompt.name,
+        prompt_version=prompt.version,
+        schema_version=rounds[0].answer_key.schema_version,
+        labelling_version=labelling_version(LlmLabel),
+        posts=asked.posts.num_rows,
+        questions=len(asked.questions),
+        labelled=labelled,
+        failed=failed,
+        other_labels=earlier,
+        shares=_shares(con),
+        company=company,
+        models=tuple(_round(settings, one) for one in rounds),
+    )
 
 
 def _shares(con: duckdb.DuckDBPyConnection) -> dict[str, float]:
@@ -71,32 +64,32 @@ def _shares(con: duckdb.DuckDBPyConnection) -> dict[str, float]:
     return {"sociopolitical": 1.0 - shares.get("not_sociopolitical", 0.0), **shares}
 
 
-def _round(settings: Settings, one: Round) -> dict[str, Any]:
+def _round(settings: Settings, one: Round) -> ModelRound:
     statistics = one.statistics
     seconds = statistics.seconds
     lowest, highest = statistics.concurrency
-    return {
-        "model": one.answer_key.model,
-        "model_digest": one.answer_key.model_digest,
-        "parameters": one.answer_key.parameters,
-        "preflight": one.preflight.as_details() if one.preflight else None,
-        "answered_by": sorted(statistics.models),
-        "notices": list(one.notices),
-        "questions": one.questions,
-        "already_known": one.known,
-        "answered": statistics.answered,
-        "failed": statistics.failed,
-        "requests": statistics.requests,
-        "retries": dict(sorted(statistics.retries.items())),
-        "prompt_tokens": statistics.prompt_tokens,
-        "cached_prompt_tokens": statistics.cached_tokens,
-        "completion_tokens": statistics.completion_tokens,
-        "cost": _cost(settings, one),
-        "latency_seconds": _percentiles(statistics.latencies),
-        "seconds": round(seconds, 3),
-        "questions_per_second": round(statistics.answered / seconds, 2) if seconds else None,
-        "concurrency": {"lowest": lowest, "highest": highest},
-    }
+    return ModelRound(
+        model=one.answer_key.model,
+        model_digest=one.answer_key.model_digest,
+        parameters=one.answer_key.parameters,
+        preflight=one.preflight.as_details() if one.preflight else None,
+        answered_by=tuple(sorted(statistics.models)),
+        notices=one.notices,
+        questions=one.questions,
+        already_known=one.known,
+        answered=statistics.answered,
+        failed=statistics.failed,
+        requests=statistics.requests,
+        retries=dict(sorted(statistics.retries.items())),
+        prompt_tokens=statistics.prompt_tokens,
+        cached_prompt_tokens=statistics.cached_tokens,
+        completion_tokens=statistics.completion_tokens,
+        cost=_cost(settings, one),
+        latency_seconds=_percentiles(statistics.latencies),
+        seconds=round(seconds, 3),
+        questions_per_second=round(statistics.answered / seconds, 2) if seconds else None,
+        concurrency=InFlight(lowest=lowest, highest=highest),
+    )
 
 
 def _percentiles(latencies: Sequence[float]) -> dict[str, float]:

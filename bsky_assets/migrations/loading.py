@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bsky_assets.contracts import Quarantined, Row, arrow_schema, contract_version
+from bsky_assets.contracts.details import Details
 from bsky_assets.errors import UserError
 from bsky_assets.settings import Settings
 from bsky_assets.storage import quarantine
@@ -297,8 +298,8 @@ class _Load:
         if self._count(new) == 0:
             return
         before = self.lake.current(self.row, day)
-        details = dict(before.details) if before else {}
-        files = [*details.get("migrated_from", []), self.source.file.name]
+        details = before.told(Details) if before else Details()
+        files = dict.fromkeys([*details.migrated_from, self.source.file.name])
         self.lake.write_query(
             self.con,
             self.row,
@@ -306,7 +307,7 @@ class _Load:
             f"SELECT {self.columns} FROM ({self._partition(day)}) UNION ALL "
             f"SELECT {self.columns} FROM {self._staged(day)} "
             f"WHERE ordinal IN (SELECT ordinal FROM {new})",
-            {**details, "migrated_from": list(dict.fromkeys(files))},
+            details.model_copy(update={"migrated_from": tuple(files)}),
         )
 
     def _odd(self) -> list[tuple[int, date | None, str, str]]:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import duckdb
 
 from bsky_assets.contracts import ALL, Row, arrow_schema, contract_version
+from bsky_assets.contracts.details import Details, Rewriting
 from bsky_assets.errors import UserError
 from bsky_assets.storage import upcasts
 from bsky_assets.storage.lake import Lake, Partition, select_rows
@@ -111,6 +112,7 @@ def _rewrite(con: duckdb.DuckDBPyConnection, lake: Lake, item: Outdated) -> Part
                 f"{', '.join(columns) or 'no column'}; the partition stays as it was"
             )
 
-    earlier = {"contract": partition.contract, "rewritten_at": now().isoformat()}
-    history = [*partition.details.get("rewritten", []), earlier]
-    return lake.rewrite(con, row, partition, verify, {**partition.details, "rewritten": history})
+    told = partition.told(Details)
+    earlier = Rewriting(contract=partition.contract, rewritten_at=now().isoformat())
+    details = told.model_copy(update={"rewritten": (*told.rewritten, earlier)})
+    return lake.rewrite(con, row, partition, verify, details)

@@ -14,6 +14,7 @@ from dagster import AssetExecutionContext, Failure, RetryRequested
 from duckdb import DuckDBPyConnection
 
 from bsky_assets.contracts import LlmLabel, Row, contract_version
+from bsky_assets.contracts.details import Details
 from bsky_assets.launching import kubernetes, ray, slurm
 from bsky_assets.launching.jobs import Ended, Job, job_of
 from bsky_assets.launching.work import make_partition
@@ -115,7 +116,7 @@ def _seen(
 def _require_as_here(partition: Partition, row: type[Row], settings: Settings) -> None:
     """Refuse what a node made with other code, word lists, models or prompt than are here."""
     versions = {"contract": contract_version(row), **made_with(row, settings)}
-    made = {"contract": partition.contract, **partition.details}
+    made = {"contract": partition.contract, **partition.told(Details).versions()}
     for name, version in versions.items():
         if made.get(name) != version:
             raise Failure(

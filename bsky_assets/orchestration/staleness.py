@@ -21,6 +21,7 @@ from bsky_assets.contracts import (
     Row,
     contract_version,
 )
+from bsky_assets.contracts.details import Details
 from bsky_assets.contracts.lineage import DAILY_REPORT, ROWS, lineage_version
 from bsky_assets.filters.config import config_version
 from bsky_assets.labelling.day import prompt_of
@@ -28,7 +29,8 @@ from bsky_assets.labelling.versions import labelling_version
 from bsky_assets.reporting.head import read_head
 from bsky_assets.reporting.version import report_version
 from bsky_assets.settings import Settings
-from bsky_assets.storage.compaction import MERGED, MERGED_ROWS, merge_version
+from bsky_assets.storage.compaction import MERGED_ROWS, merge_version
+from bsky_assets.storage.completeness import StreamDetails
 from bsky_assets.storage.lake import Lake, Partition
 
 
@@ -43,22 +45,26 @@ class Stale:
 
 def made_with(row: type[Row], settings: Settings) -> dict[str, str]:
     """Versions of what decides the rows besides contracts, by their names in the details."""
+    return _made_with(row, settings).versions()
+
+
+def _made_with(row: type[Row], settings: Settings) -> Details:
     if row is ConsolidatedPost:
-        return {"consolidation_version": consolidation_version()}
+        return Details(consolidation_version=consolidation_version())
     if row is FilteredPost:
-        return {"filter_version": config_version(settings)}
+        return Details(filter_version=config_version(settings))
     if row in MERGED_ROWS:
-        return {"merge_version": merge_version(row)}
+        return Details(merge_version=merge_version(row))
     if row is DisputedPost:
-        return {"labelling_version": labelling_version(row)}
+        return Details(labelling_version=labelling_version(row))
     if row in (LlmLabel, AuditedShare):
         prompt = prompt_of(settings)
-        return {
-            "prompt_version": prompt.version,
-            "schema_version": prompt.form.version,
-            "labelling_version": labelling_version(row),
-        }
-    return {}
+        return Details(
+            prompt_version=prompt.version,
+            schema_version=prompt.form.version,
+            labelling_version=labelling_version(row),
+        )
+    return Details()
 
 
 def stale(lake: Lake, settings: Settings) -> Iterator[Stale]:
@@ -76,10 +82,11 @@ def _reasons(row: type[Row], partition: Partition, versions: dict[str, str]) -> 
         yield "the contract has changed"
     elif partition.lineage not in (None, lineage_version(row)):
         yield "what it is made from has changed"
-    if row in MERGED_ROWS and MERGED not in partition.details:
+    if row in MERGED_ROWS and partition.told(StreamDetails).merged_through is None:
         return  # it was imported, and not made from segments
+    made = partition.told(Details).versions()
     for name, version in versions.items():
-        if (stored := partition.details.get(name)) != version:
+        if (stored := made.get(name)) != version:
             yield f"{name} was {stored}, is {version}"
 
 

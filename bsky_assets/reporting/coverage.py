@@ -92,8 +92,8 @@ def _gap_spans(completeness: Completeness) -> Iterator[tuple[float, float]]:
     """From step to step, so that gaps close to each other are drawn as one."""
     step = STEP * 60
     for gap in completeness.gaps:
-        if gap["after_time"] and gap["before_time"]:
-            start, end = sorted((_seconds(gap["after_time"]), _seconds(gap["before_time"])))
+        if gap.after_time and gap.before_time:
+            start, end = sorted((_seconds(gap.after_time), _seconds(gap.before_time)))
             yield start // step * step, (end // step + 1) * step
 
 

@@ -15,7 +15,7 @@ from bsky_assets.contracts import FilteredPost, LlmLabel, RawFirehosePost, Row
 from bsky_assets.contracts.lineage import ROWS
 from bsky_assets.reporting.measures import MEASURES, Measure, Point, Stored, Usual, usual
 from bsky_assets.settings import Settings
-from bsky_assets.storage.completeness import COMPLETENESS, Completeness
+from bsky_assets.storage.completeness import Completeness, StreamDetails
 from bsky_assets.storage.damage import Damaged
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets.sync_day import bounds, now
@@ -83,8 +83,7 @@ class StoredDay:
     def completeness(self) -> Completeness | None:
         """How completely the firehose was read; None if it was not."""
         partition = self.partition(RawFirehosePost)
-        details = partition.details.get(COMPLETENESS) if partition else None
-        return Completeness.from_details(details) if partition else None
+        return partition.told(StreamDetails).completeness or Completeness() if partition else None
 
     @property
     def is_over(self) -> bool:

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from bsky_assets.contracts.details import FilterDetails
 from bsky_assets.reporting.measures import Point, Usual, sides
 from bsky_assets.reporting.palette import LIGHT
 from bsky_assets.storage.lake import Partition
@@ -35,11 +36,11 @@ class Ranged:
 
 def funnel_figure(filtered: Partition) -> Figure:
     """How many posts reached each filter, and how many passed the last."""
-    steps = filtered.details["funnel"]
-    names = [*(step["filter"].replace("_", " ") for step in steps), "passed all"]
-    counts = [*(step["reached"] for step in steps), filtered.details["passed"]]
+    told = filtered.told(FilterDetails)
+    names = [*(step.filter.replace("_", " ") for step in told.funnel), "passed all"]
+    counts = [*(step.reached for step in told.funnel), told.passed]
     figure, axes = blank_figure(height=0.5 + 0.34 * len(names))
-    colours = [*[LIGHT["neutral"]] * len(steps), LIGHT["political"]]
+    colours = [*[LIGHT["neutral"]] * len(told.funnel), LIGHT["political"]]
     bars = axes.barh(names[::-1], counts[::-1], height=0.66, color=colours[::-1])
     labels = [f"{count:,}" for count in counts[::-1]]
     axes.bar_label(bars, labels=labels, padding=4, fontsize=FONT)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from bsky_assets.contracts import LlmLabel
+from bsky_assets.contracts.details import FilterDetails, LabelDetails
 from bsky_assets.reporting.day import StoredDay
 from bsky_assets.reporting.page import Notice
 from bsky_assets.sync_day import bounds
@@ -13,7 +14,8 @@ SANDBOX_MODEL = "sandbox"
 def marks(day: StoredDay) -> Iterator[Notice]:
     """The marks of a day, the gravest first."""
     yield from _damage(day)
-    if day.labels and any(each["model"] == SANDBOX_MODEL for each in day.labels.details["models"]):
+    models = day.labels.told(LabelDetails).models if day.labels else ()
+    if any(each.model == SANDBOX_MODEL for each in models):
         yield Notice(
             "",
             "Made up: the labels are by `sandbox`, which is no language model; it knows the "
@@ -50,7 +52,7 @@ def _damage(day: StoredDay) -> Iterator[Notice]:
 
 
 def _missing_labels(day: StoredDay) -> Iterator[Notice]:
-    if day.filtered and not day.filtered.details["passed"]:
+    if day.filtered and not day.filtered.told(FilterDetails).passed:
         yield Notice(
             "filtered_posts",
             "No post passed the filters, so that there is nothing to label.",

@@ -10,6 +10,7 @@ from datetime import date
 from math import sqrt
 from statistics import NormalDist, median
 
+from bsky_assets.contracts.details import FilterDetails, LabelDetails
 from bsky_assets.reporting.palette import SIDES
 from bsky_assets.storage.lake import Partition
 
@@ -94,10 +95,10 @@ def share(day: date, part: int, whole: int) -> Point | None:
 
 def counts(labels: Partition) -> dict[str, int]:
     """How many posts have each label, `not_sociopolitical` among them."""
-    labelled = labels.details["labelled"]
-    shares = labels.details["shares"]
+    told = labels.told(LabelDetails)
     return {
-        name: round(shares.get(name, 0.0) * labelled) for name in (*SIDES, "not_sociopolitical")
+        name: round(told.shares.get(name, 0.0) * told.labelled)
+        for name in (*SIDES, "not_sociopolitical")
     }
 
 
@@ -115,7 +116,9 @@ def _posts(stored: Stored) -> Point | None:
 
 
 def _passed(stored: Stored) -> Point | None:
-    return Point(stored.day, stored.filtered.details["passed"]) if stored.filtered else None
+    return (
+        Point(stored.day, stored.filtered.told(FilterDetails).passed) if stored.filtered else None
+    )
 
 
 def _political(stored: Stored) -> Point | None:

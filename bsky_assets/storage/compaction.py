@@ -8,21 +8,20 @@
 
 Both add what could not be read to the quarantine, and both can be run at any time and again:
 a partition says in its details up to which segment it was merged, and where nothing has landed
-since it stays as it is; `news` tells what has. `details["completeness"]` is a `Completeness`. A
-segment that cannot be read is passed over, and told there. `vacuum_segments` removes what all have
-taken in; so does whoever takes in the labels, which come last.
+since it stays as it is; `news` tells what has. Its details are `StreamDetails`. A segment that
+cannot be read is passed over, and told there. `vacuum_segments` removes what all have taken in;
+so does whoever takes in the labels, which come last.
 What does not belong here: deciding when.
 """
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -43,7 +42,7 @@ from bsky_assets.contracts.lineage import lineage_version
 from bsky_assets.contracts.versions import source_version
 from bsky_assets.storage import quarantine, upcasts
 from bsky_assets.storage.chronology import happened
-from bsky_assets.storage.completeness import COMPLETENESS, Completeness
+from bsky_assets.storage.completeness import Completeness, StreamDetails
 from bsky_assets.storage.damage import Damaged, is_damage, reason_of
 from bsky_assets.storage.lake import Lake, Partition, select_rows
 from bsky_assets.storage.locks import exclusive
@@ -55,7 +54,6 @@ from bsky_assets.storage.segments import (
     Segments,
 )
 
-MERGED = "merged_through"
 CHUNK_ROWS = 50_000
 SEGMENT_GRACE = timedelta(hours=6)
 """How long a segment stays that all have taken in, for a lake that is put back from a backup."""
@@ -228,9 +226,7 @@ def _mark_of(lake: Lake, row: type[Row], day: date, stream: str) -> Mark | None:
 
 def _mark(partition: Partition | None, stream: str) -> Mark | None:
     """Up to which segment of `stream` it was merged."""
-    found = partition.details.get(MERGED, {}).get(stream) if partition else None
-    # Before series had an identity it was a number.
-    return Mark(**found) if isinstance(found, dict) else Mark(found) if found else None
+    return partition.told(StreamDetails).mark(stream) if partition else None
 
 
 def _footer(segment: Segment) -> Footer | None:
@@ -302,19 +298,18 @@ def merge_version(row: type[Row]) -> str:
 
 
 def _is_current(partition: Partition, row: type[Row]) -> bool:
-    made_as = (partition.contract, partition.lineage, partition.details.get("merge_version"))
+    made_as = (partition.contract, partition.lineage, partition.told(StreamDetails).merge_version)
     return made_as == (contract_version(row), lineage_version(row), merge_version(row))
 
 
-def _details(row: type[Row], before: Partition | None, fresh: Sequence[_Fresh]) -> dict[str, Any]:
+def _details(row: type[Row], before: Partition | None, fresh: Sequence[_Fresh]) -> StreamDetails:
     """Up to where each stream is merged; completeness is that of the first."""
-    details = before.details if before else {}
-    merged = dict(details.get(MERGED, {}))
+    told = before.told(StreamDetails) if before else StreamDetails()
+    merged = dict(told.merged_through or {})
     for found in fresh:
         for segment, footer in found.segments[-1:]:
-            mark = _mark_at(segment, footer, found, _mark(before, found.stream))
-            merged[found.stream] = asdict(mark)
-    completeness = Completeness.from_details(details.get(COMPLETENESS))
+            merged[found.stream] = _mark_at(segment, footer, found, told.mark(found.stream))
+    completeness = told.completeness or Completeness()
     for segment, footer in fresh[0].segments:
         if segment in fresh[0].damaged:
             completeness.lose(str(segment.path), fresh[0].damaged[segment], footer)
@@ -322,13 +317,14 @@ def _details(row: type[Row], before: Partition | None, fresh: Sequence[_Fresh]) 
             completeness.add([footer])
     footers = (footer for found in fresh for _, footer in found.segments if footer)
     readers = {footer.reader_version for footer in footers if footer.reader_version}
-    return {
-        **details,
-        MERGED: merged,
-        COMPLETENESS: completeness.to_details(),
-        "merge_version": merge_version(row),
-        "reader_versions": sorted(readers.union(details.get("reader_versions", ()))),
-    }
+    return told.model_copy(
+        update={
+            "merged_through": merged,
+            "completeness": completeness,
+            "merge_version": merge_version(row),
+            "reader_versions": tuple(sorted(readers.union(told.reader_versions))),
+        }
+    )
 
 
 def _mark_at(segment: Segment, footer: Footer | None, found: _Fresh, before: Mark | None) -> Mark:

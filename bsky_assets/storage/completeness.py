@@ -6,17 +6,13 @@ What does not belong here: judging it, which checks do.
 import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
 
-from bsky_assets.storage.segments import Footer, Gap, Stretch, with_event
-
-COMPLETENESS = "completeness"
-"""Among the details of a partition, by this name."""
+from bsky_assets.contracts.details import Details
+from bsky_assets.storage.segments import Footer, Gap, Jump, Mark, Reconnect, Stretch, with_event
 
 MOST_LISTED = 1000
 """Gaps, jumps and reconnects that are listed one by one; all of them are counted."""
-_GAP_FIELDS = {one.name for one in fields(Gap)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,14 +22,52 @@ class HostStretch(Stretch):
     host: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class ListedGap:
+    """A `Gap`, with how many events are missing where numbers tell, or else how long it is."""
+
+    host: str
+    after: int | None = None
+    before: int | None = None
+    reason: str
+    noticed_at: str | None = None
+    after_time: str | None = None
+    before_time: str | None = None
+    is_counted: bool = True
+    missing: int | None = None
+    seconds: float | None = None
+
+    @classmethod
+    def of(cls, gap: Gap) -> "ListedGap":
+        """`gap`, with what it comes to."""
+        return cls(**asdict(gap), missing=gap.missing, seconds=gap.seconds)
+
+    @property
+    def gap(self) -> Gap:
+        """What it lists."""
+        told = {name: part for name, part in asdict(self).items() if name in Gap.__match_args__}
+        return Gap(**told)
+
+
+@dataclass(frozen=True)
+class LostSegment:
+    """A segment that could not be read, and the events that it held, as far as that is known."""
+
+    segment: str
+    reason: str
+    after: int | None
+    """The last event before it."""
+    through: int | None
+    """Its own last event."""
+
+
 @dataclass
 class Completeness:
     """Which part of the streams a day's segments cover, and what came with it."""
 
     stretches: list[HostStretch] = field(default_factory=list)
     """In the order of arrival."""
-    gaps: list[dict[str, Any]] = field(default_factory=list)
-    """Each a `Gap`, and how many events are missing where the numbers tell, or else how long."""
+    gaps: list[ListedGap] = field(default_factory=list)
     gap_count: int = 0
     missing_events: int = 0
     """In the gaps that numbers tell the events of."""
@@ -41,12 +75,11 @@ class Completeness:
     """The others."""
     uncounted_seconds: float = 0.0
     """How long those are by the host's clock, as far as it is known."""
-    jumps: list[dict[str, Any]] = field(default_factory=list)
-    """Each a `Jump`."""
+    jumps: list[Jump] = field(default_factory=list)
     jump_count: int = 0
     commits_followed: int = 0
     """Commits that could be compared with the last revision that had come of their repository."""
-    reconnects: list[dict[str, str]] = field(default_factory=list)
+    reconnects: list[Reconnect] = field(default_factory=list)
     reconnect_count: int = 0
     events: dict[str, int] = field(default_factory=dict)
     """By kind."""
@@ -59,24 +92,9 @@ class Completeness:
     received_from: str | None = None
     received_to: str | None = None
     segments: int = 0
-    lost: list[dict[str, Any]] = field(default_factory=list)
-    """Segments that could not be read: `segment`, `reason`, and the events `after` which and
-    `through` which it went, where that is known."""
+    lost: list[LostSegment] = field(default_factory=list)
     cursors: dict[str, int] = field(default_factory=dict)
     """Last event by host, to tell whether the next segment goes on from it."""
-
-    @classmethod
-    def from_details(cls, details: Mapping[str, Any] | None) -> "Completeness":
-        """What an earlier partition said, or nothing yet."""
-        if not details:
-            return cls()
-        stored = dict(details)
-        stretches = [HostStretch(**stretch) for stretch in stored.pop("stretches")]
-        return cls(stretches=stretches, **stored)
-
-    def to_details(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return asdict(self)
 
     def add(self, footers: Iterable[Footer]) -> None:
         """Take the footers of further segments, in the order of their numbers."""
@@ -85,11 +103,11 @@ class Completeness:
 
     def lose(self, segment: str, reason: str, footer: Footer | None) -> None:
         """Note that the rows of `segment` are lost; the next one brings the gap that is left."""
-        if any(known["segment"] == segment for known in self.lost):
+        if any(known.segment == segment for known in self.lost):
             return
         after = footer.follows if footer else next(reversed(self.cursors.values()), None)
         through = footer.cursor if footer else None
-        self.lost.append({"segment": segment, "reason": reason, "after": after, "through": through})
+        self.lost.append(LostSegment(segment, reason, after, through))
 
     def _add(self, footer: Footer) -> None:
         for number in footer.late:
@@ -99,10 +117,9 @@ class Completeness:
         for stretch in footer.stretches:
             self._add_stretch(footer, stretch)
         self.reconnect_count += len(footer.reconnects)
-        listed = [asdict(reconnect) for reconnect in footer.reconnects]
-        self.reconnects = (self.reconnects + listed)[:MOST_LISTED]
+        self.reconnects = (self.reconnects + footer.reconnects)[:MOST_LISTED]
         self.jump_count += footer.jump_count
-        self.jumps = (self.jumps + [asdict(jump) for jump in footer.jumps])[:MOST_LISTED]
+        self.jumps = (self.jumps + footer.jumps)[:MOST_LISTED]
         self.commits_followed += footer.commits_followed
         self.events = _sum(self.events, footer.events)
         self.quarantined = _sum(self.quarantined, footer.quarantined)
@@ -148,7 +165,7 @@ class Completeness:
     def _add_gap(self, gap: Gap) -> None:
         self._count(gap, 1)
         if len(self.gaps) < MOST_LISTED:
-            self.gaps.append(_listed(gap))
+            self.gaps.append(ListedGap.of(gap))
 
     def _count(self, gap: Gap, times: int) -> None:
         self.gap_count += times
@@ -161,20 +178,31 @@ class Completeness:
     def _add_late(self, host: str, number: int) -> None:
         """Close a gap, or a part of one, with an event that came after all."""
         for at, listed in reversed([*enumerate(self.gaps)]):
-            gap = Gap(**{name: listed[name] for name in listed.keys() & _GAP_FIELDS})
+            gap = listed.gap
             if gap.host == host and gap.missing and (gap.after or 0) < number < (gap.before or 0):
                 rest = gap.without(number)
                 self._count(gap, -1)
                 for part in rest:
                     self._count(part, 1)
-                self.gaps[at : at + 1] = map(_listed, rest)
+                self.gaps[at : at + 1] = map(ListedGap.of, rest)
                 of_host = functools.partial(_is_of, host)
                 self.stretches = with_event(self.stretches, number, of_host)
                 return
 
 
-def _listed(gap: Gap) -> dict[str, Any]:
-    return {**asdict(gap), "missing": gap.missing, "seconds": gap.seconds}
+class StreamDetails(Details):
+    """What a partition says of the streams whose segments it was made from."""
+
+    merged_through: dict[str, Mark | int] | None = None
+    """Up to which segment each stream was taken in: a number, before series had an identity. None
+    where rows were loaded from elsewhere."""
+    completeness: Completeness | None = None
+    """Of the first of its streams."""
+
+    def mark(self, stream: str) -> Mark | None:
+        """Up to which segment of `stream` it was merged."""
+        found = (self.merged_through or {}).get(stream)
+        return Mark(found) if isinstance(found, int) else found
 
 
 def _is_of(host: str, stretch: HostStretch) -> bool:

@@ -3,12 +3,12 @@
 What belongs here: comparing `Completeness` with the day. Who is told of it is not decided here.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date, datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
-from bsky_assets.storage.completeness import Completeness
+from bsky_assets.contracts.details import FeedDetails
+from bsky_assets.storage.completeness import Completeness, ListedGap
 from bsky_assets.storage.lake import Partition
 from bsky_assets.sync_day import bounds, now
 
@@ -20,25 +20,26 @@ LISTED = 5
 def gaps(completeness: Completeness) -> Iterator[str]:
     """A line for each gap and each segment that was lost, the first few by name."""
     for lost in completeness.lost[:LISTED]:
-        through = "" if lost["through"] is None else f" to {lost['through']}"
+        through = "" if lost.through is None else f" to {lost.through}"
         yield (
-            f"lost: the events after {lost['after']}{through} in {lost['segment']}, which is "
-            f"damaged ({lost['reason']})"
+            f"lost: the events after {lost.after}{through} in {lost.segment}, which is "
+            f"damaged ({lost.reason})"
         )
     if len(completeness.lost) > LISTED:
         yield f"{len(completeness.lost):,} damaged segments in all"
     for gap in completeness.gaps[:LISTED]:
-        yield f"{_lost(gap)} missing after {gap['after']} of {gap['host']} ({gap['reason']})"
+        yield f"{_lost(gap)} missing after {gap.after} of {gap.host} ({gap.reason})"
     if completeness.gap_count > LISTED:
         yield f"{completeness.gap_count:,} gaps in all"
 
 
-def _lost(gap: Mapping[str, Any]) -> str:
+def _lost(gap: ListedGap) -> str:
     """How much a gap is: events where numbers tell them, or else time."""
-    if gap["missing"] is not None:
-        return f"{gap['missing']:,} events"
-    seconds = gap.get("seconds")
-    return "what came then is" if seconds is None else f"what came in {duration(seconds)} is"
+    if gap.missing is not None:
+        return f"{gap.missing:,} events"
+    return (
+        "what came then is" if gap.seconds is None else f"what came in {duration(gap.seconds)} is"
+    )
 
 
 def missing(completeness: Completeness) -> str:
@@ -55,10 +56,10 @@ def missing(completeness: Completeness) -> str:
 def jumps(completeness: Completeness) -> Iterator[str]:
     """A line for each repository of which something did not come, the first few by name."""
     for jump in completeness.jumps[:LISTED]:
-        had = jump["had"] or "a revision that we do not know"
+        had = jump.had or "a revision that we do not know"
         yield (
-            f"{jump['did']} went from {had} to {jump['rev']} at {jump['at']}: what changed in "
-            f"between did not come ({jump['shown_by']})"
+            f"{jump.did} went from {had} to {jump.rev} at {jump.at}: what changed in "
+            f"between did not come ({jump.shown_by})"
         )
     if completeness.jump_count > LISTED:
         yield f"{completeness.jump_count:,} such jumps in all"
@@ -123,5 +124,5 @@ def hours(span: timedelta) -> str:
 
 def feed_problems(feeds: Partition | None) -> list[str]:
     """What was wrong with feeds that gave nothing or broke off, of a day's `raw_feed_posts`."""
-    read = feeds.details.get("feeds", {}) if feeds else {}
-    return [feed["problem"] for feed in read.values() if feed["problem"]]
+    read = feeds.told(FeedDetails).readings if feeds else {}
+    return [feed.problem for feed in read.values() if feed.problem]

@@ -17,14 +17,16 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import duckdb
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import ValidationError
 
 from bsky_assets.contracts import Quarantined, Row, arrow_schema, contract_version
+from bsky_assets.contracts.details import Details, details_version
 from bsky_assets.contracts.lineage import lineage_version
 from bsky_assets.settings import Settings
 from bsky_assets.storage import timezones, upcasts
@@ -49,7 +51,9 @@ _PARQUET = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS}"
 _POINTER_KEY = re.compile(rf"\w+(/\w+)*/sync_day=\d{{4}}-\d\d-\d\d/{POINTER}")
 _log = logging.getLogger(__name__)
 
-Details = Mapping[str, Any]
+Told = TypeVar("Told", bound=Details)
+DetailsLater = Callable[[], Details]
+"""What is known only once the rows are written."""
 Versions = Mapping[str, Mapping[str, str]]
 """Content versions of partitions: by asset, then by day as YYYY-MM-DD."""
 
@@ -68,8 +72,10 @@ class Partition:
     lineage: str | None
     """Version of the lineage that it was made with; None where that was not recorded yet."""
     written_at: datetime
-    details: Details
-    """What its maker has to say of it: coverage, counts, versions."""
+    details: Mapping[str, Any]
+    """What its maker has to say of it, as it is stored; `told` reads it."""
+    details_version: str | None
+    """Version of the model that told it; None where that was not recorded yet."""
     version: str
     """Of its content: another one for rows that are made anew, and the same for what remains of
     them when deleted posts leave or when they are written under another contract."""
@@ -77,6 +83,23 @@ class Partition:
     """What it was made from; None where it is made of what arrived, or was not recorded yet."""
     replaced: Mapping[str, datetime] = field(default_factory=dict)
     """The files that it took the place of and that are there still, and when each was replaced."""
+
+    def told(self, model: type[Told]) -> Told:
+        """What its maker says of it.
+
+        Raises:
+            Damaged: it was told in a way that `model` cannot read.
+        """
+        try:
+            return model.model_validate(self.details)
+        except ValidationError as error:
+            (first, *_) = error.errors(include_url=False, include_input=False)
+            at = ".".join(map(str, first["loc"]))
+            reason = (
+                f"its details, of version {self.details_version}, do not read as "
+                f"{details_version(model)}: {at}: {first['msg']}"
+            )
+            raise Damaged(self.dataset, self.day, self.path, reason) from None
 
     def unnamed_since(self, name: str, modified: datetime) -> datetime:
         """Since when no pointer names the file `name` beside its own; the latest it can be."""
@@ -94,16 +117,20 @@ class _Origin(NamedTuple):
     made_from: Versions | None
     version: str | None
     """None for rows that are made anew."""
+    details_version: str | None
+    """Of the model that told the details before something was noted in them; None for new ones."""
 
     @classmethod
     def kept(cls, partition: Partition) -> "_Origin":
         """That of rows which are those of `partition` still."""
-        return cls(partition.lineage, partition.made_from, partition.version)
+        return cls(
+            partition.lineage, partition.made_from, partition.version, partition.details_version
+        )
 
     @classmethod
     def new(cls, row: type[Row], made_from: Versions | None) -> "_Origin":
         """That of rows which are made now."""
-        return cls(lineage_version(row), made_from, None)
+        return cls(lineage_version(row), made_from, None, None)
 
 
 class _Written(NamedTuple):
@@ -160,7 +187,7 @@ class Lake:
         row: type[Row],
         day: date,
         data: pa.Table | pa.RecordBatchReader,
-        details: Details | None = None,
+        details: Details | DetailsLater | None = None,
         *,
         made_from: Versions | None = None,
     ) -> Partition:
@@ -184,7 +211,7 @@ class Lake:
         row: type[Row],
         day: date,
         sql: str,
-        details: Details | None = None,
+        details: Details | DetailsLater | None = None,
         *,
         made_from: Versions | None = None,
         kept_from: Partition | None = None,
@@ -253,7 +280,7 @@ class Lake:
         row: type[Row],
         day: date,
         data: pa.Table | pa.RecordBatchReader,
-        details: Details | None,
+        details: Details | DetailsLater | None,
         made_from: Versions | None = None,
     ) -> Partition:
         check(row, day, data.schema)
@@ -396,6 +423,7 @@ class Lake:
             lineage=stored.get("lineage"),
             written_at=datetime.fromisoformat(stored["written_at"]),
             details=stored["details"],
+            details_version=stored.get("details_version"),
             version=stored.get("version") or stored["file"].removesuffix(".parquet"),
             made_from=stored.get("made_from"),
             replaced={
@@ -409,11 +437,11 @@ class Lake:
         row: type[Row],
         day: date,
         written: _Written,
-        details: Details | None,
+        details: Details | DetailsLater | None,
         origin: _Origin,
     ) -> Partition:
         key = f"{_folder(dataset, day)}/{POINTER}"
-        at = now()
+        at, told = now(), _told(details)
         replaced = self._replaced(dataset, day, at)
         staying = {name: since for name, since in replaced.items() if since > at - GRACE}
         pointer = orjson.dumps(
@@ -427,7 +455,8 @@ class Lake:
                 "made_from": origin.made_from,
                 "written_at": at.isoformat(),
                 "replaced": {name: since.isoformat() for name, since in staying.items()},
-                "details": dict(details or {}),
+                "details_version": origin.details_version or details_version(type(told)),
+                "details": told.stored(),
             },
             option=orjson.OPT_INDENT_2,
         )
@@ -445,6 +474,10 @@ class Lake:
         except Damaged:  # `vacuum` knows since when nothing names what is there
             before = None
         return {**before.replaced, before.path.name: at} if before else {}
+
+
+def _told(details: Details | DetailsLater | None) -> Details:
+    return Details.model_validate(details() if callable(details) else details or {})
 
 
 def _folder(dataset: str, day: date) -> str:

@@ -1,6 +1,7 @@
 """What partitions say of themselves, as tables: read off their pointers, which say it first."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from bsky_assets.contracts import (
     Row,
     arrow_schema,
 )
+from bsky_assets.contracts.details import ConsolidationDetails, FeedDetails, FilterDetails
 from bsky_assets.contracts.provenance import (
     DayProvenance,
     FeedRead,
@@ -23,7 +25,7 @@ from bsky_assets.contracts.provenance import (
     FunnelStep,
     LeftOut,
 )
-from bsky_assets.storage.completeness import COMPLETENESS
+from bsky_assets.storage.completeness import StreamDetails
 from bsky_assets.storage.lake import Lake, Partition
 
 Values = Mapping[str, Any]
@@ -58,33 +60,31 @@ def _partition(partition: Partition) -> Iterator[Values]:
 
 
 def _left_out(partition: Partition) -> Iterator[Values]:
-    for reason, posts in partition.details.get("left_out", {}).items():
+    told = partition.told(ConsolidationDetails)
+    for reason, posts in told.left_out.items():
         yield {"reason": reason, "posts": posts, "known_at": partition.written_at}
-    for since in partition.details.get("removed_since", []):
-        for reason, posts in since["posts_by_reason"].items():
-            yield {
-                "reason": reason,
-                "posts": posts,
-                "known_at": datetime.fromisoformat(since["at"]),
-            }
+    for since in told.removed_since:
+        for reason, posts in since.posts_by_reason.items():
+            yield {"reason": reason, "posts": posts, "known_at": datetime.fromisoformat(since.at)}
 
 
 def _funnel(partition: Partition) -> Iterator[Values]:
-    version = partition.details.get("filter_version")
-    for step, told in enumerate(partition.details.get("funnel", []), start=1):
-        yield {**_of(FunnelStep, told), "step": step, "filter_version": version}
+    told = partition.told(FilterDetails)
+    for number, step in enumerate(told.funnel, start=1):
+        values = step.model_dump(include={"filter", "reached", "stopped", "passed"})
+        yield {**values, "step": number, "filter_version": told.filter_version}
 
 
 def _gaps(partition: Partition) -> Iterator[Values]:
-    gaps = (partition.details.get(COMPLETENESS) or {}).get("gaps", [])
-    for number, gap in enumerate(gaps, start=1):
-        numbers = {"after_number": gap.get("after"), "before_number": gap.get("before")}
-        yield {**_of(FirehoseGap, gap), **numbers, "number": number}
+    completeness = partition.told(StreamDetails).completeness
+    for number, gap in enumerate(completeness.gaps if completeness else (), start=1):
+        numbers = {"after_number": gap.after, "before_number": gap.before}
+        yield {**_of(FirehoseGap, asdict(gap)), **numbers, "number": number}
 
 
 def _feeds(partition: Partition) -> Iterator[Values]:
-    for feed, read in partition.details.get("feeds", {}).items():
-        yield {**_of(FeedRead, read), "feed": feed}
+    for feed, read in partition.told(FeedDetails).readings.items():
+        yield {**_of(FeedRead, read.model_dump()), "feed": feed}
 
 
 def _of(row: type[Row], told: Values) -> dict[str, Any]:

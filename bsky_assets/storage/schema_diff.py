@@ -7,20 +7,11 @@ from datetime import date
 import pyarrow as pa
 
 from bsky_assets.contracts import Row
+from bsky_assets.contracts.details import Details
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets.storage.places import read_schema
 
 Versions = dict[str, tuple[str | None, str | None]]
-_VERSIONS = (
-    "merge_version",
-    "reader_versions",
-    "consolidation_version",
-    "filter_version",
-    "prompt_version",
-    "schema_version",
-    "labelling_version",
-)
-"""What partitions say in their details of what they were made with."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +59,7 @@ def _walk(fields: pa.Schema | pa.StructType, prefix: str) -> Iterator[tuple[str,
 
 
 def _versions(partition: Partition) -> dict[str, str]:
-    made_with = {name: partition.details.get(name) for name in _VERSIONS}
-    return {
-        "contract": partition.contract,
-        **{name: _as_text(version) for name, version in made_with.items() if version},
-    }
+    return {"contract": partition.contract, **partition.told(Details).versions()}
 
 
 def _unequal(
@@ -81,7 +68,3 @@ def _unequal(
     names = dict.fromkeys([*one, *other])
     pairs = {name: (one.get(name), other.get(name)) for name in names}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-
-
-def _as_text(version: str | list[str]) -> str:
-    return version if isinstance(version, str) else ", ".join(version)

@@ -78,7 +78,7 @@ def test_what_is_missing_is_what_did_not_come(
 ) -> None:
     came = [500, *(number for number in order if number not in lost), 540]
     completeness = told(came, batches, timed=timed)
-    gaps = sorted((gap["after"] + 1, gap["before"] - 1) for gap in completeness.gaps)
+    gaps = sorted((gap.after + 1, gap.before - 1) for gap in completeness.gaps)
     assert gaps == list(runs(lost))
     assert completeness.missing_events == len(lost)
     assert completeness.gap_count == len(gaps)
@@ -137,5 +137,5 @@ def test_a_gap_of_a_host_that_counts_no_events_is_told_as_time() -> None:
     completeness = Completeness()
     completeness.add([account.close((NOON, NOON))])
     (gap,) = completeness.gaps
-    assert (gap["missing"], gap["seconds"]) == (None, 0.021)
+    assert (gap.missing, gap.seconds) == (None, 0.021)
     assert (completeness.missing_events, completeness.uncounted_gaps) == (0, 1)

@@ -14,7 +14,7 @@ from bsky_assets.bluesky.collected import firehose_segments
 from bsky_assets.bluesky.collector import sync_firehose
 from bsky_assets.bluesky.streaming import Limits
 from bsky_assets.settings import Settings
-from bsky_assets.storage.compaction import COMPLETENESS, compact_firehose_day
+from bsky_assets.storage.compaction import compact_firehose_day
 from bsky_assets.storage.lake import Lake
 from testbed.wire import POST, Commit, Op, post
 
@@ -79,6 +79,6 @@ def test_a_replay_with_a_corrupted_a_repeated_and_skipped_frames(tmp_path: Path)
     (row,) = pq.ParquetFile(quarantined.path).read().to_pylist()
     assert (row["position"], row["reason"]) == ("105", "cid_mismatch")
     assert row["content"] == frames[5]
-    (gap,) = posts.details[COMPLETENESS]["gaps"]
+    (gap,) = posts.details["completeness"]["gaps"]
     assert (gap["after"], gap["before"], gap["missing"]) == (129, 150, 20)
     assert (report.rows["quarantined"], report.gaps, report.again) == (1, 1, 1)

@@ -13,7 +13,7 @@ from bsky_assets.bluesky import revisions
 from bsky_assets.bluesky.firehose import FirehoseReader
 from bsky_assets.bluesky.jetstream import Jetstream, JetstreamReader
 from bsky_assets.bluesky.revisions import Revisions
-from bsky_assets.storage.completeness import Completeness
+from bsky_assets.storage.completeness import Completeness, StreamDetails
 from bsky_assets.storage.coverage import jumps
 from bsky_assets_tests.bluesky.collecting import footers, sync
 from bsky_assets_tests.bluesky.scripted_relay import CLOSE, ScriptedRelay, serve
@@ -147,7 +147,8 @@ def test_jumps_are_in_the_segment_and_in_words(tmp_path: Path) -> None:
     second, first = sorted(jumps(completeness), reverse=True)
     assert f"{wire.DID} went from {rev(1)} to {rev(3)}" in first
     assert f"{OTHER} went from a revision that we do not know to {rev(9)}" in second
-    assert Completeness.from_details(completeness.to_details()) == completeness
+    told = StreamDetails(completeness=completeness).stored()
+    assert StreamDetails.model_validate(told).completeness == completeness
 
 
 def test_a_first_commit_is_counted_as_it_comes_whichever_way_it_is_read() -> None:

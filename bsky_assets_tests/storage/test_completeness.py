@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from bsky_assets.storage.completeness import MOST_LISTED, Completeness
+from bsky_assets.storage.completeness import MOST_LISTED, Completeness, StreamDetails
 from bsky_assets.storage.coverage import LISTED, covered, duration, gaps, jumps, missing
 from bsky_assets.storage.segments import Footer, Gap, Jump, Reconnect, Stretch
 from testbed.rows import NOON
@@ -38,7 +38,8 @@ def footer(first: int, last: int, follows: int | None = None, **fields: Any) -> 
 def of(*footers: Footer) -> Completeness:
     completeness = Completeness()
     completeness.add(footers)
-    assert Completeness.from_details(completeness.to_details()) == completeness
+    told = StreamDetails(completeness=completeness).stored()
+    assert StreamDetails.model_validate(told).completeness == completeness
     return completeness
 
 
@@ -68,7 +69,7 @@ def test_a_segment_that_is_not_there_any_more_is_a_gap(is_counted: bool) -> None
     day = of(footer(1, 9), footer(15, 19, follows=14, is_counted=is_counted))
     assert spans(day) == [(HOST, 1, 9), (HOST, 15, 19)]
     assert (day.gap_count, day.missing_events) == (1, 5 if is_counted else 0)
-    assert day.gaps[0]["reason"] == "a segment is not there any more"
+    assert day.gaps[0].reason == "a segment is not there any more"
 
 
 def test_a_gap_that_a_segment_tells_of_is_told_once() -> None:
@@ -115,7 +116,7 @@ def test_an_event_that_comes_late_closes_its_part_of_the_gap(
     first = footer(1, 19, gaps=[gap(9, 13)])
     first.stretches[:] = [stretch(1, 9), stretch(13, 19)]
     day = of(first, footer(20, 29, follows=19, late=late))
-    assert [(one["after"], one["before"]) for one in day.gaps] == left
+    assert [(one.after, one.before) for one in day.gaps] == left
     assert day.gap_count == len(left)
     assert day.missing_events == sum(before - after - 1 for after, before in left)
 
@@ -181,7 +182,7 @@ def test_a_segment_that_is_lost_is_told_once_with_what_is_known_of_it() -> None:
     ]
     nothing = Completeness()
     nothing.lose("1.parquet", "cut off", None)
-    assert nothing.lost[0]["after"] is None
+    assert nothing.lost[0].after is None
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from bsky_assets.checks import raw_firehose_posts
 from bsky_assets.contracts import RawFirehosePost
 from bsky_assets.settings import Settings
-from bsky_assets.storage.completeness import COMPLETENESS, Completeness, HostStretch
+from bsky_assets.storage.completeness import Completeness, HostStretch, StreamDetails
 from bsky_assets.storage.connection import connect
 from bsky_assets.storage.coverage import uncovered
 from bsky_assets.storage.lake import Lake, Partition
@@ -27,7 +27,7 @@ def spanning(first: datetime, last: datetime) -> Completeness:
 
 def stored(folder: Path, completeness: Completeness) -> Partition:
     rows = table(RawFirehosePost, [firehose_post("did:plc:a", "3k1")])
-    details = {COMPLETENESS: completeness.to_details()}
+    details = StreamDetails(completeness=completeness)
     return Lake(folder).write(RawFirehosePost, DAY, rows, details)
 
 

@@ -30,7 +30,7 @@ from bsky_assets.contracts.arrival import FIREHOSE, LABELS
 from bsky_assets.storage import lake as lake_module
 from bsky_assets.storage import segments as segments_module
 from bsky_assets.storage.compaction import compact_firehose_day, compact_labels_day, vacuum_segments
-from bsky_assets.storage.completeness import Completeness
+from bsky_assets.storage.completeness import StreamDetails
 from bsky_assets.storage.coverage import gaps
 from bsky_assets.storage.files import UnusableDataDirectory
 from bsky_assets.storage.lake import Lake, Partition
@@ -608,9 +608,10 @@ def test_a_segment_that_cannot_be_read_costs_itself_alone(
     posts, _ = compact(tmp_path)
     others = {1, 2, 3} - {number}
     assert {row["seq"] for row in rows(posts)} == others | {seq + 10 for seq in others}
-    completeness = Completeness.from_details(posts.details["completeness"])
+    completeness = posts.told(StreamDetails).completeness
+    assert completeness
     (lost,) = completeness.lost
-    assert lost["segment"] == str(path)
+    assert lost.segment == str(path)
     told = [line for line in gaps(completeness) if str(path) in line]
     assert len(told) == 1
     assert compact(tmp_path)[0] == posts

@@ -14,6 +14,7 @@ import duckdb
 import orjson
 
 from bsky_assets.contracts import LlmLabel
+from bsky_assets.contracts.details import Company
 from bsky_assets.labelling.asking.answers import NONE
 from bsky_assets.labelling.asking.batches import by_chance
 from bsky_assets.labelling.asking.breaker import NothingUsable
@@ -70,18 +71,6 @@ def measure(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Company:
-    """How many posts of a sample keep their label when they are asked about alone."""
-
-    posts: int
-    same: int
-    agreement: float
-    low: float
-    high: float
-    """Wilson's interval of the agreement."""
-
-
 def effect_of_company(asker: Asker, model: str, questions: Sequence[Question]) -> Company | None:
     """Ask `model` about a sample of the day's posts alone that were asked about in company.
 
@@ -105,7 +94,13 @@ def effect_of_company(asker: Asker, model: str, questions: Sequence[Question]) -
         return None
     same = sum(in_company[key] == label for key, label in labels.items())
     agreement = rate(same, len(labels))
-    return Company(len(labels), same, agreement.value, agreement.low, agreement.high)
+    return Company(
+        posts=len(labels),
+        same=same,
+        agreement=agreement.value,
+        low=agreement.low,
+        high=agreement.high,
+    )
 
 
 def marked(batch_size: int, number: int) -> str:

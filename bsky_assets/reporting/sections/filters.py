@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from bsky_assets.contracts.details import FilterDetails
 from bsky_assets.reporting.day import StoredDay
 from bsky_assets.reporting.figures import Ranged, ranges_figure
 from bsky_assets.reporting.measures import Point, Usual, share, usual
@@ -20,8 +21,8 @@ def section(day: StoredDay) -> Section | None:
 def stop_rates(partition: Partition) -> dict[str, Point]:
     """For each filter that a post reached, the share of these that it stopped."""
     found = (
-        (step["filter"], share(partition.day, step["stopped"], step["reached"]))
-        for step in partition.details["funnel"]
+        (step.filter, share(partition.day, step.stopped, step.reached))
+        for step in partition.told(FilterDetails).funnel
     )
     return {name: point for name, point in found if point}
 
@@ -35,7 +36,7 @@ def usual_rates(day: StoredDay) -> dict[str, Usual]:
 
 
 def _blocks(day: StoredDay, filtered: Partition) -> Iterator[Block]:
-    stopped = filtered.rows - filtered.details["passed"]
+    stopped = filtered.rows - filtered.told(FilterDetails).passed
     yield Text(
         (
             "The filters stopped ",

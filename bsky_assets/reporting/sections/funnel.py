@@ -1,8 +1,8 @@
 """How many posts reached each filter, how many it stopped, and why."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from bsky_assets.contracts.details import FilterDetails, FilterStep
 from bsky_assets.reporting.day import StoredDay
 from bsky_assets.reporting.figures import funnel_figure
 from bsky_assets.reporting.measures import Usual
@@ -11,19 +11,20 @@ from bsky_assets.reporting.sections.filters import usual_rates
 from bsky_assets.reporting.svg import inline_svg
 
 TOP_REASONS = 5
-Steps = Sequence[Mapping[str, Any]]
+Steps = Sequence[FilterStep]
 
 
 def section(day: StoredDay) -> Section | None:
     """The funnel, as a picture and as a table."""
     if day.filtered is None:
         return None
-    steps = day.filtered.details["funnel"]
-    told = "; ".join(f"{step['filter']} {step['reached']:,}" for step in steps)
+    told = day.filtered.told(FilterDetails)
+    steps = told.funnel
+    reached = "; ".join(f"{step.filter} {step.reached:,}" for step in steps)
     drawn = inline_svg(
         funnel_figure(day.filtered),
         "Posts that reached each filter",
-        f"{told}; passed all {day.filtered.details['passed']:,}",
+        f"{reached}; passed all {told.passed:,}",
     )
     blocks = (
         Picture(drawn, "Posts that reached each filter, and that passed all of them."),
@@ -43,11 +44,11 @@ def _counts(steps: Steps, usual: Mapping[str, Usual]) -> Table:
     )
     rows = (
         (
-            _words(step["filter"]),
-            step["reached"],
-            step["stopped"],
-            Share(step["stopped"] / step["reached"]) if step["reached"] else None,
-            range_.as_shares() if (range_ := usual.get(step["filter"])) else None,
+            _words(step.filter),
+            step.reached,
+            step.stopped,
+            Share(step.stopped / step.reached) if step.reached else None,
+            range_.as_shares() if (range_ := usual.get(step.filter)) else None,
         )
         for step in steps
     )
@@ -56,7 +57,7 @@ def _counts(steps: Steps, usual: Mapping[str, Usual]) -> Table:
 
 def _reasons(steps: Steps) -> Table:
     columns = (Column("filter"), Column("reasons", "Each with the number of posts."))
-    rows = ((_words(step["filter"]), _most_frequent(step["reasons"])) for step in steps)
+    rows = ((_words(step.filter), _most_frequent(step.reasons)) for step in steps)
     return Table("Most frequent reasons", columns, tuple(rows))
 
 

@@ -1,5 +1,6 @@
 """Every label and its share, with intervals and what is usual."""
 
+from bsky_assets.contracts.details import LabelDetails
 from bsky_assets.reporting.day import StoredDay
 from bsky_assets.reporting.measures import Point, Stored, counts, share, usual
 from bsky_assets.reporting.page import Column, Section, Share, Table, Text, Value
@@ -9,7 +10,7 @@ def section(day: StoredDay) -> Section | None:
     """All labels of the day; None before there are any."""
     if day.labels is None:
         return None
-    details = day.labels.details
+    told = day.labels.told(LabelDetails)
     rows = tuple(_row(day, name) for name in counts(day.labels))
     columns = (
         Column("label"),
@@ -21,7 +22,7 @@ def section(day: StoredDay) -> Section | None:
         ),
         Column("usual", "The least and the most on the days before.", is_number=True),
     )
-    said = (details["labelled"], " of ", details["posts"], " posts that passed have a label.")
+    said = (told.labelled, " of ", told.posts, " posts that passed have a label.")
     return Section("labels", "Labels", (Text(said), Table("Posts by label", columns, rows)))
 
 

@@ -1,5 +1,6 @@
 """The languages that posts are in."""
 
+from bsky_assets.contracts.details import FilterDetails
 from bsky_assets.reporting.day import StoredDay
 from bsky_assets.reporting.page import Column, Section, Share, Table
 
@@ -10,7 +11,7 @@ def section(day: StoredDay) -> Section | None:
     """The most frequent languages."""
     if day.filtered is None:
         return None
-    found = [*day.filtered.details["languages"].items()]
+    found = [*day.filtered.told(FilterDetails).languages.items()]
     rows = [(name, count, Share(count / day.filtered.rows)) for name, count in found[:SHOWN]]
     if others := sum(count for _, count in found[SHOWN:]):
         rows.append((f"{len(found) - SHOWN} others", others, Share(others / day.filtered.rows)))

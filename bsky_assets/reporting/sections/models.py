@@ -1,16 +1,16 @@
 """What the models were asked, how they fared, and how long they took."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 from bsky_assets.contracts import LlmLabel
+from bsky_assets.contracts.details import LabelDetails, ModelRound
 from bsky_assets.reporting.day import StoredDay
 from bsky_assets.reporting.page import Code, Column, Notice, Section, Table, Value
 
 
 def section(day: StoredDay) -> Section | None:
     """A row for each model, the model of record first."""
-    models = day.labels.details.get("models", ()) if day.labels else ()
+    models = day.labels.told(LabelDetails).models if day.labels else ()
     if not models:
         return None
     columns = (
@@ -25,20 +25,20 @@ def section(day: StoredDay) -> Section | None:
     return Section("models", "Models", (table,), tuple(_notices(models)))
 
 
-def _notices(models: Iterable[Mapping[str, Any]]) -> Iterator[Notice]:
+def _notices(models: Iterable[ModelRound]) -> Iterator[Notice]:
     for model in models:
-        for said in model.get("notices", ()):
+        for said in model.notices:
             todo = "Mend it at the endpoint, or know it of these labels."
-            yield Notice(LlmLabel.asset, f"{model['model']}: {said}", todo)
+            yield Notice(LlmLabel.asset, f"{model.model}: {said}", todo)
 
 
-def _row(model: Mapping[str, Any]) -> tuple[Value, ...]:
-    times = model.get("latency_seconds", {})
+def _row(model: ModelRound) -> tuple[Value, ...]:
+    times = model.latency_seconds
     return (
-        Code(model["model"]),
-        model.get("questions", 0),
-        model.get("already_known", 0),
-        model.get("failed", 0),
-        sum(model.get("retries", {}).values()),
+        Code(model.model),
+        model.questions,
+        model.already_known,
+        model.failed,
+        sum(model.retries.values()),
         f"{times['p50']:.2f}, {times['p95']:.2f} s" if times else None,
     )

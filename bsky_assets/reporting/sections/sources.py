@@ -3,15 +3,9 @@
 from collections.abc import Iterator
 
 from bsky_assets.contracts import ConsolidatedPost, RawFeedPost
+from bsky_assets.contracts.details import ConsolidationDetails, FeedDetails
 from bsky_assets.reporting.day import StoredDay
 from bsky_assets.reporting.page import Block, Column, Section, Table, Value
-from bsky_assets.storage.lake import Details
-
-_COUNTED = {
-    "firehose_posts": "read from the firehose",
-    "feed_items": "shown by feeds",
-    "in_firehose_and_feed": "in both, counted once",
-}
 
 
 def section(day: StoredDay) -> Section | None:
@@ -22,18 +16,18 @@ def section(day: StoredDay) -> Section | None:
 
 def _blocks(day: StoredDay) -> Iterator[Block]:
     consolidated, feeds = day.partition(ConsolidatedPost), day.partition(RawFeedPost)
-    if found := tuple(_counts(consolidated.details if consolidated else {})):
+    if consolidated and (found := tuple(_counts(consolidated.told(ConsolidationDetails)))):
         columns = (Column("what"), Column("posts", is_number=True))
         yield Table("From raw posts to posts", columns, found)
-    if read := feeds.details.get("feeds", {}) if feeds else {}:
+    if read := feeds.told(FeedDetails).readings if feeds else {}:
         items = Column("items", "Posts that it showed, repeats among them.", is_number=True)
-        rows = ((name, feed["items"], feed["problem"] or "none") for name, feed in read.items())
+        rows = ((name, feed.items, feed.problem or "none") for name, feed in read.items())
         yield Table("Feeds", (Column("feed"), items, Column("problem")), tuple(rows))
 
 
-def _counts(counts: Details) -> Iterator[tuple[Value, ...]]:
-    for key, name in _COUNTED.items():
-        if key in counts:
-            yield name, counts[key]
-    for reason, count in counts.get("left_out", {}).items():
+def _counts(told: ConsolidationDetails) -> Iterator[tuple[Value, ...]]:
+    yield "read from the firehose", told.firehose_posts
+    yield "shown by feeds", told.feed_items
+    yield "in both, counted once", told.in_firehose_and_feed
+    for reason, count in told.left_out.items():
         yield f"left out: {reason.replace('_', ' ')}", count

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator
 
+from bsky_assets.contracts import LlmLabel
+from bsky_assets.contracts.details import Details, LabelDetails
 from bsky_assets.reporting.day import StoredDay
 from bsky_assets.reporting.page import Code, Column, Section, Table
 from bsky_assets.storage.lake import Partition
 
-_DETAILS = {
+_WORDS = {
     "merge_version": "merging",
     "consolidation_version": "consolidation",
     "filter_version": "filters",
-    "prompt": "prompt",
     "prompt_version": "prompt's version",
     "schema_version": "form of answers",
     "labelling_version": "labelling",
@@ -40,10 +41,14 @@ def section(day: StoredDay) -> Section:
 
 def _versions(partition: Partition) -> Iterator[str]:
     yield f"contract {partition.contract}"
-    for key, name in _DETAILS.items():
-        if version := partition.details.get(key):
+    told = partition.told(LabelDetails if partition.dataset == LlmLabel.asset else Details)
+    versions = told.versions()
+    if isinstance(told, LabelDetails) and told.prompt:
+        yield f"prompt {told.prompt[:12]}"
+    for key, name in _WORDS.items():
+        if version := versions.get(key):
             yield f"{name} {version[:12]}"
-    for version in partition.details.get("reader_versions", ()):
+    for version in told.reader_versions:
         yield f"readers {version}"
-    for model in partition.details.get("models", ()):
-        yield f"model {model['model']} {(model.get('model_digest') or '')[:19]}".rstrip()
+    for model in told.models if isinstance(told, LabelDetails) else ():
+        yield f"model {model.model} {(model.model_digest or '')[:19]}".rstrip()

@@ -1,0 +1,89 @@
+"""What a day of labels says of itself, and the audit of its filters."""
+
+from typing import Any
+
+from pydantic import Field
+
+from bsky_assets.contracts.details.base import Details, Part
+
+
+class Company(Part):
+    """How many posts of a sample keep their label when they are asked about alone."""
+
+    posts: int
+    same: int
+    agreement: float = 0.0
+    low: float
+    """Wilson's interval of the agreement."""
+    high: float
+
+
+class InFlight(Part):
+    """The least and the most requests that were under way at a time."""
+
+    lowest: int
+    highest: int
+
+
+class ModelRound(Part):
+    """How one model was asked about a day, and what that took."""
+
+    model: str
+    model_digest: str | None = None
+    parameters: str | None = None
+    preflight: dict[str, Any] | None = None
+    """What was found of the endpoint (`labelling.preflight.Preflight`); None if it was away."""
+    answered_by: tuple[str, ...] = ()
+    """Names by which the endpoint says that models answered."""
+    notices: tuple[str, ...] = ()
+    """What whoever runs the endpoint should know of it."""
+    questions: int = 0
+    already_known: int = 0
+    answered: int = 0
+    failed: int = 0
+    requests: int = 0
+    retries: dict[str, int] = Field(default_factory=dict)
+    """By reason."""
+    prompt_tokens: int | None = None
+    """Of tokens None where the endpoint does not tell them."""
+    cached_prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cost: float | None = None
+    """In the currency of the prices in the settings; None without prices."""
+    latency_seconds: dict[str, float] = Field(default_factory=dict)
+    """Percentiles `p50`, `p95`, `p99`; nothing where nothing was asked."""
+    seconds: float = 0.0
+    questions_per_second: float | None = None
+    concurrency: InFlight | None = None
+
+
+class LabelDetails(Details):
+    """What models were asked about a day, and what came of it."""
+
+    prompt: str | None = None
+    """Name of the prompt."""
+    posts: int = 0
+    """Posts that passed the filters."""
+    questions: int = 0
+    """Different texts among them."""
+    labelled: int = 0
+    """Posts with a label of the model of record."""
+    failed: int = 0
+    other_labels: int = 0
+    """Labels by other models, prompts and forms of answers."""
+    shares: dict[str, float] = Field(default_factory=dict)
+    """Of the labelled posts, by label, and `sociopolitical`, all of these together."""
+    company: Company | None = None
+    models: tuple[ModelRound, ...] = ()
+    """The model of record first."""
+
+
+class AuditDetails(Details):
+    """What the audit of the filters asked."""
+
+    model: str | None = None
+    model_digest: str | None = None
+    asked: int = 0
+    requests: int = 0
+    audited: dict[str, int] = Field(default_factory=dict)
+    """Posts with an answer, by the filter that stopped them."""
