@@ -14,6 +14,7 @@ import duckdb
 
 from bsky_assets.contracts import Row, arrow_schema
 from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.sql import literal
 
 TRAILING_DAYS = 14
 """What came up in as many days before is not new."""
@@ -64,7 +65,7 @@ def unknown_fields(
             SELECT uri, regexp_replace(substr(tree.fullkey, 3), '\[[0-9]+\]', '[]', 'g') AS path
             FROM odd, json_tree(odd.fields) AS tree WHERE tree.fullkey <> '$'
             UNION ALL
-            SELECT uri, '{EMBED_KIND}' || kind FROM odd
+            SELECT uri, {literal(EMBED_KIND)} || kind FROM odd
             WHERE kind IS NOT NULL AND json_exists(fields, '$.embed')
         )
         SELECT path[:{_PATH_CHARACTERS}] AS path, count(DISTINCT uri) AS rows, min(uri)

@@ -29,6 +29,7 @@ from bsky_assets.storage.completeness import StreamDetails
 from bsky_assets.storage.coverage import feed_problems
 from bsky_assets.storage.inputs import made_from
 from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.sql import literal
 from bsky_assets.storage.upcasts import sql_type
 from bsky_assets.sync_day import now
 
@@ -134,7 +135,7 @@ def consolidation_version() -> str:
 
 
 def _posts(processed_at: datetime) -> str:
-    processed = f"TIMESTAMPTZ '{processed_at.isoformat()}'"
+    processed = f"TIMESTAMPTZ {literal(processed_at.isoformat())}"
     return f"""
         SELECT
             uri,

@@ -29,7 +29,7 @@ from bsky_assets.storage.chronology import happened, is_ahead, moment
 from bsky_assets.storage.files import write_json
 from bsky_assets.storage.lake import Lake, Partition, select_rows
 from bsky_assets.storage.locks import exclusive
-from bsky_assets.storage.sql import identifier
+from bsky_assets.storage.sql import identifier, literal
 from bsky_assets.storage.upcasts import sql_type
 from bsky_assets.sync_day import LOOK_BACK_DAYS, now
 
@@ -120,7 +120,7 @@ def register_gone(con: duckdb.DuckDBPyConnection, lake: Lake, days: Sequence[dat
         f"""
         CREATE OR REPLACE TEMP TABLE gone_for_good AS
         SELECT did FROM deletions WHERE kind = 'account'
-        GROUP BY did HAVING {latest} = '{FINAL}'
+        GROUP BY did HAVING {latest} = {literal(FINAL)}
         """
     )
 
@@ -143,7 +143,7 @@ TOUCHED: dict[type[Row], str] = {
         FROM erasing JOIN gone_records AS gone USING (uri)
         WHERE (record IS NOT NULL AND {_BEFORE}) OR {_HAS_ERASED}
         UNION ALL
-        SELECT number, true, '{_NO_REV}' FROM erasing SEMI JOIN gone_for_good ON did = author
+        SELECT number, true, {literal(_NO_REV)} FROM erasing SEMI JOIN gone_for_good ON did = author
         WHERE record IS NOT NULL
     """,
     RawFeedPost: """

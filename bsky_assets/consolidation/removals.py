@@ -13,6 +13,7 @@ import duckdb
 from bsky_assets.contracts import RawPostDeletion
 from bsky_assets.storage.chronology import happened, is_ahead, moment
 from bsky_assets.storage.lake import Lake, select_days
+from bsky_assets.storage.sql import literal
 from bsky_assets.sync_day import LOOK_BACK_DAYS, look_back
 
 PRESENT = "active"
@@ -93,5 +94,5 @@ def away(posts: str, *, now: bool = False) -> str:
         SELECT post.sync_day, post.uri, post.did, {latest} AS status
         FROM {posts} AS post JOIN account_events AS event
         ON post.did = event.did AND event.sync_day >= post.sync_day - {LOOK_BACK_DAYS} {until}
-        GROUP BY ALL HAVING {latest} <> '{PRESENT}'
+        GROUP BY ALL HAVING {latest} <> {literal(PRESENT)}
     """

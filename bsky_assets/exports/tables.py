@@ -15,8 +15,7 @@ import pyarrow as pa
 from bsky_assets.contracts import Row, arrow_schema
 from bsky_assets.storage.sql import literal
 
-_FORMULA = r"^''*[=+\-@\t\r\n]"
-"""As in an SQL string, where '' is one apostrophe."""
+_FORMULA = r"^'*[=+\-@\t\r\n]"
 
 _PARQUET = "FORMAT parquet, COMPRESSION zstd"
 _CSV = "FORMAT csv, HEADER"
@@ -57,7 +56,7 @@ def _flat(name: str, reference: str, kind: pa.DataType) -> Iterator[tuple[str, s
     elif pa.types.is_string(kind):
         yield (
             name,
-            f"CASE WHEN regexp_matches({reference}, '{_FORMULA}') "
+            f"CASE WHEN regexp_matches({reference}, {literal(_FORMULA)}) "
             f"THEN '''' || {reference} ELSE {reference} END",
         )
     elif pa.types.is_binary(kind):

@@ -40,6 +40,7 @@ from bsky_assets.labelling.versions import labelling_version
 from bsky_assets.settings import Settings
 from bsky_assets.storage.inputs import made_from
 from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.sql import literal
 
 ALL_FILTERS = "all"
 SOCIOPOLITICAL = "sociopolitical"
@@ -173,7 +174,7 @@ def _draw(con: duckdb.DuckDBPyConnection, lake: Lake, day: date, size: int) -> d
 def _labels(con: duckdb.DuckDBPyConnection, name: str) -> dict[str, str]:
     rows = con.execute(
         f"""
-        SELECT uri, coalesce(political_ideology, '{NOT_SOCIOPOLITICAL}')
+        SELECT uri, coalesce(political_ideology, {literal(NOT_SOCIOPOLITICAL)})
         FROM audited JOIN audit_posts USING (uri) JOIN audit_best USING (question_hash)
         WHERE filter = ? AND is_valid
         """,

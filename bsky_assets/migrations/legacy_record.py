@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from bsky_assets.bluesky.syntax import DID_PATTERN, RECORD_KEY_PATTERN
 from bsky_assets.contracts.base import arrow_type
 from bsky_assets.contracts.records import Media
+from bsky_assets.storage.sql import literal
 from bsky_assets.storage.upcasts import sql_type
 
 COLUMNS = (
@@ -92,7 +93,7 @@ FAULTS = (
 def instant(column: str) -> str:
     """SQL for the instant of a synctimestamp, which was written in UTC; null where it is none."""
     return (
-        f"CASE WHEN regexp_matches({column}, '{_SYNCTIMESTAMP}') "
+        f"CASE WHEN regexp_matches({column}, {literal(_SYNCTIMESTAMP)}) "
         f"THEN timezone('UTC', try_strptime({column}, '%Y-%m-%d-%H:%M:%S')) END"
     )
 
@@ -111,7 +112,7 @@ def parsed(rows: str) -> str:
     return f"""
         SELECT *, {_inner("parts.embedded_record")} AS quoted, {_inner("parts.external")} AS card
         FROM (
-            SELECT *, json_transform(embed_json, '{_EMBED_PARTS}') AS parts
+            SELECT *, json_transform(embed_json, {literal(_EMBED_PARTS)}) AS parts
             FROM (
                 SELECT *,
                     coalesce(embed, '') NOT IN ('', 'null') AS has_embed,

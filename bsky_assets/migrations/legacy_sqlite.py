@@ -28,7 +28,7 @@ COLUMNS = ("uri", "cid", "author", "synctimestamp", *legacy_record.COLUMNS)
 FAULTS = (
     Fault("unreadable", "not_unicode", "a column is not UTF-8 text"),
     Fault(
-        f"NOT regexp_matches(coalesce(uri, ''), '{legacy_record.POST_URI}')",
+        f"NOT regexp_matches(coalesce(uri, ''), {literal(legacy_record.POST_URI)})",
         "bad_uri",
         "uri is not the AT URI of a post",
     ),

@@ -239,7 +239,7 @@ class _Load:
                 f"COPY (SELECT sync_day, ordinal, {self.columns} FROM legacy_batch "
                 "WHERE fault IS NULL ORDER BY sync_day, ordinal) "
                 f"TO {literal(path)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 10240, "
-                f"KV_METADATA {{rows: '{batch.rows.num_rows}'}})"
+                f"KV_METADATA {{rows: {literal(batch.rows.num_rows)}}})"
             )
         self.con.execute("DROP TABLE legacy_batch")
 
@@ -248,7 +248,7 @@ class _Load:
 
     def _assigned(self, rows: str) -> str:
         """SQL for the shaped rows with their day, and the faults that a day can have."""
-        first, last = f"DATE '{FIRST_DAY}'", f"DATE '{self.today}'"
+        first, last = f"DATE {literal(FIRST_DAY)}", f"DATE {literal(self.today)}"
         return f"""
             SELECT * EXCLUDE (day, fault),
                 CASE WHEN day BETWEEN {first} AND {last} THEN day END AS sync_day,
@@ -267,14 +267,15 @@ class _Load:
                     }}
                 END) AS fault
             FROM (
-                SELECT *, CAST(timezone('{self.timezone.key}', received_at) AS DATE) AS day
+                SELECT *, CAST(timezone({literal(self.timezone.key)}, received_at) AS DATE) AS day
                 FROM ({self.source.shaped(rows)})
             )
         """
 
     def _staged(self, day: date | None = None) -> str:
         rows = read_parquet(self._files("rows"))
-        return f"(SELECT * FROM {rows}" + (f" WHERE sync_day = DATE '{day}')" if day else ")")
+        of_day = f"WHERE sync_day = DATE {literal(day)}" if day else ""
+        return f"(SELECT * FROM {rows} {of_day})"
 
     def _keyed(self, rows: str) -> str:
         pairs = zip(self.row.key, self.keys, strict=True)

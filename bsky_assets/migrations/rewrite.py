@@ -20,6 +20,7 @@ from bsky_assets.storage import upcasts
 from bsky_assets.storage.lake import Lake, Partition, select_rows
 from bsky_assets.storage.locks import exclusive
 from bsky_assets.storage.places import read_schema
+from bsky_assets.storage.sql import identifier
 from bsky_assets.sync_day import now
 
 Progress = Callable[["Outdated", int, int], None]
@@ -88,7 +89,7 @@ def apply(
 def contents(con: duckdb.DuckDBPyConnection, row: type[Row], rows: str) -> Contents:
     """Count and checksums of the rows that the SQL `rows` gives, which are rows of `row`."""
     names = arrow_schema(row).names
-    sums = ", ".join(f'coalesce(sum(hash("{name}")), 0)' for name in names)
+    sums = ", ".join(f"coalesce(sum(hash({identifier(name)})), 0)" for name in names)
     ((count, *found),) = con.sql(f"SELECT count(*), {sums} FROM ({rows})").fetchall()
     return Contents(count, dict(zip(names, (int(value) for value in found), strict=True)))
 

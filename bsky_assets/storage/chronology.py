@@ -11,6 +11,8 @@ which allow a clock to be five minutes ahead.
 
 from datetime import timedelta
 
+from bsky_assets.storage.sql import literal
+
 CLOCK_DRIFT = timedelta(minutes=5)
 """How far a rev may be ahead of its receipt."""
 
@@ -31,7 +33,8 @@ def happened(rev: str, time: str, received_at: str, no_rev: str = "") -> str:
     return (
         f"CASE WHEN {_is_tid(rev)} THEN {{'is_believed': NOT {is_ahead(rev, received_at)}, "
         f"'at': {_microseconds(rev)}, 'rev': {rev}}} "
-        f"ELSE {{'is_believed': true, 'at': {instant}, 'rev': coalesce({rev}, '{no_rev}')}} END"
+        f"ELSE {{'is_believed': true, 'at': {instant}, "
+        f"'rev': coalesce({rev}, {literal(no_rev)})}} END"
     )
 
 
@@ -54,7 +57,8 @@ def count_ahead(rows: str) -> str:
     Nearly none has: each is first held against its minute, of which there are few.
     """
     digits = ", ".join(
-        f"substr('{_DIGITS}', CAST((soon >> {5 * (_DIGITS_OF_TIME - place)}) & 31 AS INTEGER) "
+        f"substr({literal(_DIGITS)}, "
+        f"CAST((soon >> {5 * (_DIGITS_OF_TIME - place)}) & 31 AS INTEGER) "
         "+ 1, 1)"
         for place in range(1, _DIGITS_OF_TIME + 1)
     )
@@ -72,12 +76,12 @@ def count_ahead(rows: str) -> str:
 
 
 def _is_tid(rev: str) -> str:
-    return f"coalesce(regexp_full_match({rev}, '{_TID}'), false)"
+    return f"coalesce(regexp_full_match({rev}, {literal(_TID)}), false)"
 
 
 def _microseconds(rev: str) -> str:
     return (
         f"list_reduce(list_transform(range(1, {_DIGITS_OF_TIME + 1}), lambda place: "
-        f"strpos('{_DIGITS}', substr({rev}, place, 1)) - 1), "
+        f"strpos({literal(_DIGITS)}, substr({rev}, place, 1)) - 1), "
         "lambda number, digit: number * 32 + digit)"
     )

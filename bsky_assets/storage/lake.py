@@ -566,7 +566,8 @@ def select_days(row: type[Row], partitions: Sequence[Partition]) -> str:
     if not partitions:
         return f"SELECT CAST(NULL AS DATE) AS sync_day, {empty_columns(row)} WHERE false"
     return " UNION ALL ".join(
-        f"SELECT DATE '{partition.day}' AS sync_day, * FROM ({select_rows(row, [partition])})"
+        f"SELECT DATE {literal(partition.day)} AS sync_day, * "
+        f"FROM ({select_rows(row, [partition])})"
         for partition in partitions
     )
 

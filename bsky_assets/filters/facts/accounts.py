@@ -8,6 +8,7 @@ import duckdb
 import pyarrow as pa
 
 from bsky_assets.filters.config import BotConfig, ListedAccount
+from bsky_assets.storage.sql import literal
 
 PRIORITY_LISTED = 1
 PRIORITY_HABIT = 2
@@ -140,8 +141,9 @@ def _find_habits(con: duckdb.DuckDBPyConnection, config: BotConfig) -> None:
 
 
 def _activity(view: str, is_today: str) -> str:
-    plain = f"regexp_replace(lower(record.text), '{_LINK}|{_NAMES_AND_TAGS}', ' ', 'g')"
-    address = f"coalesce(record.embed.link_uri, regexp_extract(record.text, '{_LINK}'))"
+    apart = literal(f"{_LINK}|{_NAMES_AND_TAGS}")
+    plain = f"regexp_replace(lower(record.text), {apart}, ' ', 'g')"
+    address = f"coalesce(record.embed.link_uri, regexp_extract(record.text, {literal(_LINK)}))"
     return rf"""
         SELECT author.did AS did, indexed_at AS instant, {is_today} AS is_today,
             record.reply_parent IS NOT NULL AS is_reply,

@@ -15,6 +15,7 @@ from rensa import RMinHash
 from bsky_assets.filters.config import CampaignsConfig
 from bsky_assets.filters.posts import CAMPAIGN
 from bsky_assets.filters.words.normalise import replaced
+from bsky_assets.storage.sql import literal
 
 PRIORITY = 3
 _BATCH_ROWS = 32_768
@@ -45,7 +46,8 @@ def add_facts(con: duckdb.DuckDBPyConnection, config: CampaignsConfig) -> None:
         rows = np.unique(np.concatenate([one[linked] for one in found]))
         con.register("members", pa.table({"row": rows}))
         con.execute(
-            f"INSERT INTO facts SELECT row, '{name}', 'rule:campaign', {PRIORITY} FROM members"
+            "INSERT INTO facts "
+            f"SELECT row, {literal(name)}, 'rule:campaign', {PRIORITY} FROM members"
         )
         con.unregister("members")
     con.execute("DROP TABLE sketches")

@@ -105,7 +105,7 @@ def facts_of_views(
 def _rows(con: duckdb.DuckDBPyConnection, name: str) -> tuple[np.ndarray, pa.StringArray]:
     found = con.sql(
         "SELECT row, arg_min(reason, (priority, reason)) AS reason FROM facts "
-        f"WHERE filter = '{name}' GROUP BY row ORDER BY row"
+        f"WHERE filter = {literal(name)} GROUP BY row ORDER BY row"
     ).to_arrow_table()
     return found["row"].to_numpy(), found["reason"].combine_chunks()
 

@@ -18,6 +18,7 @@ from bsky_assets.labelling.asking.questions import CONTEXT_OF_POSTS, context_pie
 from bsky_assets.labelling.ledger.store import Ledger
 from bsky_assets.storage.files import staged
 from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.sql import literal
 
 
 def labels_without_their_post(
@@ -75,7 +76,7 @@ def _forget_in(con: duckdb.DuckDBPyConnection, path: Path) -> int:
     numbers = pa.array(range(rows.num_rows), pa.int64())
     con.register("forgetting", rows.append_column("number", numbers))
     contexts = ", ".join(
-        f"CASE WHEN question->>'{key}' IN (FROM forgotten) THEN '\"{key}\":null' END"
+        f"CASE WHEN question->>{literal(key)} IN (FROM forgotten) THEN '\"{key}\":null' END"
         for key in CONTEXT_OF_POSTS
     )
     left = con.sql(

@@ -16,6 +16,7 @@ from bsky_assets.labelling.asking.answers import NONE
 from bsky_assets.labelling.statistics.confusion_figure import confusion_png
 from bsky_assets.labelling.statistics.metrics import Scores, score
 from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.sql import literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def _register_labels(con: duckdb.DuckDBPyConnection, lake: Lake, days: Sequence[
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE compared AS
-        SELECT uri, model, is_sociopolitical, coalesce(political_ideology, '{NONE}') AS label
+        SELECT uri, model, is_sociopolitical, coalesce(political_ideology, {literal(NONE)}) AS label
         FROM compared_labels AS labels
         SEMI JOIN (
             SELECT DISTINCT prompt_version, schema_version FROM compared_labels

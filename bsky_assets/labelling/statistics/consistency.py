@@ -27,6 +27,7 @@ from bsky_assets.labelling.ledger.store import Ledger
 from bsky_assets.labelling.statistics.metrics import Scores, rate, score
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.sql import literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def marked(batch_size: int, number: int) -> str:
 
 def _labels(con: duckdb.DuckDBPyConnection, table: str, and_also: str = "") -> dict[str, str]:
     rows = con.sql(
-        f"SELECT question_hash, coalesce(political_ideology, '{NONE}') "
+        f"SELECT question_hash, coalesce(political_ideology, {literal(NONE)}) "
         f"FROM {table} WHERE is_valid {and_also}"
     )
     return dict(rows.fetchall())

@@ -18,6 +18,7 @@ from bsky_assets.labelling.statistics.gold import IDEOLOGY, OTHER, POLITICS, Gol
 from bsky_assets.labelling.statistics.metrics import Estimate, Scores, score
 from bsky_assets.labelling.statistics.sampling import Design, load_design
 from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.sql import literal
 
 SOCIOPOLITICAL = "sociopolitical"
 ALL = "all"
@@ -156,7 +157,7 @@ def _records(con: duckdb.DuckDBPyConnection, lake: Lake, gold: Gold) -> list[_Re
         lake.relation(con, LlmLabel, [day]).create_view("gold_labels", replace=True)
         rows = con.sql(
             f"""
-            SELECT {key}, uri, coalesce(political_ideology, '{NONE}') FROM gold_labels
+            SELECT {key}, uri, coalesce(political_ideology, {literal(NONE)}) FROM gold_labels
             WHERE is_label_of_record AND was_successfully_labeled
                 AND {key} IN (SELECT key FROM gold_keys)
             ORDER BY uri
@@ -191,7 +192,7 @@ def _population(
     lake.relation(con, LlmLabel, days).create_view("gold_population", replace=True)
     rows = con.sql(
         f"""
-        SELECT coalesce(political_ideology, '{NONE}'), count(*) FROM gold_population
+        SELECT coalesce(political_ideology, {literal(NONE)}), count(*) FROM gold_population
         WHERE is_label_of_record AND was_successfully_labeled GROUP BY ALL
         """
     ).fetchall()

@@ -25,11 +25,12 @@ from bsky_assets.labelling.ledger.store import Ledger
 from bsky_assets.labelling.statistics.corrected import allocate
 from bsky_assets.storage.files import staged, unique_id, write_json
 from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.sql import literal
 
 TO_FILL_IN = ("is_sociopolitical", "political_ideology", "notes")
 COLUMNS = ("sample", "item", "uri", "text", *CONTEXT, *TO_FILL_IN)
 STRATA = {
-    "label": f"coalesce(political_ideology, '{NONE}')",
+    "label": f"coalesce(political_ideology, {literal(NONE)})",
     "day": "sync_day::VARCHAR",
     "context": "CASE WHEN len(context) > 0 THEN 'with context' ELSE 'without' END",
 }
