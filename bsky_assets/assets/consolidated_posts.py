@@ -8,6 +8,7 @@ from dagster_duckdb import DuckDBResource
 from bsky_assets.checks import consolidated_posts as checks
 from bsky_assets.contracts import ConsolidatedPost, RawFeedPost, RawFirehosePost, RawPostDeletion
 from bsky_assets.contracts.details import ConsolidationDetails
+from bsky_assets.orchestration.empty_days import skips_empty_days
 from bsky_assets.orchestration.launcher import launch_partition
 from bsky_assets.orchestration.materialisation import (
     counts_table,
@@ -30,6 +31,7 @@ from bsky_assets.orchestration.resources import DataDirectory
         AssetDep(RawPostDeletion.asset, partition_mapping=look_back),
     ],
 )
+@skips_empty_days(checks.SPECS)
 def consolidated_posts(
     context: AssetExecutionContext, data: DataDirectory, duckdb: DuckDBResource
 ) -> MaterializeResult:

@@ -22,6 +22,7 @@ from bsky_assets.checks import daily_report as checks
 from bsky_assets.checks.day import evaluate_day
 from bsky_assets.contracts.lineage import DAILY_REPORT
 from bsky_assets.exports.markdown import table
+from bsky_assets.orchestration.empty_days import skips_empty_days
 from bsky_assets.orchestration.materialisation import DAILY, OWNERS, explained
 from bsky_assets.orchestration.partitions import day_of
 from bsky_assets.orchestration.resources import DataDirectory
@@ -44,6 +45,7 @@ from bsky_assets.sync_day import now
     deps=[filtered_posts, llm_labels, filter_audit],
     check_specs=checks.SPECS,
 )
+@skips_empty_days(checks.SPECS)
 def daily_report(
     context: AssetExecutionContext, data: DataDirectory, duckdb: DuckDBResource
 ) -> MaterializeResult:

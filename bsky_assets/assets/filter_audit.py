@@ -11,6 +11,7 @@ from bsky_assets.checks import filter_audit as checks
 from bsky_assets.contracts import AuditedShare
 from bsky_assets.contracts.details import AuditDetails
 from bsky_assets.labelling.audit import audit_day
+from bsky_assets.orchestration.empty_days import skips_empty_days
 from bsky_assets.orchestration.materialisation import (
     explained,
     frame_table,
@@ -30,6 +31,7 @@ from bsky_assets.orchestration.resources import DataDirectory
     deps=[filtered_posts, llm_labels],
     pool="llm_endpoint",
 )
+@skips_empty_days(checks.SPECS)
 def filter_audit(
     context: AssetExecutionContext, data: DataDirectory, duckdb: DuckDBResource
 ) -> MaterializeResult:

@@ -13,6 +13,7 @@ from dagster_duckdb import DuckDBResource
 from bsky_assets.checks import filtered_posts as checks
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, RawModerationLabel
 from bsky_assets.contracts.details import FilterDetails
+from bsky_assets.orchestration.empty_days import skips_empty_days
 from bsky_assets.orchestration.launcher import launch_partition
 from bsky_assets.orchestration.materialisation import (
     counts_table,
@@ -36,6 +37,7 @@ from bsky_assets.reporting.figures import funnel_figure, inline_png
         AssetDep(RawModerationLabel.asset, partition_mapping=look_back),
     ],
 )
+@skips_empty_days(checks.SPECS)
 def filtered_posts(
     context: AssetExecutionContext, data: DataDirectory, duckdb: DuckDBResource
 ) -> MaterializeResult:

@@ -16,6 +16,7 @@ from bsky_assets.assets.filtered_posts import filtered_posts
 from bsky_assets.checks import llm_labels as checks
 from bsky_assets.contracts import LlmLabel
 from bsky_assets.contracts.details import LabelDetails, ModelRound
+from bsky_assets.orchestration.empty_days import skips_empty_days
 from bsky_assets.orchestration.launcher import launch_partition
 from bsky_assets.orchestration.materialisation import explained, result, row_asset, sample
 from bsky_assets.orchestration.resources import DataDirectory
@@ -52,6 +53,7 @@ class Labelling(Config):
     deps=[filtered_posts],
     pool="llm_endpoint",
 )
+@skips_empty_days(checks.SPECS)
 def llm_labels(
     context: AssetExecutionContext,
     config: Labelling,

@@ -12,6 +12,7 @@ from bsky_assets.contracts import DisputedPost, arrow_schema
 from bsky_assets.contracts.details import Details
 from bsky_assets.labelling.statistics.agreement import Agreement, Pair, compare
 from bsky_assets.labelling.versions import labelling_version
+from bsky_assets.orchestration.empty_days import skips_empty_days
 from bsky_assets.orchestration.materialisation import (
     explained,
     frame_table,
@@ -30,6 +31,7 @@ from bsky_assets.storage.inputs import made_from
     kinds={"scikitlearn"},
     deps=[llm_labels],
 )
+@skips_empty_days(())
 def model_agreement(
     context: AssetExecutionContext, data: DataDirectory, duckdb: DuckDBResource
 ) -> MaterializeResult:
