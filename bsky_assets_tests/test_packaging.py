@@ -1,13 +1,20 @@
 """What the package says of itself: what it needs, and where a person can read on."""
 
 import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
 from importlib.metadata import packages_distributions
+from pathlib import Path
+from shutil import copytree, ignore_patterns
 from typing import Any
 
 import pytest
 import setuptools
 
 from bsky_assets_tests.support.imported import ROOT, modules_of_others, package_of
+from bsky_assets_tests.support.sandbox_day import plain_environment
 
 NAMES = {"dagster_ray": ["dagster-ray"], "ray": ["ray"], "xllamacpp": ["xllamacpp"]}
 """Of extras that need not be installed here."""
@@ -50,3 +57,66 @@ def test_what_is_imported_is_declared(monkeypatch: pytest.MonkeyPatch) -> None:
     assert undeclared(at_run_time | names["dev"], *DEVELOPMENT) == {}
     for base in ({"httpx2"}, {"dagster-pipes"}, {"duckdb"}):
         assert undeclared(at_run_time - base)
+
+
+@pytest.mark.parametrize("name", ["dagster.yaml", "workspace.yaml"])
+def test_what_dagster_reads_in_a_checkout_is_what_the_package_brings(name: str) -> None:
+    brought = ROOT / "bsky_assets" / "orchestration" / name
+    assert brought.read_text() == (ROOT / name).read_text()
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The files of a wheel, in a folder with a space in its name, that nobody may write to."""
+    folder = tmp_path_factory.mktemp("a wheel")
+    ignored = ignore_patterns("__pycache__")
+    for name in ("bsky_assets", "bsky_sandbox"):
+        copytree(ROOT / name, folder / "source" / name, ignore=ignored)
+    for name in ("setup.py", "pyproject.toml", "LICENSE"):
+        (folder / "source" / name).write_bytes((ROOT / name).read_bytes())
+    build = [sys.executable, "setup.py", "-q", "bdist_wheel", "-d", str(folder)]
+    subprocess.run(build, cwd=folder / "source", check=True, capture_output=True, timeout=240)
+    (wheel,) = folder.glob("*.whl")
+    site = folder / "site packages"
+    with zipfile.ZipFile(wheel) as files:
+        files.extractall(site)
+    (folder / "source").rename(folder / "gone")
+    for path in [site, *site.rglob("*")]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    yield site
+    for path in [site, *site.rglob("*")]:
+        path.chmod(0o755)
+
+
+@pytest.mark.timeout(600)
+def test_a_wheel_runs_in_an_empty_folder_without_a_home(installed: Path, tmp_path: Path) -> None:
+    """Its UI, too, is started: what that loads has to be in the wheel."""
+    folder = tmp_path / "an empty folder"
+    (folder / "bin").mkdir(parents=True)
+    code = (
+        "import sys; from bsky_assets import cli; from bsky_assets.commands import run;"
+        f"assert cli.__file__.startswith({str(installed)!r}), cli.__file__;"
+        "sys.argv = ['bsky-assets', 'run', '--events', '300'];"
+        # The UI itself is looked at in a browser elsewhere; here, whether it finds what to load.
+        "run.shutil.which = lambda *_, **__: sys.argv.append('checked') or 'bin/dg'; cli.main()"
+    )
+    script = folder / "bin" / "dg"
+    script.write_text(
+        f'#!/bin/sh\nexec "{sys.executable}" -m dagster definitions validate -w "$3"\n'
+    )
+    script.chmod(0o755)
+    environment = {k: v for k, v in plain_environment().items() if k not in ("HOME", "PYTHONPATH")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={**environment, "PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=500,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "Validation successful for code location bsky_assets" in done.stderr + done.stdout
+    assert (folder / "data" / "sandbox" / "bsky.duckdb").exists()
+    assert not {path.name for path in folder.iterdir()} - {"bin", "data"}
+    assert not list(installed.rglob("__pycache__"))

@@ -20,12 +20,13 @@ from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._serdes import ConfigurableClassData
 
-from bsky_assets.errors import UserError
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.files import staged
 from bsky_assets.storage.locks import exclusive
 
 CONFIGURATION = "dagster.yaml"
+WORKSPACE = Path(__file__).with_name("workspace.yaml")
+"""What Dagster loads, wherever this package is installed; the checkout's says the same."""
 _CONNECT_SECONDS = 10
 _PROCESS_TAG = "bsky_assets/process"
 _CLOCK_SECONDS = 60
@@ -177,8 +178,6 @@ def prepare_home(settings: Settings) -> Path:
 
 
 def _configuration() -> Path:
-    candidates = (Path.cwd(), Path(__file__).parents[2])
-    for folder in candidates:
-        if (folder / CONFIGURATION).is_file():
-            return folder / CONFIGURATION
-    raise UserError(f"there is no {CONFIGURATION} here; run this in the folder of the project")
+    """That of this folder, where there is one, or else the package's own."""
+    here = Path(CONFIGURATION)
+    return here if here.is_file() else Path(__file__).with_name(CONFIGURATION)
