@@ -5,7 +5,10 @@ acts on a setting. A variable of the environment wins over the same line in `.en
 """
 
 import base64
+import os
 import shlex
+from collections.abc import Iterator
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 import orjson
+from dotenv import dotenv_values
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -25,13 +29,14 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bsky_assets.errors import UserError
 
+PREFIX = "BSKY_"
 CATCH_UP_FEED = "at://did:plc:tenurhgjptubkk5zf5qhi3og/app.bsky.feed.generator/catch-up"
 MODERATION_SERVICE = "did:plc:ar7c4by46qjdydhdevvrndac"
 """Bluesky's own labeler."""
 
 
 class InvalidSettings(UserError):
-    """A variable has a value that cannot be used; the message names it and says what fits."""
+    """A variable is unknown or cannot be used; the message names it and says what fits."""
 
 
 def host_of(url: str) -> str:
@@ -119,7 +124,7 @@ class Settings(BaseSettings):
     """What is in force, from the environment and `.env`; read it through `get_settings`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="BSKY_", env_file=".env", extra="ignore", frozen=True
+        env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True
     )
 
     data_dir: Path = Field(
@@ -217,6 +222,9 @@ class Settings(BaseSettings):
         None, ge=0, description="Price of a million completion tokens, likewise."
     )
 
+    sandbox: bool = Field(
+        False, description="Whether the hosts are those of the sandbox, which sets it itself."
+    )
     live: bool = Field(
         False, description="Whether schedule and sensors run by default; `make live` sets it."
     )
@@ -382,7 +390,7 @@ class Settings(BaseSettings):
 
 def variable_name(field: str) -> str:
     """The environment variable of a field of `Settings`."""
-    return f"BSKY_{field.upper()}"
+    return f"{PREFIX}{field.upper()}"
 
 
 def is_secret(value: object) -> bool:
@@ -408,8 +416,10 @@ def get_settings() -> Settings:
     """The settings in force, read once a process.
 
     Raises:
-        InvalidSettings: a variable cannot be used; the message has a line for each.
+        InvalidSettings: a variable cannot be used, or is unknown; the message names each.
     """
+    if unknown := list(_unknown_variables()):
+        raise InvalidSettings("; ".join(unknown))
     try:
         return Settings()
     except ValidationError as error:
@@ -419,6 +429,24 @@ def get_settings() -> Settings:
                 for problem in error.errors()
             )
         ) from None
+
+
+def _unknown_variables() -> Iterator[str]:
+    """What is wrong with the names of variables: in `.env` every one that is none of ours.
+
+    In the environment other programs may have theirs, so there only what looks like a slip.
+    """
+    known = [variable_name(field) for field in Settings.model_fields]
+    file = Settings.model_config.get("env_file")
+    in_file = dotenv_values(str(file)) if file else {}
+    for name in {**in_file, **os.environ}:
+        if not name.upper().startswith(PREFIX) or name.upper() in known:
+            continue
+        near = get_close_matches(name.upper(), known, n=1, cutoff=0.7 if name in in_file else 0.85)
+        if near or name in in_file:
+            place = f"{file}: " if name in in_file else ""
+            meant = f"; did you mean {near[0]}?" if near else "; `bsky-assets config` lists all"
+            yield f"{place}{name} is unknown{meant}"
 
 
 def _plain(message: str) -> str:

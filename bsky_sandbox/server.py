@@ -186,6 +186,7 @@ class Sandbox:
     def environment(self) -> dict[str, str]:
         """The variables that point the platform here."""
         return {
+            "BSKY_SANDBOX": "true",
             "BSKY_RELAY_URL": self.relay_url,
             "BSKY_APPVIEW_URL": self.appview_url,
             "BSKY_LABELER_URL": self.labeler_url,

@@ -28,6 +28,7 @@ from bsky_assets.bluesky.streaming import (
     StreamReport,
 )
 from bsky_assets.settings import Settings
+from bsky_assets.storage import network
 from bsky_assets.storage.segments import Segments
 
 Tell = Callable[[Progress], None]
@@ -55,6 +56,7 @@ def sync_firehose(
 
     Raises:
         StreamInUse: another process collects the firehose into this data directory.
+        OtherNetwork: this data directory is of another network.
         Unreachable, NoEvents: the relay cannot be reached, refuses or is silent.
         UnusableDataDirectory: the data directory cannot be written to.
     """
@@ -95,6 +97,7 @@ def _sync(
     stop: threading.Event | None,
     idle_seconds: float,
 ) -> StreamReport:
+    network.keep(settings)
     with segments.collecting() as writer:
         reading = Reading(
             source,
@@ -116,8 +119,10 @@ def collect(settings: Settings, *, progress: Tell | None = None) -> list[StreamR
 
     Raises:
         StreamInUse: another process collects into this data directory.
+        OtherNetwork: it is of another network.
         UnusableDataDirectory: the data directory cannot be written to.
     """
+    network.keep(settings)
     with stop_on_signals() as stop, ExitStack() as locks:
         writers = [
             locks.enter_context(segments.collecting())

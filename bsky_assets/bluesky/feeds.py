@@ -25,7 +25,7 @@ from bsky_assets.contracts.details import FeedDetails, FeedReading
 from bsky_assets.contracts.lineage import lineage_version
 from bsky_assets.errors import UserError
 from bsky_assets.settings import Settings
-from bsky_assets.storage import quarantine
+from bsky_assets.storage import network, quarantine
 from bsky_assets.storage.lake import Lake, Partition, select_rows
 from bsky_assets.storage.locks import exclusive
 from bsky_assets.sync_day import now, today
@@ -107,10 +107,12 @@ def sync_feeds(
         progress: is told of every page.
 
     Raises:
-        UnusableDataDirectory: the data directory cannot be written to.
+        OtherNetwork: the data directory is of another network.
+        UnusableDataDirectory: it cannot be written to.
     """
     if day != today(settings.timezone):
         return _as_it_is(con, lake, day)
+    network.keep(settings)
     reads = list(_read_feeds(settings, max_posts, progress))
     return _store(con, lake, day, reads)
 

@@ -14,7 +14,7 @@ from bsky_assets.contracts import LEDGER, Quarantined
 from bsky_assets.contracts.lineage import DAILY_REPORT
 from bsky_assets.labelling.day import ledger_of
 from bsky_assets.settings import Settings, get_settings
-from bsky_assets.storage import timezones
+from bsky_assets.storage import network, timezones
 from bsky_assets.storage.examination import (
     NO_POINTER,
     STRAY,
@@ -65,7 +65,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield from _of_timezone(place)
     yield from _of_reports(settings)
     yield from _of_catalogue(settings)
-    known = (settings.catalogue_path.name, f"{settings.catalogue_path.stem}.lock")
+    catalogue = settings.catalogue_path
+    known = (network.FILE, catalogue.name, f"{catalogue.stem}.lock")
     yield from examine_folder("data directory", settings.data_dir, known)
 
 

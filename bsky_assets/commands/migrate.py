@@ -17,6 +17,7 @@ from bsky_assets.migrations.loading import Migrated
 from bsky_assets.migrations.rewrite import Outdated
 from bsky_assets.orchestration.publish import publish
 from bsky_assets.settings import Settings, get_settings
+from bsky_assets.storage import network
 from bsky_assets.storage.lake import Lake
 
 app = typer.Typer(no_args_is_help=True, help="Bring older data into today's shape.")
@@ -113,6 +114,7 @@ def from_mongo(
 
 def _migrate(file: Path, migrate: Callable[..., Migrated]) -> None:
     settings = get_settings()
+    network.keep(settings)
     with _connection(settings) as con, _told() as tell:
         migrated = migrate(con, Lake.of(settings), file, settings, tell)
     publish(settings)

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -17,20 +18,30 @@ from typing import Annotated
 import typer
 
 from bsky_assets.commands.status import show_day
-from bsky_assets.console import stderr, stdout
+from bsky_assets.console import one_line, stderr, stdout
 from bsky_assets.errors import UserError
 from bsky_assets.settings import Settings, get_settings, variable_name
+from bsky_assets.storage import network
 from bsky_assets.storage.files import staged
 from bsky_assets.storage.lake import Lake
 from bsky_assets.sync_day import now, sync_day_of, today
 
+HOST = "127.0.0.1"
 INSTANT = "%Y-%m-%dT%H:%M:%S"
 START_SECONDS = 120
 """How long the sandbox may take to listen."""
 
 
+PORT = 3000
+"""Of the UI, unless somebody else has it."""
+
+
 class SandboxFailed(UserError):
     """The sandbox did not start."""
+
+
+class PortInUse(UserError):
+    """Somebody else listens on the port that the UI was to have."""
 
 
 def run(
@@ -38,7 +49,12 @@ def run(
         bool, typer.Option("--live", help="The real network and your LLM, not the sandbox.")
     ] = False,
     ui: Annotated[bool, typer.Option(help="Serve the Dagster UI afterwards.")] = True,
-    port: Annotated[int, typer.Option(help="Port of the UI, on 127.0.0.1.")] = 3000,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=65535, help=f"Port of the UI; default: {PORT}, or if it is taken, another."
+        ),
+    ] = None,
     events: Annotated[
         int, typer.Option(min=100, help="Events of the sandbox's firehose.")
     ] = 30_000,
@@ -52,18 +68,24 @@ def run(
 
     On a sandbox of Bluesky and an LLM on loopback, or with --live on the real ones. With
     --real-llm the sandbox's posts are labelled by a real model, too small to be right.
+    The exit status is 0 if all of the day was materialised, and the UI started.
 
     \b
     Example:
       bsky-assets run --no-ui
     """
+    if ui and port:
+        _ui_port(port)  # what cannot be had is told now, and not after the day
     # Ended by a service manager, it ends the sandbox and the UI as it does when interrupted.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if live:
         _set_defaults(live="true", data_dir=str(Path("data", "live").absolute()))
+        network.keep(get_settings())
         _run_day(ui, port)
         return
     _set_defaults(data_dir=str(Path("data", "sandbox").absolute()))
+    _set({variable_name("sandbox"): "true"})
+    network.keep(get_settings())
     model: AbstractContextManager[dict[str, str]] = _real_llm() if real_llm else nullcontext({})
     with _sandbox(get_settings(), events, seed) as environment, model as instead:
         _set({**environment, **instead})
@@ -80,7 +102,7 @@ def _set(environment: Mapping[str, str]) -> None:
     get_settings.cache_clear()
 
 
-def _run_day(ui: bool, port: int) -> None:
+def _run_day(ui: bool, port: int | None) -> None:
     # Dagster takes seconds to import; meanwhile the sandbox has started.
     from bsky_assets.commands.materialize import materialize_day
     from bsky_assets.orchestration.instance import open_instance
@@ -94,33 +116,66 @@ def _run_day(ui: bool, port: int) -> None:
         except UserError as error:
             failure = error
     show_day(Lake.of(settings), day, settings)
-    stdout.print(f"catalogue       {settings.catalogue_path}", markup=False, soft_wrap=True)
-    stdout.print(
-        f"report          {settings.reports_dir / f'{day}.html'}", markup=False, soft_wrap=True
-    )
+    _tell(f"catalogue       {settings.catalogue_path}")
+    _tell(f"report          {settings.reports_dir / f'{day}.html'}")
     if ui:
         if failure:
-            stderr.print(f"error: {failure}", markup=False, soft_wrap=True)
-        stdout.print(f"UI              http://127.0.0.1:{port}", markup=False)
-        _serve_ui(settings, port)
-    elif failure:
+            stderr.print(f"error: {one_line(failure)}", markup=False, soft_wrap=True)
+        _serve_ui(settings, _ui_port(port))
+    if failure:
         raise failure
 
 
-def _serve_ui(settings: Settings, port: int) -> None:
-    """Serve UI and daemon until interrupted."""
-    from bsky_assets.orchestration.instance import prepare_home
+def _tell(line: str) -> None:
+    stdout.print(line, markup=False, soft_wrap=True)
 
+
+def _ui_port(wanted: int | None) -> int:
+    """The port of the UI: the one that is `wanted`, or the usual one, or any that is free.
+
+    Raises:
+        PortInUse: somebody else has the one that is wanted.
+    """
+    if _is_free(wanted or PORT):
+        return wanted or PORT
+    if wanted:
+        raise PortInUse(f"somebody else listens on port {wanted}; name another one with --port")
+    with socket.create_server((HOST, 0)) as any_free:
+        port: int = any_free.getsockname()[1]
+    _tell(f"port {PORT} is taken; the UI gets port {port}")
+    return port
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server((HOST, port)).close()
+    except OSError:
+        return False
+    return True
+
+
+def _serve_ui(settings: Settings, port: int) -> None:
+    """Serve UI and daemon until interrupted.
+
+    Raises:
+        Exit: they ended by themselves; with the status that they ended with.
+    """
+    from bsky_assets.orchestration.instance import WORKSPACE, prepare_home
+
+    _tell(f"UI              http://{HOST}:{port}")
     executable = shutil.which("dg", path=str(Path(sys.executable).parent)) or "dg"
-    workspace = Path(__file__).parents[2] / "workspace.yaml"
-    command = [executable, "dev", "-w", str(workspace), "--host", "127.0.0.1", "--port", str(port)]
+    command = [executable, "dev", "-w", str(WORKSPACE), "--host", HOST, "--port", str(port)]
     environment = os.environ | {"DAGSTER_HOME": str(prepare_home(settings))}
     with subprocess.Popen(command, env=environment) as process:
         try:
-            process.wait()
+            status = process.wait()
         except KeyboardInterrupt:
             process.send_signal(signal.SIGINT)
             process.wait()
+            return
+    if status:
+        stderr.print(f"error: the UI ended with status {status}; its own words are above")
+        raise typer.Exit(status if status > 0 else 1)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from bsky_assets.storage import timezones
+from bsky_assets.storage import network, timezones
 from bsky_assets.storage.damage import is_damage, reason_of
 from bsky_assets.storage.files import StoredFile
 from bsky_assets.storage.lake import POINTER, Lake, Partition
@@ -55,7 +55,8 @@ def examine_lake(lake: Lake) -> Iterator[Finding]:
     for file in lake.place.stored():
         yield from _of_file(lake, file, pointed, told)
     if isinstance(lake.place, Folder):
-        yield from examine_folder("lake", lake.root, (timezones.FILE, APPLIED_TOMBSTONES))
+        known = (timezones.FILE, network.FILE, APPLIED_TOMBSTONES)
+        yield from examine_folder("lake", lake.root, known)
 
 
 def examine_folder(what: str, folder: Path, known: Container[str]) -> Iterator[Finding]:

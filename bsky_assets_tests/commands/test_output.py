@@ -52,6 +52,41 @@ def test_a_bad_variable_is_named_in_one_line(
     assert says in error
 
 
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("BSKY_RELAY_ULR=wss://x", ".env: BSKY_RELAY_ULR is unknown; did you mean BSKY_RELAY_URL?"),
+        ("bsky_timezone=UTC", "bsky_timezone is unknown; did you mean BSKY_SYNC_TIMEZONE?"),
+        ("export BSKY_XYZZY=1", ".env: BSKY_XYZZY is unknown; `bsky-assets config` lists all"),
+    ],
+)
+def test_a_misspelt_variable_in_a_file_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    line: str,
+    says: str,
+) -> None:
+    (tmp_path / ".env").write_text(f"OTHER=1\n{line}\nbsky_sync_timezone=UTC\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(Settings.model_config, "env_file", ".env")
+    status, out, error = run(monkeypatch, capsys, "config")
+    assert (status, out) == (1, "")
+    assert says in error
+
+
+def test_in_the_environment_a_slip_is_named_and_what_others_have_there_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, _, error = run(monkeypatch, capsys, "config", BSKY_LLM_MODEL="llama3.1:8b")
+    assert (status, error) == (
+        1,
+        "error: BSKY_LLM_MODEL is unknown; did you mean BSKY_LLM_MODELS?",
+    )
+    monkeypatch.delenv("BSKY_LLM_MODEL")
+    assert run(monkeypatch, capsys, "config", BSKY_BIN="/opt/bin")[0] == 0
+
+
 def test_config_shows_what_is_in_force_and_masks_secrets(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
