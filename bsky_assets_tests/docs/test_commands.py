@@ -116,7 +116,7 @@ def misread(words: tuple[str, ...]) -> str | None:
         case ["bsky-assets", *arguments] if arguments:
             return misread_arguments(arguments)
         case ["make", *targets]:
-            rules = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+            rules = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
             unknown = {target for target in targets if "=" not in target} - set(rules)
             return f"the Makefile has no {unknown}" if unknown else None
         case ["python", "-m", module, *_]:
