@@ -95,6 +95,7 @@ setup(
     packages=find_packages(include=["bsky_assets*", "bsky_sandbox*"], exclude=["*_tests*"]),
     package_data={
         "bsky_assets": ["py.typed"],
+        "bsky_assets.coding": ["*.html"],
         "bsky_assets.filters": ["*.toml", "models/NOTICE"],
         "bsky_assets.filters.judging": ["*.toml"],
         "bsky_assets.labelling.asking": ["prompts/*"],
@@ -161,6 +162,7 @@ setup(
             "hypothesis",
             "ipykernel",
             "jsonschema",
+            "krippendorff",
             "kubernetes",
             "moto[s3]",
             "mypy",

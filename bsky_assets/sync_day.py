@@ -68,6 +68,20 @@ def parse_day(text: str, timezone: ZoneInfo) -> date:
     return day
 
 
+def parse_days(text: str, timezone: ZoneInfo) -> list[date]:
+    """The sync days from one to another that a person named: `DAY`, or `DAY..DAY`, both included.
+
+    Raises:
+        NoSuchDay: one of them is none, or the last is before the first.
+    """
+    first, dots, last = text.partition("..")
+    start = parse_day(first, timezone)
+    end = parse_day(last, timezone) if dots else start
+    if end < start:
+        raise NoSuchDay(f"{text!r} ends before it begins; write the earlier day first")
+    return [start + timedelta(days=number) for number in range((end - start).days + 1)]
+
+
 def synctimestamp(instant: datetime) -> str:
     """`instant` as a synctimestamp: UTC, printed as YYYY-MM-DD-HH:MM:SS."""
     return instant.astimezone(UTC).strftime("%Y-%m-%d-%H:%M:%S")

@@ -9,6 +9,7 @@ import orjson
 import typer
 from rich.table import Table
 
+from bsky_assets.commands.people import take_part
 from bsky_assets.console import stderr, stdout
 from bsky_assets.contracts import LlmLabel
 from bsky_assets.errors import UserError
@@ -32,6 +33,8 @@ Day = Annotated[
     str | None,
     typer.Option(metavar="DAY", help="Sync day: YYYY-MM-DD, `today` or `yesterday`."),
 ]
+take_part(app)
+
 LastDay = Annotated[
     str | None, typer.Option(metavar="DAY", help="Last sync day; default: the same.")
 ]

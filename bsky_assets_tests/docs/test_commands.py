@@ -26,6 +26,7 @@ ONLY_READ = {
     r"bsky-assets collect": "reads until it is stopped",
     r"bsky-assets sandbox .*": "serves until it is stopped",
     r"bsky-assets run .*": "the day that the others are run on is made so, in the same data",
+    r"bsky-assets labels room .*": "serves until it is stopped",
     r"bsky-assets llm serve .*": "needs a language model, and serves until it is stopped",
     r"bsky-assets labels compare": "needs labels of a second model",
     r"bsky-assets materialize( --day .*)?": "the day that the others are run on was made by it",
@@ -67,7 +68,7 @@ def test_every_command_of_a_page_runs(
             continue
         for name, value in command.variables:
             monkeypatch.setenv(name, value)
-        if command.words[1:3] == ("labels", "eval"):
+        if command.words[1:3] in (("labels", "eval"), ("labels", "import")):
             fill_in(folder / command.words[3], sandbox_day)
         if words := [ISO_DAY.sub(str(sandbox_day.day), word) for word in command.words[1:]]:
             status, _, error = run(monkeypatch, capsys, *words)

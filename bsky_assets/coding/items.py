@@ -1,0 +1,115 @@
+"""What coders are shown of an item, and which items are gone because their posts are deleted.
+
+Words of our posts are kept nowhere here: they are read from the ledger, as the model was given
+them, and leave with the post. Words of a file from elsewhere stay in the room's own file.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import duckdb
+import orjson
+import pyarrow as pa
+
+from bsky_assets.consolidation.removals import PRESENT
+from bsky_assets.contracts import LlmLabel, RawPostDeletion
+from bsky_assets.labelling.asking.questions import CONTEXT
+from bsky_assets.labelling.ledger.store import Ledger
+from bsky_assets.settings import Settings
+from bsky_assets.storage.lake import Lake
+
+Shown = dict[str, str]
+"""The text and each piece of context, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Something to code."""
+
+    number: int
+    uri: str | None
+    """Of a post of ours or of the network's; None for a text from elsewhere."""
+    shown: Shown | None
+    """None where the words are the ledger's."""
+    stratum: str
+    chance: float | None
+    """Of being drawn; None where that is not known."""
+
+
+def words(settings: Settings, days: Sequence[date], items: Iterable[Item]) -> dict[int, Shown]:
+    """What is shown of each item, by number; without those whose post is gone."""
+    listed = list(items)
+    lake, ledger = Lake.of(settings), Ledger(settings.ledger_dir)
+    with duckdb.connect() as con:
+        con.execute("SET enable_progress_bar = false")
+        gone = _gone(con, lake, [item.uri for item in listed if item.uri])
+        asked = {item.uri: item.number for item in listed if item.uri and item.shown is None}
+        found = _from_ledger(con, lake, ledger, days, asked)
+    own = {item.number: item.shown for item in listed if item.shown is not None}
+    numbers = {item.number for item in listed if item.uri not in gone}
+    return {number: shown for number, shown in {**own, **found}.items() if number in numbers}
+
+
+def _gone(con: duckdb.DuckDBPyConnection, lake: Lake, uris: Sequence[str]) -> set[str]:
+    """Those whose author deleted them, or whose account is not there now."""
+    con.register("items", pa.table({"uri": pa.array(uris, pa.string())}))
+    days = lake.days(RawPostDeletion)
+    lake.relation(con, RawPostDeletion, days, passing_over=days).create_view("deletions")
+    rows = con.execute(
+        """
+        SELECT uri FROM items WHERE uri IN (SELECT uri FROM deletions WHERE kind = 'post')
+            OR split_part(uri, '/', 3) IN (
+                SELECT did FROM deletions WHERE kind = 'account'
+                GROUP BY did HAVING arg_max(status, (received_at, seq)) <> $present
+            )
+        """,
+        {"present": PRESENT},
+    ).fetchall()
+    return {uri for (uri,) in rows}
+
+
+def _from_ledger(
+    con: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    ledger: Ledger,
+    days: Sequence[date],
+    asked: dict[str, int],
+) -> dict[int, Shown]:
+    """What the model was given, of the posts that are there still."""
+    if not asked:
+        return {}
+    lake.relation(con, LlmLabel, days).create_view("labels_now")
+    con.register("asked", pa.table({"uri": pa.array(asked, pa.string())}))
+    rows = con.sql(
+        "SELECT uri, question_hash FROM labels_now SEMI JOIN asked USING (uri) "
+        "WHERE is_label_of_record"
+    ).fetchall()
+    questions = {
+        question.hash: shown_of(orjson.loads(question.payload))
+        for question in ledger.questions(con, [key for _, key in rows])
+    }
+    return {asked[uri]: questions[key] for uri, key in rows if key in questions}
+
+
+def shown_of(question: dict[str, Any]) -> Shown:
+    """A question's text and context, each a string."""
+    shown = {"text": question["text"]}
+    for kind in CONTEXT:
+        value = question.get(kind)
+        if isinstance(value, dict):
+            value = " – ".join(value.values())
+        elif isinstance(value, list):
+            value = "\n".join(value)
+        if value:
+            shown[kind] = value
+    return shown
+
+
+def version(settings: Settings, days: Sequence[date]) -> tuple[str, ...]:
+    """What changes when posts may have left: the partitions that tell of it."""
+    lake = Lake.of(settings)
+    labels = (lake.current(LlmLabel, day) for day in days)
+    found = [*filter(None, labels), *lake.partitions(RawPostDeletion)]
+    return tuple(sorted(partition.path.name for partition in found))

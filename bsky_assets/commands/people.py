@@ -1,0 +1,226 @@
+"""The commands of `bsky-assets labels` that are about people's labels; `labels` takes them in."""
+
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from bsky_assets.coding.agreement import Agreed, agreement
+from bsky_assets.coding.items import words
+from bsky_assets.coding.journal import Journal
+from bsky_assets.coding.making import Draw, read_rows, room_of_draw, room_of_file
+from bsky_assets.coding.room import CannotBeCoded, Room, coded, decided, disputed, open_room, rooms
+from bsky_assets.coding.server import RoomServer
+from bsky_assets.coding.size import posts_needed
+from bsky_assets.coding.tables import read_answers, take_in, write_long, write_wide
+from bsky_assets.console import stdout
+from bsky_assets.contracts import LlmLabel
+from bsky_assets.settings import Settings, get_settings
+from bsky_assets.storage.lake import Lake
+from bsky_assets.sync_day import parse_days
+
+Name = Annotated[
+    str | None,
+    typer.Option("--room", metavar="NAME", help="The room; not needed where there is one."),
+]
+
+
+def room(
+    what: Annotated[
+        str | None,
+        typer.Argument(metavar="FILE|NAME", help="A CSV file to code, or a room to open again."),
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="Draw so many labelled posts instead.")
+    ] = None,
+    stratify: Annotated[
+        str, typer.Option(help="With --sample: label, day, context, or none.")
+    ] = "label",
+    days: Annotated[
+        str | None,
+        typer.Option(metavar="DAY[..DAY]", help="With --sample; default: the latest labelled day."),
+    ] = None,
+    coders: Annotated[str, typer.Option(help="Comma-separated names.")] = "",
+    overlap: Annotated[
+        int | None,
+        typer.Option(min=0, help="Items that every coder gets, the rest divided; default: all."),
+    ] = None,
+    adjudicate: Annotated[
+        str | None,
+        typer.Option(metavar="WHO", help="Decide what the coders of a room disagree on."),
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Draw the same posts again.")] = None,
+) -> None:
+    """Open a room for people to label posts in: a page on this machine for each coder.
+
+    The page has the codebook beside the post and its context, and needs the keyboard only: a digit
+    answers, u takes the last answer back, m writes a memo. Each key is on disk before the next post
+    is shown. Coders see neither the model's labels nor each other's. The rooms are in the data
+    directory; one that was closed, or killed, is opened again by its name.
+
+    \b
+    Example:
+      bsky-assets labels room --sample 200 --coders ada,ben --overlap 50
+    """
+    settings = get_settings()
+    names = [name.strip() for name in coders.split(",") if name.strip()]
+    if sample is not None and what is None:
+        strata = [name.strip() for name in stratify.split(",") if name.strip() not in ("", "none")]
+        opened = room_of_draw(
+            settings, Draw(_days(settings, days), sample, strata, seed), names, overlap
+        )
+    elif what and Path(what).is_file() and sample is None:
+        opened = room_of_file(settings, Path(what), names, overlap)
+    else:
+        opened = _the_room(settings, what)
+    _serve(settings, opened, adjudicate, port)
+
+
+def _serve(settings: Settings, opened: Room, adjudicator: str | None, port: int) -> None:
+    with Journal(opened.journal) as journal:
+        server = RoomServer(opened, settings, journal, port, adjudicator=adjudicator)
+        stdout.print(f"room {opened.name}: {len(opened.items)} items", markup=False)
+        for coder, address in server.addresses.items():
+            stdout.print(f"{coder}: {address}", markup=False, soft_wrap=True)
+        stdout.print("Each answer is saved as it is given. Ctrl-C closes the room.")
+        with suppress(KeyboardInterrupt):
+            server.serve()
+
+
+def import_answers(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What was filled in.")],
+    name: Name = None,
+    coder: Annotated[
+        str | None, typer.Option(metavar="WHO", help="Who coded, where the file does not say.")
+    ] = None,
+) -> None:
+    """Take in what people coded with other tools.
+
+    Read are CSV files, long or wide, as `labels coded` writes them; those of `labels export`, with
+    is_sociopolitical and political_ideology filled in; Label Studio's JSON and doccano's JSON
+    lines, which name the items by `item` or `uri`. A file of `labels export` makes its room, if
+    there is none.
+
+    \b
+    Example:
+      bsky-assets labels import gold.csv --coder ada
+    """
+    settings = get_settings()
+    opened = _room_for(settings, file, name, coder)
+    for who, count in take_in(opened, read_answers(opened, file, coder)).items():
+        stdout.print(f"{opened.name}: {count} answers by {who}", markup=False, soft_wrap=True)
+
+
+def _room_for(settings: Settings, file: Path, name: str | None, coder: str | None) -> Room:
+    """The room that is named, or the one of the file's sample, which is made if there is none."""
+    if name is None and file.suffix == ".csv":
+        samples = {row["sample"] for row in read_rows(file) if row.get("sample")}
+        if len(samples) == 1 and min(samples) in rooms(settings):
+            return open_room(settings, min(samples))
+        if samples:
+            return room_of_file(settings, file, [coder] if coder else [])
+    return _the_room(settings, name)
+
+
+def coded_answers(
+    out: Annotated[Path, typer.Argument(metavar="OUT.csv", help="The file to write.")],
+    name: Name = None,
+    wide: Annotated[
+        bool, typer.Option("--wide", help="A row an item, a column a coder, and the text.")
+    ] = False,
+) -> None:
+    """Write what was coded to a CSV file, and the codebook beside it.
+
+    Each row has the item's stratum and its chance of selection. Posts that were deleted since are
+    left out.
+
+    \b
+    Example:
+      bsky-assets labels coded coded.csv --wide
+    """
+    settings = get_settings()
+    opened = _the_room(settings, name)
+    present = words(settings, opened.days, opened.items.values())
+    rows = (write_wide if wide else write_long)(opened, present, out)
+    stdout.print(f"{out}: {rows} rows", markup=False, soft_wrap=True)
+
+
+def agreement_of_coders(
+    name: Name = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
+) -> None:
+    """Tell how far coders agree: Krippendorff's alpha and Cohen's kappa, by answer.
+
+    \b
+    Example:
+      bsky-assets labels agreement
+    """
+    opened = _the_room(get_settings(), name)
+    said = {
+        coder: {item: entry.value for item, entry in answers.items()}
+        for coder, answers in coded(opened).items()
+    }
+    agreed = agreement(said, opened.codebook.answers)
+    if as_json:
+        typer.echo(orjson.dumps(agreed, option=orjson.OPT_INDENT_2))
+        return
+    for coder, answers in said.items():
+        stdout.print(f"{coder}: {len(answers)} answers", markup=False, soft_wrap=True)
+    table = Table("answer", "items by two or more", "Krippendorff's alpha", "Cohen's kappa")
+    for one in agreed:
+        table.add_row(escape(one.answer), str(one.items), escape(str(one.alpha)), _kappas(one))
+    stdout.print(table)
+    left = disputed(opened).keys() - decided(opened).keys()
+    stdout.print(f"{len(disputed(opened))} items are disputed, {len(left)} of them undecided")
+
+
+def _kappas(agreed: Agreed) -> str:
+    return "\n".join(escape(f"{one} / {other} {kappa}") for one, other, kappa in agreed.kappas)
+
+
+def size(
+    margin: Annotated[float, typer.Option(help="Half the width of the 95% interval.")] = 0.03,
+    share: Annotated[float, typer.Option(help="About how large the share is.")] = 0.5,
+    accuracy: Annotated[
+        float | None,
+        typer.Option(help="The share of posts that the model labels as people do."),
+    ] = None,
+    posts: Annotated[
+        int | None, typer.Option(min=1, help="How many posts there are, if they are few.")
+    ] = None,
+) -> None:
+    """Tell how many posts people have to code for an interval that narrow.
+
+    \b
+    Example:
+      bsky-assets labels size --margin 0.03 --accuracy 0.94
+    """
+    needed = posts_needed(margin, share, accuracy, posts)
+    stdout.print(f"for ± {100 * margin:g} points you need about {needed:,} posts coded by people")
+
+
+def _the_room(settings: Settings, name: str | None) -> Room:
+    known = rooms(settings)
+    if name is None and len(known) != 1:
+        told = f"say which room with its name: {', '.join(known)}" if known else "no room yet"
+        raise CannotBeCoded(f"{told}; make one with `bsky-assets labels room`")
+    return open_room(settings, name or known[0])
+
+
+def _days(settings: Settings, days: str | None) -> list[date]:
+    return parse_days(days, settings.timezone) if days else Lake.of(settings).days(LlmLabel)[-1:]
+
+
+def take_part(app: typer.Typer) -> None:
+    """Put these commands into `app`."""
+    app.command("room")(room)
+    app.command("import")(import_answers)
+    app.command("coded")(coded_answers)
+    app.command("agreement")(agreement_of_coders)
+    app.command("size")(size)
