@@ -15,7 +15,8 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.wire_server import serving
 from bsky_assets.bluesky.collector import sync_firehose
-from bsky_assets.bluesky.streaming import Limits, Progress
+from bsky_assets.bluesky.streaming import Limits
+from bsky_assets.contracts.progress import Progress
 from bsky_assets.settings import Settings
 
 MARKS = (100_000, 500_000, 2_000_000)
@@ -28,7 +29,7 @@ def collect(url: str, marks: Sequence[int], folder: Path) -> None:
     left = list(marks)
 
     def tell(progress: Progress) -> None:
-        if left and progress.events >= left[0]:
+        if left and progress.done >= left[0]:
             print(left.pop(0), peak_mb(), flush=True)
 
     report = sync_firehose(

@@ -62,7 +62,7 @@ def raw_feed_posts(
             data.settings,
             day,
             max_posts=config.max_posts,
-            progress=lambda feed, items: context.log.info(f"{feed}: {items:,} items"),
+            progress=lambda progress: context.log.info(str(progress)),
         )
         outcomes = checks.evaluate(con, data.lake, partition, data.settings)
         rows = sample(

@@ -11,7 +11,7 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 
@@ -22,23 +22,21 @@ from bsky_assets.bluesky.relay import Relay
 from bsky_assets.bluesky.streaming import (
     IDLE_SECONDS,
     Limits,
-    Progress,
     Reading,
     Source,
     StreamReport,
 )
+from bsky_assets.contracts.progress import Reporter
 from bsky_assets.settings import Settings
 from bsky_assets.storage import network
 from bsky_assets.storage.segments import Segments
-
-Tell = Callable[[Progress], None]
 
 
 def sync_firehose(
     settings: Settings,
     limits: Limits | None = None,
     *,
-    progress: Tell | None = None,
+    progress: Reporter | None = None,
     stop: threading.Event | None = None,
     idle_seconds: float = IDLE_SECONDS,
 ) -> StreamReport:
@@ -78,7 +76,7 @@ def sync_labels(
     settings: Settings,
     limits: Limits | None = None,
     *,
-    progress: Tell | None = None,
+    progress: Reporter | None = None,
     stop: threading.Event | None = None,
     idle_seconds: float = IDLE_SECONDS,
 ) -> StreamReport:
@@ -93,7 +91,7 @@ def _sync(
     segments: Segments,
     source: Source,
     limits: Limits,
-    progress: Tell | None,
+    progress: Reporter | None,
     stop: threading.Event | None,
     idle_seconds: float,
 ) -> StreamReport:
@@ -111,7 +109,7 @@ def _sync(
         return asyncio.run(reading.run())
 
 
-def collect(settings: Settings, *, progress: Tell | None = None) -> list[StreamReport]:
+def collect(settings: Settings, *, progress: Reporter | None = None) -> list[StreamReport]:
     """Read the firehose and the labels until SIGINT or SIGTERM; returns what each brought.
 
     The first signal ends both with their last segments committed; a second one ends the

@@ -7,7 +7,7 @@ Source: lexicon app.bsky.feed.getFeed.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -23,6 +23,7 @@ from bsky_assets.bluesky.xrpc import Refused, XrpcHost, as_bytes
 from bsky_assets.contracts import RawFeedPost, arrow_schema, contract_version
 from bsky_assets.contracts.details import FeedDetails, FeedReading
 from bsky_assets.contracts.lineage import lineage_version
+from bsky_assets.contracts.progress import Progress, Reporter
 from bsky_assets.errors import UserError
 from bsky_assets.settings import Settings
 from bsky_assets.storage import network, quarantine
@@ -39,9 +40,6 @@ MOST_STALE_PAGES = 10
 
 SCHEMA = arrow_schema(RawFeedPost)
 _ADDED = "feed_posts_read_now"
-
-Progress = Callable[[str, int], None]
-"""Told a feed's name and how many items of it were read so far, after every page."""
 
 
 @dataclass
@@ -89,7 +87,7 @@ def sync_feeds(
     day: date,
     *,
     max_posts: int | None = None,
-    progress: Progress | None = None,
+    progress: Reporter | None = None,
 ) -> Partition:
     """Read every feed of the settings and bring the partition of `day` up to date.
 
@@ -131,7 +129,7 @@ def _as_it_is(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> Partitio
 
 
 def _read_feeds(
-    settings: Settings, max_posts: int | None, progress: Progress | None
+    settings: Settings, max_posts: int | None, progress: Reporter | None
 ) -> Iterator[FeedRead]:
     try:
         session = sign_in(settings)
@@ -167,7 +165,7 @@ def _advice(error: UserError, *, signed_in: bool) -> str:
 
 
 def _read_feed(
-    host: XrpcHost, read: FeedRead, max_posts: int | None, progress: Progress | None
+    host: XrpcHost, read: FeedRead, max_posts: int | None, progress: Reporter | None
 ) -> None:
     cursors: set[str] = set()
     cursor: str | None = None
@@ -178,7 +176,7 @@ def _read_feed(
         _take_page(host, read, page["feed"], max_posts)
         stale = 0 if len(read.seen) > known else stale + 1
         if progress:
-            progress(read.name, read.items)
+            progress(Progress(read.name, read.items, unit="items"))
         cursor = _cursor_of(page)
         if cursor is None:
             read.ended = "end"

@@ -5,7 +5,7 @@ The stream of labels tells what happens from now on; this tells what stands alre
 Source: lexicon com.atproto.label.queryLabels.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -29,9 +29,6 @@ MOST_PAGES = 200
 """Of one request; a labeler that goes on after as many is not read further."""
 REQUESTS_AT_ONCE = 4
 
-Progress = Callable[[int, int], None]
-"""Told how many subjects were asked about so far, and of how many."""
-
 
 @dataclass(frozen=True)
 class QueriedLabels:
@@ -54,7 +51,6 @@ def query_labels(
     dids: Iterable[str],
     *,
     most_subjects: int = 100_000,
-    progress: Progress | None = None,
 ) -> QueriedLabels:
     """Every label that the labeler of the settings has on the posts `uris` and accounts `dids`.
 
@@ -85,8 +81,6 @@ def query_labels(
             for label, position in answer:
                 _sort(label, f"{done}/{position}", host.name, rows, odd)
             done += len(batch)
-            if progress:
-                progress(done, len(subjects))
     unique = {tuple(row[column] for column in RawModerationLabel.key): row for row in rows}
     return QueriedLabels(
         labels=pa.Table.from_pylist([*unique.values()], schema=arrow_schema(RawModerationLabel)),

@@ -13,7 +13,7 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -36,6 +36,7 @@ from bsky_assets.bluesky.websocket import (
     session,
 )
 from bsky_assets.contracts import STREAMED
+from bsky_assets.contracts.progress import Progress, Reporter
 from bsky_assets.errors import UserError
 from bsky_assets.storage.segments import COLUMN_OF, SegmentWriter
 from bsky_assets.sync_day import now
@@ -111,17 +112,6 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far a reading is. `rate` is events a second of late, `lag_seconds` how far behind."""
-
-    stream: str
-    posts: int
-    events: int
-    rate: float
-    lag_seconds: float | None
-
-
-@dataclass(frozen=True)
 class StreamReport:
     """What a reading brought. All of it is committed."""
 
@@ -157,7 +147,7 @@ class Reading:
         limits: Limits | None = None,
         idle_seconds: float = IDLE_SECONDS,
         stop: threading.Event | None = None,
-        progress: Callable[[Progress], None] | None = None,
+        progress: Reporter | None = None,
     ) -> None:
         """Read `source` into `writer`.
 
@@ -417,14 +407,18 @@ class Reading:
         at = time.monotonic()
         if self._tell is None or at - self._told_at < TELL_SECONDS:
             return
-        events, lag = self._account.events, self._account.lag
+        events, lag, limits = self._account.events, self._account.lag, self._limits
+        posts = self._spool.rows[POST_COLUMN] + len(self._source.reader.rows.puts[POSTS])
+        rate = (events - self._told_events) / (at - self._told_at)
+        behind = "" if lag is None else f", {lag.total_seconds():,.0f} s behind"
+        by_posts = limits.max_posts is not None
         self._tell(
             Progress(
-                stream=self._stream,
-                posts=self._spool.rows[POST_COLUMN] + len(self._source.reader.rows.puts[POSTS]),
-                events=events,
-                rate=(events - self._told_events) / (at - self._told_at),
-                lag_seconds=None if lag is None else lag.total_seconds(),
+                self._stream,
+                posts if by_posts else events,
+                limits.max_posts if by_posts else limits.max_events,
+                unit="posts" if by_posts else "events",
+                note=f"{posts:,} posts, {rate:,.0f} events/s{behind}",
             )
         )
         self._told_at, self._told_events = at, events

@@ -3,7 +3,7 @@
 import time
 
 from bsky_assets.bluesky import collector
-from bsky_assets.commands.progress import report_line, stream_progress
+from bsky_assets.commands.progress import report_line, shown
 from bsky_assets.console import stderr
 from bsky_assets.settings import get_settings
 
@@ -21,7 +21,7 @@ def collect() -> None:
     """
     settings = get_settings()
     started = time.monotonic()
-    with stream_progress("collecting", None) as progress:
+    with shown() as progress:
         reports = collector.collect(settings, progress=progress)
     for report in reports:
         stderr.print(report_line(report), markup=False, soft_wrap=True)

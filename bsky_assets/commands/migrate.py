@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import duckdb
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from bsky_assets.console import stderr, stdout
+from bsky_assets.commands.progress import shown
+from bsky_assets.console import stdout
 from bsky_assets.migrations import legacy_mongo, legacy_sqlite, rewrite
 from bsky_assets.migrations.loading import Migrated
 from bsky_assets.migrations.rewrite import Outdated
@@ -24,8 +24,6 @@ app = typer.Typer(no_args_is_help=True, help="Bring older data into today's shap
 
 MEMORY_LIMIT = "400MB"
 """DuckDB's, so that a migration runs beside everything else; beyond it, it spills to the disk."""
-
-Tell = Callable[[str, int, int], None]
 
 
 @app.command()
@@ -60,13 +58,8 @@ def apply(
     if dry_run:
         _show(outdated)
         return
-    with _connection(settings) as con, _told() as tell:
-        written = rewrite.apply(
-            con,
-            lake,
-            outdated,
-            lambda item, done, total: tell(f"rewriting {item.partition.dataset}", done, total),
-        )
+    with _connection(settings) as con, shown() as progress:
+        written = rewrite.apply(con, lake, outdated, progress)
     # Also where nothing was left to do: it may have been killed before it came to this.
     publish(settings)
     if not outdated:
@@ -115,8 +108,8 @@ def from_mongo(
 def _migrate(file: Path, migrate: Callable[..., Migrated]) -> None:
     settings = get_settings()
     network.keep(settings)
-    with _connection(settings) as con, _told() as tell:
-        migrated = migrate(con, Lake.of(settings), file, settings, tell)
+    with _connection(settings) as con, shown() as progress:
+        migrated = migrate(con, Lake.of(settings), file, settings, progress)
     publish(settings)
     table = Table("sync day", "rows", title=escape(file.name), title_justify="left")
     table.columns[1].justify = "right"
@@ -153,29 +146,3 @@ def _connection(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect(config=config) as con:
         con.execute("SET enable_progress_bar = false")
         yield con
-
-
-@contextmanager
-def _told() -> Iterator[Tell]:
-    """A bar in a terminal, a line at each change of what is done elsewhere."""
-    if not stderr.is_terminal:
-        yield _Lines()
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=stderr, transient=True) as bar:
-        task = bar.add_task("")
-        yield lambda what, done, total: bar.update(
-            task, description=what, completed=done, total=total
-        )
-
-
-class _Lines:
-    """Tells what is begun, and when it is done."""
-
-    def __init__(self) -> None:
-        self._what = ""
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        if what != self._what or done == total:
-            self._what = what
-            stderr.print(f"{what}: {done:,} of {total:,}", markup=False)

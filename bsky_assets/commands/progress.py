@@ -1,19 +1,18 @@
-"""How the reading of a stream is shown: a bar in a terminal, a line now and then elsewhere."""
+"""How work is shown while it goes on: a bar in a terminal, a line now and then elsewhere."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
 
-from bsky_assets.bluesky.streaming import Limits, StreamReport
-from bsky_assets.bluesky.streaming import Progress as StreamProgress
+from bsky_assets.bluesky.streaming import StreamReport
 from bsky_assets.console import stderr
+from bsky_assets.contracts.progress import Progress, Reporter
 
 TELL_SECONDS = 10
 """How often a line tells of the progress where there is no terminal."""
-
-Show = Callable[[StreamProgress], None]
 
 
 def report_line(report: StreamReport) -> str:
@@ -27,8 +26,8 @@ def report_line(report: StreamReport) -> str:
 
 
 @contextmanager
-def stream_progress(what: str, limits: Limits | None) -> Iterator[Show]:
-    """Show how far a reading is; without limits there is no end to be near to."""
+def shown() -> Iterator[Reporter]:
+    """Show how far each piece of work is that is told of."""
     if not stderr.is_terminal:
         yield _Lines().show
         return
@@ -38,32 +37,31 @@ def stream_progress(what: str, limits: Limits | None) -> Iterator[Show]:
         TextColumn("{task.fields[told]}"),
         TimeElapsedColumn(),
     )
-    total = (limits.max_posts or limits.max_events) if limits else None
-    with Progress(*columns, console=stderr, transient=True) as bar:
-        tasks = {what: bar.add_task(what, total=total, told="")}
+    with Bars(*columns, console=stderr, transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
 
-        def show(progress: StreamProgress) -> None:
-            if progress.stream not in tasks:
-                tasks[progress.stream] = bar.add_task(progress.stream, total=total, told="")
-            done = progress.posts if limits and limits.max_posts else progress.events
-            bar.update(tasks[progress.stream], completed=done, told=_told(progress))
+        def show(progress: Progress) -> None:
+            if progress.what not in tasks:
+                tasks[progress.what] = bars.add_task(progress.what, told="")
+            bars.update(
+                tasks[progress.what],
+                completed=progress.done,
+                total=progress.total,
+                told=progress.note or f"{progress.done:,} {progress.unit}",
+            )
 
         yield show
 
 
 class _Lines:
-    """Tells now and then, for logs."""
+    """Tells now and then, and when all is done; for logs."""
 
     def __init__(self) -> None:
         self._told: dict[str, float] = {}
 
-    def show(self, progress: StreamProgress) -> None:
+    def show(self, progress: Progress) -> None:
         now = time.monotonic()
-        if now - self._told.setdefault(progress.stream, now) >= TELL_SECONDS:
-            self._told[progress.stream] = now
-            stderr.print(f"{progress.stream}: {_told(progress)}", markup=False)
-
-
-def _told(progress: StreamProgress) -> str:
-    lag = "" if progress.lag_seconds is None else f", {progress.lag_seconds:,.0f} s behind"
-    return f"{progress.posts:,} posts, {progress.rate:,.0f} events/s{lag}"
+        since = now - self._told.setdefault(progress.what, now)
+        if since >= TELL_SECONDS or progress.done == progress.total:
+            self._told[progress.what] = now
+            stderr.print(str(progress), markup=False)

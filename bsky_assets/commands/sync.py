@@ -8,7 +8,7 @@ import typer
 from bsky_assets.bluesky import collector
 from bsky_assets.bluesky.streaming import Limits
 from bsky_assets.commands.materialize import materialize_day
-from bsky_assets.commands.progress import report_line, stream_progress
+from bsky_assets.commands.progress import report_line, shown
 from bsky_assets.console import stderr
 from bsky_assets.contracts import STREAMED, RawFeedPost
 from bsky_assets.contracts.arrival import FIREHOSE
@@ -56,7 +56,7 @@ def firehose(
     """
     settings = get_settings()
     limits = _limits(settings, max_posts or settings.sync_max_posts, max_events, max_seconds)
-    with stream_progress("firehose", limits) as progress, collector.stop_on_signals() as stop:
+    with shown() as progress, collector.stop_on_signals() as stop:
         report = collector.sync_firehose(settings, limits, progress=progress, stop=stop)
     stderr.print(report_line(report), markup=False, soft_wrap=True)
     _bring_up_to_date(settings, " or ".join(_of_firehose()), STORED)
@@ -92,7 +92,7 @@ def labels(max_events: MaxEvents = None, max_seconds: MaxSeconds = None) -> None
     """
     settings = get_settings()
     limits = _limits(settings, None, max_events, max_seconds)
-    with stream_progress("labels", limits) as progress, collector.stop_on_signals() as stop:
+    with shown() as progress, collector.stop_on_signals() as stop:
         report = collector.sync_labels(settings, limits, progress=progress, stop=stop)
     stderr.print(report_line(report), markup=False, soft_wrap=True)
     _bring_up_to_date(settings, "raw_moderation_labels", LABELS_STORED)

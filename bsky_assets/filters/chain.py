@@ -6,7 +6,7 @@ filter that raises or a worker that dies stops the day.
 """
 
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import closing
 from datetime import date, datetime
 
@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, arrow_schema
 from bsky_assets.contracts.details import FilterDetails, FilterStep
+from bsky_assets.contracts.progress import Progress, Reporter
 from bsky_assets.errors import UserError
 from bsky_assets.filters.batches import BATCH_ROWS, judged_batches
 from bsky_assets.filters.config import config_version, facts_config
@@ -28,10 +29,7 @@ from bsky_assets.storage.inputs import made_from
 from bsky_assets.storage.lake import Lake, Partition, Versions
 from bsky_assets.sync_day import bounds, now, synctimestamp
 
-__all__ = ["FilterFailed", "NothingToFilter", "Progress", "filter_day"]
-
-Progress = Callable[[int, int], None]
-"""Told after each batch how many posts are judged, of how many."""
+__all__ = ["FilterFailed", "NothingToFilter", "filter_day"]
 
 
 class NothingToFilter(UserError):
@@ -44,7 +42,7 @@ def filter_day(
     day: date,
     settings: Settings,
     *,
-    progress: Progress | None = None,
+    progress: Reporter | None = None,
 ) -> Partition:
     """Write the posts of `day` with their verdicts; `details` has the funnel and the versions.
 
@@ -71,7 +69,7 @@ def _filter(
     partition: Partition,
     settings: Settings,
     inputs: Versions,
-    progress: Progress | None,
+    progress: Reporter | None,
 ) -> Partition:
     at, day, version = now(), partition.day, config_version(settings)
     facts = whole_day.gather(
@@ -91,7 +89,7 @@ def _filter(
             tally.add(verdict)
             yield _row(posts, verdict, at, version)
             if progress:
-                progress(tally.posts, partition.rows)
+                progress(Progress(FilteredPost.asset, tally.posts, partition.rows))
 
     with closing(batches()) as rows:
         reader = pa.RecordBatchReader.from_batches(arrow_schema(FilteredPost), rows)

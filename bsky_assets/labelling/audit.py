@@ -29,11 +29,12 @@ from scipy.stats import hypergeom
 
 from bsky_assets.contracts import AuditedShare, FilteredPost, LlmLabel, arrow_schema
 from bsky_assets.contracts.details import AuditDetails, LabelDetails
+from bsky_assets.contracts.progress import Reporter, silent
 from bsky_assets.labelling.asking.answers import LABELS, NOT_SOCIOPOLITICAL
 from bsky_assets.labelling.asking.batches import by_chance
 from bsky_assets.labelling.asking.questions import day_questions
 from bsky_assets.labelling.asking.requests import Policy
-from bsky_assets.labelling.asking.rounds import Asker, Report
+from bsky_assets.labelling.asking.rounds import Asker
 from bsky_assets.labelling.day import NothingToLabel, ledger_of, prompt_of
 from bsky_assets.labelling.statistics.metrics import LEVEL, Estimate
 from bsky_assets.labelling.versions import labelling_version
@@ -106,7 +107,7 @@ def audit_day(
     day: date,
     settings: Settings,
     *,
-    progress: Report | None = None,
+    progress: Reporter | None = None,
     policy: Policy | None = None,
 ) -> Partition:
     """Ask about a sample of what each filter stopped of `day`, and write what follows from it.
@@ -128,7 +129,7 @@ def audit_day(
     asked = day_questions(con, lake, day, "uri IN (SELECT uri FROM audited)")
     asker = Asker(
         con, ledger, settings, prompt, day, settings.llm_batch_size, policy or Policy(),
-        progress or (lambda _: None),
+        progress or silent,
     )  # fmt: skip
     questions = by_chance(asked.questions.values(), str(day))
     done = asker.ask(settings.label_of_record, questions, "audit_best")

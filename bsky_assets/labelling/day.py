@@ -12,13 +12,14 @@ from bsky_assets.contracts import (
     arrow_schema,
 )
 from bsky_assets.contracts.details import Company
+from bsky_assets.contracts.progress import Reporter, silent
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.asking.answers import AnswerForm
 from bsky_assets.labelling.asking.batches import by_chance
 from bsky_assets.labelling.asking.prompt import PROMPTS, Prompt, load_prompt
 from bsky_assets.labelling.asking.questions import DayQuestions, Question, day_questions
 from bsky_assets.labelling.asking.requests import Policy
-from bsky_assets.labelling.asking.rounds import Asker, Report, Round
+from bsky_assets.labelling.asking.rounds import Asker, Round
 from bsky_assets.labelling.details import day_details
 from bsky_assets.labelling.ledger.store import Ledger
 from bsky_assets.labelling.statistics.consistency import effect_of_company
@@ -55,7 +56,7 @@ def label_day(
     *,
     models: Sequence[str] | None = None,
     batch_size: int | None = None,
-    progress: Report | None = None,
+    progress: Reporter | None = None,
     policy: Policy | None = None,
 ) -> Partition:
     """Label the posts of `day` that passed the filters, and write the partition of labels.
@@ -86,7 +87,7 @@ def label_day(
         day,
         batch_size or settings.llm_batch_size,
         policy or Policy(),
-        progress or (lambda _: None),
+        progress or silent,
     )
     con.register("labelling_posts", asked.posts)
     _create_tables(con)

@@ -15,6 +15,7 @@ import typer
 from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, PipesContext, open_dagster_pipes
 
 from bsky_assets.console import one_line, tell_retries
+from bsky_assets.contracts.progress import Progress
 from bsky_assets.errors import UserError
 from bsky_assets.launching.work import ROWS, make_partition
 from bsky_assets.settings import get_settings
@@ -26,7 +27,7 @@ from bsky_assets.sync_day import parse_day
 class Reporter(Protocol):
     """Who is told how the work goes."""
 
-    def progress(self, line: str) -> None:
+    def progress(self, progress: Progress) -> None:
         """How far it is."""
 
     def outcome(self, outcome: Mapping[str, Any]) -> None:
@@ -39,8 +40,8 @@ class _Dagster:
     def __init__(self, pipes: PipesContext) -> None:
         self._pipes = pipes
 
-    def progress(self, line: str) -> None:
-        self._pipes.log.info(line)
+    def progress(self, progress: Progress) -> None:
+        self._pipes.log.info(str(progress))
 
     def outcome(self, outcome: Mapping[str, Any]) -> None:
         self._pipes.report_custom_message(dict(outcome))
@@ -49,8 +50,8 @@ class _Dagster:
 class _Person:
     """Whoever reads the output."""
 
-    def progress(self, line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+    def progress(self, progress: Progress) -> None:
+        print(progress, file=sys.stderr, flush=True)
 
     def outcome(self, outcome: Mapping[str, Any]) -> None:
         if "error" not in outcome:

@@ -9,11 +9,9 @@ from datetime import date
 import duckdb
 
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, LlmLabel, Row
+from bsky_assets.contracts.progress import Reporter
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake, Partition
-
-Progress = Callable[[str], None]
-"""Told in a line how far the work is."""
 
 
 def make_partition(
@@ -22,7 +20,7 @@ def make_partition(
     row: type[Row],
     day: date,
     settings: Settings,
-    progress: Progress,
+    progress: Reporter,
 ) -> Partition:
     """Make the partition of `row` on `day`, from what the lake holds.
 
@@ -36,7 +34,7 @@ def make_partition(
 
 
 def _consolidate(
-    con: duckdb.DuckDBPyConnection, lake: Lake, day: date, settings: Settings, progress: Progress
+    con: duckdb.DuckDBPyConnection, lake: Lake, day: date, settings: Settings, progress: Reporter
 ) -> Partition:
     from bsky_assets.consolidation.consolidate import consolidate_day
 
@@ -44,27 +42,24 @@ def _consolidate(
 
 
 def _filter(
-    con: duckdb.DuckDBPyConnection, lake: Lake, day: date, settings: Settings, progress: Progress
+    con: duckdb.DuckDBPyConnection, lake: Lake, day: date, settings: Settings, progress: Reporter
 ) -> Partition:
     from bsky_assets.filters.chain import filter_day
 
-    def tell(done: int, total: int) -> None:
-        progress(f"{done:,} of {total:,} posts")
-
-    return filter_day(con, lake, day, settings, progress=tell)
+    return filter_day(con, lake, day, settings, progress=progress)
 
 
 def _label(
-    con: duckdb.DuckDBPyConnection, lake: Lake, day: date, settings: Settings, progress: Progress
+    con: duckdb.DuckDBPyConnection, lake: Lake, day: date, settings: Settings, progress: Reporter
 ) -> Partition:
     from bsky_assets.labelling.day import label_day
 
-    return label_day(con, lake, day, settings, progress=lambda state: progress(str(state)))
+    return label_day(con, lake, day, settings, progress=progress)
 
 
 _WORK: dict[
     type[Row],
-    Callable[[duckdb.DuckDBPyConnection, Lake, date, Settings, Progress], Partition],
+    Callable[[duckdb.DuckDBPyConnection, Lake, date, Settings, Reporter], Partition],
 ] = {ConsolidatedPost: _consolidate, FilteredPost: _filter, LlmLabel: _label}
 
 ROWS: dict[str, type[Row]] = {row.asset: row for row in _WORK}

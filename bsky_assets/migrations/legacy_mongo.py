@@ -20,9 +20,10 @@ from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError, m
 
 from bsky_assets.bluesky.shapes import Count, Did, Instant, what_is_wrong
 from bsky_assets.contracts import RawFeedPost, Row, arrow_schema
+from bsky_assets.contracts.progress import Reporter, silent
 from bsky_assets.errors import UserError
 from bsky_assets.migrations import legacy_record, loading
-from bsky_assets.migrations.loading import Batch, Migrated, Progress
+from bsky_assets.migrations.loading import Batch, Migrated
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.upcasts import sql_type
@@ -113,7 +114,7 @@ def migrate(
     lake: Lake,
     file: Path,
     settings: Settings,
-    progress: Progress | None = None,
+    progress: Reporter = silent,
 ) -> Migrated:
     """Bring the exported feed posts in `file` into `raw_feed_posts`, by sync day.
 

@@ -13,10 +13,11 @@ import duckdb
 import pyarrow as pa
 
 from bsky_assets.contracts import RawFirehosePost, Row
+from bsky_assets.contracts.progress import Reporter, silent
 from bsky_assets.errors import UserError
 from bsky_assets.migrations import legacy_record, loading
 from bsky_assets.migrations.legacy_record import Fault
-from bsky_assets.migrations.loading import Batch, Migrated, Progress
+from bsky_assets.migrations.loading import Batch, Migrated
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.sql import identifier, literal
@@ -51,7 +52,7 @@ def migrate(
     lake: Lake,
     file: Path,
     settings: Settings,
-    progress: Progress | None = None,
+    progress: Reporter = silent,
 ) -> Migrated:
     """Bring the old firehose table in `file` into `raw_firehose_posts`, by sync day.
 

@@ -11,7 +11,7 @@ import hashlib
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from bsky_assets.contracts import Quarantined, Row, arrow_schema, contract_version
 from bsky_assets.contracts.details import Details
+from bsky_assets.contracts.progress import Progress, Reporter, silent
 from bsky_assets.errors import UserError
 from bsky_assets.settings import Settings
 from bsky_assets.storage import quarantine
@@ -32,7 +33,6 @@ from bsky_assets.storage.locks import exclusive
 from bsky_assets.storage.sql import literal, read_parquet
 from bsky_assets.sync_day import FIRST_DAY, now, today
 
-Progress = Callable[[str, int, int], None]
 """Told what is being done, how many rows are done, and of how many."""
 
 _ORDINAL_OFFSET = 2**63
@@ -98,7 +98,7 @@ def migrate(
     lake: Lake,
     source: Source,
     settings: Settings,
-    progress: Progress | None = None,
+    progress: Reporter = silent,
 ) -> Migrated:
     """Bring every row of `source` into the lake or into quarantine.
 
@@ -112,7 +112,7 @@ def migrate(
     """
     began = time.monotonic()
     lake.attach(con)
-    load = _Load(con, lake, source, settings, progress or (lambda *_: None))
+    load = _Load(con, lake, source, settings, progress)
     with exclusive(load.folder):
         load.stage()
         days = load.merge()
@@ -135,7 +135,7 @@ class _Load:
         lake: Lake,
         source: Source,
         settings: Settings,
-        progress: Progress,
+        progress: Reporter,
     ) -> None:
         self.con = con
         self.lake = lake
@@ -153,11 +153,14 @@ class _Load:
         """Stage the batches that are not staged yet; a batch is named for its last ordinal."""
         done = self._files("rows")
         rows = sum(_rows_read(path) for path in done)
-        self.progress("reading", rows, self.total)
+        self._tell("reading", rows, self.total)
         for batch in self.source.batches(_ordinal(done[-1]) if done else None):
             self._stage(batch)
             rows += batch.rows.num_rows
-            self.progress("reading", rows, self.total)
+            self._tell("reading", rows, self.total)
+
+    def _tell(self, what: str, done: int, total: int) -> None:
+        self.progress(Progress(what, done, total, unit="rows"))
 
     def merge(self) -> dict[date, int]:
         """Bring every staged day into its partition; how many of its rows are there then."""
@@ -174,7 +177,7 @@ class _Load:
             self._merge(day)
             stored[day] = self._count(f"{self._firsts(day)} SEMI JOIN {self._stored_keys(day)}")
             done += count
-            self.progress("storing", done, sum(counts.values()))
+            self._tell("storing", done, sum(counts.values()))
         return stored
 
     def set_aside(self) -> Counter[str]:

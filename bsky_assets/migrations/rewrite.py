@@ -6,7 +6,7 @@ compared with the old one by counts and checksums, and only then takes its place
 done is done and the rest is as it was: run again, it goes on.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +15,7 @@ import duckdb
 
 from bsky_assets.contracts import ALL, Row, arrow_schema, contract_version
 from bsky_assets.contracts.details import Details, Rewriting
+from bsky_assets.contracts.progress import Progress, Reporter, silent
 from bsky_assets.errors import UserError
 from bsky_assets.storage import upcasts
 from bsky_assets.storage.lake import Lake, Partition, select_rows
@@ -23,7 +24,6 @@ from bsky_assets.storage.places import read_schema
 from bsky_assets.storage.sql import identifier
 from bsky_assets.sync_day import now
 
-Progress = Callable[["Outdated", int, int], None]
 """Told what was rewritten, how many partitions are done, and of how many."""
 
 
@@ -67,7 +67,7 @@ def apply(
     con: duckdb.DuckDBPyConnection,
     lake: Lake,
     outdated: list[Outdated],
-    progress: Progress | None = None,
+    progress: Reporter = silent,
 ) -> list[Partition]:
     """Rewrite the partitions of a plan; those that have changed since it was made are left alone.
 
@@ -81,8 +81,8 @@ def apply(
         with exclusive(lake.root / item.row.asset):
             if item.partition in lake.partitions(item.row):
                 written.append(_rewrite(con, lake, item))
-        if progress:
-            progress(item, done, len(outdated))
+        what = f"rewriting {item.partition.dataset}"
+        progress(Progress(what, done, len(outdated), unit="partitions"))
     return written
 
 

@@ -56,7 +56,9 @@ def launch_partition(
     day = day_of(context.partition_key)
     if settings.launcher == "local" or row.asset not in settings.launcher_assets:
         with _slot(row, settings, context.log.info):
-            return make_partition(con, lake, row, day, settings, context.log.info)
+            return make_partition(
+                con, lake, row, day, settings, lambda progress: context.log.info(str(progress))
+            )
     before = lake.current(row, day)
     job = _job(row.asset, day, settings)
     ended = _ENGINES[settings.launcher](context, job, settings)

@@ -24,8 +24,9 @@ from bsky_assets.bluesky.collected import firehose_segments, is_collecting, labe
 from bsky_assets.bluesky.collector import collect, sync_firehose, sync_labels
 from bsky_assets.bluesky.jetstream import Jetstream
 from bsky_assets.bluesky.relay import Relay
-from bsky_assets.bluesky.streaming import Limits, NoEvents, Progress, StreamReport, Unreachable
+from bsky_assets.bluesky.streaming import Limits, NoEvents, StreamReport, Unreachable
 from bsky_assets.commands.progress import report_line
+from bsky_assets.contracts.progress import Progress
 from bsky_assets.storage.compaction import compact_firehose_day
 from bsky_assets.storage.files import UnusableDataDirectory
 from bsky_assets.storage.lake import Lake
@@ -350,7 +351,7 @@ def test_a_stop_ends_a_sync_with_all_of_it_committed(tmp_path: Path) -> None:
     stop = threading.Event()
 
     def stop_soon(progress: Progress) -> None:
-        if progress.events == 5:
+        if progress.done == 5:
             stop.set()
 
     with serve(ScriptedRelay([posts(1, 5)])) as relay:

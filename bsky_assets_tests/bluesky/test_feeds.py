@@ -142,7 +142,7 @@ def test_every_page_is_read_and_every_field_kept(
     seen: list[tuple[str, int]] = []
     with serve(pages([first, item(1)], [item(2)])) as host:
         partition, rows, odd = sync(
-            con, tmp_path, host, progress=lambda name, items: seen.append((name, items))
+            con, tmp_path, host, progress=lambda told: seen.append((told.what, told.done))
         )
     assert [asked.one("cursor") for asked in host.asked] == [None, "1"]
     assert {(asked.one("feed"), asked.one("limit")) for asked in host.asked} == {(FEED, "100")}

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from bsky_assets.commands import migrate
 from bsky_assets.contracts import Quarantined, RawFeedPost, RawFirehosePost, Row
+from bsky_assets.contracts.progress import Progress
 from bsky_assets.migrations import legacy_mongo, legacy_sqlite
 from bsky_assets.migrations.legacy_mongo import NotAnExport
 from bsky_assets.migrations.legacy_sqlite import NotALegacyDatabase
@@ -446,11 +447,11 @@ def test_stopped_anywhere_it_goes_on_and_ends_the_same(
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir()
     broken.mkdir()
-    steps: list[tuple[str, int, int]] = []
-    expected = migrate_rows(con, whole, *rows, progress=lambda *step: steps.append(step))
-    stops: set[tuple[str, int, int]] = set()
+    steps: list[Progress] = []
+    expected = migrate_rows(con, whole, *rows, progress=steps.append)
+    stops: set[Progress] = set()
 
-    def stop(*step: Any) -> None:
+    def stop(step: Progress) -> None:
         if step not in stops:
             stops.add(step)
             raise Stopped
@@ -485,7 +486,7 @@ from bsky_assets.storage.lake import Lake
 folder, at = Path(sys.argv[1]), int(sys.argv[2])
 legacy_sqlite.BATCH_ROWS = 20
 calls = 0
-def progress(*_):
+def progress(_):
     global calls
     calls += 1
     if calls == at:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bsky_assets
@@ -59,6 +59,7 @@ def test_a_value_between_quotes_is_found(line: str, is_found: bool) -> None:
     assert bool(quoted_by_hand(line)) is is_found
 
 
+@settings(deadline=None)
 @given(TEXT)
 def test_any_text_is_a_text_and_any_name_a_name(text: str) -> None:
     with duckdb.connect() as con:

@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
 import duckdb
 
+from bsky_assets.contracts.progress import Progress, Reporter
 from bsky_assets.labelling.asking.endpoint import Endpoint, EndpointUnreachable
 from bsky_assets.labelling.asking.preflight import Preflight, identify, probe, raise_context
 from bsky_assets.labelling.asking.prompt import Prompt
@@ -19,33 +20,6 @@ from bsky_assets.settings import Settings
 PARAMETERS = '{"temperature":0.0}'
 """What is asked for in the first place; a post that is asked about again may get another
 temperature, which its answer in the ledger says."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far the labelling of a day has come."""
-
-    model: str
-    done: int
-    total: int
-    posts_per_second: float
-
-    @property
-    def seconds_left(self) -> float | None:
-        """At the present rate; None while there is none."""
-        left = self.total - self.done
-        return left / self.posts_per_second if self.posts_per_second else None
-
-    def __str__(self) -> str:
-        """One line for a log."""
-        left = "" if self.seconds_left is None else f", {self.seconds_left:,.0f} s left"
-        return (
-            f"{self.model}: {self.done:,} of {self.total:,} posts answered, "
-            f"{self.posts_per_second:,.1f} a second{left}"
-        )
-
-
-Report = Callable[[Progress], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +48,7 @@ class Asker:
     day: date
     batch_size: int
     policy: Policy
-    report: Report
+    report: Reporter
 
     def ask(
         self, model: str, questions: Sequence[Question], table: str, parameters: str = PARAMETERS
@@ -158,7 +132,7 @@ class Asker:
             writer.sync()
             done = total - asking.left
             rate = done / (time.monotonic() - started)
-            self.report(Progress(asking.model, done, total, rate))
+            self.report(Progress(asking.model, done, total, per_second=rate))
 
 
 def _notices(

@@ -15,6 +15,7 @@ import orjson
 
 from bsky_assets.contracts import LlmLabel
 from bsky_assets.contracts.details import Company
+from bsky_assets.contracts.progress import Reporter
 from bsky_assets.labelling.asking.answers import NONE
 from bsky_assets.labelling.asking.batches import by_chance
 from bsky_assets.labelling.asking.breaker import NothingUsable
@@ -22,7 +23,7 @@ from bsky_assets.labelling.asking.endpoint import EndpointRefuses, EndpointUnrea
 from bsky_assets.labelling.asking.prompt import Prompt
 from bsky_assets.labelling.asking.questions import Question
 from bsky_assets.labelling.asking.requests import Policy
-from bsky_assets.labelling.asking.rounds import Asker, Report
+from bsky_assets.labelling.asking.rounds import Asker
 from bsky_assets.labelling.ledger.store import Ledger
 from bsky_assets.labelling.statistics.metrics import Scores, rate, score
 from bsky_assets.settings import Settings
@@ -49,7 +50,7 @@ def measure(
     prompt: Prompt,
     uris: Sequence[str],
     days: Sequence[date],
-    report: Report,
+    report: Reporter,
 ) -> Consistency:
     """Ask the model of record again about the posts `uris` of `days`.
 
@@ -143,7 +144,7 @@ def _ask(
     prompt: Prompt,
     day: date,
     questions: Sequence[Question],
-    report: Report,
+    report: Reporter,
     batch_size: int,
     number: int,
 ) -> dict[str, str]:

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from bsky_assets.contracts.progress import Progress
 from bsky_assets.labelling.asking.endpoint import EndpointRefuses, EndpointUnreachable
 from bsky_assets.labelling.asking.requests import Policy
-from bsky_assets.labelling.asking.rounds import Progress
 from bsky_assets_tests.support.labelling import DAY, Lab, expected, known_posts
 from bsky_assets_tests.support.llm_endpoint import FakeEndpoint, by_first_letter, refusal
 from bsky_assets_tests.support.serving import served
