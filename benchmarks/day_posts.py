@@ -48,7 +48,6 @@ class Day:
     """The posts of a day, batch by batch, and what else arrived on it."""
 
     def __init__(self, posts: int, day: date = DAY, seed: int = 1) -> None:
-        """Make ready to write `posts` posts."""
         self.posts, self.day = posts, day
         self._rng = np.random.default_rng([seed, day.toordinal()])
         self._pieces, self._starts = _pieces(seed)

@@ -135,7 +135,6 @@ class Watcher(threading.Thread):
     """Looks twice a second at the memory of a process and its children, and at its spill."""
 
     def __init__(self, pid: int, spill: Path) -> None:
-        """Begin to look."""
         super().__init__(daemon=True)
         self.peak = self.spilled = 0.0
         self._pid, self._spill, self._done = pid, spill, threading.Event()

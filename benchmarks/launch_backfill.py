@@ -73,7 +73,6 @@ def launched(chosen: argparse.Namespace, launcher: str, data: Path) -> Iterator[
 
 @contextmanager
 def folder_of(chosen: argparse.Namespace) -> Iterator[Path]:
-    """The folder to work in."""
     if chosen.folder:
         yield chosen.folder.absolute()
         return
@@ -82,7 +81,6 @@ def folder_of(chosen: argparse.Namespace) -> Iterator[Path]:
 
 
 def days(count: int) -> list[date]:
-    """The days of the backfill."""
     return [FIRST + timedelta(days=number) for number in range(count)]
 
 

@@ -72,7 +72,6 @@ class _Batch:
             self._bytes += frame
 
     def numbered(self, first: int) -> bytes:
-        """The messages, numbered from `first`."""
         for seq, place in enumerate(self._places, first):
             _NUMBER.pack_into(self._bytes, place, seq)
         return bytes(self._bytes)

@@ -53,7 +53,6 @@ class FrameMessages:
         return too_big(frame) if "ops" in decode_dag_cbor_multi(frame)[1] else None
 
     def error(self, name: str, text: str) -> Message:
-        """An error frame."""
         return error(name, text)
 
 

@@ -122,7 +122,6 @@ class StreamInjector:
     """Says where faults strike, and keeps what struck. Its faults can be replaced at any time."""
 
     def __init__(self, faults: StreamFaults) -> None:
-        """Begin with `faults`."""
         self.injected: list[Injected] = []
         """What struck so far, in that order."""
         self._left_out: dict[int, int] = {}

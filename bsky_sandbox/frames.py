@@ -128,7 +128,6 @@ class FrameEncoder:
             self._repos[did] = Repo(tree)
 
     def encode(self, event: Event) -> bytes:
-        """The frame of `event`."""
         match event.kind:
             case "commit":
                 return self._commit(event)
@@ -193,7 +192,6 @@ class FrameLog(Generic[T]):
     """All frames of a stream: encoded when first asked for, in order, and kept."""
 
     def __init__(self, events: Sequence[T], encode: Callable[[T], bytes]) -> None:
-        """Encode each of `events` with `encode`."""
         self._events = events
         self._encode = encode
         self._ends = array("q", [0])

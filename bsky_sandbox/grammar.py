@@ -18,7 +18,6 @@ _LARGEST_NUMBER = 48
 
 @cache
 def texts(name: str) -> dict[str, Any]:
-    """What is in `texts/<name>.toml`."""
     source = files("bsky_sandbox").joinpath("texts", f"{name}.toml")
     return tomllib.loads(source.read_text("utf-8"))
 
@@ -27,7 +26,6 @@ class Grammar:
     """Fills templates. A slot's values may have slots themselves; `{n}` is a small number."""
 
     def __init__(self, slots: Mapping[str, Sequence[str]]) -> None:
-        """Know `slots`."""
         self._slots = {name: tuple(map(self._parts, values)) for name, values in slots.items()}
         self._parsed: dict[str, tuple[str, ...]] = {}
 

@@ -63,7 +63,6 @@ class FaultInjector(Generic[F]):
     """Throws the dice for each request. Its faults can be replaced at any time."""
 
     def __init__(self, faults: F) -> None:
-        """Begin with `faults`."""
         self.faults = faults
 
     @property

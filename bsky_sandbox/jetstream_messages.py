@@ -109,7 +109,6 @@ class Zstd:
     """Compresses messages with a dictionary, each for itself."""
 
     def __init__(self, dictionary: zstandard.ZstdCompressionDict) -> None:
-        """Compress with `dictionary`."""
         self.dictionary = dictionary
         self._compressor = zstandard.ZstdCompressor(dict_data=dictionary)
         self._decompressor = zstandard.ZstdDecompressor(dict_data=dictionary)
@@ -233,11 +232,9 @@ class MessagesV1(JsonMessages):
         return body
 
     def enveloped(self, body: Json) -> Json:
-        """The body is the message."""
         return body
 
     def body_of(self, content: Json) -> Json:
-        """The body is the message."""
         return content
 
 
@@ -251,7 +248,6 @@ class MessagesV2(JsonMessages):
         return self._timeline.events[0].seq + position
 
     def info(self, name: str, text: str) -> Message:
-        """A notice."""
         body = {"$type": f"{SUBSCRIBE}#info", "name": name, "message": text}
         return self._packed(orjson.dumps(self.enveloped(body)))
 
@@ -277,7 +273,6 @@ class MessagesV2(JsonMessages):
         return {"$type": "message", "payload": body}
 
     def body_of(self, content: Json) -> Json:
-        """The payload."""
         payload: Json = content["payload"]
         return payload
 

@@ -219,7 +219,6 @@ class Sandbox:
             self._loop.close()
 
     def __enter__(self) -> "Sandbox":
-        """It already runs."""
         return self
 
     def __exit__(
@@ -228,7 +227,6 @@ class Sandbox:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stop it."""
         self.stop()
 
     def _run(self, work: Coroutine[None, None, T]) -> T:

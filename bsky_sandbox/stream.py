@@ -56,7 +56,6 @@ class Op:
 
     @property
     def path(self) -> str:
-        """Its path in the repository."""
         return f"{self.collection}/{self.rkey}"
 
 
@@ -140,14 +139,12 @@ class Stream(Sequence[Event]):
         posts: Sequence[SandboxPost],
         accounts: Sequence[SandboxAccount],
     ) -> None:
-        """Number the events in `columns` from `first_seq`."""
         self._columns = columns
         self._first_seq = first_seq
         self._posts = posts
         self._accounts = accounts
 
     def __len__(self) -> int:
-        """How many events there are."""
         return len(self._columns.time)
 
     @overload
@@ -161,7 +158,6 @@ class Stream(Sequence[Event]):
         return self._event(range(len(self))[index])
 
     def __iter__(self) -> Iterator[Event]:
-        """The events in order."""
         return map(self._event, range(len(self)))
 
     def _event(self, index: int) -> Event:

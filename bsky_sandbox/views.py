@@ -59,7 +59,6 @@ class Views:
         return view
 
     def post(self, post: SandboxPost, *, signed_in: bool) -> Json:
-        """A postView."""
         view: Json = {
             "uri": post.uri,
             "cid": post.cid,

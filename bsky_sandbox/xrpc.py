@@ -78,7 +78,6 @@ class XrpcServer:
     """Serves methods under `/xrpc/`. `injector.faults` can be replaced while it runs."""
 
     def __init__(self, faults: HttpFaults | None = None, limit: RateLimit | None = None) -> None:
-        """Begin with no method."""
         self.injector = FaultInjector(faults or HttpFaults())
         self.limit = limit or RateLimit()
         self._methods: dict[tuple[str, str], Method] = {}

@@ -18,7 +18,6 @@ class Link:
 
 
 def cbor(value: Any) -> bytes:
-    """`value` as DAG-CBOR."""
     match value:
         case None:
             return b"\xf6"

@@ -61,7 +61,6 @@ class JetstreamReader(EventReader):
     usual_kind = "commit"
 
     def __init__(self, host: str) -> None:
-        """Read what `host` sends."""
         super().__init__(host)
         self.dictionary: int | None = None
         """The number of the dictionary in use, if there is one."""
@@ -155,7 +154,6 @@ class Jetstream:
     patience = 30.0
 
     def __init__(self, url: str) -> None:
-        """Read from the host of `url`."""
         self.url = url
         self.host = host_of(url)
         self.reader = JetstreamReader(self.host)

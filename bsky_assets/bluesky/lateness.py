@@ -31,7 +31,6 @@ class Holes:
     """The holes that may still be filled, in the order of their numbers."""
 
     def __init__(self) -> None:
-        """None so far."""
         self._holes: list[Hole] = []
 
     def open(self, hole: Hole) -> None:

@@ -25,7 +25,6 @@ class EventReader:
     """The kind of event that is counted by leaving it out of the count of all others."""
 
     def __init__(self, host: str) -> None:
-        """Read what `host` sends."""
         self.rows = Rows(host, self.source)
         self.last_number: int | None = None
         """The number of the last event before those that `take_events` would give."""

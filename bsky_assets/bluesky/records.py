@@ -42,7 +42,6 @@ class Unreadable(Exception):
     """Something that goes into quarantine: `reason` is a short code, `detail` a sentence."""
 
     def __init__(self, reason: str, detail: str) -> None:
-        """Say what is wrong, without the content."""
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail

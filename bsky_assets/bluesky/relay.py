@@ -21,7 +21,6 @@ class Relay:
     """Seconds of silence after which the connection is replaced: the network never sleeps."""
 
     def __init__(self, url: str) -> None:
-        """Read from the host of `url`."""
         self.url = url
         self.host = host_of(url)
         self.reader = FirehoseReader(self.host)

@@ -35,7 +35,6 @@ class Revisions:
     """The last revision of each repository, as far as it is remembered."""
 
     def __init__(self) -> None:
-        """Nothing is known yet."""
         self.last: dict[str, Any] = {}
         """By DID; whoever reads a commit in good order, or the first of its repository, puts its
         revision here."""

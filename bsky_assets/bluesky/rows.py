@@ -49,7 +49,6 @@ class Kind(ABC):
     """NSID; it is asked for, and read, because there is its kind."""
 
     def __init__(self) -> None:
-        """Know the paths of the collection."""
         prefix = re.escape(f"{self.collection}/")
         self.is_path = re.compile(rf"{prefix}(?!\.\.?\Z){RECORD_KEY_PATTERN}").fullmatch
 

@@ -36,12 +36,10 @@ _at_uri = re.compile(
 
 
 def is_did(text: Any) -> bool:
-    """Whether `text` is a DID."""
     return type(text) is str and len(text) <= _DID_CHARACTERS and _did(text) is not None
 
 
 def is_handle(text: Any) -> bool:
-    """Whether `text` is a handle."""
     return type(text) is str and len(text) <= _HANDLE_CHARACTERS and _handle(text) is not None
 
 

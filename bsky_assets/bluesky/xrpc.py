@@ -70,11 +70,9 @@ class XrpcHost:
         self._client = httpx.Client(headers=sent, timeout=TIMEOUT, follow_redirects=True)
 
     def __enter__(self) -> Self:
-        """Keep connections open."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close them."""
         self._client.close()
 
     @property

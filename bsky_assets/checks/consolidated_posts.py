@@ -32,7 +32,6 @@ SPECS = [
 def evaluate(
     con: DuckDBPyConnection, lake: Lake, day: date, partition: Partition
 ) -> list[AssetCheckResult]:
-    """The outcomes for one partition."""
     severity, told = AssetCheckSeverity.ERROR, partition.told(ConsolidationDetails)
     return [
         check(

@@ -26,7 +26,6 @@ SPECS = [
 def evaluate(
     con: DuckDBPyConnection, lake: Lake, settings: Settings, partition: Partition
 ) -> list[AssetCheckResult]:
-    """The outcomes for one partition."""
     audited = partition.told(AuditDetails).audited
     return [
         check(

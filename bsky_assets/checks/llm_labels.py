@@ -59,7 +59,6 @@ SPECS = [
 def evaluate(
     con: DuckDBPyConnection, lake: Lake, settings: Settings, partition: Partition
 ) -> list[AssetCheckResult]:
-    """The outcomes for one partition."""
     error, warn = AssetCheckSeverity.ERROR, AssetCheckSeverity.WARN
     passed = lake.relation(con, FilteredPost, [partition.day]).filter("passed_filters")
     compared, told = _compared(con, lake, settings), partition.told(LabelDetails)

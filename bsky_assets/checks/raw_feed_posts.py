@@ -27,7 +27,6 @@ SPECS = [
 def evaluate(
     con: DuckDBPyConnection, lake: Lake, partition: Partition, settings: Settings
 ) -> list[AssetCheckResult]:
-    """The outcomes for one partition."""
     severity = AssetCheckSeverity.WARN
     return [
         check(

@@ -41,7 +41,6 @@ SPECS = [
 def evaluate(
     con: DuckDBPyConnection, lake: Lake, partition: Partition, settings: Settings
 ) -> list[AssetCheckResult]:
-    """The outcomes for one partition."""
     completeness = partition.told(StreamDetails).completeness or Completeness()
     severity = AssetCheckSeverity.WARN
     return [

@@ -118,7 +118,6 @@ class Journal:
         self.said = said_in(path)
 
     def __enter__(self) -> "Journal":
-        """Itself."""
         return self
 
     def __exit__(
@@ -127,14 +126,12 @@ class Journal:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        """Let others write."""
         with self._turn:
             os.close(self._handle)
             self._handle = _CLOSED
         self._lock.release()
 
     def of(self, coder: str) -> Said:
-        """What that coder said."""
         return self.said.setdefault(coder, Said())
 
     def add(self, coder: str, item: int, did: str, value: str = "", at: str | None = None) -> None:

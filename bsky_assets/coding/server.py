@@ -104,7 +104,6 @@ class Present:
     """What can be shown, read again when posts may have left."""
 
     def __init__(self, room: Room, settings: Settings) -> None:
-        """Of the room's items."""
         self._room, self._settings = room, settings
         self._version: tuple[str, ...] | None = None
         self._shown: dict[int, Shown] = {}

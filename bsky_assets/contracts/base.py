@@ -42,7 +42,6 @@ class From:
     """The field of the struct that is made from them; empty for the whole column."""
 
     def __init__(self, *columns: str, into: str = "") -> None:
-        """Take the columns one by one."""
         object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "into", into)
 
@@ -54,7 +53,6 @@ class Copied:
     columns: tuple[str, ...]
 
     def __init__(self, *columns: str) -> None:
-        """Take the columns one by one."""
         object.__setattr__(self, "columns", columns)
 
 

@@ -125,7 +125,6 @@ class Tally:
     """Counts what the filters let through and what they stopped, and why."""
 
     def __init__(self) -> None:
-        """Nothing counted yet."""
         self.posts = 0
         self._passed = 0
         self._stopped: Counter[tuple[str, str]] = Counter()

@@ -49,7 +49,6 @@ class Posts:
         self.batch = batch
 
     def __len__(self) -> int:
-        """How many posts there are."""
         return int(self.batch.num_rows)
 
     def where(self, mask: pa.BooleanArray) -> "Posts":
@@ -67,7 +66,6 @@ class Posts:
 
     @cached_property
     def text(self) -> pa.StringArray:
-        """The text, verbatim."""
         return self.batch.column("text")
 
     @cached_property

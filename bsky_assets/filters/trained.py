@@ -47,7 +47,6 @@ class WithModel:
     """A filter, and a trained model that judges what the filter's rules let through."""
 
     def __init__(self, rules: Filter, model: TrainedModel, threshold: float) -> None:
-        """Stop from the probability `threshold` on."""
         self.name, self.passes_if = rules.name, rules.passes_if
         self._rules, self._model, self._threshold = rules, model, threshold
 

@@ -93,7 +93,6 @@ class _Said:
                 self._lines.append(one_line(_SLURMS_OWN.sub("", line)))
 
     def last(self) -> str:
-        """Its last words."""
         return "; ".join(self._lines) or "nothing was said"
 
     def refusal(self) -> str | None:

@@ -135,7 +135,6 @@ class ExportedPosts:
     row: type[Row] = RawFeedPost
 
     def __init__(self, file: Path) -> None:
-        """Look at `file`."""
         if not file.is_file():
             raise NotAnExport(f"there is no file {file}")
         self.file = file

@@ -91,11 +91,9 @@ class LegacyTable:
             raise
 
     def __enter__(self) -> "LegacyTable":
-        """Keep the database open."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close it."""
         self._con.close()
 
     def total(self) -> int:

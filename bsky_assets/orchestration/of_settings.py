@@ -15,8 +15,6 @@ from bsky_assets.settings import Settings
 
 
 def of_settings(asset: AssetsDefinition, settings: Settings) -> AssetsDefinition:
-    """The asset under `settings`."""
-
     def complete(spec: AssetSpec) -> AssetSpec:
         return spec.replace_attributes(
             partitions_def=sync_days(settings),

@@ -13,7 +13,6 @@ from bsky_assets.sync_day import FIRST_DAY, LOOK_BACK_DAYS
 
 
 def sync_days(settings: Settings) -> DailyPartitionsDefinition:
-    """The sync days of the settings' timezone."""
     return DailyPartitionsDefinition(
         start_date=FIRST_DAY.isoformat(), timezone=settings.sync_timezone, end_offset=1
     )

@@ -42,7 +42,6 @@ class ProcessPool:
             self._free.put(worker)
 
     def __enter__(self) -> Self:
-        """Use them."""
         return self
 
     def __exit__(self, raised: type[BaseException] | None, *_: object) -> None:

@@ -24,7 +24,6 @@ class DataDirectory(TreatAsResourceParam):
 
     @property
     def lake(self) -> Lake:
-        """The partitions."""
         return Lake.of(self.settings)
 
     @contextmanager

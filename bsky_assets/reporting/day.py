@@ -71,7 +71,6 @@ class StoredDay:
 
     @property
     def filtered(self) -> Partition | None:
-        """The filtered posts."""
         return self.partition(FilteredPost)
 
     @property

@@ -37,7 +37,6 @@ class _Box:
 
 
 def lineage_svg() -> str:
-    """The picture, as SVG."""
     boxes = _boxes()
     width = max(box.left for box in boxes.values()) + WIDTH + MARGIN
     height = max(box.top + box.height for box in boxes.values()) + MARGIN

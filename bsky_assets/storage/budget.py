@@ -54,7 +54,6 @@ def slots(settings: Settings) -> int:
 
 
 def share(settings: Settings) -> Share:
-    """The share of one day."""
     count = slots(settings)
     memory = _memory(settings) // count
     # A day seldom keeps every core busy, so together they may ask for twice as many as there are.

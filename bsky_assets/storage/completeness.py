@@ -39,12 +39,10 @@ class ListedGap:
 
     @classmethod
     def of(cls, gap: Gap) -> "ListedGap":
-        """`gap`, with what it comes to."""
         return cls(**asdict(gap), missing=gap.missing, seconds=gap.seconds)
 
     @property
     def gap(self) -> Gap:
-        """What it lists."""
         told = {name: part for name, part in asdict(self).items() if name in Gap.__match_args__}
         return Gap(**told)
 

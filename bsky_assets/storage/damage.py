@@ -21,7 +21,6 @@ class Damaged(UserError):
     """A file of a partition is missing or cannot be read."""
 
     def __init__(self, dataset: str, day: date, path: object, reason: str) -> None:
-        """Say which."""
         super().__init__(
             f"{dataset} on {day} cannot be read: {path} is damaged ({reason}); "
             "`bsky-assets doctor` says what it can be made again from"

@@ -42,7 +42,6 @@ class ObjectFiles(AbstractFileSystem):  # type: ignore[misc]
         return [path]
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
-        """Its size."""
         return {"name": path, "size": self._file(path).size(), "type": "file"}
 
     def modified(self, path: str) -> datetime:

@@ -50,7 +50,6 @@ class ObjectPath:
     """Below the prefix of the lake."""
 
     def __str__(self) -> str:
-        """Its URL."""
         return f"{self.bucket.url}/{self.key}"
 
     @property
@@ -83,7 +82,6 @@ class Bucket:
     """The local folder of locks, and of files on their way."""
 
     def path(self, key: str) -> ObjectPath:
-        """The file `key`."""
         return ObjectPath(self, key)
 
     def read(self, key: str) -> bytes:

@@ -426,7 +426,6 @@ class SegmentWriter:
     """Commits segments of one stream, one after the other."""
 
     def __init__(self, segments: Segments) -> None:
-        """Go on after the last one."""
         self.segments = segments
         self.last = segments.last()
         self.resumed = segments.last_footer()

@@ -48,7 +48,6 @@ class HateSpeechFilter:
     passes_if = False
 
     def __init__(self) -> None:
-        """Read the word lists and the rules."""
         lists = {name: words(NAME, f"lists.{name}") for name in lexicon(NAME)["lists"]}
         self._reader = Reader(lists)
         self._suspicious = any_of(

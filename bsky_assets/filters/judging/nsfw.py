@@ -42,7 +42,6 @@ class NsfwFilter:
     passes_if = False
 
     def __init__(self, config: Config) -> None:
-        """Read the word lists."""
         lists = {key: words("nsfw", key) for key in _LISTS}
         self._config = config
         self._any = any_of(term for key in _WEIGHTS for term in lists[key])

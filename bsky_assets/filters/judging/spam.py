@@ -45,7 +45,6 @@ class SpamFilter:
     passes_if = False
 
     def __init__(self, config: Config) -> None:
-        """Read the word lists."""
         self._config = config
         hosts = "|".join(words("spam", "shorteners"))
         self._shortener = rf"(?:^|[^a-z0-9.\-])(?:https?://)?(?:www\.)?(?:{hosts})/\S"

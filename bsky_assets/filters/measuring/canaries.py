@@ -28,7 +28,6 @@ class CanaryFailure:
     found: str
 
     def __str__(self) -> str:
-        """The failure in a sentence."""
         return (
             f"filter {self.filter}: canary {self.canary!r} should be {self.expected}, "
             f"is {self.found}"

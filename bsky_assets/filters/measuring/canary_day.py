@@ -33,11 +33,9 @@ class AccountCanary:
 
     @property
     def did(self) -> str:
-        """Its DID."""
         return f"did:plc:{self.name}"
 
     def uri(self, number: int) -> str:
-        """The URI of one of its posts."""
         return f"at://{self.did}/app.bsky.feed.post/{number}"
 
 

@@ -26,7 +26,6 @@ class AdaptiveLimit:
     """Slots for requests in flight. Hold one while awaiting an answer, none while backing off."""
 
     def __init__(self, ceiling: int) -> None:
-        """Never allow more than `ceiling`."""
         self.ceiling = ceiling
         self.lowest = self.highest = min(START, ceiling)
         self._limit = float(self.highest)
@@ -53,7 +52,6 @@ class AdaptiveLimit:
         return float(2.0 ** min(self._refused_in_a_row // (2 * self.limit), 6))
 
     async def __aenter__(self) -> None:
-        """Wait for a slot and take it."""
         while self._free() <= 0:
             turn = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
@@ -65,7 +63,6 @@ class AdaptiveLimit:
         self._in_flight += 1
 
     async def __aexit__(self, *_: object) -> None:
-        """Give the slot back."""
         self._in_flight -= 1
         self._admit()
 

@@ -51,7 +51,6 @@ class Waiting:
     """How long one has waited for a server, and for what."""
 
     def __init__(self) -> None:
-        """Begin to wait."""
         self._since = time.monotonic()
         self._silent = 0
 
@@ -103,7 +102,6 @@ class TimedOut(Failure):
     """No answer in the time allowed."""
 
     def __init__(self, seconds: float) -> None:
-        """Take how long it was waited for."""
         super().__init__(f"no answer in {seconds:.0f} s")
         self.seconds = seconds
 
@@ -183,7 +181,6 @@ class Endpoint:
         )
 
     async def __aenter__(self) -> "Endpoint":
-        """Open it."""
         return self
 
     async def __aexit__(
@@ -192,7 +189,6 @@ class Endpoint:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close its connections."""
         await self.client.close()
 
     async def ask(self, request: Mapping[str, Any], deadline: asyncio.Timeout) -> Reply:

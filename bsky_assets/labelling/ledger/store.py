@@ -236,7 +236,6 @@ class LedgerWriter:
         self._posts_since = 0
 
     def __enter__(self) -> "LedgerWriter":
-        """Begin."""
         return self
 
     def __exit__(
@@ -245,7 +244,6 @@ class LedgerWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Seal what was written."""
         if self._file is None:
             return
         self._file.close()

@@ -34,7 +34,6 @@ class Estimate:
     high: float
 
     def __str__(self) -> str:
-        """To three decimals."""
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
@@ -68,7 +67,6 @@ class Scores:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The classes, in order."""
         return tuple(score.label for score in self.per_class)
 
 

@@ -21,7 +21,6 @@ SIDE_PHRASES = {
 
 
 def section(day: StoredDay) -> Section:
-    """The answer of the day."""
     return Section("answer", "The answer", tuple(_blocks(day)))
 
 
