@@ -221,6 +221,12 @@ class Settings(BaseSettings):
     llm_completion_token_price: float | None = Field(
         None, ge=0, description="Price of a million completion tokens, likewise."
     )
+    export_follower_floor: int | None = Field(
+        None,
+        ge=1,
+        description="Followers from which on a public export names an account; default: it names "
+        "none.",
+    )
 
     sandbox: bool = Field(
         False, description="Whether the hosts are those of the sandbox, which sets it itself."

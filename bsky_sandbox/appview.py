@@ -1,4 +1,4 @@
-"""The sandbox's AppView: app.bsky.feed.getFeed, and the sessions that some feeds ask for.
+"""The sandbox's AppView: feeds, posts, profiles, and the sessions that some feeds ask for.
 
 It answers and refuses as Bluesky's own does, so that any client of the AT Protocol can read
 it. What does not belong here: how a post looks (`views`) and what happens to its tokens
@@ -24,6 +24,8 @@ from bsky_sandbox.xrpc import RateLimit, XrpcError, XrpcServer, bounded, require
 
 DEFAULT_LIMIT = 50
 LARGEST_LIMIT = 100
+MOST_AT_ONCE = 25
+"""Posts or profiles that are asked for by name."""
 
 _AT_URI = re.compile(r"at://[a-zA-Z0-9._:%-]+/[a-zA-Z0-9.-]+/[a-zA-Z0-9._~:-]+", re.ASCII)
 _REPOST_ONE_IN = 23
@@ -53,7 +55,7 @@ class AppView:
         session_seconds: float = 7200,
     ) -> None:
         """Show `posts` in `feeds` (by AT URI); let `accounts` log in."""
-        self._views = Views(posts, accounts, labels)
+        self.views = Views(posts, accounts, labels)
         self._feeds = feeds
         self._dids = {account.handle: account.did for account in accounts}
         handles = {account.did: account.handle for account in accounts}
@@ -61,6 +63,8 @@ class AppView:
         self.server = XrpcServer(faults, limit)
         self.server.query("app.bsky.feed.getFeed", self._get_feed)
         self.server.query("app.bsky.actor.getProfile", self._get_profile)
+        self.server.query("app.bsky.actor.getProfiles", self._get_profiles)
+        self.server.query("app.bsky.feed.getPosts", self._get_posts)
         self.server.query("com.atproto.server.getSession", self.sessions.get)
         self.server.procedure("com.atproto.server.createSession", self.sessions.create)
         self.server.procedure("com.atproto.server.refreshSession", self.sessions.refresh)
@@ -73,9 +77,30 @@ class AppView:
         actor = required(request, "actor")
         viewer = self.sessions.viewer(request)
         did = self._dids.get(actor, actor)
-        if did not in self._views.authors:
+        if did not in self.views.authors:
             raise XrpcError.invalid_request("Profile not found")
-        return self._views.profile(did, signed_in=viewer is not None)
+        return self.views.profile(did, signed_in=viewer is not None)
+
+    async def _get_profiles(self, request: web.Request) -> Json:
+        """Of accounts that are there; others are left out, as the AppView does."""
+        dids = [self._dids.get(actor, actor) for actor in _several(request, "actors")]
+        signed_in = self.sessions.viewer(request) is not None
+        return {
+            "profiles": [
+                self.views.detailed_profile(did, signed_in=signed_in)
+                for did in dict.fromkeys(dids)
+                if self.views.is_active(did)
+            ]
+        }
+
+    async def _get_posts(self, request: web.Request) -> Json:
+        """Of posts that can be seen; others are left out, as the AppView does."""
+        uris = _several(request, "uris")
+        if any(not _AT_URI.fullmatch(uri) for uri in uris):
+            raise XrpcError.invalid_request("Error: uris/0 must be a valid at-uri")
+        signed_in = self.sessions.viewer(request) is not None
+        found = (self.views.visible(uri) for uri in dict.fromkeys(uris))
+        return {"posts": [self.views.post(post, signed_in=signed_in) for post in found if post]}
 
     async def _get_feed(self, request: web.Request) -> Json:
         uri = required(request, "feed")
@@ -98,8 +123,8 @@ class AppView:
 
     def _item(self, feed: Feed, position: int, *, signed_in: bool) -> Json:
         post = feed.items[position]
-        item: Json = {"post": self._views.post(post, signed_in=signed_in)}
-        if reply := self._views.reply(post, signed_in=signed_in):
+        item: Json = {"post": self.views.post(post, signed_in=signed_in)}
+        if reply := self.views.reply(post, signed_in=signed_in):
             item["reply"] = reply
         if reason := self._reason(feed, position, signed_in=signed_in):
             item["reason"] = reason
@@ -116,11 +141,23 @@ class AppView:
         rkey = post.uri.rpartition("/")[2]
         return {
             "$type": "app.bsky.feed.defs#reasonRepost",
-            "by": self._views.profile(by.did, signed_in=signed_in),
+            "by": self.views.profile(by.did, signed_in=signed_in),
             "uri": f"at://{by.did}/app.bsky.feed.repost/{rkey}",
             "cid": post.cid,
             "indexedAt": timestamp(micros_of(post.indexed_at)),
         }
+
+
+def _several(request: web.Request, name: str) -> list[str]:
+    """A parameter that the lexicon requires, and allows to be given some times."""
+    values = request.query.getall(name, [])
+    if not values:
+        raise XrpcError.invalid_request(f'Error: Params must have the property "{name}"')
+    if len(values) > MOST_AT_ONCE:
+        raise XrpcError.invalid_request(
+            f"Error: {name} must not have more than {MOST_AT_ONCE} elements"
+        )
+    return values
 
 
 def _page(start: int, limit: int, length: int) -> range:

@@ -10,6 +10,7 @@ from bsky_assets.console import stdout
 from bsky_assets.contracts import LlmAnswer, LlmPrompt
 from bsky_assets.exports.export import DEFAULT_ASSETS, assets_named
 from bsky_assets.exports.export import export as write_export
+from bsky_assets.exports.levels import Level
 from bsky_assets.labelling.day import ledger_of
 from bsky_assets.settings import get_settings
 from bsky_assets.storage.connection import connect
@@ -30,17 +31,26 @@ def export(
     format: Annotated[  # noqa: A002 -- the option is called so
         Literal["parquet", "csv"], typer.Option(help="Of the files of rows.")
     ] = "parquet",
-    assets: Annotated[str, typer.Option(help="Comma-separated tables.")] = _DEFAULT_NAMES,
+    assets: Annotated[
+        str | None,
+        typer.Option(help=f"Comma-separated tables of a restricted export: {_DEFAULT_NAMES}."),
+    ] = None,
+    level: Annotated[
+        Level,
+        typer.Option(help="How much is given: all, no words and no names, or only addresses."),
+    ] = "restricted",
 ) -> None:
     """Write a sync day, or several, to Parquet or CSV files to archive with a paper.
 
     Beside the rows are a data dictionary, checksums, the prompts of the labels, and a README with
     versions, counts and gaps; provenance.json has the same in full. CSV is flat, and safe to open
-    in a spreadsheet.
+    in a spreadsheet. `--level public` gives posts without text under pseudonyms, with their
+    labels; `--level dehydrated` the addresses of posts with their labels.
 
     \b
     Example:
       bsky-assets export --day 2026-03-01 --to 2026-03-07 --format csv march-week-1
+      bsky-assets export --day 2026-03-01 --level public march-first
     """
     settings = get_settings()
     first = parse_day(day, settings.timezone)
@@ -48,7 +58,10 @@ def export(
     if last < first:
         raise typer.BadParameter(f"{last} is before {first}", param_hint="--to")
     days: list[date] = [first + timedelta(days=n) for n in range((last - first).days + 1)]
-    rows = assets_named([name.strip() for name in assets.split(",") if name.strip()])
+    if assets is not None and level != "restricted":
+        raise typer.BadParameter(f"--level {level} has tables of its own", param_hint="--assets")
+    names = (assets or _DEFAULT_NAMES).split(",")
+    rows = assets_named([name.strip() for name in names if name.strip()])
     with connect(settings) as con:
         con.execute("SET enable_progress_bar = false")
         made = write_export(
@@ -61,6 +74,7 @@ def export(
             rows,
             ledger_of(settings).files(LlmPrompt),
             ledger_of(settings).files(LlmAnswer),
+            level,
         )
     for file in made.files:
         stdout.print(

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from bsky_assets.contracts import ALL, LEDGER, Row, columns, contract_version
 from bsky_assets.contracts.provenance import PROVENANCE
+from bsky_assets.contracts.published import PUBLISHED
 from bsky_assets.exports.markdown import Markdown, code, escaped, table
 from bsky_assets.storage.upcasts import sql_type
 
@@ -59,4 +60,4 @@ def _type(kind: pa.DataType) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(dictionary((*ALL, *LEDGER, *PROVENANCE)))
+    sys.stdout.write(dictionary((*ALL, *LEDGER, *PROVENANCE, *PUBLISHED)))

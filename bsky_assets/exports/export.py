@@ -2,7 +2,8 @@
 
 import hashlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
@@ -26,7 +27,10 @@ from bsky_assets.contracts.provenance import PROVENANCE
 from bsky_assets.errors import UserError
 from bsky_assets.exports.deletions import OF_POSTS, Removed
 from bsky_assets.exports.dictionary import dictionary
+from bsky_assets.exports.levels import FORMS, LABELS, Form, Level
+from bsky_assets.exports.named import register_named
 from bsky_assets.exports.provenance import Export, ExportedFile, prompt_file, provenance, readme
+from bsky_assets.exports.pseudonyms import pseudonym_key, register_pseudonyms
 from bsky_assets.exports.tables import write_csv, write_parquet
 from bsky_assets.settings import Settings
 from bsky_assets.storage.files import unique_id, unusable
@@ -74,6 +78,7 @@ def export(
     assets: Sequence[type[Row]] = DEFAULT_ASSETS,
     prompt_files: Sequence[Path] = (),
     answer_files: Sequence[Path] = (),
+    level: Level = "restricted",
 ) -> Export:
     """Write the rows of `assets` on `days` into the new folder `out`, a file a table.
 
@@ -90,13 +95,19 @@ def export(
         assets: the tables.
         prompt_files: files of `LlmPrompt` rows, in which the labels' prompts are looked up.
         answer_files: files of `LlmAnswer` rows.
+        level: how much of a post is given away. A level other than restricted has tables of its
+            own, made from posts and labels, and the other `assets` are none of them.
 
     Raises:
         NothingToExport: nothing is stored of any of the tables on these days.
         FolderNotEmpty: `out` has something in it.
+        UnusableKey: there is a key of pseudonyms, and it is no use.
+        Refused, Unanswered: the AppView does not say how many followers accounts have.
         ContractViolation: a partition cannot be read under today's contract.
         UnusableDataDirectory: `out` cannot be written.
     """
+    if level != "restricted":
+        assets = DEFAULT_ASSETS
     stored = {
         row: [partition for partition in lake.partitions(row) if partition.day in days]
         for row in assets
@@ -115,29 +126,22 @@ def export(
     lake.attach(con)
     unfinished = out.with_name(f".{out.name}.{unique_id()}")
     removed = Removed(con, lake, days if set(stored) & set(OF_POSTS) else ())
+    named = None
+    if level == "restricted":
+        given = [*_as_stored(stored, ledger), *_registered(con, told)]
+    else:
+        named = _prepare(con, settings, level, stored, removed)
+        given = [
+            _Given(form.row, form.of, select_days(form.of, stored[form.of]), stored[form.of], form)
+            for form in FORMS[level]
+        ]
     try:
         unfinished.mkdir(parents=True)
         made = Export(
             days=days,
-            files=[
-                *(
-                    _file(con, row, select_days(row, found), found, removed, unfinished, format)
-                    for row, found in stored.items()
-                    if found
-                ),
-                *(
-                    _file(
-                        con, row, select(row, found, sync_day=True), (), removed, unfinished, format
-                    )
-                    for row, found in ledger.items()
-                    if found
-                ),
-                *(
-                    _file(con, row, _registered(con, table), (), removed, unfinished, format)
-                    for row, table in told.items()
-                    if table.num_rows
-                ),
-            ],
+            level=level,
+            named=named,
+            files=[_file(con, each, removed, unfinished, format) for each in given],
             prompts=_prompts(con, stored.get(LlmLabel, []), prompt_files),
             made_at=now(),
             timezone=lake.timezone or settings.sync_timezone,
@@ -151,21 +155,72 @@ def export(
     return made
 
 
+@dataclass(frozen=True)
+class _Given:
+    """A file of rows that is to be written."""
+
+    row: type[Row]
+    of: type[Row]
+    """The table that the rows are stored in."""
+    stored: str
+    """SQL for them."""
+    partitions: Sequence[Partition]
+    form: Form | None = None
+    """What is made of them; None for nothing."""
+
+
+def _as_stored(
+    stored: Mapping[type[Row], Sequence[Partition]], ledger: Mapping[type[Row], Sequence[Stored]]
+) -> Iterator[_Given]:
+    for row, found in stored.items():
+        if found:
+            yield _Given(row, row, select_days(row, found), found)
+    for row, files in ledger.items():
+        if files:
+            yield _Given(row, row, select(row, files, sync_day=True), ())
+
+
+def _registered(
+    con: duckdb.DuckDBPyConnection, told: Mapping[type[Row], pa.Table]
+) -> Iterator[_Given]:
+    for row, table in told.items():
+        if table.num_rows:
+            con.register(f"exported_{row.asset}", table)
+            yield _Given(row, row, f"SELECT * FROM exported_{row.asset}", ())
+
+
+def _prepare(
+    con: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    level: Level,
+    stored: Mapping[type[Row], Sequence[Partition]],
+    removed: Removed,
+) -> int | None:
+    """Make what the forms of `level` refer to; how many accounts it names, if it may name any."""
+    labels = removed.without(LlmLabel, select_days(LlmLabel, stored[LlmLabel]))
+    con.execute(f"CREATE OR REPLACE TEMP VIEW {LABELS} AS {labels}")
+    if level != "public":
+        return None
+    register_pseudonyms(con, pseudonym_key(settings.data_dir))
+    posts = select_days(FilteredPost, stored[FilteredPost])
+    return register_named(con, settings, removed.without(FilteredPost, posts))
+
+
 def _file(
     con: duckdb.DuckDBPyConnection,
-    row: type[Row],
-    stored: str,
-    partitions: Sequence[Partition],
+    given: _Given,
     removed: Removed,
     folder: Path,
     format: Format,  # noqa: A002 -- likewise
 ) -> ExportedFile:
-    path = folder / f"{row.asset}.{format}"
-    rows = _WRITERS[format](con, row, removed.without(row, stored), path)
+    path = folder / f"{given.row.asset}.{format}"
+    kept = removed.without(given.of, given.stored)
+    rows = _WRITERS[format](con, given.row, given.form.select(kept) if given.form else kept, path)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    left_out = removed.counts(row, stored)
-    return ExportedFile(row, path, rows, path.stat().st_size, digest, partitions, left_out)
+    left_out = removed.counts(given.of, given.stored)
+    size = path.stat().st_size
+    return ExportedFile(given.row, path, rows, size, digest, given.partitions, left_out)
 
 
 def _told(
@@ -175,11 +230,6 @@ def _told(
     wanted = [row for row in assets if row in PROVENANCE]
     every = tables(lake) if wanted else {}
     return {row: every[row].filter(pc.field("sync_day").isin(list(days))) for row in wanted}
-
-
-def _registered(con: duckdb.DuckDBPyConnection, table: pa.Table) -> str:
-    con.register("exported_now", table)
-    return "SELECT * FROM exported_now"
 
 
 def _of_days(files: Sequence[Path], days: Sequence[date]) -> list[Stored]:

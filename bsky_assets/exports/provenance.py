@@ -24,6 +24,7 @@ from bsky_assets.contracts import (
 )
 from bsky_assets.contracts.details import FeedDetails, FilterDetails, LabelDetails
 from bsky_assets.contracts.provenance import PROVENANCE
+from bsky_assets.exports.levels import Level, without_people
 from bsky_assets.exports.markdown import escaped, table
 from bsky_assets.storage.completeness import Completeness, StreamDetails
 from bsky_assets.storage.lake import Lake, Partition
@@ -31,12 +32,40 @@ from bsky_assets.storage.lake import Lake, Partition
 MOST_LISTED_GAPS = 20
 _GAP = ("host", "after", "before", "missing", "seconds", "reason")
 """What is said of a gap."""
+_READING = ("uri", "read_at", "pages", "items", "repeats", "quarantined", "ended", "problem")
+"""What is said of the reading of a feed."""
+_OTHERS_WORDS = ("uri", "problem", "reason")
+"""Of these, what holds words of others, and stands in restricted exports alone."""
 _CSV_NOTE = (
     "In CSV the fields of structs are columns with dotted names, lists are JSON, bytes are Base64, "
     "null is an empty field and an empty text is two quotes. A text that a spreadsheet would take "
     "for a formula (it begins with =, +, -, @, a tab or a line break, apostrophes before it not "
     "counted) has one apostrophe put before it: take one away to have the text as it was."
 )
+_LEVELS: Mapping[Level, str] = {
+    "restricted": "Everything that is stored of these tables, texts and addresses of accounts "
+    "among it: for whoever may see the data themselves.",
+    "public": "Posts without text, address, content hash, link, tag or picture. A post and an "
+    "account stand under pseudonyms, the same in every export under one key, which is not here. "
+    "Times are cut to the hour, counts to two digits, and rows are ordered by pseudonym. That "
+    "makes it hard to find a person, and not impossible: do not try to.",
+    "dehydrated": "The addresses of posts, the hash of the version that was labelled, and labels: "
+    "no text. An address names its author's DID. `bsky-assets rehydrate` fetches what "
+    "is there still.",
+}
+_LEFT_OUT = (
+    "Of posts that their authors deleted, and of accounts that are gone, there are no rows of "
+    "posts or labels here, as far as this was known when the export was made."
+)
+_LATER: Mapping[Level, str] = {
+    "restricted": "What a deleted record held before its key was used again is left out, too. What "
+    "is in quarantine, and what models were asked, stands as it came or as maintenance left it. "
+    "Honour deletions that come later.",
+    "public": "Of deletions that come later nothing here tells: whoever made this can make it "
+    "anew without them.",
+    "dehydrated": "What is deleted later cannot be fetched any more. Fetch anew before you use "
+    "texts that you fetched long ago.",
+}
 
 
 @dataclass(frozen=True)
@@ -63,6 +92,9 @@ class Export:
     """Rows of `LlmPrompt`: the prompts that the labels were given with."""
     made_at: datetime
     timezone: str
+    level: Level = "restricted"
+    named: int | None = None
+    """How many accounts a public export names; None where no setting says which it may."""
 
     @property
     def span(self) -> str:
@@ -79,6 +111,7 @@ def provenance(export: Export, lake: Lake) -> bytes:
         "made_at": export.made_at.isoformat(),
         "sync_timezone": export.timezone,
         "days": [day.isoformat() for day in export.days],
+        "level": export.level,
         "files": [
             {
                 "file": file.path.name,
@@ -88,12 +121,12 @@ def provenance(export: Export, lake: Lake) -> bytes:
                 "bytes": file.bytes,
                 "sha256": file.sha256,
                 "left_out": dict(file.left_out),
-                "partitions": [_described(partition) for partition in file.partitions],
+                "partitions": [_described(partition, export.level) for partition in file.partitions],
             }
             for file in export.files
         ],
         "made_from": {
-            row.asset: [_described(partition) for partition in _of(lake, row, export.days)]
+            row.asset: [_described(partition, export.level) for partition in _of(lake, row, export.days)]
             for row in upstream
         },
         "prompts": list(export.prompts),
@@ -104,11 +137,12 @@ def provenance(export: Export, lake: Lake) -> bytes:
 def readme(export: Export, lake: Lake) -> str:
     """The export in words: files, versions, counts, gaps, filters, prompts."""
     sections = (
+        _level(export),
         _files(export),
         _partitions(export),
         _deletions(export),
-        _firehose(_of(lake, RawFirehosePost, export.days), export.days),
-        _feeds(_of(lake, RawFeedPost, export.days)),
+        _firehose(_of(lake, RawFirehosePost, export.days), export),
+        _feeds(_of(lake, RawFeedPost, export.days), export.level),
         _filters(_of(lake, FilteredPost, export.days)),
         _labels(_of(lake, LlmLabel, export.days), export.prompts),
         _terms(),
@@ -128,14 +162,15 @@ def _of(lake: Lake, row: type[Row], days: Sequence[date]) -> list[Partition]:
     return [partition for partition in lake.partitions(row) if partition.day in days]
 
 
-def _described(partition: Partition) -> dict[str, Any]:
+def _described(partition: Partition, level: Level) -> dict[str, Any]:
+    details = dict(partition.details)
     return {
         "dataset": partition.dataset,
         "day": partition.day.isoformat(),
         "rows": partition.rows,
         "written_at": partition.written_at.isoformat(),
         "contract": partition.contract,
-        "details": dict(partition.details),
+        "details": details if level == "restricted" else without_people(details),
     }
 
 
@@ -176,26 +211,32 @@ def _partitions(export: Export) -> list[str]:
     return ["## Days", "", *table(header, rows), *([""] if missing else []), *missing]
 
 
+def _level(export: Export) -> list[str]:
+    told = _LEVELS[export.level]
+    if export.level == "public":
+        told += (
+            " No account is named."
+            if export.named is None
+            else f" Accounts with so many followers that they may be named: {export.named:,}."
+        )
+    return ["## What is given", "", told]
+
+
 def _deletions(export: Export) -> list[str]:
     rows = [
         (file.path.name, reason, f"{count:,}")
         for file in export.files
         for reason, count in file.left_out.items()
     ]
-    told = (
-        "Of posts that their authors deleted, and of accounts that are gone, there are no rows of "
-        "posts or labels here, as far as this was known when the export was made; what a deleted "
-        "record held before its key was used again is left out, too. What is in quarantine, and "
-        "what models were asked, stands as it came or as maintenance left it. Honour deletions "
-        "that come later."
-    )
+    told = f"{_LEFT_OUT} {_LATER[export.level]}"
     header = ("file", "reason", "rows left out")
     lines = ["## Deletions", "", told]
     return [*lines, "", *table(header, rows)] if rows else [*lines, "", "No row was left out."]
 
 
-def _firehose(partitions: Sequence[Partition], days: Sequence[date]) -> list[str]:
+def _firehose(partitions: Sequence[Partition], export: Export) -> list[str]:
     rows, gaps = [], []
+    of_gap = [name for name in _GAP if export.level == "restricted" or name not in _OTHERS_WORDS]
     for partition in partitions:
         stream = partition.told(StreamDetails)
         told = stream.completeness or Completeness()
@@ -209,10 +250,10 @@ def _firehose(partitions: Sequence[Partition], days: Sequence[date]) -> list[str
                 told.missing_events if stream.completeness else None,
                 told.uncounted_gaps,
                 told.jump_count,
-                ", ".join(stream.migrated_from),
+                ", ".join(stream.migrated_from) if export.level == "restricted" else None,
             )
         )
-        gaps += [(partition.day, *(getattr(gap, name) for name in _GAP)) for gap in told.gaps]
+        gaps += [(partition.day, *(getattr(gap, name) for name in of_gap)) for gap in told.gaps]
     header = (
         "sync day",
         "posts",
@@ -225,10 +266,10 @@ def _firehose(partitions: Sequence[Partition], days: Sequence[date]) -> list[str
         "migrated from",
     )
     lines = ["## How complete the firehose is", "", *table(header, rows)]
-    lines += [f"- {day}: the firehose was not collected" for day in _without(partitions, days)]
+    lines += [f"- {day}: the firehose was not collected" for day in _without(partitions, export.days)]
     if gaps:
         lines += ["", f"Of {len(gaps)} gaps that are listed, the first {MOST_LISTED_GAPS}:", ""]
-        lines += table(("sync day", *_GAP), gaps[:MOST_LISTED_GAPS])
+        lines += table(("sync day", *of_gap), gaps[:MOST_LISTED_GAPS])
     return lines
 
 
@@ -242,14 +283,17 @@ def _section(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]
     return [title, "", *table(header, rows)] if rows else []
 
 
-def _feeds(partitions: Sequence[Partition]) -> list[str]:
-    names = ("read_at", "pages", "items", "repeats", "quarantined", "ended", "problem")
+def _feeds(partitions: Sequence[Partition], level: Level) -> list[str]:
+    names = [name for name in _READING if level == "restricted" or name not in _OTHERS_WORDS]
     rows = [
-        (partition.day, feed, read.uri, *(getattr(read, name) for name in names))
+        (partition.day, feed, *(getattr(read, name) for name in names))
         for partition in partitions
         for feed, read in partition.told(FeedDetails).readings.items()
     ]
-    return _section("## Feeds", ("sync day", "feed", "AT URI", "last read", *names[1:]), rows)
+    shown = {"uri": "AT URI", "read_at": "last read"}
+    return _section(
+        "## Feeds", ("sync day", "feed", *(shown.get(name, name) for name in names)), rows
+    )
 
 
 def _filters(partitions: Sequence[Partition]) -> list[str]:

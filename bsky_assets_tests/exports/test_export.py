@@ -41,6 +41,7 @@ from bsky_assets.contracts import (
     columns,
 )
 from bsky_assets.contracts.provenance import PROVENANCE
+from bsky_assets.contracts.published import PUBLISHED
 from bsky_assets.exports.dictionary import dictionary
 from bsky_assets.exports.export import FolderNotEmpty, NothingToExport, assets_named, export
 from bsky_assets.exports.markdown import escaped, table
@@ -392,7 +393,7 @@ def test_nothing_stored_is_said(con: duckdb.DuckDBPyConnection, lake: Lake, tmp_
 
 
 def test_every_column_is_in_the_dictionary() -> None:
-    lines = dictionary((*ALL, *LEDGER, *PROVENANCE)).splitlines()
+    lines = dictionary((*ALL, *LEDGER, *PROVENANCE, *PUBLISHED)).splitlines()
     sections: dict[str, list[str]] = {}
     for line in lines:
         if line.startswith("## "):
@@ -400,12 +401,13 @@ def test_every_column_is_in_the_dictionary() -> None:
         elif line.startswith("| `"):
             section.append(line.split("|")[1].strip(" `"))
     assert sections == {
-        row.asset: [column.name for column in columns(row)] for row in (*ALL, *LEDGER, *PROVENANCE)
+        row.asset: [column.name for column in columns(row)]
+        for row in (*ALL, *LEDGER, *PROVENANCE, *PUBLISHED)
     }
 
 
 def test_the_dictionary_in_the_docs_is_current() -> None:
-    assert DOCS.read_text() == dictionary((*ALL, *LEDGER, *PROVENANCE)), (
+    assert DOCS.read_text() == dictionary((*ALL, *LEDGER, *PROVENANCE, *PUBLISHED)), (
         f"run: {Path(sys.executable).name} -m bsky_assets.exports.dictionary > {DOCS.name}"
     )
 

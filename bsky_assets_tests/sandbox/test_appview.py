@@ -313,6 +313,38 @@ def test_labels_stand_unless_taken_back_or_expired(items: list[dict[str, Any]]) 
     assert [label["val"] for label in own["author"]["labels"]] == ["impersonation", "bot"]
 
 
+def test_posts_are_there_by_their_addresses_and_those_that_are_gone_are_left_out(url: str) -> None:
+    asked = [PLAIN[1], *GONE, EMBEDDED["poll"], PLAIN[1]]
+    found = Client(url).app.bsky.feed.get_posts({"uris": [post.uri for post in asked]}).posts
+    assert [(post.uri, post.cid) for post in found] == [
+        (post.uri, post.cid) for post in (PLAIN[1], EMBEDDED["poll"])
+    ]
+
+
+def test_profiles_are_there_by_did_or_handle_with_their_followers(url: str) -> None:
+    asked = [PEOPLE[0].did, PEOPLE[1].handle, "did:plc:nobodynobodynobodynobody"]
+    found = Client(url).app.bsky.actor.get_profiles({"actors": asked}).profiles
+    assert [profile.did for profile in found] == [PEOPLE[0].did, PEOPLE[1].did]
+    assert all((profile.followers_count or 0) > 0 for profile in found)
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "values"),
+    [
+        ("app.bsky.feed.getPosts", "uris", [PLAIN[0].uri] * 26),
+        ("app.bsky.feed.getPosts", "uris", ["https://bsky.app"]),
+        ("app.bsky.feed.getPosts", "uris", []),
+        ("app.bsky.actor.getProfiles", "actors", [PEOPLE[0].did] * 26),
+    ],
+)
+def test_what_is_asked_for_by_name_is_bounded(
+    url: str, method: str, name: str, values: list[str]
+) -> None:
+    answer = httpx.get(f"{url}/xrpc/{method}", params={name: values})
+    assert answer.status_code == 400
+    assert answer.json()["error"] == "InvalidRequest"
+
+
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [
