@@ -28,6 +28,7 @@ COMMANDS = {
     "llm": "Serve a language model on this machine.",
     "migrate": "Bring older data into today's shape.",
     "export": "Write a sync day, or several, to Parquet or CSV files to archive with a paper.",
+    "rehydrate": "Fetch the posts of a dehydrated export as they are now; tell what is lost.",
     "maintain": "Honour deletions in every stored day, erase their words, remove replaced files.",
     "config": "Print every variable, what is in force and what it means; secrets are masked.",
     "sandbox": "Serve a small Bluesky and an LLM on loopback, speaking the real protocols.",

@@ -1,40 +1,34 @@
-"""How many followers accounts have, as an AppView says.
+"""Which accounts an AppView shows, and how many followers they have.
 
 Source: lexicon app.bsky.actor.getProfiles.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from bsky_assets.bluesky.syntax import is_did
 from bsky_assets.bluesky.xrpc import XrpcHost
-from bsky_assets.settings import Settings
 
 METHOD = "app.bsky.actor.getProfiles"
 ACTORS_A_REQUEST = 25
 
 
-def followers(settings: Settings, dids: Iterable[str]) -> dict[str, int]:
-    """How many followers each of the accounts `dids` has; those that it does not show are left out.
+def followers(host: XrpcHost, dids: Sequence[str]) -> dict[str, int]:
+    """How many followers each of the accounts `dids` has, 0 where it is not said.
+
+    Those that the AppView does not show, because they are gone, are left out.
 
     Raises:
         Refused: the AppView does not allow the question.
         Unanswered: it cannot be reached, or answers with nothing that can be read.
     """
-    wanted = list(filter(is_did, dids))
+    wanted = [did for did in dids if is_did(did)]
     found: dict[str, int] = {}
-    with XrpcHost(settings.appview_url, "BSKY_APPVIEW_URL") as host:
-        for start in range(0, len(wanted), ACTORS_A_REQUEST):
-            asked = wanted[start : start + ACTORS_A_REQUEST]
-            answer = host.query(METHOD, {"actors": asked}, holding="profiles")
-            for profile in answer["profiles"]:
-                did, count = _read(profile)
-                if did in asked and count is not None:
-                    found[did] = count
+    for start in range(0, len(wanted), ACTORS_A_REQUEST):
+        asked = wanted[start : start + ACTORS_A_REQUEST]
+        answer = host.query(METHOD, {"actors": asked}, holding="profiles")
+        shown = [profile for profile in answer["profiles"] if isinstance(profile, dict)]
+        for profile in shown:
+            if profile.get("did") in asked:
+                count = profile.get("followersCount")
+                found[profile["did"]] = count if type(count) is int else 0
     return found
-
-
-def _read(profile: object) -> tuple[str | None, int | None]:
-    if not isinstance(profile, dict):
-        return None, None
-    did, count = profile.get("did"), profile.get("followersCount")
-    return (did if is_did(did) else None), (count if type(count) is int else None)

@@ -5,13 +5,17 @@ what is stored, and tables of the lake.
 """
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, create_model
 
 from bsky_assets.contracts.base import Copied, From, Row
 from bsky_assets.contracts.labels import Ideology
+from bsky_assets.contracts.records import Author, PostRecord
 from bsky_assets.contracts.verdicts import declarations
+
+Outcome = Literal["fetched", "edited", "deleted", "account_gone", "unreadable", "no_address"]
+"""What became of a post that was asked for by its address."""
 
 _QUOTED = "filtered_posts.record.embed.quoted_uri"
 _FACETS = "filtered_posts.record.facets"
@@ -189,3 +193,26 @@ class DehydratedPost(_Label, _Address):
 
 PUBLISHED: tuple[type[Row], ...] = (PublicPost, PublicLabel, DehydratedPost)
 """Tables that are made for others when they are exported, and stored nowhere else."""
+
+
+class RehydratedPost(Row):
+    """A post that was asked for by its address, as it is now, or why it is not there."""
+
+    asset: ClassVar[str] = "rehydrated_posts"
+    key: ClassVar[tuple[str, ...]] = ("uri",)
+
+    uri: str = Field(description="AT URI of the post.")
+    asked_cid: str | None = Field(description="CID that stood beside the URI, if one did.")
+    outcome: Outcome = Field(
+        description="fetched; edited, where the CID is another now; deleted, where the account is "
+        "there and the post is not; account_gone; unreadable; or no_address."
+    )
+    fetched_at: datetime = Field(description="When the AppView was asked.")
+    cid: str | None = Field(description="CID of the post now.")
+    author: Author | None = Field(description="Its author now.")
+    record: PostRecord | None = Field(description="The record now.")
+    indexed_at: datetime | None = Field(description="When the AppView indexed it.")
+    like_count: int | None = Field(description="Likes now.")
+    reply_count: int | None = Field(description="Replies now.")
+    repost_count: int | None = Field(description="Reposts now.")
+    quote_count: int | None = Field(description="Quotes now.")

@@ -4,6 +4,7 @@ import duckdb
 import pyarrow as pa
 
 from bsky_assets.bluesky.profiles import followers
+from bsky_assets.bluesky.xrpc import XrpcHost
 from bsky_assets.exports.levels import NAMED
 from bsky_assets.settings import Settings
 
@@ -23,7 +24,8 @@ def register_named(con: duckdb.DuckDBPyConnection, settings: Settings, posts: st
         authors = con.sql(
             f"SELECT DISTINCT author.did FROM ({posts}) WHERE author.handle IS NOT NULL ORDER BY 1"
         ).fetchall()
-        counts = followers(settings, (did for (did,) in authors))
+        with XrpcHost(settings.appview_url, "BSKY_APPVIEW_URL") as host:
+            counts = followers(host, [did for (did,) in authors])
         named = [did for did, count in counts.items() if count >= floor]
     con.register(NAMED, pa.table({"did": pa.array(named, pa.string())}))
     return None if floor is None else len(named)

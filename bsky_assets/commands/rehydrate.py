@@ -1,0 +1,45 @@
+"""`bsky-assets rehydrate`: the posts of a dehydrated export, as they are now."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bsky_assets.console import stderr, stdout
+from bsky_assets.exports.rehydrate import rehydrate as fetch
+from bsky_assets.settings import get_settings
+from bsky_assets.storage.connection import connect
+
+
+def rehydrate(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Parquet or CSV with a column `uri`.")
+    ],
+    to: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The file to make; default: beside it."),
+    ] = None,
+) -> None:
+    """Fetch the posts of a dehydrated export from the AppView, and say what is lost and why.
+
+    25 are asked for at a time. Whoever is interrupted runs the same command again: what was fetched
+    is not fetched again.
+
+    \b
+    Example:
+      bsky-assets rehydrate march-first-dehydrated/dehydrated_posts.parquet
+    """
+    settings = get_settings()
+    target = to or file.with_name("rehydrated_posts.parquet")
+
+    def tell(done: int, of: int) -> None:
+        stderr.print(f"{done:,} of {of:,} posts", markup=False, soft_wrap=True)
+
+    with connect(settings) as con:
+        con.execute("SET enable_progress_bar = false")
+        made = fetch(con, settings, file, target, tell)
+    stdout.print(
+        f"{made.path}: {sum(made.outcomes.values()):,} posts", markup=False, soft_wrap=True
+    )
+    for outcome, count in made.outcomes.items():
+        stdout.print(f"  {outcome}: {count:,}", markup=False)
