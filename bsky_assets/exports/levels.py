@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from bsky_assets.contracts import FilteredPost, LlmLabel, Row
 from bsky_assets.contracts.published import VERDICTS, DehydratedPost, PublicLabel, PublicPost
-from bsky_assets.storage.sql import identifier
+from bsky_assets.storage.sql import identifier, literal
 
 Level = Literal["restricted", "public", "dehydrated"]
 
@@ -57,7 +57,7 @@ def _two_digits(count: str) -> str:
     return f"CASE WHEN {count} < 100 THEN {count} ELSE CAST(round({count}, {places}) AS BIGINT) END"
 
 
-_EMBEDS = "images|video|gallery|external|record|recordWithMedia"
+_EMBED = r"^app\.bsky\.embed\.(images|video|gallery|external|record|recordWithMedia)$"
 _LANGUAGE_TAG = "[A-Za-z]{2,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|[0-9]{3}))?"
 _MENTION = "app.bsky.richtext.facet#mention"
 
@@ -75,9 +75,9 @@ FORMS: Mapping[Level, Sequence[Form]] = {
                 "hour": "to_timestamp(floor(epoch(indexed_at) / 3600) * 3600)",
                 "source_feeds": "metadata.source_feeds",
                 "langs": "list_filter(coalesce(record.langs, []), "
-                f"lambda tag: regexp_full_match(tag, '{_LANGUAGE_TAG}'))",
+                f"lambda tag: regexp_full_match(tag, {literal(_LANGUAGE_TAG)}))",
                 "embed": "CASE WHEN record.embed.kind IS NOT NULL THEN coalesce(nullif("
-                rf"regexp_extract(record.embed.kind, '^app\.bsky\.embed\.({_EMBEDS})$', 1), ''), "
+                f"regexp_extract(record.embed.kind, {literal(_EMBED)}, 1), ''), "
                 "'other') END",
                 "reply_parent": "pseudonym(record.reply_parent)",
                 "reply_parent_author": _author_of("record.reply_parent"),
@@ -85,7 +85,7 @@ FORMS: Mapping[Level, Sequence[Form]] = {
                 "quoted": "pseudonym(record.embed.quoted_uri)",
                 "quoted_author": _author_of("record.embed.quoted_uri"),
                 "mentions": "list_transform(list_filter(coalesce(record.facets, []), "
-                f"lambda facet: facet.kind = '{_MENTION}' AND facet.value IS NOT NULL), "
+                f"lambda facet: facet.kind = {literal(_MENTION)} AND facet.value IS NOT NULL), "
                 "lambda facet: pseudonym(facet.value))",
                 "likes": _two_digits("metrics.like_count"),
                 "replies": _two_digits("metrics.reply_count"),

@@ -121,12 +121,16 @@ def provenance(export: Export, lake: Lake) -> bytes:
                 "bytes": file.bytes,
                 "sha256": file.sha256,
                 "left_out": dict(file.left_out),
-                "partitions": [_described(partition, export.level) for partition in file.partitions],
+                "partitions": [
+                    _described(partition, export.level) for partition in file.partitions
+                ],
             }
             for file in export.files
         ],
         "made_from": {
-            row.asset: [_described(partition, export.level) for partition in _of(lake, row, export.days)]
+            row.asset: [
+                _described(partition, export.level) for partition in _of(lake, row, export.days)
+            ]
             for row in upstream
         },
         "prompts": list(export.prompts),
@@ -266,7 +270,9 @@ def _firehose(partitions: Sequence[Partition], export: Export) -> list[str]:
         "migrated from",
     )
     lines = ["## How complete the firehose is", "", *table(header, rows)]
-    lines += [f"- {day}: the firehose was not collected" for day in _without(partitions, export.days)]
+    lines += [
+        f"- {day}: the firehose was not collected" for day in _without(partitions, export.days)
+    ]
     if gaps:
         lines += ["", f"Of {len(gaps)} gaps that are listed, the first {MOST_LISTED_GAPS}:", ""]
         lines += table(("sync day", *of_gap), gaps[:MOST_LISTED_GAPS])

@@ -93,13 +93,10 @@ def rehydrate(
 
 def _wanted(con: duckdb.DuckDBPyConnection, source: Path) -> pa.Table:
     """The addresses of `source` in their order, each once: `uri` and `cid`."""
-    reader = "read_csv" if source.suffix == ".csv" else "read_parquet"
-    options = ", all_varchar = true" if source.suffix == ".csv" else ""
+    is_csv = source.suffix == ".csv"
+    rows = f"read_csv({literal(source)}, all_varchar = true)" if is_csv else read_parquet([source])
     try:
-        con.execute(
-            "CREATE OR REPLACE TEMP VIEW dehydrated AS "
-            f"SELECT * FROM {reader}({literal(source)}{options})"
-        )
+        con.execute(f"CREATE OR REPLACE TEMP VIEW dehydrated AS SELECT * FROM {rows}")
         columns = con.sql("FROM dehydrated").columns
         cid = "CAST(cid AS VARCHAR)" if "cid" in columns else "NULL::VARCHAR"
         return con.sql(

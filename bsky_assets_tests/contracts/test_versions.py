@@ -259,7 +259,8 @@ def test_every_module_of_the_protocol_makes_rows_or_is_known_to_make_none() -> N
     """A new one has to be put on one side."""
     makes_none = {
         "__init__", "accounting", "collector", "collected", "lateness", "profiles",
-        "revisions", "session", "shapes", "spool", "streaming", "unknown_fields", "versions", "websocket", "xrpc",
+        "revisions", "session", "shapes", "spool", "streaming", "unknown_fields",
+        "versions", "websocket", "xrpc",
     }  # fmt: skip
     makes = {name for names in readers.READERS.values() for name in names}
     assert makes.isdisjoint(makes_none)

@@ -102,7 +102,15 @@ LABEL = {
 DETAILS = {
     "completeness": {
         "missing_events": 4,
-        "jumps": [{"did": EVE, "at": "2026-03-08T02:00:00Z", "rev": "3kjump"}],
+        "jumps": [
+            {
+                "did": EVE,
+                "at": "2026-03-08T02:00:00Z",
+                "rev": "3kjump",
+                "had": "3kjump",
+                "shown_by": "sync",
+            }
+        ],
         "gaps": [{"host": "relay.test", "missing": 4, "reason": f"{WORDS} {BOB}"}],
         "ended": f"by at://{BOB}/app.bsky.feed.post/3k",
     },
