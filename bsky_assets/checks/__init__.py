@@ -1,5 +1,6 @@
-"""What each asset is checked for, one file an asset, by its name.
+"""What each asset is checked for, a file an asset, by its name.
 
-A check takes the partition that was stored and names what is wrong with it. Those that block
-are declared with the asset itself, so that they stop what is downstream in the same run.
+What belongs here: naming what is wrong with a stored partition; checks that block are declared with
+the asset, so that they stop what is downstream in the same run. What does not: mending it, or what
+to do then (`reporting.remedies`). Partitions come in, outcomes go out.
 """

@@ -1,4 +1,8 @@
-"""The row models of every table: the one source of what a column is."""
+"""What rooms agree on: the row models of every table, details of partitions, progress of work.
+
+What belongs here: what a column or a detail is, and what it is made from. What does not: making it.
+Nothing flows through: every other room reads its schemas here, and states none itself.
+"""
 
 from bsky_assets.contracts.arrival import Arrival
 from bsky_assets.contracts.base import Row, arrow_schema, columns, contract_version

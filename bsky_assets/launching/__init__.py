@@ -1,6 +1,6 @@
 """Making a partition somewhere else than in the run: as a job of Slurm, Ray or Kubernetes.
 
-Sync days are independent, and a partition is made by one function that knows nothing of Dagster
-(`work`). `partition` calls it at the far end; `orchestration.launcher` sends it there through
-Dagster Pipes and reads back from the lake what was written.
+What belongs here: the one function that makes a partition (`work`), calling it at the far end
+(`partition`), and each engine. What does not: Dagster, but for its Pipes; `orchestration.launcher`
+sends work here and reads back from the lake what was written.
 """

@@ -8,7 +8,11 @@ from dataclasses import dataclass, replace
 from bsky_assets import cli
 from bsky_assets_tests.support.places import ROOT
 
-PAGES = ("README.md", *sorted(f"{p.relative_to(ROOT)}" for p in (ROOT / "docs").rglob("*.md")))
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    *sorted(f"{p.relative_to(ROOT)}" for p in (ROOT / "docs").rglob("*.md")),
+)
 
 OURS = "bsky-assets"
 SHELL = {"sh", "bash", "shell"}

@@ -1,8 +1,9 @@
 """The kinds of records that are taken from the network, a file each, found by their files.
 
-A kind's file has `KIND`: the collection, how a record is read, what becomes of one that is deleted.
-Its contract says the rest (`contracts.arrival`). What is asked of hosts, the rows, a segment's
-columns, compaction, the counts of a reading and the raw asset follow from the two.
+What belongs here: of each kind its `KIND`: the collection, how a record is read, what becomes of
+one that is deleted. What does not: the rest, which its contract says (`contracts.arrival`). Records
+come in, columns go out; what is asked of hosts, segments, compaction, counts and the raw asset
+follow from the two.
 """
 
 from importlib import import_module

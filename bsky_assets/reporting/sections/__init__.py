@@ -1,7 +1,8 @@
 """The sections of a report, a file each, in the order of the page.
 
-Another section is a file with a function `section`, which reads a stored day and gives a section
-or None, and its entry here. One that cannot be read says so, and the others stand.
+What belongs here: a function `section` in each file, which reads a stored day and gives a section
+or None, and its entry below. What does not: markup and colours. A day comes in, a section goes out;
+one that cannot be read says so, and the others stand.
 """
 
 from collections.abc import Callable
