@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from bsky_assets.bluesky.lateness import WINDOW, Hole, Holes
 from bsky_assets.bluesky.rows import instant, instants
-from bsky_assets.storage.segments import Footer, Gap, Reconnect, Stretch, with_event
+from bsky_assets.storage.segments import Footer, Gap, Reconnect, Strays, Stretch, with_event
 
 UNREADABLE = -1
 """Stands for the number of an event whose own could not be read."""
@@ -71,7 +71,7 @@ class _Before:
     stretches: list[Stretch]
     segment: int
     """Which segment was filling, counted from the account's beginning."""
-    strays: int = 1
+    strays: tuple[int, ...] = ()
 
 
 class Account:
@@ -122,6 +122,7 @@ class Account:
         self._follows = self.cursor
         self._stretches: list[Stretch] = []
         self._gaps: list[Gap] = []
+        self._strays: list[Strays] = []
         self._reconnects: list[Reconnect] = []
         self._kinds: Counter[str] = Counter()
         self._minutes: Counter[str] = Counter()
@@ -192,7 +193,7 @@ class Account:
         if self._expected is not None and first > self._expected and not self._unread:
             self._gap_reason = self._gap_reason or "outdated cursor"
         self._expected = None
-        self._leave_strays(first)
+        self._leave_strays(first, received)
         if self.cursor is not None and first <= self.cursor:
             again = start + int(np.searchsorted(seqs[start:end], self.cursor, "right"))
             start = self._first_new(seqs, times, start, again, received)
@@ -230,8 +231,8 @@ class Account:
         if self.cursor is None or not self._without_holes or first == self.cursor + 1:
             return
         if is_alone and before:
-            if before.strays < MOST_STRAYS:
-                self._before = replace(before, strays=before.strays + 1)
+            if len(before.strays) < MOST_STRAYS:
+                self._before = replace(before, strays=(*before.strays, first))
         elif is_alone and not self.cursor < first <= self.cursor + WINDOW:
             self._before = _Before(
                 self.cursor,
@@ -242,17 +243,22 @@ class Account:
                 list(self._gaps),
                 list(self._stretches),
                 self._segment,
+                (first,),
             )
 
-    def _leave_strays(self, first: int) -> None:
+    def _leave_strays(self, first: int, received: datetime) -> None:
         """Go back to before a few numbers that were far off, as now the one after it comes.
 
-        What an earlier segment tells of them stays told.
+        What an earlier segment tells of them stays told. By their numbers they could be of another
+        numbering, of which the rest is missing: so they are told of, too.
         """
         before = self._before
         if before is None or first != before.cursor + 1:
             return
         self._before = None
+        self._strays.append(
+            Strays(self._host, before.cursor, first, [*before.strays], received.isoformat())
+        )
         self.cursor, self.clock = before.cursor, before.clock
         self._cursor_time, self._began_after = before.cursor_time, before.began_after
         self._holes = before.holes
@@ -391,6 +397,7 @@ class Account:
             cursors=dict(self._cursors),
             stretches=self._stretches,
             gaps=self._gaps,
+            strays=self._strays,
             reconnects=self._reconnects,
             events=dict(self._kinds),
             late=self._late,

@@ -8,7 +8,7 @@ from bsky_assets.contracts import RawFirehosePost
 from bsky_assets.orchestration.materialisation import check
 from bsky_assets.settings import Settings
 from bsky_assets.storage.completeness import Completeness, StreamDetails
-from bsky_assets.storage.coverage import covered, gaps, jumps, uncovered
+from bsky_assets.storage.coverage import covered, gaps, jumps, strays, uncovered
 from bsky_assets.storage.lake import Lake, Partition
 
 ASSET = RawFirehosePost.asset
@@ -55,6 +55,7 @@ def evaluate(
             missing_events=completeness.missing_events,
             uncounted_gaps=completeness.uncounted_gaps,
             uncounted_seconds=completeness.uncounted_seconds,
+            strays="; ".join(strays(completeness)) or "none",
         ),
         check(
             "firehose_covers_the_day",

@@ -47,7 +47,7 @@ def maintain(
             forget(con, lake, ledger, posts)
 
         left = sum(each.rows for each in apply_tombstones(con, lake, forget_words))
-        erased = sum(each.rows for each in erase_deleted(con, lake))
+        erased = sum(each.rows for each in erase_deleted(con, lake, forget_words))
         streams = (firehose_segments(settings), label_segments(settings))
         erased += sum(erase_in_segments(con, lake, segments) for segments in streams)
     publish(settings)

@@ -6,12 +6,13 @@ the DID. What is in quarantine about it loses its bytes. An account that is susp
 or deactivated may come back: its posts are left out of what is made, and not erased here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 import duckdb
 import orjson
+import pyarrow as pa
 
 from bsky_assets.contracts import (
     ConsolidatedPost,
@@ -26,6 +27,7 @@ from bsky_assets.contracts import (
 from bsky_assets.contracts.details import Details
 from bsky_assets.storage import quarantine
 from bsky_assets.storage.chronology import happened, is_ahead, moment
+from bsky_assets.storage.examination import ERASED
 from bsky_assets.storage.files import write_json
 from bsky_assets.storage.lake import Lake, Partition, select_rows
 from bsky_assets.storage.locks import exclusive
@@ -35,10 +37,6 @@ from bsky_assets.sync_day import LOOK_BACK_DAYS, now
 
 FINAL = "deleted"
 """The only status of an account that does not end."""
-
-ERASED = "erased_deletions.json"
-"""Beside the lake: the partitions that have been held against each other. Where it is missing, all
-are looked at again."""
 
 _NO_REV = "~"
 
@@ -51,10 +49,16 @@ class Erased:
     rows: int
 
 
-def erase_deleted(con: duckdb.DuckDBPyConnection, lake: Lake) -> Iterator[Erased]:
+Forget = Callable[[pa.Table], object]
+"""Removes words from wherever else they are; it is given uri and text of posts."""
+
+
+def erase_deleted(con: duckdb.DuckDBPyConnection, lake: Lake, forget: Forget) -> Iterator[Erased]:
     """Erase the words of posts that were deleted for good from raw partitions and quarantine.
 
     What such a record held before its key was used again leaves the days made of them, too.
+    `forget` is given all of these words first, whichever days are made of them now: a run that is
+    interrupted finds them again.
 
     Raises:
         UnusableDataDirectory: a partition cannot be replaced; those before it are.
@@ -64,41 +68,65 @@ def erase_deleted(con: duckdb.DuckDBPyConnection, lake: Lake) -> Iterator[Erased
     known = set(orjson.loads(marker.read_bytes()) if marker.exists() else ())
     new = [day for day, name in deletions.items() if name not in known]
     held: list[str] = [*deletions.values()]
+    touched: list[tuple[type[Row], Partition, Sequence[date]]] = []
+    words: list[pa.Table] = []
     for row in TOUCHED:
         for partition in lake.partitions(row):
             since = partition.day - timedelta(days=LOOK_BACK_DAYS)
             every = [day for day in deletions if day >= since]
-            against = new if partition.path.name in known else every
-            after = _erase(con, lake, row, partition, against)
-            if after:
-                yield after
-            held.append((after.partition if after else partition).path.name)
+            against: Sequence[date] = new if partition.path.name in known else every
+            if against:
+                register_gone(con, lake, against)
+            if against and _register_touched(con, row, partition):
+                touched.append((row, partition, against))
+                words += _words(con, row)
+            else:
+                held.append(partition.path.name)
+    if words:
+        forget(pa.concat_tables(words))
+    for row, partition, about in touched:
+        register_gone(con, lake, about)
+        if after := _erase(con, lake, row, partition):
+            yield after
+        held.append((after.partition if after else partition).path.name)
     write_json(marker, held)
 
 
+def _register_touched(con: duckdb.DuckDBPyConnection, row: type[Row], partition: Partition) -> int:
+    """Make `erasing` and `touched`, of the rows that are about what is gone; how many these are."""
+    con.execute(
+        "CREATE OR REPLACE TEMP VIEW erasing AS SELECT *, row_number() OVER () AS number "
+        f"FROM ({select_rows(row, [partition])})"
+    )
+    con.execute(f"CREATE OR REPLACE TEMP TABLE touched AS {TOUCHED[row]}")
+    ((rows,),) = con.sql("SELECT count(DISTINCT number) FROM touched").fetchall()
+    return int(rows)
+
+
+def _words(con: duckdb.DuckDBPyConnection, row: type[Row]) -> Iterator[pa.Table]:
+    """Uri and text of what is erased, of tables in which a text was first of all."""
+    if row in (RawFirehosePost, RawFeedPost):
+        yield con.sql(
+            "SELECT uri, record.text AS text FROM erasing "
+            "SEMI JOIN (FROM touched WHERE is_gone) USING (number) WHERE record IS NOT NULL"
+        ).to_arrow_table()
+    if row is RawFirehosePost:
+        yield con.sql(
+            "SELECT uri, unnest(list_transform(list_filter(earlier_versions, lambda version: "
+            "is_gone OR NOT coalesce(version.rev > touched.rev, false)), "
+            "lambda version: version.text)) AS text FROM erasing JOIN touched USING (number)"
+        ).to_arrow_table()
+
+
 def _erase(
-    con: duckdb.DuckDBPyConnection,
-    lake: Lake,
-    row: type[Row],
-    partition: Partition,
-    deletions: Sequence[date],
+    con: duckdb.DuckDBPyConnection, lake: Lake, row: type[Row], partition: Partition
 ) -> Erased | None:
-    if not deletions:
-        return None
-    register_gone(con, lake, deletions)
     with exclusive(lake.root / row.asset):
         current = [found for found in lake.partitions(row) if found.path == partition.path]
         if not current:  # it has been written anew meanwhile: that is looked at next time
             return None
-        con.execute(
-            "CREATE OR REPLACE TEMP VIEW erasing AS SELECT *, row_number() OVER () AS number "
-            f"FROM ({select_rows(row, current)})"
-        )
-        con.execute(f"CREATE OR REPLACE TEMP TABLE touched AS {TOUCHED[row]}")
-        ((rows,),) = con.sql("SELECT count(DISTINCT number) FROM touched").fetchall()
-        if not rows:
-            return None
-        return Erased(_rewrite(con, lake, row, partition), rows)
+        rows = _register_touched(con, row, partition)
+        return Erased(_rewrite(con, lake, row, partition), rows) if rows else None
 
 
 def register_gone(con: duckdb.DuckDBPyConnection, lake: Lake, days: Sequence[date]) -> None:

@@ -4,7 +4,9 @@ Partitions have taken most of them in, and they go hours later; the last two of 
 collector only adds segments, so that one that is there can be replaced while it runs.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -17,6 +19,9 @@ from bsky_assets.storage.damage import is_damage
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.segments import COLUMN_OF, Segment, Segments
 from bsky_assets.sync_day import LOOK_BACK_DAYS
+
+WITH_WORDS: tuple[type[Row], ...] = (RawFirehosePost, Quarantined)
+"""What of a segment has words of posts."""
 
 
 def erase_in_segments(con: duckdb.DuckDBPyConnection, lake: Lake, segments: Segments) -> int:
@@ -34,27 +39,38 @@ def erase_in_segments(con: duckdb.DuckDBPyConnection, lake: Lake, segments: Segm
     if not deletions:
         return 0
     register_gone(con, lake, deletions)
-    return sum(_erase_in(con, segment) for day in days for segment in segments.of_day(day))
+    return erase_registered(con, segments)
 
 
-def _erase_in(con: duckdb.DuckDBPyConnection, segment: Segment) -> int:
+def erase_registered(con: duckdb.DuckDBPyConnection, segments: Segments) -> int:
+    """Erase the words of what `register_gone` has named; returns how many rows lost theirs.
+
+    Raises:
+        UnusableDataDirectory: a segment cannot be replaced; those before it are.
+    """
+    with segments.replacing() as folder:
+        return sum(
+            _erase_in(con, segment, folder)
+            for day in segments.days()
+            for segment in segments.of_day(day)
+        )
+
+
+def _erase_in(con: duckdb.DuckDBPyConnection, segment: Segment, folder: Path) -> int:
+    """A row group is held at a time, whatever the segment holds."""
     try:
-        groups = segment.groups()
+        groups = segment.groups([COLUMN_OF[row] for row in WITH_WORDS])
+        gone = [{row: _gone(con, row, group) for row in WITH_WORDS} for group in groups]
+        erased = sum(int(rows.sum()) for of_group in gone for rows in of_group.values())
+        if erased:
+            whole = zip(segment.groups(), gone, strict=True)
+            segment.replace((_without(group, of_group) for group, of_group in whole), folder)
     except FileNotFoundError:
         return 0  # it has been taken in, and has gone
     except Exception as error:
         if is_damage(error):
             return 0
         raise
-    erased = 0
-    for at, group in enumerate(groups):
-        for row in (RawFirehosePost, Quarantined):
-            gone = _gone(con, row, group)
-            if gone.any():
-                erased += int(gone.sum())
-                groups[at] = _without(group, row, gone)
-    if erased:
-        segment.replace(groups)
     return erased
 
 
@@ -74,8 +90,15 @@ def _gone(con: duckdb.DuckDBPyConnection, row: type[Row], group: pa.Table) -> np
     return gone
 
 
-def _without(group: pa.Table, row: type[Row], gone: np.ndarray) -> pa.Table:
+def _without(group: pa.Table, gone: Mapping[type[Row], np.ndarray]) -> pa.Table:
     """`group` with the record, or the bytes, of the rows that are `gone` left out."""
+    for row, rows in gone.items():
+        if rows.any():
+            group = _without_words(group, row, rows)
+    return group
+
+
+def _without_words(group: pa.Table, row: type[Row], gone: np.ndarray) -> pa.Table:
     name = COLUMN_OF[row]
     column = group[name].combine_chunks()
     words = "content" if row is Quarantined else "record"

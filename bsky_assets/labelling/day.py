@@ -140,10 +140,16 @@ def _add_rows(con: duckdb.DuckDBPyConnection, *, of_record: bool) -> None:
     con.execute(
         """
         INSERT INTO labelling_failed BY NAME
+        WITH asked AS (
+            SELECT request_id, string_agg(DISTINCT uri, ' ' ORDER BY uri) AS uris
+            FROM ledger_all JOIN labelling_posts USING (question_hash)
+            SEMI JOIN (FROM labelling_best WHERE NOT is_valid) USING (request_id)
+            GROUP BY request_id
+        )
         SELECT 'llm_labels' AS source, endpoint AS origin, request_id || '/' || slot AS position,
-            split_part(error, ':', 1) AS reason, error AS detail,
+            split_part(error, ':', 1) AS reason, concat_ws('; asked about ', error, uris) AS detail,
             coalesce(encode(raw_answer), ''::BLOB) AS content, answered_at AS received_at
-        FROM labelling_best WHERE NOT is_valid
+        FROM labelling_best LEFT JOIN asked USING (request_id) WHERE NOT is_valid
         """
     )
 

@@ -17,9 +17,10 @@ from dagster import (
 )
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster_duckdb import DuckDBResource
+from duckdb import DuckDBPyConnection
 
 from bsky_assets.bluesky.collected import firehose_segments, label_segments
-from bsky_assets.consolidation.erase import erase_deleted
+from bsky_assets.consolidation.erase import Forget, erase_deleted
 from bsky_assets.consolidation.erase_segments import erase_in_segments
 from bsky_assets.consolidation.tombstones import apply_tombstones
 from bsky_assets.labelling.day import ledger_of
@@ -28,6 +29,19 @@ from bsky_assets.orchestration.prune import prune_runs
 from bsky_assets.orchestration.resources import DataDirectory
 from bsky_assets.settings import Settings
 from bsky_assets.sync_day import now
+
+
+def _forgetting(
+    context: OpExecutionContext, data: DataDirectory, con: DuckDBPyConnection
+) -> Forget:
+    """Removes words of posts from the ledger of what models were asked."""
+    ledger = ledger_of(data.settings)
+
+    def forget_words(posts: pa.Table) -> None:
+        ledger.seal_abandoned()
+        context.log.info(f"{forget(con, data.lake, ledger, posts):,} questions forgotten")
+
+    return forget_words
 
 
 @op
@@ -39,14 +53,8 @@ def remove_deleted_posts(
     Their words also leave the ledger of what models were asked.
     """
     removed = 0
-    ledger = ledger_of(data.settings)
     with data.published(), duckdb.get_connection() as con:
-
-        def forget_words(posts: pa.Table) -> None:
-            ledger.seal_abandoned()
-            context.log.info(f"{forget(con, data.lake, ledger, posts):,} questions forgotten")
-
-        for removal in apply_tombstones(con, data.lake, forget_words):
+        for removal in apply_tombstones(con, data.lake, _forgetting(context, data, con)):
             removed += removal.rows
             partition = removal.partition
             context.log.info(f"{partition.dataset} on {partition.day}: {removal.rows:,} rows left")
@@ -72,7 +80,7 @@ def erase_deleted_words(
 ) -> None:
     """Erase the words of posts that were deleted for good, wherever they came in."""
     with data.published(), duckdb.get_connection() as con:
-        for erased in erase_deleted(con, data.lake):
+        for erased in erase_deleted(con, data.lake, _forgetting(context, data, con)):
             partition = erased.partition
             context.log.info(f"{partition.dataset} on {partition.day}: {erased.rows:,} rows erased")
         for segments in (firehose_segments(data.settings), label_segments(data.settings)):

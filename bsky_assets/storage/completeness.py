@@ -7,12 +7,28 @@ import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from pydantic import SerializerFunctionWrapHandler, field_serializer
 
 from bsky_assets.contracts.details import Details
-from bsky_assets.storage.segments import Footer, Gap, Jump, Mark, Reconnect, Stretch, with_event
+from bsky_assets.storage.segments import (
+    Footer,
+    Gap,
+    Jump,
+    Mark,
+    Reconnect,
+    Strays,
+    Stretch,
+    with_event,
+)
 
 MOST_LISTED = 1000
-"""Gaps, jumps and reconnects that are listed one by one; all of them are counted."""
+"""Gaps, strays, jumps and reconnects that are listed one by one; all of them are counted."""
+
+
+_ADDED = ("strays", "stray_count")
+"""Fields of `Completeness` that partitions are stored without."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +89,8 @@ class Completeness:
     """The others."""
     uncounted_seconds: float = 0.0
     """How long those are by the host's clock, as far as it is known."""
+    strays: list[Strays] = field(default_factory=list)
+    stray_count: int = 0
     jumps: list[Jump] = field(default_factory=list)
     jump_count: int = 0
     commits_followed: int = 0
@@ -116,6 +134,8 @@ class Completeness:
             self._add_stretch(footer, stretch)
         self.reconnect_count += len(footer.reconnects)
         self.reconnects = (self.reconnects + footer.reconnects)[:MOST_LISTED]
+        self.stray_count += len(footer.strays)
+        self.strays = (self.strays + footer.strays)[:MOST_LISTED]
         self.jump_count += footer.jump_count
         self.jumps = (self.jumps + footer.jumps)[:MOST_LISTED]
         self.commits_followed += footer.commits_followed
@@ -196,6 +216,14 @@ class StreamDetails(Details):
     where rows were loaded from elsewhere."""
     completeness: Completeness | None = None
     """Of the first of its streams."""
+
+    @field_serializer("completeness", mode="wrap")
+    def _as_told(
+        self, found: Completeness | None, dump: SerializerFunctionWrapHandler
+    ) -> dict[str, Any] | None:
+        """Without what was added to the model since, where there is nothing of it."""
+        told: dict[str, Any] | None = dump(found)
+        return told and {name: part for name, part in told.items() if part or name not in _ADDED}
 
     def mark(self, stream: str) -> Mark | None:
         """Up to which segment of `stream` it was merged."""

@@ -53,6 +53,18 @@ def missing(completeness: Completeness) -> str:
     return f"{completeness.gap_count:,} gaps ({'; '.join(parts)})"
 
 
+def strays(completeness: Completeness) -> Iterator[str]:
+    """A line for each time that numbers came which fit nowhere, the first few by name."""
+    for one in completeness.strays[:LISTED]:
+        numbers = ", ".join(map(str, one.numbers))
+        yield (
+            f"{numbers} of {one.host} came between {one.after} and {one.before}, which "
+            "follow each other: if these were of another numbering, the rest of it is missing"
+        )
+    if completeness.stray_count > LISTED:
+        yield f"{completeness.stray_count:,} times such numbers in all"
+
+
 def jumps(completeness: Completeness) -> Iterator[str]:
     """A line for each repository of which something did not come, the first few by name."""
     for jump in completeness.jumps[:LISTED]:

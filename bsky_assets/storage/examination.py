@@ -24,6 +24,12 @@ from bsky_assets.storage.segments import Segments
 APPLIED_TOMBSTONES = "honoured_deletions.json"
 """Beside the lake: the partitions of deletions that every stored day has been held against. Where
 it is missing, all are looked at again."""
+RETURNED = "returned_posts.json"
+"""Beside the lake: the days that posts have come back to, made again."""
+ERASED = "erased_deletions.json"
+"""Beside the lake: the partitions that have been held against each other. Where it is missing, all
+are looked at again."""
+_MARKERS = (timezones.FILE, network.FILE, APPLIED_TOMBSTONES, RETURNED, ERASED)
 STRAY = "nothing names it"
 NO_POINTER = "there is no pointer that names the file of this day"
 _PLACE = re.compile(r"(?P<dataset>\w+(/\w+)*)/sync_day=(?P<day>\d{4}-\d\d-\d\d)/(?P<name>[^/]+)")
@@ -55,8 +61,7 @@ def examine_lake(lake: Lake) -> Iterator[Finding]:
     for file in lake.place.stored():
         yield from _of_file(lake, file, pointed, told)
     if isinstance(lake.place, Folder):
-        known = (timezones.FILE, network.FILE, APPLIED_TOMBSTONES)
-        yield from examine_folder("lake", lake.root, known)
+        yield from examine_folder("lake", lake.root, _MARKERS)
 
 
 def examine_folder(what: str, folder: Path, known: Container[str]) -> Iterator[Finding]:
@@ -108,7 +113,8 @@ def examine_segments(segments: Segments) -> Iterator[Finding]:
     yield from examine_folder(segments.stream, segments.folder.parent, (timezones.FILE,))
     if segments.folder.is_dir():
         for path in sorted(segments.folder.rglob("*")):
-            is_stray = path.is_dir() and not re.fullmatch(r"sync_day=\d{4}-\d\d-\d\d", path.name)
+            is_day = re.fullmatch(r"\..*|sync_day=\d{4}-\d\d-\d\d", path.name)
+            is_stray = path.is_dir() and not is_day
             if is_stray or (path.is_file() and path not in known and path.name[0] != "."):
                 yield Finding(segments.stream, None, path, STRAY)
 

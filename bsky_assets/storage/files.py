@@ -48,15 +48,17 @@ def unique_id() -> str:
 
 
 @contextmanager
-def staged(target: Path) -> Iterator[Path]:
+def staged(target: Path, folder: Path | None = None) -> Iterator[Path]:
     """A path beside `target` to write to; on success it is synced to disk and takes its place.
+
+    Or in another `folder` of the same disk.
 
     The name begins with a dot, so that no reader's pattern matches it. On an error it is removed.
 
     Raises:
         UnusableDataDirectory: the directory cannot be written to, or the disk is full.
     """
-    temporary = target.with_name(f".{target.name}.{unique_id()}")
+    temporary = (folder or target.parent) / f".{target.name}.{unique_id()}"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

@@ -12,7 +12,7 @@ backup without them is restored, numbers begin anew, and so does the series.
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
@@ -28,7 +28,7 @@ from bsky_assets.contracts import STREAMED, Row, arrow_schema
 from bsky_assets.errors import UserError
 from bsky_assets.storage import timezones
 from bsky_assets.storage.damage import is_damage
-from bsky_assets.storage.files import staged, sync, unique_id, unusable
+from bsky_assets.storage.files import make_folder, staged, sync, unique_id, unusable
 from bsky_assets.storage.places import Folder
 
 GROUP_BYTES = 16 * 2**20
@@ -103,6 +103,21 @@ class Gap:
             return [self]
         parts = [replace(self, before=number), replace(self, after=number)]
         return [part for part in parts if part.missing]
+
+
+@dataclass(frozen=True)
+class Strays:
+    """Numbers that fit nowhere, between two that follow each other.
+
+    Nothing is missing, unless they were of another numbering, which then left out the rest of it
+    and went on just where the one before had ended.
+    """
+
+    host: str
+    after: int
+    before: int
+    numbers: list[int]
+    noticed_at: str
 
 
 @dataclass(frozen=True)
@@ -195,6 +210,7 @@ class Footer:
     """Numbers in gaps that earlier segments tell of, whose events are in this one."""
     is_counted: bool = True
     """Whether the host numbers its events without holes."""
+    strays: list[Strays] = field(default_factory=list)
     jumps: list[Jump] = field(default_factory=list)
     """The first of them."""
     jump_count: int = 0
@@ -223,6 +239,7 @@ class Footer:
         stored: dict[str, Any] = orjson.loads(text)
         stored["stretches"] = [Stretch(**stretch) for stretch in stored["stretches"]]
         stored["gaps"] = [Gap(**gap) for gap in stored["gaps"]]
+        stored["strays"] = [Strays(**strays) for strays in stored.get("strays", ())]
         stored["jumps"] = [Jump(**jump) for jump in stored.get("jumps", ())]
         stored["reconnects"] = [Reconnect(**reconnect) for reconnect in stored["reconnects"]]
         return cls(**stored)
@@ -263,21 +280,23 @@ class Segment:
             ]
         return pa.concat_tables(map(pa.Table.from_struct_array, groups))
 
-    def groups(self) -> list[pa.Table]:
-        """Its row groups, with every column as it was written."""
+    def groups(self, columns: list[str] | None = None) -> Iterator[pa.Table]:
+        """Its row groups, one after the other, with `columns` or every one as it was written."""
         with pq.ParquetFile(self.path) as file:
-            return [file.read_row_group(at) for at in range(file.num_row_groups)]
+            for at in range(file.num_row_groups):
+                yield file.read_row_group(at, columns=columns)
 
-    def replace(self, groups: Sequence[pa.Table]) -> None:
+    def replace(self, groups: Iterable[pa.Table], folder: Path) -> None:
         """Put `groups` in the place of its own; what it says of itself and its time stay.
+
+        `folder` is where it is written first, see `Segments.replacing`.
 
         Raises:
             UnusableDataDirectory: it cannot be written.
         """
         footer = pq.read_metadata(self.path).metadata[FOOTER_KEY]
-        status = self.path.stat()
-        with staged(self.path) as path:
-            schema = groups[0].schema.remove_metadata()
+        schema, status = pq.read_schema(self.path).remove_metadata(), self.path.stat()
+        with staged(self.path, folder) as path:
             with pq.ParquetWriter(path, schema, compression="zstd") as writer:
                 writer.add_key_value_metadata({FOOTER_KEY: footer})
                 for group in groups:
@@ -350,6 +369,23 @@ class Segments:
             yield SegmentWriter(self)
         finally:
             lock.release()
+
+    @contextmanager
+    def replacing(self) -> Iterator[Path]:
+        """Be the only process that replaces segments; gives the folder to write into first.
+
+        A collector that begins meanwhile clears away what is half-written, and looks nowhere else
+        than in the days: so it is not there.
+
+        Raises:
+            UnusableDataDirectory: the folder cannot be written to.
+        """
+        folder = self.folder / ".replacing"
+        make_folder(folder)
+        with FileLock(self.folder / ".replacing.lock"):
+            for leftover in folder.iterdir():
+                leftover.unlink()
+            yield folder
 
     def is_being_collected(self) -> bool:
         """Whether some process is collecting this stream now."""

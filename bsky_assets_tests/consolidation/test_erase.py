@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from bsky_assets.bluesky.collected import firehose_segments
 from bsky_assets.commands.maintain import maintain as command
 from bsky_assets.consolidation.consolidate import consolidate_day
+from bsky_assets.consolidation.erase_segments import erase_in_segments
 from bsky_assets.contracts import (
     ConsolidatedPost,
     Quarantined,
@@ -25,12 +26,14 @@ from bsky_assets.contracts import (
     Row,
 )
 from bsky_assets.contracts.arrival import FIREHOSE
+from bsky_assets.labelling.day import ledger_of
 from bsky_assets.orchestration.maintenance import maintenance
 from bsky_assets.orchestration.resources import DataDirectory, duckdb_resource
 from bsky_assets.settings import get_settings
 from bsky_assets.storage.compaction import compact_firehose_day, news
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.segments import Footer
+from bsky_assets_tests.labelling.ledger.exchanges import exchange, slot
 from testbed.rows import (
     NOON,
     account_status,
@@ -203,6 +206,58 @@ def test_no_byte_of_the_data_directory_holds_what_was_deleted_for_good(data: Pat
     assert holding(data, SECRET) == [], told
     for words in ("stays", "again", "may come back", "shown", "keep this"):
         assert holding(data, words), words
+
+
+def answered(number: int, text: str) -> None:
+    """The ledger keeps what a model was asked about a post of `text`, and what it wrote."""
+    with ledger_of(get_settings()).writer(DAY) as writer:
+        writer.append(exchange(number, raw_answer=f"about {text}"), [slot(text)])
+
+
+def test_words_of_a_post_leave_the_ledger_and_quarantine_though_its_day_was_made_without_it(
+    data: Path,
+) -> None:
+    lake = Lake.of(get_settings())
+    fill(lake)
+    answered(1, SECRET)
+    answered(2, "stays")
+    asked = f"missing: p1; asked about {post_uri(ANN, '3kb')} {post_uri(ANN, '3ka')}"
+    unread = {**quarantined(5, asked, SECRET.encode()), "source": "llm_labels"}
+    lake.write_quarantine("llm_labels", DAY, table(Quarantined, [unread]))
+    with duckdb.connect() as con:
+        consolidate_day(con, lake, DAY)  # the nightly job has nothing to remove any more
+    assert len(holding(data, SECRET)) == 6
+    told = maintain("--now")
+    assert holding(data, SECRET) == [], told
+    assert len(holding(data, "about stays")) == 1
+
+
+def test_a_collector_that_begins_while_a_segment_is_replaced_takes_nothing_away(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, segments = Lake.of(get_settings()), firehose_segments(get_settings())
+    with segments.collecting() as writer:
+        writer.write(DAY, *landed("3ka", SECRET, 0))
+    gone = post_deletion(ANN, "3ka", 500, received_at=NOON + timedelta(hours=1))
+    lake.write(RawPostDeletion, DAY, table(RawPostDeletion, [gone]))
+    write_table = pq.ParquetWriter.write_table
+    begun: list[int] = []
+
+    def while_a_collector_begins(self: pq.ParquetWriter, *args: Any, **options: Any) -> None:
+        write_table(self, *args, **options)
+        if not begun:
+            begun.append(1)
+            with segments.collecting() as writer:
+                begun.append(writer.write(DAY, *landed("3kz", "new", 1)).number)
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", while_a_collector_begins)
+    with duckdb.connect() as con:
+        assert erase_in_segments(con, lake, segments) == 2
+    assert begun == [1, 2]
+    assert holding(segments.folder, SECRET) == []
+    assert len(holding(segments.folder, "stays")) == 2
+    left = [path.name for path in segments.folder.rglob("*") if path.is_file()]
+    assert sorted(left) == [".lock", ".replacing.lock", "0000000001.parquet", "0000000002.parquet"]
 
 
 def test_of_a_deleted_post_its_row_and_place_stay_and_its_words_go(data: Path) -> None:

@@ -41,6 +41,12 @@ def _facts(day: StoredDay, found: Completeness) -> list[Fact]:
             f"Time of {found.uncounted_gaps:,} gaps whose numbers do not tell.",
         ),
         Fact(
+            "Strays",
+            found.stray_count,
+            "Times that numbers came which fit nowhere; if they were of another numbering, the "
+            "rest of it is missing.",
+        ),
+        Fact(
             "Repository jumps",
             found.jump_count,
             "Accounts of which something before a revision did not come.",

@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from aiohttp import web
 
+from bsky_assets.contracts import Quarantined
 from bsky_assets.contracts.progress import Progress
 from bsky_assets.labelling.asking.endpoint import EndpointRefuses, EndpointUnreachable
 from bsky_assets.labelling.asking.requests import Policy
+from bsky_assets.storage.lake import select_rows
 from bsky_assets_tests.support.labelling import DAY, Lab, expected, known_posts
 from bsky_assets_tests.support.llm_endpoint import FakeEndpoint, by_first_letter, refusal
 from bsky_assets_tests.support.serving import served
@@ -124,6 +127,12 @@ def test_who_hangs_before_latencies_are_known_is_not_waited_for_longer_than_need
     assert details["models"][0]["retries"] == {"timed_out": 1}
 
 
+def quarantined_details(lab: Lab) -> list[str]:
+    with duckdb.connect() as con:
+        stored = select_rows(Quarantined, lab.lake.partitions(Quarantined))
+        return [detail for (detail,) in con.sql(f"SELECT detail FROM ({stored})").fetchall()]
+
+
 def test_a_post_that_breaks_the_server_breaks_no_other(lab: Lab, endpoint: FakeEndpoint) -> None:
     posts = known_posts(40)
     poison = posts[17].text
@@ -143,6 +152,7 @@ def test_a_post_that_breaks_the_server_breaks_no_other(lab: Lab, endpoint: FakeE
     quarantine = lab.lake.quarantine("llm_labels", DAY)
     assert quarantine is not None
     assert quarantine.rows == 1
+    assert failed["uri"] in quarantined_details(lab)[0], "so that it can be erased with its post"
     endpoint.asked.clear()
     endpoint.answer = by_first_letter
     assert lab.label().details["failed"] == 0
