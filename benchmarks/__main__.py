@@ -19,6 +19,7 @@ BENCHMARKS = (
     "day_scale",
     "labelling_endpoint",
     "labelling_ledger",
+    "estimating_simulated",
     "migrate_legacy_sqlite",
     "command_line",
 )

@@ -24,6 +24,7 @@ COMMANDS = {
     "query": "Ask the catalogue: a table in a terminal, CSV elsewhere.",
     "schema": "Show columns, what they are made from, and what a change of them touches.",
     "filters": "Measure the filters, train models for them, ask their canaries.",
+    "estimate": "Estimate shares, differences and trends, corrected by what people coded.",
     "labels": "Check labels against people, and models against each other.",
     "llm": "Serve a language model on this machine.",
     "migrate": "Bring older data into today's shape.",

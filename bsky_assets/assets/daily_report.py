@@ -21,7 +21,9 @@ from bsky_assets.assets.llm_labels import llm_labels
 from bsky_assets.checks import daily_report as checks
 from bsky_assets.checks.day import evaluate_day
 from bsky_assets.contracts.lineage import DAILY_REPORT
-from bsky_assets.exports.markdown import table
+from bsky_assets.errors import UserError
+from bsky_assets.estimating.shares import day_shares
+from bsky_assets.exports.markdown import escaped, table
 from bsky_assets.orchestration.empty_days import skips_empty_days
 from bsky_assets.orchestration.materialisation import DAILY, OWNERS, explained
 from bsky_assets.orchestration.partitions import day_of
@@ -33,6 +35,7 @@ from bsky_assets.reporting.page import Fact, Facts, Page
 from bsky_assets.reporting.rendering import as_text
 from bsky_assets.reporting.report import UNREADABLE, report_of, write_page
 from bsky_assets.reporting.unfinished import DayState, Look
+from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets.sync_day import now
 
@@ -65,6 +68,7 @@ def daily_report(
     return MaterializeResult(
         metadata={
             "answer": MetadataValue.md(_answer(page)),
+            "corrected_shares": MetadataValue.md(_corrected(settings, day)),
             "report": MetadataValue.path(str(path)),
             "index": MetadataValue.path(str(settings.reports_dir / NAME)),
             **_pictures(data.lake, day),
@@ -109,6 +113,17 @@ def _answer(page: Page) -> str:
         for fact in block.facts
     ]
     return "\n".join(table(("", "this day", "days before"), map(_row, facts)))
+
+
+def _corrected(settings: Settings, day: date) -> str:
+    """The shares corrected by what people coded, as a table in Markdown; or why there are none."""
+    try:
+        found = day_shares(settings, day)
+    except UserError as why:
+        return escaped(why)
+    rows = ((name, one.corrected, f"{one.naive.value:.3f}") for name, one in found.shares.items())
+    lines = table(("label", "corrected, with its 95% interval", "by the model alone"), rows)
+    return "\n".join([*lines, "", f"{found.coded} posts coded by people: {escaped(found.sample)}"])
 
 
 def _row(fact: Fact) -> tuple[str, str, str]:

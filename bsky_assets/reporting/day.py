@@ -13,6 +13,8 @@ import duckdb
 
 from bsky_assets.contracts import FilteredPost, LlmLabel, RawFirehosePost, Row
 from bsky_assets.contracts.lineage import ROWS
+from bsky_assets.errors import UserError
+from bsky_assets.estimating.shares import DayShares, day_shares
 from bsky_assets.reporting.measures import MEASURES, Measure, Point, Stored, Usual, usual
 from bsky_assets.settings import Settings
 from bsky_assets.storage.completeness import Completeness, StreamDetails
@@ -108,6 +110,14 @@ class StoredDay:
     def usual(self, measure: Measure) -> Usual | None:
         """What the fortnight before has of a number."""
         return usual([point for point in self.course(measure) if point.day != self.day])
+
+    @cached_property
+    def corrected(self) -> DayShares | str:
+        """The shares corrected by what people coded, or why they are not corrected."""
+        try:
+            return day_shares(self.settings, self.day)
+        except UserError as why:
+            return str(why)
 
     @cached_property
     def measured(self) -> dict[str, Point | None]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from bsky_assets.estimating.shares import DayShares
 from bsky_assets.labelling.day import ledger_of
 from bsky_assets.labelling.statistics.evaluation import (
     Compared,
@@ -20,7 +21,8 @@ TITLE = "Is the model right?"
 def section(day: StoredDay) -> Section:
     """The label of record against the labels by people that the settings name."""
     if day.settings.llm_gold is None:
-        return Section("people", TITLE, (_unknown(),))
+        is_coded = isinstance(day.corrected, DayShares)
+        return Section("people", TITLE, (_in_rooms() if is_coded else _unknown(),))
     try:
         scored = evaluate(
             day.con, day.lake, ledger_of(day.settings), read_gold(day.settings.llm_gold)
@@ -38,6 +40,16 @@ def _unknown() -> Text:
             Code("bsky-assets labels export"),
             ") and name the file in ",
             Code("BSKY_LLM_GOLD"),
+            ".",
+        )
+    )
+
+
+def _in_rooms() -> Text:
+    return Text(
+        (
+            "The shares below are corrected by what people coded. How far they agree: ",
+            Code("bsky-assets labels agreement"),
             ".",
         )
     )

@@ -1,0 +1,83 @@
+"""How often intervals hold the truth, and how often there is a finding where there is none.
+
+    python -m benchmarks.estimating_simulated [REPETITIONS] [POSTS] [CODED]
+
+Each repetition is a week of posts (`testbed.studied_days`) labelled by a model whose accuracy is
+drawn between 50 and 95% and whose errors depend on the covariate, with a sample by people. Naive is
+the same regression on the model's labels.
+"""
+
+import json
+import sys
+import time
+from collections import defaultdict
+from datetime import date
+
+import numpy as np
+from statsmodels.api import OLS
+
+from bsky_assets.estimating.estimates import Estimated, estimated
+from bsky_assets.estimating.regression import LINEAR, LOGISTIC
+from testbed.studied_days import Studied, World, studied
+
+DAY = [date(2026, 3, 2)]
+NO_EFFECT = World(link=0.0)
+
+
+def main(repetitions: int = 1000, posts: int = 4000, coded: int = 400) -> None:
+    """Print what was found, and last one line of JSON."""
+    started, held = time.monotonic(), defaultdict(list)
+    world = World()
+    truths = {kind: world.truth(kind) for kind in (LINEAR, LOGISTIC)}
+    for seed in range(repetitions):
+        dice = np.random.default_rng(seed)
+        accuracy = dice.uniform(0.5, 0.95)
+        week = studied(dice, world, posts=posts, accuracy=accuracy)
+        people = week.people(coded, dice)
+        share = estimated("political", week.posts, people, DAY)
+        note(held, "share", share, 0, world.share())
+        for kind, truth in truths.items():
+            found = estimated("political ~ has_link + day", week.posts, people, DAY, kind)
+            note(held, f"{kind} difference", found, 1, truth[1])
+            note(held, f"{kind} trend", found, 2, truth[2])
+        if accuracy >= 0.85:
+            narrower(held, week, share, coded, dice)
+        null = studied(dice, NO_EFFECT, posts=posts, accuracy=accuracy)
+        people = null.people(coded, dice)
+        (_, effect) = estimated("political ~ has_link", null.posts, people, DAY).coefficients
+        held["false findings"].append(effect.corrected_p < 0.05)
+        held["naive false findings"].append(effect.naive_p < 0.05)
+    shares = {name: round(float(np.mean(values)), 4) for name, values in sorted(held.items())}
+    for name, value in shares.items():
+        print(f"{name:40} {value:.3f}")
+    seconds = round(time.monotonic() - started, 1)
+    told = {"name": "estimating_simulated", "repetitions": repetitions, "posts": posts}
+    print(json.dumps({**told, "coded": coded, "seconds": seconds, **shares}))
+
+
+def note(
+    held: dict[str, list[float]], name: str, found: Estimated, which: int, true: float
+) -> None:
+    """Whether the two intervals of a coefficient hold what is true."""
+    one = found.coefficients[which]
+    held[f"{name}, held"].append(one.corrected.low <= true <= one.corrected.high)
+    held[f"{name}, naive held"].append(one.naive.low <= true <= one.naive.high)
+
+
+def narrower(
+    held: dict[str, list[float]],
+    week: Studied,
+    share: Estimated,
+    coded: int,
+    dice: np.random.Generator,
+) -> None:
+    """The width of the share's interval to that of a simple sample by people alone."""
+    drawn = dice.choice(len(week.truth), coded, replace=False)
+    alone = OLS(week.truth[drawn], np.ones(coded)).fit().conf_int()[0]
+    (one,) = share.coefficients
+    width = one.corrected.high - one.corrected.low
+    held["width to people alone, accuracy over .85"].append(width / (alone[1] - alone[0]))
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

@@ -1,0 +1,92 @@
+"""`bsky-assets estimate`: shares, differences, coefficients and trends, naive and corrected."""
+
+from typing import Annotated
+
+import orjson
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from bsky_assets.console import stdout
+from bsky_assets.errors import UserError
+from bsky_assets.estimating import Estimated
+from bsky_assets.estimating import estimate as estimate_over_days
+from bsky_assets.estimating.formula import outcome_of
+from bsky_assets.estimating.population import COVARIATES, OUTCOMES
+from bsky_assets.estimating.regression import LINEAR, LOGISTIC
+from bsky_assets.labelling.statistics.metrics import Estimate
+
+
+def estimate(
+    formula: Annotated[
+        str,
+        typer.Argument(
+            metavar="FORMULA",
+            help=f"An outcome ({', '.join(OUTCOMES)}), or OUTCOME ~ COLUMN + C(COLUMN) + …; "
+            f"columns: {', '.join(COVARIATES)}.",
+        ),
+    ],
+    days: Annotated[
+        str, typer.Option(metavar="DAY[..DAY]", help="Sync days: YYYY-MM-DD, or from..to.")
+    ] = "today",
+    difference_by: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Differences between groups, to the first of them."),
+    ] = None,
+    trend: Annotated[bool, typer.Option("--trend", help="The change from day to day.")] = False,
+    model: Annotated[str, typer.Option(help=f"{LINEAR} or {LOGISTIC}.")] = LINEAR,
+    sample: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The sample that people coded.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Estimate a share, a difference, a trend or a regression over days, corrected for errors.
+
+    Takes the labels of record, and those by people of a sample of these days: see `bsky-assets
+    labels room`. Naive is what the labels of record alone would say; it stands beside, and is
+    wrong as far as the model is. See docs/estimating.md for the method.
+
+    \b
+    Examples:
+      bsky-assets estimate political --days 2026-03-08
+      bsky-assets estimate "political ~ has_link + C(hour)" --days 2026-03-01..2026-03-07
+      bsky-assets estimate political --difference-by source --days 2026-03-08
+    """
+    if model not in (LINEAR, LOGISTIC):
+        raise UserError(f"there is no model {model[:20]!r}; there are {LINEAR} and {LOGISTIC}")
+    found = estimate_over_days(
+        _formula(formula, difference_by, trend=trend), days, model=model, sample=sample
+    )
+    if as_json:
+        typer.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+    else:
+        _show(found)
+
+
+def _formula(given: str, difference_by: str | None, *, trend: bool) -> str:
+    right = [f"C({difference_by})"] if difference_by else []
+    right += ["day"] if trend else []
+    if right and "~" in given:
+        raise UserError("--difference-by and --trend make the formula: give the outcome alone")
+    return f"{outcome_of(given)} ~ {' + '.join(right)}" if right else given
+
+
+def _show(found: Estimated) -> None:
+    days = f"{found.days[0]}" if len(found.days) == 1 else f"{found.days[0]} to {found.days[-1]}"
+    stdout.print(
+        f"{found.formula}, {found.model}, {days}: {found.posts:,} posts by {found.authors:,} "
+        f"authors, {found.coded:,} of them coded by people ({found.sample})",
+        markup=False,
+        soft_wrap=True,
+    )
+    table = Table("", "corrected", "95% interval", "p", "naive", "95% interval", "p")
+    for one in found.coefficients:
+        corrected = _told(one.corrected, one.corrected_p)
+        table.add_row(escape(one.name), *corrected, *_told(one.naive, one.naive_p))
+    stdout.print(table)
+    stdout.print(found.method, markup=False, soft_wrap=True)
+
+
+def _told(estimate: Estimate, p_value: float) -> tuple[str, str, str]:
+    interval = f"{estimate.low:.3f} to {estimate.high:.3f}"
+    return f"{estimate.value:.3f}", interval, f"{p_value:.3f}"

@@ -1,0 +1,193 @@
+"""The estimators against independent implementations: ppi-python, scipy, sums written out."""
+
+from collections import defaultdict
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+from ppi_py import ppi_logistic_pointestimate, ppi_mean_ci, ppi_mean_pointestimate
+from scipy.optimize import root
+from scipy.special import expit
+from scipy.stats import t as student
+
+from bsky_assets.errors import UserError
+from bsky_assets.estimating.correcting import Corrected, correct
+from bsky_assets.estimating.estimates import estimated
+from bsky_assets.estimating.people import People
+from bsky_assets.estimating.regression import LINEAR, LOGISTIC, fit, fit_corrected
+from testbed.studied_days import World, studied
+
+DAYS = [date(2026, 3, 2)]
+
+
+def plain(outcome: np.ndarray, predicted: np.ndarray, coded: np.ndarray) -> Corrected:
+    """Corrected by the model's own labels as prediction, of a simple random sample."""
+    weight = np.where(coded, len(coded) / coded.sum(), 0.0)
+    corrected = predicted + weight * np.where(coded, outcome - predicted, 0.0)
+    return Corrected(corrected, coded, weight, np.zeros(len(coded)))
+
+
+@pytest.fixture
+def sampled() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Truth, the model's labels, a matrix, and which of 6,000 posts are in the sample."""
+    dice = np.random.default_rng(11)
+    link = (dice.random(6000) < 0.4).astype(float)
+    truth = (dice.random(6000) < 0.3 + 0.2 * link).astype(float)
+    wrong = dice.random(6000) < 0.1 + 0.1 * link
+    matrix = np.column_stack([np.ones(6000), link])
+    coded = np.zeros(6000, dtype=bool)
+    coded[dice.choice(6000, 600, replace=False)] = True
+    return truth, np.where(wrong, 1 - truth, truth), matrix, coded
+
+
+def test_a_share_is_that_of_ppi_python_with_its_interval(
+    sampled: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    truth, predicted, _, coded = sampled
+    one = fit_corrected(LINEAR, plain(truth, predicted, coded), np.ones((6000, 1)), np.arange(6000))
+    theirs = ppi_mean_pointestimate(truth[coded], predicted[coded], predicted, lam=1)
+    assert one.values[0] == pytest.approx(float(theirs[0]), abs=1e-9)
+    low, high = ppi_mean_ci(truth[coded], predicted[coded], predicted, alpha=0.05, lam=1)
+    mine = one.estimate(0)
+    assert mine.low == pytest.approx(float(low[0]), abs=2e-3)
+    assert mine.high == pytest.approx(float(high[0]), abs=2e-3)
+
+
+def test_logistic_coefficients_are_those_of_ppi_python(
+    sampled: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    truth, predicted, matrix, coded = sampled
+    one = fit_corrected(LOGISTIC, plain(truth, predicted, coded), matrix, np.arange(6000))
+    # Its loss has the matrix of the sample in one half and of all posts in the other, so that it
+    # is the same where the sample has the same share of links: here it nearly has.
+    theirs = ppi_logistic_pointestimate(
+        matrix[coded], truth[coded], predicted[coded], matrix, predicted, lam=1
+    )
+    assert one.values == pytest.approx(theirs, abs=1e-3)
+
+
+def clustered(kind: str, outcome: np.ndarray, matrix: np.ndarray, authors: np.ndarray) -> tuple:
+    """Coefficients and standard errors, written out by the textbook: sums over authors in a loop.
+
+    Source: Cameron & Miller, A Practitioner's Guide to Cluster-Robust Inference, 2015, eq. 10.
+    """
+
+    def mean(b: np.ndarray) -> np.ndarray:
+        return matrix @ b if kind == LINEAR else expit(matrix @ b)
+
+    b = root(lambda b: matrix.T @ (outcome - mean(b)), np.zeros(matrix.shape[1]), tol=1e-12).x
+    slope = (
+        np.ones(len(b)) @ np.ones(len(b)) / len(b) if kind == LINEAR else mean(b) * (1 - mean(b))
+    )
+    bread = np.linalg.inv(matrix.T @ (matrix.T * slope).T)
+    scores: dict[int, np.ndarray] = defaultdict(lambda: np.zeros(matrix.shape[1]))
+    for row, author in enumerate(authors):
+        scores[author] += matrix[row] * (outcome[row] - mean(b)[row])
+    meat = sum(np.outer(score, score) for score in scores.values())
+    groups, (posts, columns) = len(scores), matrix.shape
+    small = groups / (groups - 1) * ((posts - 1) / (posts - columns) if kind == LINEAR else 1)
+    return b, np.sqrt(np.diag(bread @ meat @ bread * small))
+
+
+@pytest.mark.parametrize("kind", [LINEAR, LOGISTIC])
+def test_errors_are_clustered_by_author_as_the_textbook_has_it(kind: str) -> None:
+    dice = np.random.default_rng(3)
+    week = studied(dice, World(), posts=600, accuracy=0.8)
+    authors = pd.factorize(week.posts["author"])[0]
+    matrix = np.column_stack([np.ones(600), week.posts["has_link"], week.posts["day"]]).astype(
+        float
+    )
+    coded = np.arange(600) % 3 == 0
+    predicted = (week.posts["label"] == "left").to_numpy(dtype=float)
+    corrected = plain(week.truth, predicted, coded)
+    mine = fit(kind, corrected.outcome, matrix, authors, 197)
+    values, errors = clustered(kind, corrected.outcome, matrix, authors)
+    assert mine.values == pytest.approx(values, abs=1e-6)
+    for number, (value, error) in enumerate(zip(values, errors, strict=True)):
+        margin = student.ppf(0.975, 197) * error
+        found = mine.estimate(number)
+        assert (found.low, found.high) == pytest.approx((value - margin, value + margin), abs=1e-4)
+
+
+def test_a_corrected_outcome_has_the_truth_for_its_mean_however_wrong_the_model_is() -> None:
+    """Over 400 samples of the same posts, of which the model has half wrong."""
+    dice = np.random.default_rng(4)
+    week = studied(dice, World(), posts=900, accuracy=0.5)
+    predicted = (week.posts["label"] == "left").to_numpy(dtype=float)
+    means = []
+    for _ in range(400):
+        people = week.people(90, dice)
+        said = week.posts["uri"].map(people.labels)
+        coded = np.where(said.isna(), np.nan, said == "left").astype(float)
+        chance = week.posts["uri"].map(people.chances).to_numpy(dtype=float)
+        posts = week.posts
+        means.append(
+            correct(coded, chance, posts["label"], predicted, posts["author"]).outcome.mean()
+        )
+    error = np.std(means) / np.sqrt(len(means))
+    assert np.mean(means) == pytest.approx(week.truth.mean(), abs=3 * error)
+
+
+def test_a_sample_of_everything_gives_the_truth_exactly() -> None:
+    dice = np.random.default_rng(5)
+    week = studied(dice, World(), posts=500, accuracy=0.7)
+    found = estimated("political ~ has_link", week.posts, week.people(500, dice), DAYS)
+    linked = week.posts["has_link"].to_numpy()
+    intercept, link = (one.corrected.value for one in found.coefficients)
+    assert intercept == pytest.approx(week.truth[~linked].mean())
+    assert intercept + link == pytest.approx(week.truth[linked].mean())
+    assert found.coded == 500
+
+
+@pytest.mark.parametrize("kind", [LINEAR, LOGISTIC])
+def test_intervals_hold_the_truth_where_naive_ones_do_not(kind: str) -> None:
+    """120 weeks by models of 50 to 95% whose errors depend on links; the benchmark has 1,000."""
+    world = World()
+    true = world.truth(kind)[1]
+    held = naive = 0
+    for seed in range(120):
+        dice = np.random.default_rng(seed)
+        week = studied(dice, world, posts=1500, accuracy=dice.uniform(0.5, 0.95))
+        people = week.people(250, dice)
+        found = estimated("political ~ has_link + day", week.posts, people, DAYS, kind)
+        one = found.coefficients[1]
+        held += one.corrected.low <= true <= one.corrected.high
+        naive += one.naive.low <= true <= one.naive.high
+    assert 108 <= held <= 120
+    assert naive < 60
+
+
+@pytest.mark.parametrize(
+    ("formula", "says"),
+    [
+        ("political ~ has_lnk", "there is no column 'has_lnk'; there are day, weekday, hour"),
+        ("politics ~ has_link", "'politics' cannot be estimated; there are political, left"),
+        ("political ~ __import__('os').system('x')", "there is no column '__import__'"),
+        ("political ~ C.__class__", "there is no column 'C'"),
+        ("political ~ has_link[0]", "cannot stand in a formula"),
+        ("political ~ has_link +", "cannot read"),
+        ("political ~ has_link + C(has_link)", "depend on each other"),
+        ("political ~ 0", "depend on each other"),
+    ],
+)
+def test_a_formula_that_is_none_is_refused_in_one_line(formula: str, says: str) -> None:
+    dice = np.random.default_rng(6)
+    week = studied(dice, World(), posts=300, accuracy=0.8)
+    with pytest.raises(UserError) as refused:
+        estimated(formula, week.posts, week.people(60, dice), DAYS)
+    assert says in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_what_the_design_does_not_carry_is_no_number() -> None:
+    dice = np.random.default_rng(7)
+    week = studied(dice, World(), posts=300, accuracy=0.8)
+    people = week.people(60, dice)
+    same = People("s", dict.fromkeys(people.labels, "left"), people.chances)
+    with pytest.raises(UserError, match="60 posts of these days that people coded are all of one"):
+        estimated("political", week.posts, same, DAYS)
+    few = {uri: people.chances[uri] for uri in [*people.labels][:3]}
+    labels = dict(zip(few, ("left", "right", "not_sociopolitical"), strict=True))
+    with pytest.raises(UserError, match="3 coded posts do not carry 3 coefficients"):
+        estimated("political ~ has_link + day", week.posts, People("s", labels, few), DAYS)
