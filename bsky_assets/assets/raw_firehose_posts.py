@@ -1,6 +1,7 @@
 """The posts that the firehose brought on a sync day."""
 
 import time
+from typing import Any
 
 from dagster import (
     AssetExecutionContext,
@@ -31,7 +32,14 @@ from bsky_assets.reporting.figures import inline_png
 from bsky_assets.settings import Settings
 from bsky_assets.storage.compaction import compact_firehose_day
 from bsky_assets.storage.completeness import Completeness, StreamDetails
+from bsky_assets.storage.lake import Partition
 from bsky_assets.sync_day import today
+
+
+def _source(partition: Partition) -> dict[str, Any]:
+    """What came of a day from an archive."""
+    lines = partition.told(StreamDetails).source_lines()
+    return {"archive": MetadataValue.text(". ".join(lines))} if lines else {}
 
 
 class FirehoseSync(Config):
@@ -72,7 +80,9 @@ def raw_firehose_posts(
 
     One row is a post. Today's partition reads the stream first, unless a collector is running;
     then it takes in what has landed, now or earlier. An event that cannot be read is in the view
-    `quarantine`, with its bytes and the reason. Gaps in the stream are in the details.
+    `quarantine`, with its bytes and the reason. Gaps in the stream are in the details. A
+    past day can be made from an archive instead (`materialize --from archive`): then the details
+    say so, and `dated_by` how each post's day is known.
     """
     started = time.monotonic()
     day, settings = day_of(context.partition_key), data.settings
@@ -105,6 +115,7 @@ def raw_firehose_posts(
             "reconnects": completeness.reconnect_count,
             "quarantined": sum(completeness.quarantined.values()),
             "largest_lag_seconds": completeness.largest_lag_seconds,
+            **_source(partition),
             "events_per_minute": MetadataValue.md(picture),
         },
         checks=outcomes,

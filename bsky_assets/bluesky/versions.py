@@ -20,11 +20,12 @@ _RECORDS = ("json_text", "records", "rows", "syntax")
 _KINDS = "repositories"
 """Asks the kinds of records, each a module of its own."""
 _FRAMES = ("cars", "firehose", "frames", "jetstream", "reader", "relay", _KINDS)
+_ARCHIVE = ("archive/blocks", "archive/dating", "archive/taking")
 _LABELS = ("frames", "label_query", "labels", "labels_stream", "reader")
 
 READERS: dict[type[Row], tuple[str, ...]] = {
-    RawFirehosePost: (*_RECORDS, *_FRAMES),
-    RawPostDeletion: (*_RECORDS, *_FRAMES),
+    RawFirehosePost: (*_RECORDS, *_FRAMES, *_ARCHIVE),
+    RawPostDeletion: (*_RECORDS, *_FRAMES, *_ARCHIVE),
     RawModerationLabel: (*_RECORDS, *_LABELS, *_FRAMES),
     RawFeedPost: (*_RECORDS, "appview", "feeds", "labels"),
 }

@@ -9,9 +9,9 @@ Source: https://atproto.com/specs/xrpc (errors, rate limits).
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx
 import orjson
@@ -22,6 +22,7 @@ from bsky_assets.errors import UserError
 from bsky_assets.settings import host_of, without_credentials
 
 Params = Mapping[str, str | int | Sequence[str]]
+Answer = TypeVar("Answer")
 
 TIMEOUT = httpx.Timeout(30, connect=10)
 ATTEMPTS = 6
@@ -87,6 +88,36 @@ class XrpcHost:
             Refused: the host answers with a 4xx error.
             Unanswered: after several attempts there is still no such object.
         """
+        asked = self._client.build_request("GET", self._address(method), params=_repeated(params))
+        return self._patiently(method, lambda: _listing(self._send(method, asked), holding))
+
+    def procedure(self, method: str, body: Mapping[str, Any], *, holding: str) -> dict[str, Any]:
+        """The same of a procedure, whose input is `body` as JSON; it must be harmless twice.
+
+        Raises:
+            Refused, Unanswered: as of `query`.
+        """
+        asked = self._client.build_request("POST", self._address(method), json=dict(body))
+        return self._patiently(method, lambda: _listing(self._send(method, asked), holding))
+
+    def file(
+        self, method: str, params: Params, headers: Mapping[str, str], *, most: int
+    ) -> httpx.Response:
+        """The answer to a query for a file, or a part of one, of at most `most` bytes.
+
+        Raises:
+            Refused, Unanswered: as of `query`; an answer that is cut off or too long is none.
+        """
+        asked = self._client.build_request(
+            "GET", self._address(method), params=_repeated(params), headers=dict(headers)
+        )
+        return self._patiently(method, lambda: self._send(method, asked, most))
+
+    def _address(self, method: str) -> str:
+        return f"{self.url}/xrpc/{method}"
+
+    def _patiently(self, method: str, ask: Callable[[], Answer]) -> Answer:
+        """What `ask` returns once it raises nothing passing any more."""
         attempts = 0
         try:
             for attempt in stamina.retry_context(
@@ -98,7 +129,7 @@ class XrpcHost:
             ):
                 attempts = attempt.num
                 with attempt:
-                    return self._ask(method, params, holding)
+                    return ask()
         except _Passing as failure:
             raise Unanswered(
                 f"{method} at {self.url}: {failure} (attempt {attempts}); "
@@ -106,9 +137,14 @@ class XrpcHost:
             ) from None
         raise AssertionError("a retry context returns or raises")
 
-    def _ask(self, method: str, params: Params, holding: str) -> dict[str, Any]:
+    def _send(self, method: str, request: httpx.Request, most: int | None = None) -> httpx.Response:
+        """The answer, read whole, if it is not an error."""
         try:
-            response = self._client.get(f"{self.url}/xrpc/{method}", params=_repeated(params))
+            response = self._client.send(request, stream=True)
+            try:
+                _read(response, most)
+            finally:
+                response.close()
         except httpx.TransportError as error:
             raise _Passing(_one_line(str(error)) or type(error).__name__) from error
         if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
@@ -118,10 +154,27 @@ class XrpcHost:
         if not response.is_success:
             code, _ = _error(response)
             raise Refused(f"{method} at {self.url} {_answer(response)}", response.status_code, code)
-        content = parse_json(response.content)
-        if not isinstance(content, dict) or not isinstance(content.get(holding), list):
-            raise _Passing(f"answers with something that is not JSON with a list `{holding}`")
-        return content
+        return response
+
+
+def _read(response: httpx.Response, most: int | None) -> None:
+    """Read the body; one of more than `most` bytes is not read to its end."""
+    if most is None:
+        response.read()
+        return
+    content = bytearray()
+    for part in response.iter_bytes():
+        content += part
+        if len(content) > most:
+            raise _Passing(f"answers with more than {most:,} bytes")
+    response._content = bytes(content)  # where `read` puts it, too
+
+
+def _listing(response: httpx.Response, holding: str) -> dict[str, Any]:
+    content = parse_json(response.content)
+    if not isinstance(content, dict) or not isinstance(content.get(holding), list):
+        raise _Passing(f"answers with something that is not JSON with a list `{holding}`")
+    return content
 
 
 def parse_json(content: bytes) -> Any:

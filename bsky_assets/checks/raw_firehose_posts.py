@@ -41,17 +41,19 @@ SPECS = [
 def evaluate(
     con: DuckDBPyConnection, lake: Lake, partition: Partition, settings: Settings
 ) -> list[AssetCheckResult]:
-    completeness = partition.told(StreamDetails).completeness or Completeness()
+    told = partition.told(StreamDetails)
+    completeness, still = told.completeness or Completeness(), told.still
     severity = AssetCheckSeverity.WARN
     return [
         check(
             "firehose_has_no_gaps",
-            gaps(completeness),
+            gaps(still),
             asset=ASSET,
             severity=severity,
             checked=sum(completeness.events.values()),
             nothing="no event was read",
             gaps=completeness.gap_count,
+            healed_gaps=completeness.gap_count - still.gap_count,
             missing_events=completeness.missing_events,
             uncounted_gaps=completeness.uncounted_gaps,
             uncounted_seconds=completeness.uncounted_seconds,
@@ -62,7 +64,7 @@ def evaluate(
             uncovered(completeness, partition, settings.timezone),
             asset=ASSET,
             severity=severity,
-            checked=len(completeness.stretches),
+            checked=len(completeness.stretches) + (told.archive is not None),
             nothing="no stretch of the stream was read",
             covered_seconds=covered(completeness, partition.day, settings.timezone).total_seconds(),
         ),

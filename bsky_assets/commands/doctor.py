@@ -8,7 +8,7 @@ import duckdb
 import orjson
 import typer
 
-from bsky_assets.bluesky.collected import firehose_segments, label_segments
+from bsky_assets.bluesky.collected import all_segments
 from bsky_assets.console import one_line, stdout
 from bsky_assets.contracts import LEDGER, Quarantined
 from bsky_assets.contracts.lineage import DAILY_REPORT
@@ -58,7 +58,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """All that is damaged or stray in the data directory and the lake."""
     lake = Lake.of(settings)
     yield from examine_lake(lake)
-    for segments in (firehose_segments(settings), label_segments(settings)):
+    for segments in all_segments(settings):
         yield from examine_segments(segments)
     yield from _of_ledger(settings)
     for place in (lake.place, Folder(settings.data_dir / "segments")):

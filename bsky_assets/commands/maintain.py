@@ -6,7 +6,7 @@ from typing import Annotated
 import pyarrow as pa
 import typer
 
-from bsky_assets.bluesky.collected import firehose_segments, label_segments
+from bsky_assets.bluesky.collected import all_segments
 from bsky_assets.console import stdout
 from bsky_assets.settings import get_settings
 from bsky_assets.storage.connection import connect
@@ -48,7 +48,7 @@ def maintain(
 
         left = sum(each.rows for each in apply_tombstones(con, lake, forget_words))
         erased = sum(each.rows for each in erase_deleted(con, lake, forget_words))
-        streams = (firehose_segments(settings), label_segments(settings))
+        streams = all_segments(settings)
         erased += sum(erase_in_segments(con, lake, segments) for segments in streams)
     publish(settings)
     freed = lake.vacuum(timedelta(0) if now else GRACE)

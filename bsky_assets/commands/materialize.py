@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from dagster import (
@@ -20,6 +20,7 @@ from dagster._core.definitions.asset_selection import DagsterInvalidAssetSelecti
 from dagster._core.errors import DagsterExecutionInterruptedError, DagsterInvalidSubsetError
 
 from bsky_assets.console import stderr, tell_retries
+from bsky_assets.contracts import STREAMED, RawFirehosePost
 from bsky_assets.errors import UserError
 from bsky_assets.orchestration.instance import open_instance, this_process
 from bsky_assets.orchestration.run_log import PLAIN_LINES, failure_reason, lines_of, run_progress
@@ -27,6 +28,8 @@ from bsky_assets.settings import Settings, get_settings
 from bsky_assets.sync_day import parse_day
 
 ALL = "*"
+Source = Literal["stream", "archive"]
+POST_COLUMN = STREAMED[RawFirehosePost].column
 
 
 class DayFailed(UserError):
@@ -43,6 +46,14 @@ def materialize(
     select: Annotated[
         str, typer.Option(help="Assets, in Dagster's selection syntax; default: all.")
     ] = ALL,
+    source: Annotated[
+        Source,
+        typer.Option(
+            "--from",
+            help="`archive`: fetch the posts of past days from BSKY_ARCHIVE_URL first; they hold "
+            "what has not been deleted since.",
+        ),
+    ] = "stream",
     only_stale: Annotated[
         bool,
         typer.Option(
@@ -69,6 +80,7 @@ def materialize(
     Examples:
       bsky-assets materialize --day 2026-03-08 --select 'filtered_posts+'
       bsky-assets materialize --day 2026-03-01 --to 2026-03-31 --missing
+      bsky-assets materialize --day 2024-11-05 --from archive
     """
     settings = get_settings()
     if only_stale:
@@ -78,12 +90,24 @@ def materialize(
     last = parse_day(to, settings.timezone) if to else first
     if last < first:
         raise typer.BadParameter(f"{last} is before {first}", param_hint="--to")
+    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    if source == "archive":
+        _selected(select)  # which is refused before anything is fetched
+        _land_from_archive(settings, days)
     with open_instance(settings) as instance:
         if first == last and not only_missing:
             materialize_day(instance, first, select)
         else:
-            days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
             _materialize_days(settings, days, select, only_missing)
+
+
+def _land_from_archive(settings: Settings, days: Sequence[date]) -> None:
+    """Land what the archive has of `days`; their raw partitions then take it in."""
+    from bsky_assets.bluesky.archive.landing import land_day
+
+    for day in days:
+        landed = land_day(settings, day, _tell)
+        _tell(f"{day}: {landed.rows[POST_COLUMN]:,} posts of the archive landed")
 
 
 def _materialize_days(

@@ -139,7 +139,10 @@ def _coverage_lines(firehose: Partition, settings: Settings) -> Iterable[str]:
         f"{sum(completeness.quarantined.values()):,} quarantined"
     )
     lacks = uncovered(completeness, firehose, settings.timezone)
-    for problem in (*gaps(completeness), *jumps(completeness), *lacks):
+    for line in firehose.told(StreamDetails).source_lines():
+        yield f"  {line}"
+    still = firehose.told(StreamDetails).still
+    for problem in (*gaps(still), *jumps(completeness), *lacks):
         yield f"  ! {problem}"
 
 

@@ -11,7 +11,7 @@ from bsky_assets.commands.materialize import materialize_day
 from bsky_assets.commands.progress import report_line, shown
 from bsky_assets.console import stderr
 from bsky_assets.contracts import STREAMED, RawFeedPost
-from bsky_assets.contracts.arrival import FIREHOSE
+from bsky_assets.contracts.arrival import FIREHOSE, LABELS
 from bsky_assets.errors import UserError
 from bsky_assets.orchestration.instance import open_instance
 from bsky_assets.settings import Settings, get_settings
@@ -105,7 +105,7 @@ LABELS_STORED = {"ops": {"raw_moderation_labels": {"config": {"read_stream": Fal
 def _of_firehose() -> Iterator[str]:
     """What the firehose alone brings, as Dagster selects it."""
     for row, arrival in STREAMED.items():
-        if arrival.streams == (FIREHOSE,):
+        if LABELS not in arrival.streams and FIREHOSE in arrival.streams:
             yield f'key:"{row.asset}"'
 
 

@@ -53,8 +53,9 @@ def is_source(partition: Partition | None) -> bool:
         return partition is not None
     if (feeds := partition.told(FeedDetails).feeds) is not None:
         return any(not feed.problem for feed in feeds.values())
-    firehose = partition.told(StreamDetails).completeness
-    return firehose is None or bool(firehose.segments)
+    told = partition.told(StreamDetails)
+    firehose = told.completeness
+    return firehose is None or bool(firehose.segments) or told.archive is not None
 
 
 def consolidate_day(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> Partition:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 FIREHOSE = "firehose"
 LABELS = "labels"
+ARCHIVE = "archive"
+"""What was fetched of an archive lands as a stream does."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from bsky_assets.contracts.arrival import FIREHOSE, LABELS, Arrival
+from bsky_assets.contracts.arrival import ARCHIVE, FIREHOSE, LABELS, Arrival
 from bsky_assets.contracts.base import Row, Struct
 from bsky_assets.contracts.records import (
     AppliedLabel,
@@ -24,7 +24,7 @@ class RawFirehosePost(Row):
     arrival = Arrival(
         column="post",
         counted_as="posts",
-        streams=(FIREHOSE,),
+        streams=(FIREHOSE, ARCHIVE),
         keeps_versions=True,
     )
 
@@ -44,6 +44,10 @@ class RawFirehosePost(Row):
     rev: str = Field(description="Revision of the repository (a TID).")
     commit_time: datetime | None = Field(description="The relay's time of the commit.")
     received_at: datetime = Field(description="When we received it.")
+    dated_by: Literal["witnessed_at", "indexed_at", "record_key"] | None = Field(
+        description="Of a post that an archive had, how its day is known: it saw the commit, an "
+        "instant was imported, or the clock in the key. Null where the stream brought it."
+    )
     earlier_versions: list[EarlierVersion] | None = Field(
         description="Versions of the same day that the author replaced, oldest first."
     )
@@ -98,7 +102,7 @@ class RawPostDeletion(Row):
     arrival = Arrival(
         column="deletion",
         counted_as="deletions",
-        streams=(FIREHOSE,),
+        streams=(FIREHOSE, ARCHIVE),
         same=(
             *("did", "uri", "status"),
             "coalesce(rev, CAST(event_time AS VARCHAR), concat_ws(' ', relay, seq))",

@@ -273,6 +273,11 @@ def _firehose(partitions: Sequence[Partition], export: Export) -> list[str]:
     lines += [
         f"- {day}: the firehose was not collected" for day in _without(partitions, export.days)
     ]
+    lines += [
+        f"- {partition.day}: {escaped(line)}"
+        for partition in partitions
+        for line in partition.told(StreamDetails).source_lines()
+    ]
     if gaps:
         lines += ["", f"Of {len(gaps)} gaps that are listed, the first {MOST_LISTED_GAPS}:", ""]
         lines += table(("sync day", *of_gap), gaps[:MOST_LISTED_GAPS])

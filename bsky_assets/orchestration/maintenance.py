@@ -19,7 +19,7 @@ from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster_duckdb import DuckDBResource
 from duckdb import DuckDBPyConnection
 
-from bsky_assets.bluesky.collected import firehose_segments, label_segments
+from bsky_assets.bluesky.collected import all_segments
 from bsky_assets.consolidation.erase import Forget, erase_deleted
 from bsky_assets.consolidation.erase_segments import erase_in_segments
 from bsky_assets.consolidation.tombstones import apply_tombstones
@@ -83,7 +83,7 @@ def erase_deleted_words(
         for erased in erase_deleted(con, data.lake, _forgetting(context, data, con)):
             partition = erased.partition
             context.log.info(f"{partition.dataset} on {partition.day}: {erased.rows:,} rows erased")
-        for segments in (firehose_segments(data.settings), label_segments(data.settings)):
+        for segments in all_segments(data.settings):
             rows = erase_in_segments(con, data.lake, segments)
             context.log.info(f"segments of {segments.stream}: {rows:,} rows erased")
 

@@ -87,6 +87,12 @@ class StoredDay:
         return partition.told(StreamDetails).completeness or Completeness() if partition else None
 
     @property
+    def source_lines(self) -> list[str]:
+        """What came of it from an archive, if anything did, a sentence each."""
+        partition = self.partition(RawFirehosePost)
+        return partition.told(StreamDetails).source_lines() if partition else []
+
+    @property
     def is_over(self) -> bool:
         """Whether its last instant has passed."""
         return bounds(self.day, self.settings.timezone)[1] <= now()

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from bsky_assets.bluesky.collected import firehose_segments, label_segments
+from bsky_assets.bluesky.collected import all_segments
 from bsky_assets.consolidation.consolidate import SOURCES, is_source
 from bsky_assets.contracts import ConsolidatedPost, RawFirehosePost, Row
 from bsky_assets.contracts.lineage import DAILY_REPORT, ROWS
@@ -76,7 +76,7 @@ class Look:
         """Look at the data of `settings` as they are at the instant `at`."""
         self.settings, self.at = settings, at
         self._lake = Lake.of(settings)
-        self._streams = (firehose_segments(settings), label_segments(settings))
+        self._streams = all_segments(settings)
         self._known: dict[tuple[type[Row], date], Partition | None] = {}
 
     def days(self, *, everywhere: bool) -> list[date]:

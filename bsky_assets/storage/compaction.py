@@ -38,12 +38,14 @@ from bsky_assets.contracts import (
     arrow_schema,
     contract_version,
 )
+from bsky_assets.contracts.arrival import ARCHIVE
 from bsky_assets.contracts.lineage import lineage_version
 from bsky_assets.contracts.versions import source_version
 from bsky_assets.storage import quarantine, upcasts
 from bsky_assets.storage.chronology import happened
 from bsky_assets.storage.completeness import Completeness, StreamDetails
 from bsky_assets.storage.damage import Damaged, is_damage, reason_of
+from bsky_assets.storage.healing import later
 from bsky_assets.storage.lake import Lake, Partition, select_rows
 from bsky_assets.storage.locks import exclusive
 from bsky_assets.storage.segments import (
@@ -122,7 +124,7 @@ def _distinct(row: type[Row]) -> str:
 def compact_firehose_day(
     con: duckdb.DuckDBPyConnection, lake: Lake, segments: Segments, day: date
 ) -> tuple[Partition, Partition]:
-    """Bring the day's posts and deletions up to date with the firehose's segments.
+    """Bring the day's posts and deletions up to date with the segments of firehose and archive.
 
     A post has one row, its latest version of the day; versions that it replaced are listed in
     `earlier_versions`. Rows stand in the order of their sequence numbers.
@@ -134,9 +136,10 @@ def compact_firehose_day(
         UnusableDataDirectory: the folder cannot be written to.
     """
     footers = cache(_footer)
+    streams = [segments, segments.beside(ARCHIVE)]
     return (
-        _merge(con, lake, RawFirehosePost, day, [segments], footers),
-        _merge(con, lake, RawPostDeletion, day, [segments], footers),
+        _merge(con, lake, RawFirehosePost, day, streams, footers),
+        _merge(con, lake, RawPostDeletion, day, streams, footers),
     )
 
 
@@ -316,11 +319,22 @@ def _details(row: type[Row], before: Partition | None, fresh: Sequence[_Fresh]) 
         elif footer:
             completeness.add([footer])
     footers = (footer for found in fresh for _, footer in found.segments if footer)
+    archived = [
+        footer.archive
+        for found in fresh
+        for _, footer in found.segments
+        if footer and footer.archive
+    ]
+    healed = [
+        one for found in fresh for _, footer in found.segments if footer for one in footer.healing
+    ]
     readers = {footer.reader_version for footer in footers if footer.reader_version}
     return told.model_copy(
         update={
             "merged_through": merged,
             "completeness": completeness,
+            "archive": archived[-1] if archived else told.archive,
+            "healing": tuple(later(told.healing, healed)),
             "merge_version": merge_version(row),
             "reader_versions": tuple(sorted(readers.union(told.reader_versions))),
         }

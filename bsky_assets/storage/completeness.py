@@ -12,6 +12,8 @@ from typing import Any
 from pydantic import SerializerFunctionWrapHandler, field_serializer
 
 from bsky_assets.contracts.details import Details
+from bsky_assets.storage.archived import Archived
+from bsky_assets.storage.healing import Healing, lines
 from bsky_assets.storage.segments import (
     Footer,
     Gap,
@@ -216,6 +218,23 @@ class StreamDetails(Details):
     where rows were loaded from elsewhere."""
     completeness: Completeness | None = None
     """Of the first of its streams."""
+    archive: Archived | None = None
+    """Where it is from, if it was made from an archive."""
+    healing: tuple[Healing, ...] = ()
+    """What came of its gaps, of which an archive was asked."""
+
+    @property
+    def still(self) -> Completeness:
+        """The completeness without the gaps that are healed."""
+        whole = self.completeness or Completeness()
+        healed = {one.key for one in self.healing if one.is_healed}
+        gaps = [gap for gap in whole.gaps if (gap.host, gap.after, gap.before) not in healed]
+        closed = len(whole.gaps) - len(gaps)
+        return replace(whole, gaps=gaps, gap_count=whole.gap_count - closed)
+
+    def source_lines(self) -> list[str]:
+        """What came from an archive, if anything did, a sentence each."""
+        return [*(self.archive.lines() if self.archive else ()), *lines(self.healing)]
 
     @field_serializer("completeness", mode="wrap")
     def _as_told(

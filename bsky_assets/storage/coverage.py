@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from bsky_assets.contracts.details import FeedDetails
-from bsky_assets.storage.completeness import Completeness, ListedGap
+from bsky_assets.storage.completeness import Completeness, ListedGap, StreamDetails
 from bsky_assets.storage.lake import Partition
 from bsky_assets.sync_day import bounds, now
 
@@ -92,6 +92,9 @@ def uncovered(
     completeness: Completeness, partition: Partition, timezone: ZoneInfo
 ) -> Iterator[str]:
     """What of the day no stretch spans; of a day that is not over, that it is not, and the rest."""
+    archived = partition.told(StreamDetails).archive
+    if archived:
+        yield from archived.lines()
     start, end = bounds(partition.day, timezone)
     if (at := now()) < end:
         end = at
@@ -99,7 +102,8 @@ def uncovered(
         yield f"the day is not over yet: {spanned} of {hours(end - start)} are covered so far"
     spans = sorted(_spans(completeness))
     if not spans:
-        yield "nothing was collected"
+        if archived is None:
+            yield "nothing was collected"
         return
     first, last = spans[0][0], max(span[1] for span in spans)
     if first - start > TOLERATED:

@@ -27,8 +27,10 @@ from filelock import FileLock, Timeout
 from bsky_assets.contracts import STREAMED, Row, arrow_schema
 from bsky_assets.errors import UserError
 from bsky_assets.storage import timezones
+from bsky_assets.storage.archived import Archived
 from bsky_assets.storage.damage import is_damage
 from bsky_assets.storage.files import make_folder, staged, sync, unique_id, unusable
+from bsky_assets.storage.healing import Healing
 from bsky_assets.storage.places import Folder
 
 GROUP_BYTES = 16 * 2**20
@@ -226,6 +228,10 @@ class Footer:
     """Rows in quarantine by reason."""
     series: str = ""
     """The series that it is of; empty where segments had none yet."""
+    archive: Archived | None = None
+    """In the last segment of what was fetched of an archive for a day."""
+    healing: list[Healing] = field(default_factory=list)
+    """Gaps of the day that an archive was asked about."""
     reader_version: str = ""
     """The version of the code that made its rows; empty where segments did not say yet."""
 
@@ -240,6 +246,9 @@ class Footer:
         stored["stretches"] = [Stretch(**stretch) for stretch in stored["stretches"]]
         stored["gaps"] = [Gap(**gap) for gap in stored["gaps"]]
         stored["strays"] = [Strays(**strays) for strays in stored.get("strays", ())]
+        archive = stored.get("archive")
+        stored["archive"] = Archived(**archive) if archive else None
+        stored["healing"] = [Healing(**one) for one in stored.get("healing", ())]
         stored["jumps"] = [Jump(**jump) for jump in stored.get("jumps", ())]
         stored["reconnects"] = [Reconnect(**reconnect) for reconnect in stored["reconnects"]]
         return cls(**stored)
@@ -398,6 +407,10 @@ class Segments:
             return True
         lock.release()
         return False
+
+    def beside(self, stream: str) -> "Segments":
+        """The segments of another stream in the same place."""
+        return Segments(self.folder.parent, stream, self._timezone)
 
     def days(self) -> list[date]:
         """The sync days that have segments, oldest first."""

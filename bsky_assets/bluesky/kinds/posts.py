@@ -41,6 +41,7 @@ class Posts(TableKind):
                     "url": pa.nulls(count, pa.string()),
                 },
             ),
+            "dated_by": pa.nulls(count, pa.string()),
             "earlier_versions": pa.nulls(count, _SCHEMA.field("earlier_versions").type),
         }
 

@@ -12,6 +12,9 @@ def section(day: StoredDay) -> Section:
     blocks: tuple[Block, ...] = (Text(("The firehose was not read.",)),)
     if day.completeness:
         blocks = (Facts(tuple(_facts(day, day.completeness))), _picture(day, day.completeness))
+    lines = [f"{line[0].upper()}{line[1:]}." for line in day.source_lines]
+    if lines:
+        blocks = (Text((" ".join(lines),)), *blocks)
     return Section("coverage", "Was the whole day read?", blocks)
 
 

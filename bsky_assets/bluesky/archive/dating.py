@@ -1,0 +1,105 @@
+"""When what an archive holds happened, and how that is known.
+
+What the archive saw live happened when it was witnessed. What it took in with a whole repository,
+when it began or after a #sync, was witnessed on that day whenever it was written, and has the
+revision that the repository had then. So neither tells: the instant that was imported for a record
+does, or else the clock in its key.
+What does not belong here: whether an author's `createdAt` agrees, for which a record is decoded.
+"""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bsky_assets.bluesky.archive.blocks import CREATE, SYNC, UPDATE
+
+MINUTE = 60 * 10**6
+LIVE = 10 * MINUTE
+"""Microseconds: what happened live was witnessed this soon after its revision, and its key was made
+this soon before it."""
+AHEAD = 5 * MINUTE
+"""How far a clock may be ahead."""
+EARLIEST = 1_667_260_800 * 10**6
+"""The protocol's first record keys with a clock, November 2022; earlier ones tell no time."""
+
+WITNESSED, IMPORTED, KEY = "witnessed_at", "indexed_at", "record_key"
+"""How a row is dated."""
+NOT_DATED = -1
+
+_DIGITS = np.full(256, -1, np.int64)
+_DIGITS[np.frombuffer(b"234567abcdefghijklmnopqrstuvwxyz", np.uint8)] = np.arange(32)
+_TID_BYTES = 13
+_CLOCK_DIGITS = 11
+"""The two after them number the clock."""
+_POWERS = 32 ** np.arange(_CLOCK_DIGITS - 1, -1, -1, dtype=np.int64)
+
+
+def clocks(tids: pa.StringArray) -> Any:
+    """The microseconds since the epoch in each TID; `NOT_DATED` for what is none."""
+    found = np.full(len(tids), NOT_DATED, np.int64)
+    _, offsets_buffer, data = tids.buffers()
+    if not len(tids) or data is None:
+        return found
+    offsets = np.frombuffer(offsets_buffer, np.int32)[tids.offset : tids.offset + len(tids) + 1]
+    (fitting,) = np.nonzero(np.diff(offsets) == _TID_BYTES)
+    if len(fitting):
+        places = offsets[fitting][:, None] + np.arange(_TID_BYTES)
+        digits = _DIGITS[np.frombuffer(data, np.uint8)[places]]
+        is_tid = (digits >= 0).all(axis=1) & (digits[:, 0] < 16)
+        found[fitting[is_tid]] = digits[is_tid, :_CLOCK_DIGITS] @ _POWERS
+    return found
+
+
+class Dating:
+    """Dates the rows of a segment, block by block; knows which repositories came again."""
+
+    def __init__(self) -> None:
+        """Begin a segment."""
+        self._synced: set[str] = set()
+
+    def of(self, block: pa.RecordBatch) -> tuple[Any, pa.Array]:
+        """When each row happened, in microseconds since the epoch, and how that is known.
+
+        Where it is not, the two are `NOT_DATED` and null.
+        """
+        kind = block["kind"].to_numpy()
+        witnessed = block["witnessed_at"].to_numpy()
+        imported = block["indexed_at"].to_numpy()
+        is_put = (kind == CREATE) | (kind == UPDATE)
+        rev, key = clocks(block["rev"]), clocks(block["rkey"])
+        is_prompt = (rev != NOT_DATED) & (np.abs(witnessed - rev) <= LIVE)
+        is_fresh = is_prompt & ((key == NOT_DATED) | (np.abs(rev - key) <= LIVE))
+        puts = is_put.sum()
+        is_live_block = puts == 0 or (is_put & is_fresh).sum() * 2 > puts
+        # An old key in a commit of the day: somebody brought older posts along, or a repository was
+        # taken in whole just after it had changed.
+        is_brought = is_prompt & ~is_fresh & is_live_block & ~self._is_synced(block, kind)
+        is_live = ~is_put | is_fresh | is_brought
+        is_clock = (key >= EARLIEST) & (key <= witnessed + AHEAD)
+        at = np.where(is_live, witnessed, np.where(is_clock, key, NOT_DATED))
+        at = np.where(imported > 0, imported, at)
+        names = pa.array([WITNESSED, IMPORTED, KEY])
+        which = np.where(imported > 0, 1, np.where(is_live, 0, 2))
+        how = names.take(pa.array(which, mask=at == NOT_DATED))
+        return at, how
+
+    def _is_synced(self, block: pa.RecordBatch, kind: Any) -> Any:
+        """Whether each row is of a repository that a #sync was told of before."""
+        told = block["did"].filter(pa.array(kind == SYNC))
+        self._synced.update(told.to_pylist())
+        if not self._synced:
+            return np.zeros(len(block), bool)
+        return pc.is_in(block["did"], pa.array(sorted(self._synced))).to_numpy(zero_copy_only=False)
+
+
+def is_backfilled(block: pa.RecordBatch) -> bool:
+    """Whether most records of `block` came with whole repositories; so is it if there are none."""
+    _, how = Dating().of(block)
+    kind = block["kind"].to_numpy()
+    is_put = (kind == CREATE) | (kind == UPDATE)
+    is_live = pc.fill_null(pc.equal(how, WITNESSED), False).to_numpy(zero_copy_only=False)
+    rev = clocks(block["rev"])
+    is_late = np.abs(block["witnessed_at"].to_numpy() - rev) > LIVE
+    return bool((is_put & is_live & ~is_late).sum() * 2 <= is_put.sum())

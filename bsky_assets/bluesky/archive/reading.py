@@ -1,0 +1,271 @@
+"""Reading a span of time from an archive: what must be fetched for it, fetched once, and its rows.
+
+What happened in a span lies in two places. What the archive saw live is in the segments whose
+witnessed span it is. What it took in when it began can be of any time: that part is read whole the
+first time, and from the local index after that.
+What does not belong here: what becomes of the rows.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pyarrow as pa
+
+from bsky_assets.bluesky.archive.blocks import read_block
+from bsky_assets.bluesky.archive.dating import Dating, is_backfilled
+from bsky_assets.bluesky.archive.fetching import AT_ONCE, Budget, Spool, estimated
+from bsky_assets.bluesky.archive.host import ArchiveHost, Listed, Rewritten, Unit
+from bsky_assets.bluesky.archive.sheets import SHEET, Sheet, Sheets
+from bsky_assets.bluesky.archive.taking import wanted
+from bsky_assets.bluesky.records import POST
+from bsky_assets.errors import UserError
+from bsky_assets.storage.files import write_json
+
+LATE = timedelta(hours=1)
+"""How much later than it happened something may have been witnessed."""
+ALL_PROBED = 64
+"""Of an archive of so many segments each is looked at; of a larger one, as few as tell where the
+part ends that it took in when it began."""
+_ATTEMPTS = 4
+_KNOWN = "backfilled.json"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+Tell = Callable[[str], None]
+
+
+class ArchiveEnds(UserError):
+    """The archive does not reach to the time that is asked for."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A span of time that was read."""
+
+    since: datetime
+    until: datetime
+    ends: datetime
+    """When the archive ends: what was witnessed last."""
+    as_of: datetime | None
+    """When the oldest part of it was fetched: what was deleted since may be in it."""
+    covers: bool
+    """Whether the archive spans it without a segment missing."""
+    undated: int
+    """Posts of the parts that were read which no time is known of, whenever they were written."""
+
+
+class ArchiveReading:
+    """One archive, with what is known of it on disk."""
+
+    def __init__(self, host: ArchiveHost, folder: Path, budget: Budget, tell: Tell) -> None:
+        """Read `host`; what is fetched is kept below `folder`. `tell` is told what is done."""
+        self._host = host
+        self._folder = folder / re.sub(r"[^\w.-]", "_", host.name)
+        self.budget = budget
+        self._tell = tell
+        self._spool = Spool(self._folder / "fetched", host, budget)
+        self._sheets = Sheets(self._folder / "index")
+        self._begun = datetime.now(UTC)
+
+    def read(
+        self, since: datetime, until: datetime, *, with_backfill: bool = True
+    ) -> tuple[Span, Iterator[pa.Table]]:
+        """What happened from `since` on and before `until`, once all that is needed is here.
+
+        The tables have the columns of a sheet. `with_backfill`: look through what the archive took
+        in with whole repositories, too.
+
+        Raises:
+            ArchiveEnds: the archive ends before `since`, or has nothing yet.
+            ArchiveBudget: more would have to be fetched than may be.
+            NoArchive, Refused, Unanswered, UnreadableArchive: the host does not let us.
+        """
+        listed = self._host.segments()
+        ends = max((one.max_witnessed_at for one in listed), default=0)
+        if ends < _micros(since):
+            raise ArchiveEnds(
+                f"the archive of {self._host.name} ends at {_instant(ends):%Y-%m-%d %H:%M} UTC, "
+                f"before {since:%Y-%m-%d %H:%M} UTC; try again when it has sealed what came then"
+            )
+        back = self._backfilled(listed) if with_backfill else set()
+        chosen = [one for one in listed if one.index in back or _overlaps(one, since, until)]
+        sheets = self._have(chosen, {one.name for one in chosen if one.index in back})
+        found = self._sheets.between(sheets, _micros(since), _micros(until))
+        as_of = min((sheet.fetched_at for sheet in sheets), default=None)
+        undated = sum(sheet.undated for sheet in sheets)
+        covers = _covers(listed, since, until)
+        span = Span(since, until, _instant(ends), as_of, covers, undated)
+        return span, (table for _, table in found)
+
+    def _backfilled(self, listed: Sequence[Listed]) -> set[int]:
+        """The indexes of segments that begin with what came with whole repositories."""
+        path = self._folder / _KNOWN
+        known: dict[str, bool] = orjson.loads(path.read_bytes()) if path.exists() else {}
+
+        def is_back(one: Listed) -> bool:
+            if str(one.index) not in known:
+                known[str(one.index)] = self._begins_backfilled(one)
+            return known[str(one.index)]
+
+        if len(listed) <= ALL_PROBED:
+            found = {one.index for one in listed if is_back(one)}
+        else:
+            low, high = 0, len(listed)
+            while low < high:
+                middle = (low + high) // 2
+                low, high = (middle + 1, high) if is_back(listed[middle]) else (low, middle)
+            found = {one.index for one in listed[:low]}
+        write_json(path, known)
+        return found
+
+    def _begins_backfilled(self, one: Listed) -> bool:
+        for _ in range(_ATTEMPTS):
+            try:
+                unit = Unit(one.name, one.checksum, (0,))
+                self._spool.fetch([unit])
+                ((_, frame),) = self._spool.frames(unit)
+                return is_backfilled(read_block(frame, f"block 0 of {one.name}"))
+            except Rewritten:
+                again = (each for each in self._host.segments() if each.name == one.name)
+                one = next(again, one)
+        raise self._unsettled()
+
+    def _have(self, chosen: Sequence[Listed], kept: set[str]) -> list[Sheet]:
+        """Sheets of all that is wanted of the segments `chosen`; what is missing is fetched.
+
+        Of those `kept`, an earlier version will do.
+        """
+        for _ in range(_ATTEMPTS):
+            units = self._planned(chosen)
+            missing = [rest for unit in units if (rest := self._rest(unit, kept)) is not None]
+            estimate = estimated(missing, chosen)
+            self._tell(
+                f"{len(units)} segments of {self._host.name}, {len(missing)} to fetch: about "
+                f"{estimate:,} bytes"
+            )
+            self.budget.hold(estimate, "what is asked for")
+            self._forget_earlier(missing, kept)
+            try:
+                for start in range(0, len(missing), AT_ONCE):
+                    self._take_in(missing[start : start + AT_ONCE])
+            except Rewritten:
+                self._tell("the archive was compacted meanwhile: planning anew")
+                chosen = [each for each in self._host.segments() if each.index in _of(chosen)]
+                continue
+            return [sheet for unit in units for sheet in self._fitting(unit, kept)]
+        raise self._unsettled()
+
+    def _planned(self, chosen: Sequence[Listed]) -> list[Unit]:
+        """A plan for each run of segments that follow one another."""
+        units: list[Unit] = []
+        for run in _runs(chosen):
+            units += self._host.plan(max(0, run[0].min_seq - 1), run[-1].max_seq, [POST])
+        together: dict[str, Unit] = {}
+        for unit in units:
+            before = together.get(unit.segment)
+            together[unit.segment] = _joined(before, unit) if before else unit
+        return list(together.values())
+
+    def _fitting(self, unit: Unit, kept: set[str]) -> list[Sheet]:
+        return [
+            sheet
+            for sheet in self._sheets.all()
+            if sheet.segment == unit.segment
+            and (
+                sheet.checksum == unit.checksum
+                or sheet.segment in kept
+                or sheet.fetched_at >= self._begun
+            )
+        ]
+
+    def _rest(self, unit: Unit, kept: set[str]) -> Unit | None:
+        """What of a unit has still to be fetched."""
+        sheets = self._fitting(unit, kept)
+        if any(sheet.is_whole for sheet in sheets):
+            return None
+        if unit.blocks is None:
+            return unit
+        had = {block for sheet in sheets for block in sheet.blocks}
+        rest = tuple(block for block in unit.blocks if block not in had)
+        return replace(unit, blocks=rest) if rest else None
+
+    def _forget_earlier(self, units: Sequence[Unit], kept: set[str]) -> None:
+        """Remove sheets of versions of segments that are not there any more."""
+        fitting = {sheet for unit in units for sheet in self._fitting(unit, kept)}
+        of_units = {unit.segment for unit in units}
+        for sheet in self._sheets.all():
+            if sheet.segment in of_units and sheet not in fitting:
+                sheet.path.unlink()
+
+    def _take_in(self, units: Sequence[Unit]) -> None:
+        """Fetch `units`, and keep what is wanted of them in sheets."""
+        self._spool.fetch(units)
+        for unit in units:
+            at = datetime.now(UTC)
+            whole = unit.blocks is None
+            self._sheets.write(unit.segment, unit.checksum, self._rows(unit), at, is_whole=whole)
+            self._spool.clear(unit)
+
+    def _rows(self, unit: Unit) -> Iterator[tuple[int, pa.RecordBatch]]:
+        dating = Dating()
+        for number, frame in self._spool.frames(unit):
+            block = read_block(frame, f"block {number} of {unit.segment}")
+            at, how = dating.of(block)
+            dated = block.append_column("at", pa.array(np.asarray(at), pa.int64()))
+            dated = dated.append_column("dated_by", how)
+            yield number, wanted(dated).cast(SHEET)
+
+    def _unsettled(self) -> UserError:
+        return ArchiveEnds(
+            f"{self._host.name} rewrote what was being fetched {_ATTEMPTS} times; what came is "
+            "kept: run it again"
+        )
+
+
+def _runs(chosen: Sequence[Listed]) -> Iterator[list[Listed]]:
+    run = list(chosen[:1])
+    for before, one in pairwise(chosen):
+        if one.index != before.index + 1:
+            yield run
+            run = []
+        run.append(one)
+    if run:
+        yield run
+
+
+def _of(chosen: Sequence[Listed]) -> set[int]:
+    return {one.index for one in chosen}
+
+
+def _joined(one: Unit, other: Unit) -> Unit:
+    if one.blocks is None or other.blocks is None:
+        return replace(other, blocks=None)
+    return replace(other, blocks=tuple(sorted({*one.blocks, *other.blocks})))
+
+
+def _covers(listed: Sequence[Listed], since: datetime, until: datetime) -> bool:
+    """Whether segments that follow one another span it."""
+    meeting = [one for one in listed if _overlaps(one, since, until)]
+    if not meeting or meeting[0].min_witnessed_at > _micros(since):
+        return False
+    follow = all(one.index == before.index + 1 for before, one in pairwise(meeting))
+    return follow and max(one.max_witnessed_at for one in meeting) >= _micros(until)
+
+
+def _overlaps(one: Listed, since: datetime, until: datetime) -> bool:
+    late = _micros(until + LATE)
+    return one.max_witnessed_at >= _micros(since) and one.min_witnessed_at < late
+
+
+def _micros(instant: datetime) -> int:
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+def _instant(micros: int) -> datetime:
+    return _EPOCH + micros * _MICROSECOND

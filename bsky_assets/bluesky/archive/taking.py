@@ -1,0 +1,179 @@
+"""Rows of an archive become rows of the contracts, by the code that reads the live stream.
+
+What is checked there by commit is checked here by column. A post is kept apart, in quarantine,
+whose day cannot be known: its key's clock and its author's `createdAt` say two.
+What does not belong here: which rows are asked for, and where they land.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from libipld import decode_dag_cbor
+
+from bsky_assets.bluesky.archive.blocks import ACCOUNT, CREATE, DELETE, UPDATE
+from bsky_assets.bluesky.archive.dating import KEY, NOT_DATED, clocks
+from bsky_assets.bluesky.cars import CID_PREFIX
+from bsky_assets.bluesky.kinds.posts import KIND as POSTS
+from bsky_assets.bluesky.records import POST, PROBLEMS, Unreadable, problem_of
+from bsky_assets.bluesky.repositories import take_account
+from bsky_assets.bluesky.rows import Deletion, Rows, Tables, instants
+from bsky_assets.bluesky.syntax import DID_PATTERN, RECORD_KEY_PATTERN
+from bsky_assets.contracts import Quarantined, RawFirehosePost, RawPostDeletion, arrow_schema
+
+UNDATABLE = "undatable"
+"""Why a post is in quarantine whose day cannot be known."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_INSTANT = pa.timestamp("us", tz="UTC")
+_APART = timedelta(hours=1)
+"""Two clocks that are no further apart are taken to agree, on whichever side of midnight."""
+_GOOD = {
+    "did": rf"\A{DID_PATTERN}\z",
+    "rkey": rf"\A{RECORD_KEY_PATTERN}\z",
+    "rev": r"\A[2-7a-j][2-7a-z]{12}\z",
+}
+_CLOCKS_DISAGREE = "the day cannot be known: the record's key and its createdAt name two"
+
+
+@dataclass
+class Taken:
+    """What came of some rows."""
+
+    tables: Tables
+    quarantined: Counter[str] = field(default_factory=Counter)
+    """By reason."""
+    dated_by: Counter[str] = field(default_factory=Counter)
+
+
+def wanted(block: pa.RecordBatch) -> pa.RecordBatch:
+    """The rows of a block that something is made of: of posts, and of accounts' statuses."""
+    kind = block["kind"]
+    is_post = pc.and_(pc.less_equal(kind, DELETE), pc.equal(block["collection"], POST))
+    return block.filter(pc.or_(is_post, pc.equal(kind, ACCOUNT)))
+
+
+def take(rows: pa.Table, host: str, received: datetime, timezone: ZoneInfo) -> Taken:
+    """Make rows of the contracts from `rows`, which have the columns of a sheet.
+
+    Args:
+        rows: posts and markers, each with when it happened.
+        host: whose archive they are of.
+        received: when they came to us.
+        timezone: of sync days.
+    """
+    gathered = Rows(host, RawFirehosePost.asset)
+    at = int(received.timestamp() * 1_000_000)
+    puts = rows.filter(pc.less_equal(rows["kind"], UPDATE))
+    _take_posts(gathered, puts.append_column("action", _actions(puts, timezone)), at)
+    _take_markers(gathered, rows.filter(pc.greater(rows["kind"], UPDATE)), at)
+    tables = gathered.tables()
+    posts = _dated(tables[RawFirehosePost], rows)
+    is_known = _is_day_known(posts, timezone)
+    posts, apart = posts.filter(is_known), posts.filter(pc.invert(is_known))
+    _keep_apart(gathered, apart, rows, at)
+    tables[RawFirehosePost] = posts
+    tables[Quarantined] = pa.Table.from_pylist(
+        gathered.quarantined, schema=arrow_schema(Quarantined)
+    )
+    reasons = Counter(row["reason"] for row in gathered.quarantined)
+    return Taken(tables, reasons, Counter(posts["dated_by"].to_pylist()))
+
+
+def _actions(puts: pa.Table, timezone: ZoneInfo) -> pa.Array:
+    """create for a post that is of the day, of which the archive may have its latest edit alone."""
+    keys = clocks(puts["rkey"].combine_chunks())
+    made = pa.array(keys, mask=keys == NOT_DATED).cast(_INSTANT)
+    at = puts["at"].combine_chunks().cast(_INSTANT)
+    is_of_day = pc.equal(_days(made, timezone), _days(at, timezone))
+    is_made = pc.or_(pc.equal(puts["kind"].combine_chunks(), CREATE), is_of_day)
+    return pc.if_else(pc.fill_null(is_made, False), "create", "update")
+
+
+def _take_posts(gathered: Rows, rows: pa.Table, received: int) -> None:
+    is_good = pc.is_valid(rows["payload"])
+    for column, pattern in _GOOD.items():
+        is_good = pc.and_(is_good, pc.match_substring_regex(rows[column], pattern))
+    is_good = pc.and_(is_good, pc.invert(pc.is_in(rows["rkey"], pa.array([".", ".."]))))
+    gathered.puts[POSTS] = [
+        (did, f"{POST}/{key}", CID_PREFIX + sha256(record).digest(), rev, action, seq, None,
+         received, record)
+        for did, key, rev, action, seq, record in _lists(rows.filter(is_good))
+    ]  # fmt: skip
+    bad = rows.filter(pc.invert(is_good))
+    problem = Unreadable("bad_commit", "the post has no record, or is none by its DID, key or rev")
+    for seq, record in zip(bad["seq"].to_pylist(), bad["payload"].to_pylist(), strict=True):
+        gathered.quarantine(problem, record or b"", str(seq), received)
+
+
+def _lists(rows: pa.Table) -> Iterator[tuple[Any, ...]]:
+    names = ("did", "rkey", "rev", "action", "seq", "payload")
+    return zip(*(rows[name].to_pylist() for name in names), strict=True)
+
+
+def _take_markers(gathered: Rows, rows: pa.Table, received: int) -> None:
+    for row in rows.select(["kind", "did", "rkey", "rev", "seq", "at", "payload"]).to_pylist():
+        try:
+            _take_marker(gathered, row, received)
+        except PROBLEMS as error:
+            problem, content = problem_of(error), row["payload"] or b""
+            gathered.quarantine(problem, content, str(row["seq"]), received, RawPostDeletion.asset)
+
+
+def _take_marker(gathered: Rows, row: Mapping[str, Any], received: int) -> None:
+    time = (_EPOCH + timedelta(microseconds=row["at"])).isoformat()
+    if row["kind"] == DELETE:
+        path = f"{POST}/{row['rkey']}"
+        POSTS.take_deletion(
+            gathered, Deletion(row["did"], path, row["rev"], row["seq"], time, received)
+        )
+    else:
+        take_account(gathered, decode_dag_cbor(row["payload"]), row["seq"], time, received)
+
+
+def _dated(posts: pa.Table, rows: pa.Table) -> pa.Table:
+    """`posts` with when each happened, and how that is known."""
+    numbers = rows["seq"].to_numpy().astype(np.int64)
+    order = np.argsort(numbers)
+    places = pa.array(order[np.searchsorted(numbers[order], posts["seq"].to_numpy())])
+    columns = {
+        "commit_time": rows["at"].take(places).cast(_INSTANT),
+        "dated_by": rows["dated_by"].take(places),
+    }
+    for name, values in columns.items():
+        at = posts.schema.get_field_index(name)
+        posts = posts.set_column(at, posts.schema.field(name), values)
+    return posts
+
+
+def _is_day_known(posts: pa.Table, timezone: ZoneInfo) -> pa.ChunkedArray:
+    """Whether a post that its key's clock dates is of the same day by its author's words."""
+    record = posts["record"].combine_chunks()
+    written = instants(pc.struct_field(record, "created_at").to_pylist())
+    at = posts["commit_time"].combine_chunks()
+    apart = pc.abs(pc.subtract(written.cast(pa.int64()), at.cast(pa.int64())))
+    is_near = pc.less_equal(apart, _APART // timedelta(microseconds=1))
+    agrees = pc.or_(is_near, pc.equal(_days(written, timezone), _days(at, timezone)))
+    by_clock = pc.equal(posts["dated_by"].combine_chunks(), KEY)
+    return pc.or_(pc.invert(by_clock), pc.fill_null(agrees, False))
+
+
+def _days(instants: pa.Array, timezone: ZoneInfo) -> pa.Array:
+    return pc.local_timestamp(instants.cast(pa.timestamp("us", timezone.key))).cast(
+        pa.date32(), safe=False
+    )
+
+
+def _keep_apart(gathered: Rows, posts: pa.Table, rows: pa.Table, received: int) -> None:
+    if not posts.num_rows:
+        return
+    payloads = dict(zip(rows["seq"].to_pylist(), rows["payload"].to_pylist(), strict=True))
+    for uri, seq in zip(posts["uri"].to_pylist(), posts["seq"].to_pylist(), strict=True):
+        problem = Unreadable(UNDATABLE, f"{_CLOCKS_DISAGREE}: {uri}")
+        gathered.quarantine(problem, payloads[seq], str(seq), received)

@@ -1,0 +1,85 @@
+"""`bsky-assets heal`: fill the gaps of the stream from an archive."""
+
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
+from typing import Annotated
+
+import typer
+
+from bsky_assets.bluesky.archive.healing import heal_day
+from bsky_assets.commands.materialize import materialize_day
+from bsky_assets.console import stderr, stdout
+from bsky_assets.contracts import RawFirehosePost
+from bsky_assets.orchestration.following import ONLY_LANDED
+from bsky_assets.orchestration.instance import open_instance
+from bsky_assets.settings import Settings, get_settings
+from bsky_assets.storage.completeness import StreamDetails
+from bsky_assets.storage.connection import connect
+from bsky_assets.storage.healing import Healing
+from bsky_assets.storage.lake import Lake
+from bsky_assets.sync_day import parse_day
+
+LISTED = 5
+RAW = 'key:"raw_firehose_posts" or key:"raw_post_deletions"'
+
+
+def heal(
+    day: Annotated[
+        str | None,
+        typer.Option(metavar="DAY", help="Sync day; default: every stored day with a gap."),
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option(metavar="DAY", help="Last sync day; default: the same.")
+    ] = None,
+) -> None:
+    """Fetch from BSKY_ARCHIVE_URL what came in gaps of the firehose, and merge it into its days.
+
+    A gap is healed only if the archive spans it and has, next to it on both sides, posts that we
+    have too. What was deleted since is gone: it is counted as far as deletions tell. The raw
+    partitions are brought up to date; `materialize --stale` makes what follows from them.
+
+    \b
+    Example:
+      bsky-assets heal --day yesterday
+    """
+    settings = get_settings()
+    days = _days(settings, day, to)
+    if not days:
+        stderr.print("no stored day has a gap that is not healed")
+        return
+    for each in days:
+        with connect(settings) as con:
+            found = heal_day(con, settings, each, _tell)
+        for line in _lines(each, found):
+            stdout.print(line, markup=False, soft_wrap=True)
+        if found:
+            landed = {name: ONLY_LANDED[name] for name in (RawFirehosePost.asset,)}
+            with open_instance(settings) as instance:
+                materialize_day(instance, each, RAW, {"ops": landed})
+
+
+def _days(settings: Settings, first: str | None, last: str | None) -> list[date]:
+    """The days that are named, or all that have open gaps."""
+    if first is None:
+        partitions = Lake.of(settings).partitions(RawFirehosePost)
+        return [found.day for found in partitions if found.told(StreamDetails).still.gaps]
+    begin = parse_day(first, settings.timezone)
+    end = parse_day(last, settings.timezone) if last else begin
+    if end < begin:
+        raise typer.BadParameter(f"{end} is before {begin}", param_hint="--to")
+    return [begin + timedelta(days=number) for number in range((end - begin).days + 1)]
+
+
+def _lines(day: date, found: Sequence[Healing]) -> Iterator[str]:
+    still = [one for one in found if not one.is_healed]
+    posts, gone = (sum(getattr(one, name) for one in found) for name in ("posts", "gone"))
+    yield (
+        f"{day}: {len(found) - len(still):,} of {len(found):,} gaps healed; {posts:,} posts came, "
+        f"{gone:,} are gone"
+    )
+    for one in still[:LISTED]:
+        yield f"  still a gap after {one.after} of {one.host}: {one.reason}"
+
+
+def _tell(line: str) -> None:
+    stderr.print(line, markup=False, soft_wrap=True)
