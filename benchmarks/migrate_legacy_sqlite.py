@@ -24,24 +24,8 @@ from typing import Any
 
 import duckdb
 
-COLUMNS = (
-    "uri",
-    "created_at",
-    "text",
-    "embed",
-    "langs",
-    "entities",
-    "facets",
-    "labels",
-    "reply",
-    "reply_parent",
-    "reply_root",
-    "tags",
-    "py_type",
-    "cid",
-    "author",
-    "synctimestamp",
-)
+from testbed.legacy import COLUMNS
+
 DAYS = 30
 WORDS = [f"word{number}" for number in range(2000)]
 

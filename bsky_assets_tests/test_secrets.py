@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,19 @@ from aiohttp import web
 from dotenv import dotenv_values
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from bsky_assets.commands.config import _line
 from bsky_assets.contracts import LlmLabel
 from bsky_assets.launching import forwarding
+from bsky_assets.launching.work import ROWS
 from bsky_assets.settings import (
     InvalidSettings,
     Settings,
     as_variable,
     get_settings,
     host_of,
+    is_secret,
     variable_name,
     without_credentials,
 )
@@ -140,7 +144,7 @@ def test_a_url_with_a_password_is_masked_and_goes_as_a_secret(
     assert not is_in(out.encode())
     settings = get_settings()
     assert not is_in(str(forwarding.variables(settings, LlmLabel.asset)).encode())
-    if name in forwarding.needed(LlmLabel.asset, settings):
+    if name in forwarding.needed(LlmLabel.asset):
         assert forwarding.secrets(settings, LlmLabel.asset)[variable_name(name)] == url
 
 
@@ -201,11 +205,36 @@ def test_what_config_writes_is_read_back(tmp_path: Path) -> None:
     assert Settings(_env_file=written) == settings
 
 
+def test_every_setting_of_several_values_is_among_them() -> None:
+    several = {
+        name
+        for name, value in Settings(_env_file=None, **VALUES)
+        if isinstance(value, tuple | dict | list)
+    }
+    assert several - VALUES.keys() == set()
+
+
+@pytest.mark.parametrize("asset", sorted(ROWS))
+def test_what_a_launcher_forwards_is_read_back_as_config_writes_it(
+    asset: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given = {**VALUES, "llm_api_key": SecretStr("k, '=\\ "), "feeds": {}, "data_dir": tmp_path}
+    settings = Settings(_env_file=None, **given)
+    forwarded = {**forwarding.variables(settings, asset), **forwarding.secrets(settings, asset)}
+    for name, text in forwarded.items():
+        monkeypatch.setenv(name, text)
+    far = Settings(_env_file=None)
+    for name in forwarding.needed(asset):
+        assert getattr(far, name) == getattr(settings, name), name
+        if not is_secret(value := getattr(settings, name)) and value is not None:
+            written = dotenv_values(stream=StringIO(_line(name, value)))
+            told = forwarded.get(variable_name(name), as_variable(name, value))
+            assert written == {variable_name(name): told}
+
+
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1))
 def test_any_text_of_a_setting_is_read_back(text: str) -> None:
     line = _line("handle", text)
     if "${" not in text:  # which python-dotenv takes for another variable
-        from io import StringIO
-
         assert dotenv_values(stream=StringIO(line)) == {"BSKY_HANDLE": text}
     assert as_variable("handle", text) == text

@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from bsky_assets.contracts import Row, arrow_schema
-from bsky_assets.storage.sql import literal
+from bsky_assets.storage.sql import identifier, literal
 
 _FORMULA = r"^'*[=+\-@\t\r\n]"
 
@@ -29,9 +29,9 @@ def write_parquet(con: duckdb.DuckDBPyConnection, row: type[Row], rows: str, pat
 def write_csv(con: duckdb.DuckDBPyConnection, row: type[Row], rows: str, path: Path) -> int:
     """Write the rows of `row` that the SQL `rows` gives, days first, to `path`; how many."""
     columns = ", ".join(
-        f'{expression} AS "{name}"'
+        f"{expression} AS {identifier(name)}"
         for field in arrow_schema(row)
-        for name, expression in _flat(field.name, f'"{field.name}"', field.type)
+        for name, expression in _flat(field.name, identifier(field.name), field.type)
     )
     before = con.sql("SELECT current_setting('TimeZone')").fetchall()[0][0]
     con.execute("SET TimeZone = 'UTC'")
@@ -50,7 +50,9 @@ def _flat(name: str, reference: str, kind: pa.DataType) -> Iterator[tuple[str, s
     """The CSV columns of a column: their names and expressions."""
     if pa.types.is_struct(kind):
         for part in kind:
-            yield from _flat(f"{name}.{part.name}", f'{reference}."{part.name}"', part.type)
+            yield from _flat(
+                f"{name}.{part.name}", f"{reference}.{identifier(part.name)}", part.type
+            )
     elif pa.types.is_list(kind):
         yield name, f"CAST(to_json({reference}) AS VARCHAR)"
     elif pa.types.is_string(kind):

@@ -32,7 +32,6 @@ CAMPAIGN = "campaign"
 
 TAG_FACET = "app.bsky.richtext.facet#tag"
 LINK_FACET = "app.bsky.richtext.facet#link"
-MENTION_FACET = "app.bsky.richtext.facet#mention"
 _TEXT_LINK = r"(?i)https?://[^\s<>\"]+"
 
 

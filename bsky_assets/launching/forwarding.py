@@ -23,7 +23,7 @@ _HERE_ONLY = {"live", "llm_gold"}
 _HERE_ONLY_PREFIXES = ("launcher", "slurm_", "ray_", "k8s_", "sync_max_")
 
 
-def needed(asset: str, settings: Settings) -> list[str]:
+def needed(asset: str) -> list[str]:
     """The settings that making a partition of `asset` may read."""
     labelling = asset == LlmLabel.asset
     return [
@@ -48,7 +48,7 @@ def secrets(settings: Settings, asset: str) -> dict[str, str]:
 def _as_variables(settings: Settings, asset: str, *, secret: bool) -> dict[str, str]:
     given = {
         name: value
-        for name in needed(asset, settings)
+        for name in needed(asset)
         if name in settings.model_fields_set or name == "data_dir"
         if (value := getattr(settings, name)) is not None
     }

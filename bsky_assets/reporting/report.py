@@ -36,25 +36,6 @@ class NothingToReport(UserError):
     """The day is not filtered."""
 
 
-def write_report(
-    con: duckdb.DuckDBPyConnection,
-    lake: Lake,
-    settings: Settings,
-    day: date,
-    checks: Sequence[CheckOutcome] = (),
-    lacks: Sequence[str] = (),
-) -> Path:
-    """Write the report of `day`, with what its checks came to and what it `lacks`.
-
-    The index of all days beside it is made anew. Returns the report's path.
-
-    Raises:
-        NothingToReport: the day is not filtered.
-        UnusableDataDirectory: the folder cannot be written to.
-    """
-    return write_page(report_of(con, lake, settings, day, checks, lacks), lake, settings)
-
-
 def write_page(page: Page, lake: Lake, settings: Settings) -> Path:
     """Write what a report says, and the index anew; returns the page's path.
 

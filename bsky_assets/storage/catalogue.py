@@ -92,7 +92,7 @@ def _write(
     told: Mapping[type[Row], pa.Table],
 ) -> None:
     """Make the file at `path`, a path without a question mark: DuckDB cannot write at another."""
-    con.execute(f"ATTACH {literal(path)} AS fresh (STORAGE_VERSION '{_STORAGE_VERSION}')")
+    con.execute(f"ATTACH {literal(path)} AS fresh (STORAGE_VERSION {literal(_STORAGE_VERSION)})")
     for row, files in tables.items():
         con.execute(f"CREATE VIEW fresh.{identifier(row.asset)} AS {_view(row, files)}")
     con.execute("CREATE SCHEMA fresh.told")

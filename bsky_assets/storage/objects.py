@@ -185,11 +185,6 @@ class Bucket:
             raise _unusable(self, error) from None
 
 
-def bucket_at(url: str, endpoint: str | None, work: Path) -> Bucket:
-    """The bucket and prefix of `url`, which is s3://bucket/prefix."""
-    return Bucket(url.rstrip("/"), endpoint, work)
-
-
 def in_parallel(function: Any, items: Iterable[Any]) -> list[Any]:
     """What `function` gives for each of `items`, in their order, many at a time."""
     with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:

@@ -285,7 +285,7 @@ def test_what_goes_with_the_work_is_read_as_it_was(
     for name in given:
         monkeypatch.delenv(name, raising=False)
     with settings_with(monkeypatch, **forwarded) as read:
-        for name in forwarding.needed(asset, settings):
+        for name in forwarding.needed(asset):
             if name != "llm_api_key":
                 assert getattr(read, name) == getattr(settings, name)
 

@@ -19,7 +19,7 @@ from bsky_assets.contracts import (
     RawFirehosePost,
 )
 from bsky_assets.reporting.day import CheckOutcome
-from bsky_assets.reporting.report import write_report
+from bsky_assets.reporting.report import report_of, write_page
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from testbed.rows import NOON, feed_post, filtered_post, firehose_post, record, table
@@ -165,7 +165,7 @@ def store(
 
 def write(lake: Lake, settings: Settings, *checks: CheckOutcome, day: date = DAY) -> Page:
     with duckdb.connect() as con:
-        return Page(write_report(con, lake, settings, day, checks))
+        return Page(write_page(report_of(con, lake, settings, day, checks), lake, settings))
 
 
 def days_before(count: int) -> Iterator[date]:

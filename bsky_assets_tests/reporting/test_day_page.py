@@ -19,7 +19,7 @@ from bsky_assets.orchestration.staleness import stale
 from bsky_assets.reporting.day import CheckOutcome
 from bsky_assets.reporting.measures import share
 from bsky_assets.reporting.remedies import remedy
-from bsky_assets.reporting.report import NothingToReport, write_report
+from bsky_assets.reporting.report import NothingToReport, report_of, write_page
 from bsky_assets.reporting.version import report_version
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.lake import POINTER, Lake
@@ -171,7 +171,8 @@ def test_a_check_that_had_nothing_to_look_at_is_no_notice(lake: Lake, settings: 
 def test_what_of_the_day_is_not_in_it_is_told(lake: Lake, settings: Settings) -> None:
     store(lake)
     with duckdb.connect() as con:
-        page = Page(write_report(con, lake, settings, DAY, (), ["llm_labels: is not made yet"]))
+        told = report_of(con, lake, settings, DAY, (), ["llm_labels: is not made yet"])
+    page = Page(write_page(told, lake, settings))
     assert "Not yet in this report: llm_labels: is not made yet." in page.text
 
 
@@ -427,7 +428,7 @@ def test_a_day_without_filtered_posts_is_refused(lake: Lake, settings: Settings)
         duckdb.connect() as con,
         pytest.raises(NothingToReport, match=f"{DAY} has no filtered_posts"),
     ):
-        write_report(con, lake, settings, DAY)
+        report_of(con, lake, settings, DAY)
 
 
 def test_agreement_with_people_and_corrected_shares_are_told(

@@ -13,7 +13,7 @@ import bsky_assets
 from bsky_assets.storage.sql import identifier, literal
 
 SQL = re.compile(
-    r"\b(SELECT|FROM|JOIN|WHERE|CASE|QUALIFY|HAVING|coalesce|CAST|DATE|TIMESTAMPTZ)\b|\w+\("
+    r"\b(SELECT|FROM|JOIN|WHERE|CASE|QUALIFY|HAVING|coalesce|CAST|AS|DATE|TIMESTAMPTZ)\b|\w+\("
 )
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
 

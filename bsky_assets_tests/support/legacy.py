@@ -6,24 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-COLUMNS = (
-    "uri",
-    "created_at",
-    "text",
-    "embed",
-    "langs",
-    "entities",
-    "facets",
-    "labels",
-    "reply",
-    "reply_parent",
-    "reply_root",
-    "tags",
-    "py_type",
-    "cid",
-    "author",
-    "synctimestamp",
-)
+from testbed.legacy import COLUMNS
 
 
 def did(number: int) -> str:

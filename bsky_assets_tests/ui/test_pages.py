@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, FloatRect, Locator, Page, expect
 
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, Quarantined, Row, columns
-from bsky_assets.reporting.report import write_report
+from bsky_assets.reporting.report import report_of, write_page
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets_tests.support.ui import (
@@ -267,4 +267,5 @@ def hostile_report(platform: Platform, folder: Path) -> Path:
     }
     lake.write_quarantine("raw_feed_posts", day, table(Quarantined, [odd]))
     with duckdb.connect() as con:
-        return write_report(con, lake, Settings(_env_file=None, data_dir=folder), day)
+        settings = Settings(_env_file=None, data_dir=folder)
+        return write_page(report_of(con, lake, settings, day), lake, settings)
