@@ -27,6 +27,7 @@ COMMANDS = {
     "filters": "Measure the filters, train models for them, ask their canaries.",
     "estimate": "Estimate shares, differences and trends, corrected by what people coded.",
     "labels": "Check labels against people, and models against each other.",
+    "codebook": "Ask the language model questions of your own: a text file each.",
     "llm": "Serve a language model on this machine.",
     "migrate": "Bring older data into today's shape.",
     "export": "Write a sync day, or several, to Parquet or CSV files to archive with a paper.",

@@ -10,6 +10,7 @@ from dagster import (
 )
 
 from bsky_assets import assets
+from bsky_assets.assets.codebook_labels import codebook_assets
 from bsky_assets.orchestration.automation import (
     daily_sync,
     daily_sync_schedule,
@@ -34,11 +35,7 @@ def build_defs(settings: Settings) -> Definitions:
     with suppress(UnusableObjectStorage):  # whoever cannot reach it now may do so later
         Lake.of(settings)
     return Definitions(
-        assets=[
-            of_settings(asset, settings)
-            for asset in load_assets_from_package_module(assets)
-            if isinstance(asset, AssetsDefinition)
-        ],
+        assets=_assets(settings),
         jobs=[daily_sync, maintenance],
         schedules=[daily_sync_schedule(settings), maintenance_schedule(settings)],
         sensors=[
@@ -49,6 +46,15 @@ def build_defs(settings: Settings) -> Definitions:
         executor=in_process_executor,
         loggers={"console": console, "plain_lines": plain_lines},
     )
+
+
+def _assets(settings: Settings) -> list[AssetsDefinition]:
+    """Those of the package, and one for each codebook of the data directory."""
+    found = load_assets_from_package_module(assets)
+    always = [asset for asset in found if isinstance(asset, AssetsDefinition)]
+    codebooks = [*codebook_assets(settings)]
+    reported = [asset.key for asset in codebooks]
+    return [of_settings(asset, settings, reported) for asset in (*always, *codebooks)]
 
 
 def current_defs() -> Definitions:

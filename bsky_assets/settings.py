@@ -189,6 +189,9 @@ class Settings(BaseSettings):
         16, ge=1, description="Ceiling of requests in flight; adapts below it."
     )
     llm_batch_size: int = Field(10, ge=1, le=50, description="Posts a request.")
+    llm_codebooks_a_request: int = Field(
+        1, ge=1, le=7, description="Codebooks asked about in one request, where posts are the same."
+    )
     llm_sample_size: int | None = Field(
         None, ge=1, description="Posts a day for each model after the first; default: all."
     )
@@ -211,6 +214,10 @@ class Settings(BaseSettings):
     )
     llm_reason: bool = Field(
         False, description="Whether the model is asked for the reason of each label, too."
+    )
+    overruling_codebook: str | None = Field(
+        None,
+        description="A codebook with [stopped]; posts of which it says no are labelled, too.",
     )
     llm_gold: Path | None = Field(
         None, description="Labels by people, as CSV, that the model of record is checked against."
@@ -372,6 +379,11 @@ class Settings(BaseSettings):
     def ledger_dir(self) -> Path:
         """The folder of what language models answered."""
         return self.data_dir / "ledger"
+
+    @property
+    def codebooks_dir(self) -> Path:
+        """The folder of the user's codebooks."""
+        return self.data_dir / "codebooks"
 
     @property
     def spill_dir(self) -> Path:

@@ -1,88 +1,102 @@
-"""Every post that passed has a label, made from that very post, in believable shares."""
+"""Every post that is asked about has a label, made from that very post, in believable shares.
+
+The same checks for `llm_labels` and for the labels of each codebook.
+"""
 
 from collections.abc import Iterator, Sequence
 
 from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec
-from duckdb import DuckDBPyConnection
+from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
-from bsky_assets.contracts import FilteredPost, LlmLabel
+from bsky_assets.contracts import FilteredPost, LlmLabel, Row
 from bsky_assets.contracts.details import Company, LabelDetails
-from bsky_assets.labelling.day import ledger_of
+from bsky_assets.labelling.batch_size import LEAST_ALONE
+from bsky_assets.labelling.day import asked_about, ledger_of
 from bsky_assets.labelling.ledger.tracing import labels_without_their_post
 from bsky_assets.labelling.statistics import evaluation
-from bsky_assets.labelling.statistics.gold import read_gold
+from bsky_assets.labelling.statistics.gold import NoSuchLabels, read_gold
 from bsky_assets.orchestration.materialisation import check
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake, Partition
 
-ASSET = LlmLabel.asset
 LEAST_POSTS = 100
 """Shares of fewer posts say little."""
 LEAST_KAPPA = 0.6
 """Agreement with people below this is moderate at best (Landis & Koch, Biometrics 33, 1977)."""
-LEAST_ALONE = 0.9
-"""Share of posts that have the same label alone; warned of when surely below this."""
 USUAL_SHARE = (0.01, 0.80)
 """Of sociopolitical posts among those that passed the filters."""
+MOST_OF_ONE = 0.99
+"""Of the posts with the most frequent answer to a codebook."""
 
-SPECS = [
-    AssetCheckSpec(
-        "labels_cover_all_passed_posts",
-        asset=ASSET,
-        blocking=True,
-        description="Every post that passed the filters has a label of the model of record.",
-    ),
-    AssetCheckSpec(
-        "label_shares_in_range",
-        asset=ASSET,
-        description="The share of sociopolitical posts is one that a working model gives.",
-    ),
-    AssetCheckSpec(
-        "request_contains_the_post",
-        asset=ASSET,
-        blocking=True,
-        description="What the model was sent holds the text of the post that is labelled.",
-    ),
-    AssetCheckSpec(
-        "company_does_not_change_labels",
-        asset=ASSET,
-        description="Posts that are asked about alone get the labels that they have in company.",
-    ),
-    AssetCheckSpec(
-        "labels_agree_with_people",
-        asset=ASSET,
-        description="On the posts of BSKY_LLM_GOLD, the model of record says what people say.",
-    ),
-]
+
+def specs(asset: str) -> list[AssetCheckSpec]:
+    """The checks of labels that are kept in `asset`."""
+    return [
+        AssetCheckSpec(
+            "labels_cover_all_passed_posts",
+            asset=asset,
+            blocking=True,
+            description="Every post that is asked about has a label of the model of record.",
+        ),
+        AssetCheckSpec(
+            "label_shares_in_range",
+            asset=asset,
+            description="The shares of the labels are such as a working model gives.",
+        ),
+        AssetCheckSpec(
+            "request_contains_the_post",
+            asset=asset,
+            blocking=True,
+            description="What the model was sent holds the text of the post that is labelled.",
+        ),
+        AssetCheckSpec(
+            "company_does_not_change_labels",
+            asset=asset,
+            description="Posts asked about alone get the labels that they have in company.",
+        ),
+        AssetCheckSpec(
+            "labels_agree_with_people",
+            asset=asset,
+            description="On the posts of BSKY_LLM_GOLD, the model of record says what people say.",
+        ),
+    ]
+
+
+SPECS = specs(LlmLabel.asset)
 
 
 def evaluate(
-    con: DuckDBPyConnection, lake: Lake, settings: Settings, partition: Partition
+    con: DuckDBPyConnection,
+    lake: Lake,
+    settings: Settings,
+    partition: Partition,
+    row: type[Row] = LlmLabel,
 ) -> list[AssetCheckResult]:
     error, warn = AssetCheckSeverity.ERROR, AssetCheckSeverity.WARN
-    passed = lake.relation(con, FilteredPost, [partition.day]).filter("passed_filters")
-    compared, told = _compared(con, lake, settings), partition.told(LabelDetails)
+    posts = lake.relation(con, FilteredPost, [partition.day])
+    asked = posts.filter(asked_about(con, lake, partition.day, row, settings)).select("uri")
+    compared, told = _compared(con, lake, settings, row), partition.told(LabelDetails)
     return [
         check(
             "labels_cover_all_passed_posts",
-            _uncovered(con, lake, partition),
-            asset=ASSET,
+            _uncovered(con, lake, partition, row, asked),
+            asset=row.asset,
             severity=error,
-            checked=len(passed),
+            checked=len(asked),
             nothing="no post passed the filters",
         ),
         check(
             "label_shares_in_range",
-            _odd_shares(told, partition.rows),
-            asset=ASSET,
+            _odd_shares(told, partition.rows, row),
+            asset=row.asset,
             severity=warn,
             checked=partition.rows if partition.rows >= LEAST_POSTS else 0,
             nothing=f"there are fewer than {LEAST_POSTS} labels",
         ),
         check(
             "request_contains_the_post",
-            _not_sent(con, lake, settings, partition),
-            asset=ASSET,
+            _not_sent(con, lake, settings, partition, row),
+            asset=row.asset,
             severity=error,
             checked=partition.rows,
             nothing="there are no labels",
@@ -90,7 +104,7 @@ def evaluate(
         check(
             "company_does_not_change_labels",
             _changed_by_company(told.company),
-            asset=ASSET,
+            asset=row.asset,
             severity=warn,
             checked=told.company.posts if told.company else 0,
             nothing="no post was asked about alone, too",
@@ -98,7 +112,7 @@ def evaluate(
         check(
             "labels_agree_with_people",
             _disagreement(compared),
-            asset=ASSET,
+            asset=row.asset,
             severity=warn,
             checked=sum(one.scores.posts for one in compared),
             nothing="no post has a label by people, as BSKY_LLM_GOLD names them",
@@ -106,36 +120,51 @@ def evaluate(
     ]
 
 
-def _uncovered(con: DuckDBPyConnection, lake: Lake, partition: Partition) -> Iterator[str]:
-    posts = lake.relation(con, FilteredPost, [partition.day]).filter("passed_filters")
-    labels = lake.relation(con, LlmLabel, [partition.day]).filter(
+def _uncovered(
+    con: DuckDBPyConnection,
+    lake: Lake,
+    partition: Partition,
+    row: type[Row],
+    asked: DuckDBPyRelation,
+) -> Iterator[str]:
+    labels = lake.relation(con, row, [partition.day]).filter(
         "is_label_of_record AND was_successfully_labeled"
     )
-    missing = posts.select("uri").except_(labels.select("uri")).aggregate("count(*)")
+    missing = asked.except_(labels.select("uri")).aggregate("count(*)")
     ((count,),) = missing.fetchall()
     if count:
         yield f"{count:,} posts have no label; run again to ask about them once more"
 
 
-def _odd_shares(told: LabelDetails, rows: int) -> Iterator[str]:
-    share = told.shares.get("sociopolitical")
-    low, high = USUAL_SHARE
-    if share is not None and rows >= LEAST_POSTS and not low <= share <= high:
-        yield f"{share:.1%} of posts are labelled sociopolitical, expected {low:.0%} to {high:.0%}"
+def _odd_shares(told: LabelDetails, rows: int, row: type[Row]) -> Iterator[str]:
+    shares = told.shares
+    if rows < LEAST_POSTS or not shares:
+        return
+    if row is LlmLabel:
+        share, (low, high) = shares["sociopolitical"], USUAL_SHARE
+        if not low <= share <= high:
+            yield (
+                f"{share:.1%} of posts are labelled sociopolitical, expected {low:.0%} to "
+                f"{high:.0%}"
+            )
+        return
+    label = max(shares, key=shares.__getitem__)
+    if shares[label] > MOST_OF_ONE:
+        yield f"{shares[label]:.1%} of posts are labelled {label}: does the model tell them apart?"
 
 
 def _changed_by_company(company: Company | None) -> Iterator[str]:
     if company and company.high < LEAST_ALONE:
         yield (
             f"of {company.posts} posts asked about alone too, {company.same} keep their "
-            f"label; lower BSKY_LLM_BATCH_SIZE"
+            "label; the next days ask about half as many together, or lower BSKY_LLM_BATCH_SIZE"
         )
 
 
 def _not_sent(
-    con: DuckDBPyConnection, lake: Lake, settings: Settings, partition: Partition
+    con: DuckDBPyConnection, lake: Lake, settings: Settings, partition: Partition, row: type[Row]
 ) -> Iterator[str]:
-    wrong = labels_without_their_post(con, lake, ledger_of(settings), partition.day)
+    wrong = labels_without_their_post(con, lake, ledger_of(settings), partition.day, row)
     if wrong:
         yield (
             f"{len(wrong):,} labels were made from a request that does not hold their post, "
@@ -144,15 +173,15 @@ def _not_sent(
 
 
 def _compared(
-    con: DuckDBPyConnection, lake: Lake, settings: Settings
+    con: DuckDBPyConnection, lake: Lake, settings: Settings, row: type[Row]
 ) -> Sequence[evaluation.Compared]:
     if settings.llm_gold is None:
         return ()
     try:
-        scored = evaluation.evaluate(con, lake, ledger_of(settings), read_gold(settings.llm_gold))
-    except evaluation.NothingToCompare:
+        gold = read_gold(settings.llm_gold, row=row)
+        return evaluation.evaluate(con, lake, ledger_of(settings), gold, row).compared
+    except (evaluation.NothingToCompare, NoSuchLabels):
         return ()
-    return scored.compared
 
 
 def _disagreement(compared: Sequence[evaluation.Compared]) -> Iterator[str]:

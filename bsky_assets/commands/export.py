@@ -8,7 +8,7 @@ import typer
 
 from bsky_assets.console import stdout
 from bsky_assets.contracts import LlmAnswer, LlmPrompt
-from bsky_assets.exports.export import DEFAULT_ASSETS, assets_named
+from bsky_assets.exports.export import DEFAULT_ASSETS, assets_named, default_assets
 from bsky_assets.exports.export import export as write_export
 from bsky_assets.exports.levels import Level
 from bsky_assets.labelling.day import ledger_of
@@ -33,7 +33,10 @@ def export(
     ] = "parquet",
     assets: Annotated[
         str | None,
-        typer.Option(help=f"Comma-separated tables of a restricted export: {_DEFAULT_NAMES}."),
+        typer.Option(
+            help=f"Comma-separated tables of a restricted export; default: {_DEFAULT_NAMES}, and "
+            "those of codebooks."
+        ),
     ] = None,
     level: Annotated[
         Level,
@@ -60,13 +63,15 @@ def export(
     days: list[date] = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     if assets is not None and level != "restricted":
         raise typer.BadParameter(f"--level {level} has tables of its own", param_hint="--assets")
-    names = (assets or _DEFAULT_NAMES).split(",")
-    rows = assets_named([name.strip() for name in names if name.strip()])
+    lake = Lake.of(settings)
+    rows = default_assets(lake)
+    if assets is not None:
+        rows = assets_named(lake, [name.strip() for name in assets.split(",") if name.strip()])
     with connect(settings) as con:
         con.execute("SET enable_progress_bar = false")
         made = write_export(
             con,
-            Lake.of(settings),
+            lake,
             settings,
             days,
             out,

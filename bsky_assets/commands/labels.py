@@ -11,7 +11,8 @@ from rich.table import Table
 
 from bsky_assets.commands.people import take_part
 from bsky_assets.console import stderr, stdout
-from bsky_assets.contracts import LlmLabel
+from bsky_assets.contracts import LlmLabel, Row
+from bsky_assets.contracts.codebooks import CodebookLabel
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.day import ledger_of, prompt_of
 from bsky_assets.labelling.statistics.agreement import Agreement, compare
@@ -40,6 +41,12 @@ LastDay = Annotated[
 ]
 
 
+OfCodebook = Annotated[
+    str | None,
+    typer.Option("--codebook", metavar="NAME", help="Of a codebook of yours; default: llm_labels."),
+]
+
+
 @app.command("export")
 def export_sample(
     out: Annotated[Path, typer.Argument(metavar="OUT.csv", help="The file to write.")],
@@ -50,6 +57,7 @@ def export_sample(
     ] = "label",
     day: Day = None,
     to: LastDay = None,
+    codebook: OfCodebook = None,
     seed: Annotated[
         int | None, typer.Option(help="The same seed draws the same posts; default: by chance.")
     ] = None,
@@ -57,8 +65,9 @@ def export_sample(
     """Write a sample of labelled posts for people to label, blind to the model's answers.
 
     The columns is_sociopolitical (true or false) and political_ideology (left, right, moderate,
-    unclear or none) are left empty, to be filled in. How the sample was drawn is kept in the data
-    directory, for `labels eval`. Without --day it is drawn from the latest labelled day.
+    unclear or none), or that of the codebook, are left empty, to be filled in. How the sample was
+    drawn is kept in the data directory, for `labels eval`. Without --day it is drawn from the
+    latest labelled day.
 
     \b
     Example:
@@ -68,8 +77,11 @@ def export_sample(
     lake = Lake.of(settings)
     strata = [name.strip() for name in stratify.split(",") if name.strip() not in ("", "none")]
     with _connection() as con:
-        days = _days(settings, lake, day, to)
-        design = export(con, lake, ledger_of(settings), days, sample, strata, out, seed=seed)
+        row = _row(lake, codebook)
+        days = _days(settings, lake, day, to, row)
+        design = export(
+            con, lake, ledger_of(settings), days, sample, strata, out, row=row, seed=seed
+        )
     posts = sum(design.sizes.values())
     stdout.print(f"{out}: {len(design.posts)} of {posts} posts", markup=False, soft_wrap=True)
 
@@ -91,6 +103,7 @@ def evaluate_labels(
         typer.Option(help="A folder to write the confusion matrices to, as pictures."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    codebook: OfCodebook = None,
     consistency: Annotated[
         bool,
         typer.Option(
@@ -111,9 +124,10 @@ def evaluate_labels(
     """
     settings = get_settings()
     lake, ledger = Lake.of(settings), ledger_of(settings)
-    labelled = read_gold(gold_file, gold=gold, predicted=predicted)
+    row = _row(lake, codebook)
+    labelled = read_gold(gold_file, gold=gold, predicted=predicted, row=row)
     with _connection() as con:
-        evaluation = evaluate(con, lake, ledger, labelled)
+        evaluation = evaluate(con, lake, ledger, labelled, row)
         measured = None
         if consistency:
             if not evaluation.uris:
@@ -123,10 +137,11 @@ def evaluate_labels(
                 lake,
                 ledger,
                 settings,
-                prompt_of(settings),
+                prompt_of(settings, row),
                 evaluation.uris,
                 evaluation.days,
                 lambda progress: stderr.print(str(progress), markup=False),
+                row,
             )
     if figure:
         _write_figures(figure, evaluation)
@@ -185,12 +200,25 @@ def _connection() -> duckdb.DuckDBPyConnection:
     return con
 
 
-def _days(settings: Settings, lake: Lake, day: str | None, to: str | None) -> list[date]:
+def _row(lake: Lake, codebook: str | None) -> type[Row]:
+    """The contract of the labels that are meant."""
+    if codebook is None:
+        return LlmLabel
+    rows = {row.codebook.name: row for row in lake.rows if issubclass(row, CodebookLabel)}
+    if codebook not in rows:
+        there = ", ".join(rows) or "none; `bsky-assets codebook add` adds one"
+        raise UserError(f"there is no codebook {codebook!r}; there are {there}")
+    return rows[codebook]
+
+
+def _days(
+    settings: Settings, lake: Lake, day: str | None, to: str | None, row: type[Row] = LlmLabel
+) -> list[date]:
     """The days that were named, or the latest that has labels."""
     if day is None:
         if to is not None:
             raise typer.BadParameter("needs --day", param_hint="--to")
-        return lake.days(LlmLabel)[-1:]
+        return lake.days(row)[-1:]
     first = parse_day(day, settings.timezone)
     last = parse_day(to, settings.timezone) if to else first
     return [first + timedelta(days=number) for number in range((last - first).days + 1)]

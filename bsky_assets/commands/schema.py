@@ -1,6 +1,6 @@
 """`bsky-assets schema`: columns, what they are made from, and what a change of them touches."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Annotated
 
@@ -9,7 +9,7 @@ import typer
 from bsky_assets.console import stdout
 from bsky_assets.contracts import Row, columns, contract_version
 from bsky_assets.contracts import lineage as column_lineage
-from bsky_assets.contracts.lineage import ROWS, Touched
+from bsky_assets.contracts.lineage import Touched
 from bsky_assets.errors import UserError
 from bsky_assets.orchestration.staleness import stale as stale_partitions
 from bsky_assets.settings import get_settings
@@ -38,11 +38,12 @@ def show(
     Example:
       bsky-assets schema show consolidated_posts
     """
+    rows = Lake.of(get_settings()).rows
     if asset:
-        _print(_columns_of(column_lineage.contract_of(asset)))
+        _print(_columns_of(column_lineage.contract_of(asset, rows)))
         return
-    for row in ROWS:
-        _print(_overview(row))
+    for row in rows:
+        _print(_overview(row, rows))
 
 
 @app.command()
@@ -64,7 +65,7 @@ def impact(
       bsky-assets schema impact raw_post_deletions.status
     """
     lake = Lake.of(get_settings())
-    touched = column_lineage.impact(column)
+    touched = column_lineage.impact(column, lake.rows)
     checks = _checks()
     for asset, found in touched.items():
         _print([f"{asset}: {_days(lake, asset)}"])
@@ -85,11 +86,11 @@ def diff(
     settings = get_settings()
     first, second = (parse_day(day, settings.timezone) for day in (day1, day2))
     lake = Lake.of(settings)
-    if not any(lake.current(row, day) for row in ROWS for day in (first, second)):
+    if not any(lake.current(row, day) for row in lake.rows for day in (first, second)):
         raise UserError(
             f"nothing is stored on {first} or {second}; `bsky-assets status` lists days"
         )
-    found = list(differences(lake, ROWS, first, second))
+    found = list(differences(lake, lake.rows, first, second))
     if not found:
         _print([f"{first} and {second} have the same columns and versions"])
     for difference in found:
@@ -115,8 +116,8 @@ def stale() -> None:
         _print(["every stored partition is as it would be made today"])
 
 
-def _overview(row: type[Row]) -> Iterator[str]:
-    upstream = column_lineage.upstream(column_lineage.reads(row))
+def _overview(row: type[Row], rows: Sequence[type[Row]]) -> Iterator[str]:
+    upstream = column_lineage.upstream(column_lineage.reads(row), rows)
     made_from = f" ← {', '.join(upstream)}" if upstream else ""
     yield f"{row.asset}{made_from}"
     yield f"  {(row.__doc__ or '').splitlines()[0]}"
@@ -161,7 +162,7 @@ def _days(lake: Lake, asset: str) -> str:
     if asset == column_lineage.DAILY_REPORT:
         days = sorted(path.stem for path in get_settings().reports_dir.glob("????-??-??.html"))
     else:
-        days = [str(day) for day in lake.days(column_lineage.contract_of(asset))]
+        days = [str(day) for day in lake.days(column_lineage.contract_of(asset, lake.rows))]
     if not days:
         return NOTHING_STORED
     if len(days) == 1:

@@ -10,10 +10,8 @@ from rich.table import Table
 from bsky_assets.bluesky.collected import is_collecting
 from bsky_assets.console import stdout
 from bsky_assets.contracts import (
-    ALL,
     FilteredPost,
     LlmLabel,
-    Quarantined,
     RawFeedPost,
     RawFirehosePost,
 )
@@ -55,7 +53,7 @@ def status(
 
 def show_day(lake: Lake, day: date, settings: Settings) -> None:
     """Print the rows, the coverage, the funnel and the labels of one sync day."""
-    found = {row: lake.whole(row, day) for row in ALL if row is not Quarantined}
+    found = {row: lake.whole(row, day) for row in lake.rows}
     partitions = {row: _usable(partition) for row, partition in found.items()}
     table = Table("asset", "rows", "written (UTC)", title=f"sync day {day}", title_justify="left")
     table.columns[1].justify = "right"
@@ -75,7 +73,7 @@ def show_day(lake: Lake, day: date, settings: Settings) -> None:
 
 
 def _show_days(lake: Lake, settings: Settings) -> None:
-    rows = [row for row in ALL if row is not Quarantined]
+    rows = lake.rows
     days = sorted({day for row in rows for day in lake.days(row)})[-SHOWN_DAYS:]
     if not days:
         stdout.print("nothing is stored yet; `bsky-assets materialize` collects today")

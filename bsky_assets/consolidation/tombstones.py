@@ -17,15 +17,19 @@ import pyarrow as pa
 from bsky_assets.consolidation.consolidate import register_left_out
 from bsky_assets.consolidation.removals import PRESENT
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, LlmLabel, RawPostDeletion, Row
+from bsky_assets.contracts.codebooks import CodebookLabel
 from bsky_assets.contracts.details import Details, Since
 from bsky_assets.storage.examination import APPLIED_TOMBSTONES
 from bsky_assets.storage.files import write_json
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets.sync_day import now
 
-REWRITTEN: tuple[type[Row], ...] = (LlmLabel, FilteredPost, ConsolidatedPost)
-"""What a post leaves; last the one that says which posts there are, so that a run that was
-interrupted finds them again."""
+
+def rewritten(lake: Lake) -> Iterator[type[Row]]:
+    """What a post leaves; last the one that says which posts there are, so that a run that was
+    interrupted finds them again."""
+    yield from (row for row in lake.rows if issubclass(row, CodebookLabel))
+    yield from (LlmLabel, FilteredPost, ConsolidatedPost)
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,7 @@ def _apply(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> Iterator[Re
     )
     by_reason = con.sql("SELECT reason, count(*) FROM removed GROUP BY reason ORDER BY reason")
     reasons: dict[str, int] = dict(by_reason.fetchall())
-    for row in REWRITTEN:
+    for row in rewritten(lake):
         if before := lake.current(row, day):
             yield _rewrite(con, lake, row, before, reasons)
 

@@ -71,6 +71,8 @@ class Row(Struct):
     rows_from: ClassVar[tuple[str, ...]] = ()
     """Upstream columns, `asset.column`, that decide which rows there are, and which of several
     versions of one is taken, whether or not their values go into any column."""
+    parents: ClassVar[tuple[type["Row"], ...]] = ()
+    """Contracts that `rows_from` names and that only some data directories have."""
     arrival: ClassVar[Arrival | None] = None
     """How rows come by a stream; None where they are made from others, or asked for."""
 

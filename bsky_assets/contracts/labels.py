@@ -186,7 +186,7 @@ class LlmAnswer(Row):
     """
 
     asset: ClassVar[str] = "llm_answers"
-    key: ClassVar[tuple[str, ...]] = ("request_id", "slot")
+    key: ClassVar[tuple[str, ...]] = ("request_id", "slot", "prompt_version")
 
     request_id: str = Field(description="The request.")
     slot: str = Field(description="The post's key in it, p0 to pN.")
@@ -194,7 +194,12 @@ class LlmAnswer(Row):
     text_hash: str = Field(description="SHA-256 of the normalised text, in hex.")
     question: str = Field(description="Text and context as they were sent, as JSON.")
     is_valid: bool = Field(description="Whether there is a valid answer for this post.")
-    is_sociopolitical: bool | None = Field(description="The answer; null if not valid.")
+    answer: str | None = Field(
+        default=None, description="The answer, as JSON; null if not valid, or from earlier times."
+    )
+    is_sociopolitical: bool | None = Field(
+        description="The answer to sociopolitical; null if not valid, or to another codebook."
+    )
     political_ideology: Ideology | None = Field(description="The answer; null where 'none'.")
     reason: str | None = Field(description="Why, in the model's words, where that was asked.")
     error: str | None = Field(description="What is wrong with it.")
@@ -214,6 +219,10 @@ class LlmAnswer(Row):
     system_fingerprint: str | None = Field(description="What the server says of its set-up.")
     prompt_version: str = Field(description="Hash of the prompt; see llm_prompts.")
     schema_version: str = Field(description="Hash of the answer's JSON schema; see llm_prompts.")
+    sent_prompt_version: str | None = Field(
+        default=None,
+        description="The prompt that was sent, where several codebooks were asked together.",
+    )
     parameters: str = Field(description="Parameters that answers are known by, as JSON.")
     temperature: float | None = Field(description="What was asked for; higher when asked again.")
     response_format: str = Field(description="json_schema, json_object or text.")

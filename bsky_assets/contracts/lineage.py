@@ -6,7 +6,7 @@ lake's, and how the lineage is shown.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
@@ -60,18 +60,19 @@ class Touched:
     """Whether it decides which rows there are."""
 
 
-def contract_of(asset: str) -> type[Row]:
-    """The contract of an asset.
+def contract_of(asset: str, rows: Sequence[type[Row]] = ROWS) -> type[Row]:
+    """The contract of an asset, of those that `rows` are of.
 
     Raises:
         NoSuchColumn: there is none of this name.
     """
-    if asset not in _BY_ASSET:
-        raise NoSuchColumn(f"no asset {asset!r}; there are {', '.join(_BY_ASSET)}")
-    return _BY_ASSET[asset]
+    known = {row.asset: row for row in rows}
+    if asset not in known:
+        raise NoSuchColumn(f"no asset {asset!r}; there are {', '.join(known)}")
+    return known[asset]
 
 
-def find(name: str) -> set[str]:
+def find(name: str, rows: Sequence[type[Row]] = ROWS) -> set[str]:
     """The columns that hold values and are meant by `name`, each as `asset.column`.
 
     `name` is a column or struct, dotted, with its asset before it or else of every asset.
@@ -79,46 +80,48 @@ def find(name: str) -> set[str]:
     Raises:
         NoSuchColumn: there is none; the message says what comes close.
     """
-    every = [f"{row.asset}.{column}" for row in ROWS for column in _leaves(row)]
+    every = [f"{row.asset}.{column}" for row in rows for column in _leaves(row)]
     found = {
         full for full in every if is_within(full, name) or is_within(full.partition(".")[2], name)
     }
     if name and found:
         return found
-    known = [column.name for row in ROWS for column in columns(row)]
+    known = [column.name for row in rows for column in columns(row)]
     asset, _, rest = name.partition(".")
-    close = get_close_matches(rest if asset in _BY_ASSET else name, dict.fromkeys(known), 3)
+    is_asset = asset in {row.asset for row in rows}
+    close = get_close_matches(rest if is_asset else name, dict.fromkeys(known), 3)
     hint = f"; did you mean {' or '.join(close)}?" if close else ""
     raise NoSuchColumn(f"no contract has a column {name!r}{hint}")
 
 
-def impact(name: str) -> dict[str, Touched]:
+def impact(name: str, rows: Sequence[type[Row]] = ROWS) -> dict[str, Touched]:
     """What the columns meant by `name` touch, by asset in the order of the lineage.
 
     Raises:
         NoSuchColumn: there is no such column.
     """
-    touched_columns = find(name)
+    touched_columns = find(name, rows)
     touched: dict[str, Touched] = {}
-    for row in ROWS:
-        rows = bool(touched_columns & set(row.rows_from)) or _rows(touched, reads(row))
+    for row in rows:
+        decides = bool(touched_columns & set(row.rows_from)) or _rows(touched, reads(row))
         held = [
             leaf
             for leaf, sources in _leaves(row).items()
             if f"{row.asset}.{leaf}" in touched_columns or touched_columns & sources
         ]
         touched_columns |= {f"{row.asset}.{leaf}" for leaf in held}
-        if held or rows:
-            touched[row.asset] = Touched(held, rows)
-    rows = _rows(touched, REPORT_READS)
-    if rows or touched_columns & set(REPORT_READS):
-        touched[DAILY_REPORT] = Touched([], rows)
+        if held or decides:
+            touched[row.asset] = Touched(held, decides)
+    decides = _rows(touched, REPORT_READS)
+    if decides or touched_columns & set(REPORT_READS):
+        touched[DAILY_REPORT] = Touched([], decides)
     return touched
 
 
 def _rows(touched: Mapping[str, Touched], read: Iterable[str]) -> bool:
     """Whether which rows there are of an asset that is read is touched."""
-    return any(touched[asset].rows for asset in upstream(read) if asset in touched)
+    assets = {name.partition(".")[0] for name in read}
+    return any(found.rows for asset, found in touched.items() if asset in assets)
 
 
 @cache
@@ -129,16 +132,25 @@ def lineage_version(row: type[Row]) -> str:
     rows or decides which there are, by whatever way: whoever reads a struct is touched when it
     changes.
     """
-    return _version(contract_version(row), reads(row))
+    return _version(contract_version(row), reads(row), _with_parents(row))
 
 
 def report_reads_version() -> str:
     """The same of the columns that the daily report reads."""
-    return _version("", frozenset(REPORT_READS))
+    return _version("", frozenset(REPORT_READS), _BY_ASSET)
 
 
-def _version(contract: str, read: frozenset[str]) -> str:
-    layouts = [contract, *(f"{name} {_layout(name)}" for name in sorted(made_from(read)))]
+def _with_parents(row: type[Row]) -> Mapping[str, type[Row]]:
+    """The contracts by asset, with those that `row` and what it is made from name besides."""
+    known = dict(_BY_ASSET)
+    for parent in row.parents:
+        known |= {parent.asset: parent, **_with_parents(parent)}
+    return known
+
+
+def _version(contract: str, read: frozenset[str], known: Mapping[str, type[Row]]) -> str:
+    columns_read = sorted(made_from(read, known))
+    layouts = [contract, *(f"{name} {_layout(name, known)}" for name in columns_read)]
     return hashlib.sha256(json.dumps(layouts).encode()).hexdigest()[:12]
 
 
@@ -148,21 +160,25 @@ def reads(row: type[Row]) -> frozenset[str]:
     return frozenset().union(row.rows_from, *_leaves(row).values())
 
 
-def made_from(read: frozenset[str]) -> set[str]:
-    """Every top-level column, `asset.column`, that goes into what reads `read`, by any way."""
+def made_from(read: frozenset[str], known: Mapping[str, type[Row]] | None = None) -> set[str]:
+    """Every top-level column, `asset.column`, that goes into what reads `read`, by any way.
+
+    `known` are the contracts by asset, where there are more than everywhere.
+    """
+    known = known or _BY_ASSET
     waiting, seen = list(read), set[str]()
     while waiting:
         column = _top(waiting.pop())
         if column not in seen:
             seen.add(column)
-            waiting.extend(_sources_of(column))
+            waiting.extend(_sources_of(column, known))
     return seen
 
 
-def upstream(read: Iterable[str]) -> list[str]:
+def upstream(read: Iterable[str], rows: Sequence[type[Row]] = ROWS) -> list[str]:
     """The assets that the columns `read` are of, in the order of the lineage."""
     assets = {name.partition(".")[0] for name in read}
-    return [row.asset for row in ROWS if row.asset in assets]
+    return [row.asset for row in rows if row.asset in assets]
 
 
 def summary(row: type[Row]) -> Iterator[tuple[str, str]]:
@@ -198,20 +214,20 @@ def _leaves(row: type[Row]) -> Mapping[str, frozenset[str]]:
     return {column.name: frozenset(column.sources) for column in columns(row) if not column.nested}
 
 
-def _sources_of(top_level: str) -> set[str]:
+def _sources_of(top_level: str, known: Mapping[str, type[Row]]) -> set[str]:
     """What goes into a top-level column, and what decides the rows that it is in."""
     asset, _, name = top_level.partition(".")
-    row = _BY_ASSET[asset]
+    row = known[asset]
     found = (sources for leaf, sources in _leaves(row).items() if is_within(leaf, name))
     return set(row.rows_from).union(*found)
 
 
-def _layout(top_level: str) -> str:
+def _layout(top_level: str, known: Mapping[str, type[Row]]) -> str:
     asset, _, name = top_level.partition(".")
     return json.dumps(
         [
             (column.name, str(column.type), column.nullable)
-            for column in columns(_BY_ASSET[asset])
+            for column in columns(known[asset])
             if is_within(column.name, name)
         ]
     )

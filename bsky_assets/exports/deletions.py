@@ -20,6 +20,7 @@ from bsky_assets.contracts import (
     RawPostDeletion,
     Row,
 )
+from bsky_assets.contracts.codebooks import CodebookLabel
 from bsky_assets.storage.lake import Lake
 
 OF_POSTS: tuple[type[Row], ...] = (
@@ -31,6 +32,11 @@ OF_POSTS: tuple[type[Row], ...] = (
     DisputedPost,
 )
 """The tables whose rows are of one post each, and leave with it."""
+
+
+def is_of_posts(row: type[Row]) -> bool:
+    """Whether a row is of one post, and leaves with it."""
+    return row in OF_POSTS or issubclass(row, CodebookLabel)
 
 
 class Removed:
@@ -57,7 +63,7 @@ class Removed:
 
     def without(self, row: type[Row], rows: str) -> str:
         """SQL for the rows of `row` that are none of theirs, in their order."""
-        if row not in OF_POSTS:
+        if not is_of_posts(row):
             return rows
         columns = "*"
         if "earlier_versions" in row.model_fields:
@@ -72,7 +78,7 @@ class Removed:
 
     def counts(self, row: type[Row], rows: str) -> dict[str, int]:
         """How many of the rows are theirs, by reason."""
-        if row not in OF_POSTS:
+        if not is_of_posts(row):
             return {}
         found = self._con.sql(
             f"SELECT removed.reason, count(*) FROM ({rows}) JOIN removed USING (sync_day, uri) "

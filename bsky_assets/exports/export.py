@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bsky_assets.contracts import (
-    ALL,
     LEDGER,
     FilteredPost,
     LlmAnswer,
@@ -22,10 +21,11 @@ from bsky_assets.contracts import (
     LlmPrompt,
     Row,
 )
+from bsky_assets.contracts.codebooks import CodebookLabel, holds_labels
 from bsky_assets.contracts.details import LabelDetails
 from bsky_assets.contracts.provenance import PROVENANCE
 from bsky_assets.errors import UserError
-from bsky_assets.exports.deletions import OF_POSTS, Removed
+from bsky_assets.exports.deletions import Removed, is_of_posts
 from bsky_assets.exports.dictionary import dictionary
 from bsky_assets.exports.levels import FORMS, LABELS, Form, Level
 from bsky_assets.exports.named import register_named
@@ -55,13 +55,18 @@ class FolderNotEmpty(UserError):
     """The folder that was to be made has something in it."""
 
 
-def assets_named(names: Sequence[str]) -> tuple[type[Row], ...]:
+def default_assets(lake: Lake) -> tuple[type[Row], ...]:
+    """What is exported if nothing is named: posts, labels, and the answers to each codebook."""
+    return (*DEFAULT_ASSETS, *(row for row in lake.rows if issubclass(row, CodebookLabel)))
+
+
+def assets_named(lake: Lake, names: Sequence[str]) -> tuple[type[Row], ...]:
     """The tables with these names.
 
     Raises:
         NothingToExport: there is no such table; the message lists those that there are.
     """
-    known = {row.asset: row for row in (*ALL, *LEDGER, *PROVENANCE)}
+    known = {row.asset: row for row in (*lake.tables, *LEDGER, *PROVENANCE)}
     for name in names:
         if name not in known:
             raise NothingToExport(f"there is no table {name!r}; there are {', '.join(known)}")
@@ -125,7 +130,7 @@ def export(
         raise FolderNotEmpty(f"{out} is there already; name a new folder, or empty it")
     lake.attach(con)
     unfinished = out.with_name(f".{out.name}.{unique_id()}")
-    removed = Removed(con, lake, days if set(stored) & set(OF_POSTS) else ())
+    removed = Removed(con, lake, days if any(map(is_of_posts, stored)) else ())
     named = None
     if level == "restricted":
         given = [*_as_stored(stored, ledger), *_registered(con, told)]
@@ -142,7 +147,7 @@ def export(
             level=level,
             named=named,
             files=[_file(con, each, removed, unfinished, format) for each in given],
-            prompts=_prompts(con, stored.get(LlmLabel, []), prompt_files),
+            prompts=_prompts(con, _labels(stored), prompt_files),
             made_at=now(),
             timezone=lake.timezone or settings.sync_timezone,
         )
@@ -243,6 +248,11 @@ def _stored(files: Sequence[Path]) -> list[Stored]:
         Stored(date.fromisoformat(day), path, is_current=False)
         for day, path in zip(days, files, strict=True)
     ]
+
+
+def _labels(stored: Mapping[type[Row], Sequence[Partition]]) -> list[Partition]:
+    """The partitions that were made with a prompt."""
+    return [partition for row, found in stored.items() if holds_labels(row) for partition in found]
 
 
 def _prompts(

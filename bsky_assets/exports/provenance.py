@@ -16,12 +16,12 @@ import orjson
 from bsky_assets.contracts import (
     LEDGER,
     FilteredPost,
-    LlmLabel,
     RawFeedPost,
     RawFirehosePost,
     Row,
     contract_version,
 )
+from bsky_assets.contracts.codebooks import holds_labels
 from bsky_assets.contracts.details import FeedDetails, FilterDetails, LabelDetails
 from bsky_assets.contracts.provenance import PROVENANCE
 from bsky_assets.exports.levels import Level, without_people
@@ -105,7 +105,8 @@ class Export:
 
 def provenance(export: Export, lake: Lake) -> bytes:
     """Everything that is known, as JSON."""
-    upstream = (RawFirehosePost, RawFeedPost, FilteredPost, LlmLabel)
+    labels = [row for row in lake.rows if holds_labels(row)]
+    upstream: list[type[Row]] = [RawFirehosePost, RawFeedPost, FilteredPost, *labels]
     content = {
         "made_by": f"bsky_assets {version('bsky_assets')}",
         "made_at": export.made_at.isoformat(),
@@ -148,7 +149,7 @@ def readme(export: Export, lake: Lake) -> str:
         _firehose(_of(lake, RawFirehosePost, export.days), export),
         _feeds(_of(lake, RawFeedPost, export.days), export.level),
         _filters(_of(lake, FilteredPost, export.days)),
-        _labels(_of(lake, LlmLabel, export.days), export.prompts),
+        _labels(_labelled(lake, export.days), export.prompts),
         _terms(),
     )
     head = [
@@ -328,6 +329,7 @@ def _filters(partitions: Sequence[Partition]) -> list[str]:
 def _labels(partitions: Sequence[Partition], prompts: Sequence[Mapping[str, Any]]) -> list[str]:
     rows = [
         (
+            partition.dataset,
             partition.day,
             model.model,
             model.model_digest,
@@ -342,6 +344,7 @@ def _labels(partitions: Sequence[Partition], prompts: Sequence[Mapping[str, Any]
         for model in told.models
     ]
     header = (
+        "table",
         "sync day",
         "model",
         "digest",
@@ -361,6 +364,10 @@ def _labels(partitions: Sequence[Partition], prompts: Sequence[Mapping[str, Any]
 def prompt_file(prompt: Mapping[str, Any]) -> str:
     """The name of the file that has the text of a prompt; versions are hashes in hex."""
     return f"{prompt['prompt_version']}-{prompt['schema_version']}.txt"
+
+
+def _labelled(lake: Lake, days: Sequence[date]) -> list[Partition]:
+    return [one for row in lake.rows if holds_labels(row) for one in _of(lake, row, days)]
 
 
 def _terms() -> list[str]:

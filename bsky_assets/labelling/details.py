@@ -5,11 +5,14 @@ from collections.abc import Sequence
 import duckdb
 import numpy as np
 
-from bsky_assets.contracts import LlmLabel
+from bsky_assets.contracts import LlmLabel, Row
+from bsky_assets.contracts.codebooks import CodebookLabel
 from bsky_assets.contracts.details import Company, InFlight, LabelDetails, ModelRound
+from bsky_assets.labelling.answer_sql import answer_as_text
 from bsky_assets.labelling.asking.prompt import Prompt
 from bsky_assets.labelling.asking.questions import DayQuestions
 from bsky_assets.labelling.asking.rounds import Round
+from bsky_assets.labelling.batch_size import BatchSize
 from bsky_assets.labelling.versions import labelling_version
 from bsky_assets.settings import Settings
 
@@ -19,10 +22,12 @@ _PERCENTILES = (50, 95, 99)
 def day_details(
     con: duckdb.DuckDBPyConnection,
     settings: Settings,
+    row: type[Row],
     prompt: Prompt,
     asked: DayQuestions,
     rounds: Sequence[Round],
     company: Company | None,
+    size: BatchSize,
 ) -> LabelDetails:
     """The details of the partition that the table `labelling_rows` becomes."""
     ((labelled, failed, earlier),) = con.sql(
@@ -37,30 +42,39 @@ def day_details(
         prompt=prompt.name,
         prompt_version=prompt.version,
         schema_version=rounds[0].answer_key.schema_version,
-        labelling_version=labelling_version(LlmLabel),
+        labelling_version=labelling_version(row),
         posts=asked.posts.num_rows,
         questions=len(asked.questions),
         labelled=labelled,
         failed=failed,
         other_labels=earlier,
-        shares=_shares(con),
+        shares=_shares(con, row),
+        batch_size=size.posts,
+        lowered=size.lowered,
+        overruled_by=settings.overruling_codebook if row is LlmLabel else None,
         company=company,
         models=tuple(_round(settings, one) for one in rounds),
     )
 
 
-def _shares(con: duckdb.DuckDBPyConnection) -> dict[str, float]:
+def _shares(con: duckdb.DuckDBPyConnection, row: type[Row]) -> dict[str, float]:
+    """The share of each label; of several that one post may have, each by itself."""
+    kind = row.codebook.answer.type if issubclass(row, CodebookLabel) else "one_of"
+    if kind == "text":
+        return {}
+    label = "unnest(answer)" if kind == "several_of" else answer_as_text(row)
     rows = con.sql(
-        """
-        SELECT coalesce(political_ideology, 'not_sociopolitical') AS label,
-            count(*) / sum(count(*)) OVER () AS share
-        FROM labelling_rows WHERE is_label_of_record AND was_successfully_labeled
-        GROUP BY label ORDER BY label
+        f"""
+        WITH valid AS (
+            FROM labelling_rows WHERE is_label_of_record AND was_successfully_labeled
+        )
+        SELECT label, count(*) / (SELECT count(*) FROM valid) AS share
+        FROM (SELECT {label} AS label FROM valid) GROUP BY label ORDER BY label
         """
     ).fetchall()
     shares = {label: float(share) for label, share in rows}
-    if not shares:
-        return {}
+    if not shares or row is not LlmLabel:
+        return shares
     return {"sociopolitical": 1.0 - shares.get("not_sociopolitical", 0.0), **shares}
 
 

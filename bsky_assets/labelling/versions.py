@@ -7,6 +7,7 @@ What does not belong here: how a server is reached and how fast, which decides n
 from pathlib import Path
 
 from bsky_assets.contracts import AuditedShare, DisputedPost, LlmLabel, Row
+from bsky_assets.contracts.codebooks import CodebookLabel
 from bsky_assets.contracts.versions import source_version
 
 _LABELS = (
@@ -23,4 +24,5 @@ RULES: dict[type[Row], tuple[str, ...]] = {
 
 def labelling_version(row: type[Row]) -> str:
     """Twelve hex digits that change with the code that decides the rows of `row`."""
-    return source_version(Path(__file__).parent / f"{name}.py" for name in RULES[row])
+    decided = RULES[LlmLabel if issubclass(row, CodebookLabel) else row]
+    return source_version(Path(__file__).parent / f"{name}.py" for name in decided)

@@ -9,6 +9,7 @@ from datetime import date
 import duckdb
 
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, LlmLabel, Row
+from bsky_assets.contracts.codebooks import CodebookLabel
 from bsky_assets.contracts.progress import Reporter
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake, Partition
@@ -27,6 +28,8 @@ def make_partition(
     Raises:
         UserError: it cannot be made as things are; the message says what to do.
     """
+    if issubclass(row, CodebookLabel):
+        return _label(con, lake, day, settings, progress, row)
     return _WORK[row](con, lake, day, settings, progress)
 
 
@@ -50,11 +53,16 @@ def _filter(
 
 
 def _label(
-    con: duckdb.DuckDBPyConnection, lake: Lake, day: date, settings: Settings, progress: Reporter
+    con: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    day: date,
+    settings: Settings,
+    progress: Reporter,
+    row: type[Row] = LlmLabel,
 ) -> Partition:
     from bsky_assets.labelling.day import label_day
 
-    return label_day(con, lake, day, settings, progress=progress)
+    return label_day(con, lake, day, settings, row=row, progress=progress)
 
 
 _WORK: dict[

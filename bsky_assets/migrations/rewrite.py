@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import duckdb
 
-from bsky_assets.contracts import ALL, Row, arrow_schema, contract_version
+from bsky_assets.contracts import Row, arrow_schema, contract_version
 from bsky_assets.contracts.details import Details, Rewriting
 from bsky_assets.contracts.progress import Progress, Reporter, silent
 from bsky_assets.errors import UserError
@@ -49,13 +49,13 @@ class Contents(NamedTuple):
     """By column: the sum of its values' hashes."""
 
 
-def plan(lake: Lake, rows: tuple[type[Row], ...] = ALL) -> Iterator[Outdated]:
+def plan(lake: Lake, rows: tuple[type[Row], ...] | None = None) -> Iterator[Outdated]:
     """Every partition that is not of today's contract.
 
     Raises:
         ContractViolation: one cannot be read under today's contract; the message names the column.
     """
-    for row in rows:
+    for row in rows or lake.tables:
         for partition in lake.partitions(row):
             if partition.contract != contract_version(row):
                 found = read_schema(partition.path)

@@ -13,15 +13,12 @@ from datetime import UTC, date, datetime
 from dagster import AssetKey, TimeWindowPartitionMapping
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
-from bsky_assets.contracts.lineage import ROWS
 from bsky_assets.orchestration.process_pool import ProcessPool, Tell, Work
 from bsky_assets.orchestration.staleness import stale
 from bsky_assets.settings import Settings
 from bsky_assets.storage.budget import slots
 from bsky_assets.storage.lake import Lake
 from bsky_assets.sync_day import look_back
-
-_ROW = {row.asset: row for row in ROWS}
 
 
 @dataclass(frozen=True)
@@ -116,7 +113,8 @@ def _is_current(graph: AssetGraph, lake: Lake, settings: Settings, asset: str, d
 
 def _made_at(lake: Lake, settings: Settings, asset: str, day: date) -> datetime | None:
     """When what is stored was made."""
-    if row := _ROW.get(asset):
+    row = next((row for row in lake.rows if row.asset == asset), None)
+    if row:
         partition = lake.current(row, day)
         return partition.written_at if partition else None
     report = settings.reports_dir / f"{day}.html"

@@ -13,7 +13,8 @@ from datetime import date
 from dagster import AssetExecutionContext, Failure, RetryRequested
 from duckdb import DuckDBPyConnection
 
-from bsky_assets.contracts import LlmLabel, Row, contract_version
+from bsky_assets.contracts import Row, contract_version
+from bsky_assets.contracts.codebooks import holds_labels
 from bsky_assets.contracts.details import Details
 from bsky_assets.launching import kubernetes, ray, slurm
 from bsky_assets.launching.jobs import Ended, Job, job_of
@@ -71,7 +72,7 @@ def _slot(
     row: type[Row], settings: Settings, tell: Callable[[str], None]
 ) -> AbstractContextManager[None]:
     """A slot of this machine; labels mostly wait for an endpoint, and need none."""
-    return nullcontext() if row is LlmLabel else slot(settings, tell)
+    return nullcontext() if holds_labels(row) else slot(settings, tell)
 
 
 def _job(asset: str, day: date, settings: Settings) -> Job:

@@ -4,33 +4,49 @@ What belongs here: what is the same for all of them. What does not: what one ass
 setting; it has them from its resource `data`.
 """
 
-from dagster import AssetsDefinition, AssetSpec
+from collections.abc import Sequence
+
+from dagster import AssetKey, AssetsDefinition, AssetSpec
 
 from bsky_assets.bluesky.versions import READERS, reader_version
-from bsky_assets.contracts.lineage import DAILY_REPORT, contract_of, lineage_version
+from bsky_assets.contracts import LlmLabel, Row
+from bsky_assets.contracts.codebooks import load_codebooks, rows_of
+from bsky_assets.contracts.lineage import DAILY_REPORT, ROWS, contract_of, lineage_version
 from bsky_assets.orchestration.partitions import sync_days
 from bsky_assets.orchestration.staleness import made_with
 from bsky_assets.reporting.version import report_version
 from bsky_assets.settings import Settings
 
 
-def of_settings(asset: AssetsDefinition, settings: Settings) -> AssetsDefinition:
+def of_settings(
+    asset: AssetsDefinition, settings: Settings, codebooks: Sequence[AssetKey] = ()
+) -> AssetsDefinition:
+    """The asset under `settings`; the daily report is made from those of `codebooks` too, and
+    `llm_labels` from the one that may overrule a filter."""
+
+    rows = (*ROWS, *rows_of(load_codebooks(settings.codebooks_dir)))
+
     def complete(spec: AssetSpec) -> AssetSpec:
+        name, decides = spec.key.to_user_string(), f"labels_{settings.overruling_codebook}"
+        more = codebooks if name == DAILY_REPORT else ()
+        if name == LlmLabel.asset:
+            more = [key for key in codebooks if key.to_user_string() == decides]
         return spec.replace_attributes(
+            deps=[*spec.deps, *more],
             partitions_def=sync_days(settings),
-            code_version=_code_version(spec.key.to_user_string(), settings),
+            code_version=_code_version(spec.key.to_user_string(), settings, rows),
         )
 
     return asset.map_asset_specs(complete)
 
 
-def _code_version(asset: str, settings: Settings) -> str:
+def _code_version(asset: str, settings: Settings, rows: Sequence[type[Row]]) -> str:
     """Of what decides the rows: contracts anywhere in the lineage, and say a prompt or readers.
 
     Another one marks stored partitions as made by other code.
     """
     if asset == DAILY_REPORT:
         return report_version()
-    row = contract_of(asset)
+    row = contract_of(asset, rows)
     readers = [reader_version(row)] if row in READERS else []
     return "-".join([lineage_version(row), *made_with(row, settings).values(), *readers])

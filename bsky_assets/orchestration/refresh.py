@@ -20,7 +20,7 @@ from dagster import (
 )
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
-from bsky_assets.contracts.lineage import DAILY_REPORT, ROWS
+from bsky_assets.contracts.lineage import DAILY_REPORT
 from bsky_assets.orchestration.automation import daily_sync
 from bsky_assets.orchestration.following import ONLY_LANDED
 from bsky_assets.orchestration.staleness import Stale, stale
@@ -53,7 +53,7 @@ def _with_what_follows(
 
 def _stored(settings: Settings, day: date) -> set[str]:
     lake = Lake.of(settings)
-    assets = {row.asset for row in ROWS if lake.current(row, day)}
+    assets = {row.asset for row in lake.rows if lake.current(row, day)}
     if (settings.reports_dir / f"{day}.html").exists():
         assets.add(DAILY_REPORT)
     return assets

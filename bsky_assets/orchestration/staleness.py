@@ -21,8 +21,9 @@ from bsky_assets.contracts import (
     Row,
     contract_version,
 )
-from bsky_assets.contracts.details import Details
-from bsky_assets.contracts.lineage import DAILY_REPORT, ROWS, lineage_version
+from bsky_assets.contracts.codebooks import CodebookLabel
+from bsky_assets.contracts.details import Details, LabelDetails
+from bsky_assets.contracts.lineage import DAILY_REPORT, lineage_version
 from bsky_assets.filters.config import config_version
 from bsky_assets.labelling.day import prompt_of
 from bsky_assets.labelling.versions import labelling_version
@@ -57,19 +58,20 @@ def _made_with(row: type[Row], settings: Settings) -> Details:
         return Details(merge_version=merge_version(row))
     if row is DisputedPost:
         return Details(labelling_version=labelling_version(row))
-    if row in (LlmLabel, AuditedShare):
-        prompt = prompt_of(settings)
-        return Details(
+    if row in (LlmLabel, AuditedShare) or issubclass(row, CodebookLabel):
+        prompt = prompt_of(settings, row)
+        return LabelDetails(
             prompt_version=prompt.version,
             schema_version=prompt.form.version,
             labelling_version=labelling_version(row),
+            overruled_by=settings.overruling_codebook if row is LlmLabel else None,
         )
     return Details()
 
 
 def stale(lake: Lake, settings: Settings) -> Iterator[Stale]:
     """Every partition and report that would be made otherwise today, by asset and day."""
-    for row in ROWS:
+    for row in lake.rows:
         versions = made_with(row, settings)
         for partition in lake.partitions(row):
             if reasons := tuple(_reasons(row, partition, versions)):
@@ -88,6 +90,8 @@ def _reasons(row: type[Row], partition: Partition, versions: dict[str, str]) -> 
     for name, version in versions.items():
         if (stored := made.get(name)) != version:
             yield f"{name} was {stored}, is {version}"
+    if "overruled_by" in made.keys() - versions.keys():
+        yield f"overruled_by was {made['overruled_by']}, is None"
 
 
 def _stale_reports(settings: Settings) -> Iterator[Stale]:

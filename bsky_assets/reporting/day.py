@@ -12,7 +12,6 @@ from functools import cached_property
 import duckdb
 
 from bsky_assets.contracts import FilteredPost, LlmLabel, RawFirehosePost, Row
-from bsky_assets.contracts.lineage import ROWS
 from bsky_assets.errors import UserError
 from bsky_assets.estimating.shares import DayShares, day_shares
 from bsky_assets.reporting.measures import MEASURES, Measure, Point, Stored, Usual, usual
@@ -54,7 +53,7 @@ class StoredDay:
 
     @cached_property
     def _found(self) -> dict[str, Partition | Damaged]:
-        found = ((row.asset, self.lake.whole(row, self.day)) for row in ROWS)
+        found = ((row.asset, self.lake.whole(row, self.day)) for row in self.lake.rows)
         return {asset: each for asset, each in found if each}
 
     @cached_property

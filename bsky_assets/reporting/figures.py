@@ -14,8 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from bsky_assets.contracts.details import FilterDetails
-from bsky_assets.reporting.measures import Point, Usual, sides
+from bsky_assets.contracts.details import FilterDetails, LabelDetails
+from bsky_assets.reporting.measures import Point, Usual, share, sides
 from bsky_assets.reporting.palette import LIGHT
 from bsky_assets.storage.lake import Partition
 
@@ -53,6 +53,17 @@ def labels_figure(labels: Partition) -> Figure:
     """Which side political posts take, with intervals, by the model of record."""
     shown = [Ranged(name, name, point, None) for name, point in sides(labels)]
     return ranges_figure(shown)
+
+
+def shares_figure(labels: Partition) -> Figure:
+    """The share of each answer to a codebook, with intervals, by the model of record."""
+    told = labels.told(LabelDetails)
+    posts = told.labelled
+    found = (
+        (label, share(labels.day, round(part * posts), posts))
+        for label, part in told.shares.items()
+    )
+    return ranges_figure([Ranged(label, "neutral", point, None) for label, point in found if point])
 
 
 def ranges_figure(shown: Sequence[Ranged]) -> Figure:

@@ -24,7 +24,7 @@ from bsky_assets.reporting.sections import ANSWER, DETAILS, TRUST, Maker
 from bsky_assets.reporting.version import report_version
 from bsky_assets.settings import Settings
 from bsky_assets.storage.files import staged
-from bsky_assets.storage.inputs import REPORT_INPUTS, versions
+from bsky_assets.storage.inputs import report_inputs, versions
 from bsky_assets.storage.lake import Lake
 from bsky_assets.sync_day import now
 
@@ -78,7 +78,7 @@ def report_of(
     return Page(
         day=day,
         version=report_version(),
-        made_from=versions(lake, REPORT_INPUTS, day),
+        made_from=versions(lake, report_inputs(lake), day),
         written_at=now(),
         timezone=settings.timezone,
         marks=tuple(marks(stored)),

@@ -10,17 +10,18 @@ What does not belong here: making it, and when; that is orchestration.
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from bsky_assets.bluesky.collected import all_segments
 from bsky_assets.consolidation.consolidate import SOURCES, is_source
 from bsky_assets.contracts import ConsolidatedPost, RawFirehosePost, Row
-from bsky_assets.contracts.lineage import DAILY_REPORT, ROWS
+from bsky_assets.contracts.codebooks import SUFFIX, CodebookLabel
+from bsky_assets.contracts.lineage import DAILY_REPORT
 from bsky_assets.reporting.head import read_head, report_path
 from bsky_assets.settings import Settings
 from bsky_assets.storage.compaction import news
 from bsky_assets.storage.damage import Damaged
-from bsky_assets.storage.inputs import INPUTS, REPORT_INPUTS, Input
+from bsky_assets.storage.inputs import REPORT_INPUTS, Input, inputs_of, report_inputs
 from bsky_assets.storage.lake import Lake, Partition, Versions
 from bsky_assets.sync_day import FIRST_DAY, LOOK_BACK_DAYS, bounds, look_back, sync_day_of
 
@@ -77,6 +78,7 @@ class Look:
         self.settings, self.at = settings, at
         self._lake = Lake.of(settings)
         self._streams = all_segments(settings)
+        self._order = (*(row.asset for row in self._lake.rows), DAILY_REPORT)
         self._known: dict[tuple[type[Row], date], Partition | None] = {}
 
     def days(self, *, everywhere: bool) -> list[date]:
@@ -85,15 +87,19 @@ class Look:
         days = {present - timedelta(days=back) for back in range(RECENT_DAYS)}
         days |= {day for segments in self._streams for day in segments.days()}
         if everywhere:
-            days |= {day for row in ROWS for day in self._lake.days(row)}
+            days |= {day for row in self._lake.rows for day in self._lake.days(row)}
         return sorted(day for day in days if FIRST_DAY <= day <= present)
 
     def state(self, day: date) -> DayState:
         """How far `day` has come."""
         end = bounds(day, self.settings.timezone)[1]
         behind = {row.asset: found for row, found in self._raw(day).items()}
-        for row, inputs in INPUTS.items():
+        for row in self._lake.rows:
+            if not (inputs := inputs_of(row)):
+                continue
             stored = self._stored(row, day)
+            if stored is None and day < self._begins(row):
+                continue
             made_from = stored.made_from if stored else None
             if self._can_be_made(row, inputs, day, behind) and (
                 found := self._behind(inputs, day, behind, stored is not None, made_from)
@@ -109,10 +115,19 @@ class Look:
         return DayState(
             day,
             self.at >= end,
-            {asset: behind[asset] for asset in _ORDER if asset in behind},
+            {asset: behind[asset] for asset in self._order if asset in behind},
             tuple(self._left_out_for(day)) if consolidated else (),
             consolidated.written_at if consolidated else None,
         )
+
+    def _begins(self, row: type[Row]) -> date:
+        """The first day that is made without a person asking for it: of a codebook's labels the
+        day on which its file was written."""
+        if not issubclass(row, CodebookLabel):
+            return FIRST_DAY
+        path = self.settings.codebooks_dir / f"{row.codebook.name}{SUFFIX}"
+        written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        return sync_day_of(written, self.settings.timezone)
 
     def _raw(self, day: date) -> dict[type[Row], Behind]:
         found: dict[type[Row], Behind] = {}
@@ -175,7 +190,8 @@ class Look:
             return None
         head = read_head(report_path(self.settings.reports_dir, day))
         made_from = head.made_from if head else None
-        found = self._behind(REPORT_INPUTS, day, behind, head is not None, made_from)
+        inputs = report_inputs(self._lake)
+        found = self._behind(inputs, day, behind, head is not None, made_from)
         if found is None and head and head.written_at < end <= self.at:
             return Behind("was written before the day was over", "closed")
         return found
@@ -195,6 +211,3 @@ class Look:
             except Damaged:
                 self._known[row, day] = None  # which status, doctor and its own run tell
         return self._known[row, day]
-
-
-_ORDER = (*(row.asset for row in ROWS), DAILY_REPORT)

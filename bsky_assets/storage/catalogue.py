@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 from filelock import FileLock
 
-from bsky_assets.contracts import ALL, Row, contract_version
+from bsky_assets.contracts import Row, contract_version
 from bsky_assets.storage import provenance
 from bsky_assets.storage.damage import Damaged
 from bsky_assets.storage.files import make_folder, staged
@@ -65,7 +65,7 @@ def rebuild(
 def _tables(
     lake: Lake, others: Mapping[type[Row], Sequence[Path]] | None
 ) -> dict[type[Row], list[Stored]]:
-    return {row: _partitions(lake, row) for row in ALL} | {
+    return {row: _partitions(lake, row) for row in lake.tables} | {
         row: _files(paths) for row, paths in (others or {}).items()
     }
 

@@ -21,6 +21,7 @@ from bsky_assets.contracts import (
     RawPostDeletion,
     Row,
 )
+from bsky_assets.contracts.codebooks import CodebookLabel
 from bsky_assets.storage.damage import Damaged
 from bsky_assets.storage.lake import Lake, Partition, Versions
 from bsky_assets.sync_day import look_back
@@ -56,8 +57,23 @@ INPUTS: Mapping[type[Row], tuple[Input, ...]] = {
 }
 """By contract, in the order of the lineage; what arrives from outside has no inputs."""
 
+
+def inputs_of(row: type[Row]) -> tuple[Input, ...]:
+    """What is read for a partition of `row`, first what it cannot do without; nothing where it
+    arrives from outside."""
+    if issubclass(row, CodebookLabel):
+        return (*map(Input, row.parents), Input(FilteredPost))
+    return INPUTS.get(row, ())
+
+
 REPORT_INPUTS = (Input(FilteredPost), Input(LlmLabel), Input(AuditedShare))
-"""What the daily report is made from."""
+"""What the daily report cannot do without."""
+
+
+def report_inputs(lake: Lake) -> tuple[Input, ...]:
+    """What the daily report is made from."""
+    codebooks = (Input(row) for row in lake.rows if issubclass(row, CodebookLabel))
+    return (*REPORT_INPUTS, *codebooks)
 
 
 def versions(lake: Lake, inputs: tuple[Input, ...], day: date) -> Versions:
@@ -85,4 +101,4 @@ def _current(lake: Lake, row: type[Row], day: date) -> Partition | None:
 
 def made_from(lake: Lake, row: type[Row], day: date) -> Versions:
     """The versions of what the partition of `row` on `day` is made from, as they are now."""
-    return versions(lake, INPUTS[row], day)
+    return versions(lake, inputs_of(row), day)

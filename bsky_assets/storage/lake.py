@@ -26,8 +26,9 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from bsky_assets.contracts import Quarantined, Row, arrow_schema, contract_version
+from bsky_assets.contracts.codebooks import load_codebooks, rows_of
 from bsky_assets.contracts.details import Details, details_version
-from bsky_assets.contracts.lineage import lineage_version
+from bsky_assets.contracts.lineage import ROWS, lineage_version
 from bsky_assets.settings import Settings
 from bsky_assets.storage import timezones, upcasts
 from bsky_assets.storage.damage import Damaged, damage_named
@@ -144,14 +145,23 @@ class _Written(NamedTuple):
 class Lake:
     """All partitions in one place."""
 
-    def __init__(self, place: Place | Path, timezone: str | None = None) -> None:
+    def __init__(
+        self,
+        place: Place | Path,
+        timezone: str | None = None,
+        codebooks: Sequence[type[Row]] = (),
+    ) -> None:
         """Look at the lake in `place`; nothing is created before the first write.
+
+        `codebooks` are the contracts of its tables that are not in every lake.
 
         Raises:
             OtherTimezone: its sync days are not of `timezone`.
         """
         self.place: Place = Folder(place) if isinstance(place, Path) else place
         self._timezone = timezone
+        self.rows: tuple[type[Row], ...] = (*ROWS, *codebooks)
+        """The contracts of its assets, in the order of the lineage."""
         if timezone:
             timezones.check(self.place, timezone)
 
@@ -163,10 +173,16 @@ class Lake:
             OtherTimezone: its sync days are of another timezone than the settings say.
         """
         timezone = settings.sync_timezone
+        codebooks = rows_of(load_codebooks(settings.codebooks_dir))
         if settings.lake_bucket is None:
-            return cls(settings.lake_dir, timezone)
+            return cls(settings.lake_dir, timezone, codebooks)
         endpoint, work = settings.lake_endpoint_url, settings.data_dir / "lake-work"
-        return cls(Bucket(settings.lake_bucket, endpoint, work), timezone)
+        return cls(Bucket(settings.lake_bucket, endpoint, work), timezone, codebooks)
+
+    @property
+    def tables(self) -> tuple[type[Row], ...]:
+        """The contracts of all that it holds: `rows`, and what could not be read."""
+        return (*self.rows, Quarantined)
 
     @property
     def timezone(self) -> str | None:

@@ -9,7 +9,6 @@ import orjson
 import pyarrow as pa
 
 from bsky_assets.contracts import (
-    ALL,
     ConsolidatedPost,
     FilteredPost,
     RawFeedPost,
@@ -33,13 +32,13 @@ Values = Mapping[str, Any]
 
 def tables(lake: Lake) -> dict[type[Row], pa.Table]:
     """Each table of provenance, with `sync_day` first, of everything that is stored."""
-    stored = {row: lake.partitions(row) for row in ALL}
+    stored = {row: lake.partitions(row) for row in lake.tables}
     return {
         row: _table(
             row,
             (
                 {"sync_day": partition.day, **values}
-                for source in sources
+                for source in sources or lake.tables
                 for partition in stored[source]
                 for values in told(partition)
             ),
@@ -91,8 +90,9 @@ def _of(row: type[Row], told: Values) -> dict[str, Any]:
     return {name: told[name] for name in row.model_fields if name in told}
 
 
+# By table: of which assets, none for all that there are, and what their partitions tell.
 _TOLD: dict[type[Row], tuple[tuple[type[Row], ...], Callable[[Partition], Iterator[Values]]]] = {
-    DayProvenance: (ALL, _partition),
+    DayProvenance: ((), _partition),
     LeftOut: ((ConsolidatedPost,), _left_out),
     FunnelStep: ((FilteredPost,), _funnel),
     FirehoseGap: ((RawFirehosePost,), _gaps),

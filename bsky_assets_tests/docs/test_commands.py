@@ -28,6 +28,7 @@ ONLY_READ = {
     r"bsky-assets run .*": "the day that the others are run on is made so, in the same data",
     r"bsky-assets labels room .*": "serves until it is stopped",
     r"bsky-assets llm serve .*": "needs a language model, and serves until it is stopped",
+    r"bsky-assets labels (export|eval) --codebook .*": "needs labels of a codebook",
     r"bsky-assets labels compare": "needs labels of a second model",
     r"bsky-assets materialize( --day .*)?": "the day that the others are run on was made by it",
 }
@@ -50,6 +51,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox_day: Sandbox
     spam = [f"spam,Call {n} now to claim your free prize" for n in range(20)]
     ham = [f"ham,See you at {n} then" for n in range(20)]
     (tmp_path / "posts.csv").write_text("\n".join(["label,text", *spam, *ham]))
+    for codebook in (ROOT / "docs" / "codebooks").glob("*.toml"):
+        (tmp_path / codebook.name).write_bytes(codebook.read_bytes())
     cases = ["text,label", *(f"A quiet sentence {n},0" for n in range(5)), "Kill all of them,1"]
     (tmp_path / "cases.csv").write_text("\n".join(cases))
     return tmp_path

@@ -1,13 +1,14 @@
 """What the pages say that is not a command: selections, settings, links."""
 
 import re
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from dagster import AssetSelection
 
-from bsky_assets.definitions import defs
+from bsky_assets.definitions import build_defs
 from bsky_assets.settings import Settings
 from bsky_assets_tests.docs.pages import PAGES, commands
 from bsky_assets_tests.support.places import ROOT
@@ -30,8 +31,10 @@ def test_every_setting_is_in_a_table_and_every_variable_is_a_setting() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_selection_in_the_docs_selects_something(page: str) -> None:
-    graph = defs.resolve_asset_graph()
+def test_a_selection_in_the_docs_selects_something(page: str, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "docs" / "codebooks", tmp_path / "codebooks")
+    settings = Settings(_env_file=None, data_dir=tmp_path)
+    graph = build_defs(settings).resolve_asset_graph()
     for command in commands(page):
         words = [word.rstrip("`") for word in command.words]
         for option, select in pairwise(words):

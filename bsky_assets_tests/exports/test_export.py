@@ -350,7 +350,7 @@ def test_what_models_were_asked_can_be_exported(
             files.setdefault(row, []).append(path)
     out = tmp_path / "out"
     prompts, answers = files[LlmPrompt], files[LlmAnswer]
-    rows = assets_named(["llm_prompts", "llm_answers"])
+    rows = assets_named(lake, ["llm_prompts", "llm_answers"])
     made = export(con, lake, chosen(tmp_path), DAYS, out, kind, rows, prompts, answers)  # type: ignore[arg-type]
     assert {file.path.name: file.rows for file in made.files} == {
         f"llm_prompts.{kind}": 2,
@@ -389,7 +389,7 @@ def test_nothing_stored_is_said(con: duckdb.DuckDBPyConnection, lake: Lake, tmp_
     with pytest.raises(NothingToExport, match="from 2026-03-08 to 2026-03-09"):
         export(con, lake, chosen(tmp_path), DAYS, tmp_path / "out")
     with pytest.raises(NothingToExport, match="there is no table 'posts'; there are raw_fire"):
-        assets_named(["posts"])
+        assets_named(lake, ["posts"])
 
 
 def test_every_column_is_in_the_dictionary() -> None:

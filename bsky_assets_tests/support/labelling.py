@@ -1,5 +1,6 @@
 """A day of filtered posts to label, and a tiny language model of random weights."""
 
+import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,7 +11,8 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from bsky_assets.contracts import FilteredPost, LlmLabel
+from bsky_assets.contracts import FilteredPost, LlmLabel, Row
+from bsky_assets.contracts.codebooks import CodebookLabel, load_codebooks, rows_of
 from bsky_assets.labelling.asking.requests import Policy
 from bsky_assets.labelling.day import label_day
 from bsky_assets.settings import Settings
@@ -61,7 +63,18 @@ class Lab:
 
     @property
     def lake(self) -> Lake:
-        return Lake(self.folder / "lake")
+        codebooks = rows_of(load_codebooks(self.settings.codebooks_dir))
+        return Lake(self.folder / "lake", codebooks=codebooks)
+
+    def codebook(self, text: str) -> type[CodebookLabel]:
+        """Put a codebook into the data directory; the contract of its table."""
+        name = str(tomllib.loads(text)["name"])
+        self.settings.codebooks_dir.mkdir(parents=True, exist_ok=True)
+        (self.settings.codebooks_dir / f"{name}.toml").write_text(text, "utf-8")
+        loaded = load_codebooks(self.settings.codebooks_dir)
+        assert not loaded.problems
+        (row,) = (row for row in rows_of(loaded) if row.codebook.name == name)
+        return row
 
     def filtered(self, posts: Iterable[dict[str, Any]]) -> None:
         self.lake.write(FilteredPost, DAY, table(FilteredPost, posts))
@@ -73,9 +86,9 @@ class Lab:
         with duckdb.connect() as con:
             return label_day(con, self.lake, DAY, self.settings, **{"policy": QUICK, **options})
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self, row: type[Row] = LlmLabel) -> list[dict[str, Any]]:
         with duckdb.connect() as con:
-            found = self.lake.relation(con, LlmLabel, [DAY]).to_arrow_table()
+            found = self.lake.relation(con, row, [DAY]).to_arrow_table()
         rows: list[dict[str, Any]] = found.to_pylist()
         return rows
 

@@ -52,7 +52,7 @@ class Details(Part):
 
     def versions(self) -> dict[str, str]:
         """Versions of what decided the rows besides contracts, by name; what is not told is not."""
-        told = {name: getattr(self, name) for name in _VERSIONS}
+        told = {name: getattr(self, name, None) for name in _VERSIONS}
         return {
             name: version if isinstance(version, str) else ", ".join(version)
             for name, version in told.items()
@@ -72,6 +72,7 @@ _VERSIONS = (
     "prompt_version",
     "schema_version",
     "labelling_version",
+    "overruled_by",  # of labels alone
 )
 
 

@@ -73,6 +73,12 @@ class LabelDetails(Details):
     """Labels by other models, prompts and forms of answers."""
     shares: dict[str, float] = Field(default_factory=dict)
     """Of the labelled posts, by label, and `sociopolitical`, all of these together."""
+    batch_size: int | None = None
+    """Posts that were asked about together, at most."""
+    lowered: str | None = None
+    """Why these are fewer than the settings say."""
+    overruled_by: str | None = None
+    """The codebook that let posts be labelled which a filter had stopped."""
     company: Company | None = None
     models: tuple[ModelRound, ...] = ()
     """The model of record first."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, get_args
 
+from bsky_assets.contracts.codebooks import Codebook, Kind
 from bsky_assets.contracts.labels import Ideology
 
 NONE = "none"
@@ -36,6 +37,9 @@ _WORD_ENOUGH = 3
 """So many of them that agree are enough: models cut off and add endings."""
 _REASON_CHARACTERS = 1_000
 """What is kept of a reason; a sentence is asked for."""
+_TOKENS_A_LABEL = 24
+_FOR_YES = ("yes", "true")
+_FOR_NO = ("no", "false")
 
 _COMPARED = 80
 """Characters of a text that are compared with its first word; a mention may be long."""
@@ -57,26 +61,96 @@ Members = list[tuple[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerField:
+    """What is answered to one codebook about a post."""
+
+    name: str
+    kind: Kind
+    values: tuple[str, ...] = ()
+    """What may be answered; empty for a text."""
+    characters: int = 0
+    """Of a text, at most."""
+
+    @classmethod
+    def of(cls, codebook: Codebook) -> "AnswerField":
+        """The answer to `codebook`."""
+        answer = codebook.answer
+        characters = answer.characters if answer.type == "text" else 0
+        return cls(codebook.field, answer.type, answer.values, characters)
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """Only what every server that was tried honours: no ranges or alternatives."""
+        if self.kind == "text":
+            return {"type": "string", "maxLength": self.characters}
+        one = {"type": "string", "enum": [*self.values]}
+        if self.kind == "several_of":
+            return {"type": "array", "items": one, "maxItems": len(self.values)}
+        return one
+
+    @property
+    def most_tokens(self) -> int:
+        """About twice what an answer takes."""
+        if self.kind == "text":
+            return self.characters // 2
+        return _TOKENS_A_LABEL * (len(self.values) if self.kind == "several_of" else 1)
+
+    def read(self, said: Any) -> Any:
+        """The answer as it is kept: of a boolean True or False, of a scale a number, of several
+        a list in the codebook's order; None where it is none of those that were asked for."""
+        if self.kind == "several_of":
+            return self._several(said)
+        word = _word(said)
+        if self.kind == "text":
+            return word[: self.characters] if isinstance(said, str) and word else None
+        if self.kind == "boolean":
+            return self._truth(word.lower())
+        label = next((value for value in self.values if value.lower() == word.lower()), None)
+        return int(label) if label and self.kind == "scale" else label
+
+    @staticmethod
+    def _truth(word: str) -> bool | None:
+        return True if word in _FOR_YES else False if word in _FOR_NO else None
+
+    def _several(self, said: Any) -> list[str] | None:
+        if not isinstance(said, list):
+            return None
+        chosen = {_word(one).lower() for one in said}
+        kept = [value for value in self.values if value.lower() in chosen]
+        return kept if len(kept) == len(chosen) else None
+
+
+def _word(said: Any) -> str:
+    """What was said, as text: numbers and truth values too, of which some servers make JSON's."""
+    return str(said).strip() if isinstance(said, str | int | bool) else ""
+
+
+POLITICAL = AnswerField("label", "one_of", LABELS)
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerForm:
-    """What is asked for each post: its first word, its label, and a reason if one is wanted."""
+    """What is asked for each post: its first word, its labels, and a reason if one is wanted."""
 
     has_reason: bool = False
     has_echoes: bool = True
     """Whether the answer repeats the code and first words."""
+    asked: tuple[AnswerField, ...] = (POLITICAL,)
 
     @property
     def fields(self) -> tuple[str, ...]:
         """Of the answer for one post."""
-        wanted = {"text": self.has_echoes, "label": True, "reason": self.has_reason}
-        return tuple(field for field, is_wanted in wanted.items() if is_wanted)
+        first = ("text",) if self.has_echoes else ()
+        last = ("reason",) if self.has_reason else ()
+        return (*first, *(field.name for field in self.asked), *last)
 
     @property
     def schema(self) -> dict[str, Any]:
-        """Of one post. Only what every server that was tried honours: no ranges or alternatives."""
+        """Of one post."""
         kinds = {
             "text": {"type": "string", "maxLength": _LONGEST_WORD},
-            "label": {"type": "string", "enum": [*LABELS]},
             "reason": {"type": "string"},
+            **{field.name: field.schema for field in self.asked},
         }
         return _object_schema({name: kinds[name] for name in self.fields})
 
@@ -93,11 +167,18 @@ LABELS_ONLY = AnswerForm()
 class Answer:
     """A valid answer for one post."""
 
-    is_sociopolitical: bool
-    political_ideology: str | None
-    """Null where it is not sociopolitical."""
+    values: tuple[Any, ...]
+    """To each codebook that was asked, in order."""
     reason: str | None = None
     """Why, in the model's words; null where it gives none."""
+
+
+def politics_of(field: AnswerField, value: Any) -> tuple[bool | None, str | None]:
+    """Whether a post is sociopolitical, and its ideology, by an answer; nulls where it is none to
+    that question."""
+    if field != POLITICAL or value is None:
+        return None, None
+    return (False, None) if value == NOT_SOCIOPOLITICAL else (True, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,15 +285,14 @@ def _judge(members: Any, text: str, form: AnswerForm) -> Answer | Invalid:
     value = dict(members)
     if value.keys() != {*form.fields} or len(value) < len(members):
         return Invalid("other_fields")
-    label, reason = value["label"], value.get("reason")
-    label = label.strip().lower() if isinstance(label, str) else None
-    if label not in LABELS:
+    labels = tuple(field.read(value[field.name]) for field in form.asked)
+    if None in labels:
         return Invalid("unknown_label")
     if form.has_echoes and not begins_with(text, value["text"]):
         return _ANOTHER_TEXT
+    reason = value.get("reason")
     said = reason.strip()[:_REASON_CHARACTERS] if isinstance(reason, str) else ""
-    leaning = None if label == NOT_SOCIOPOLITICAL else label
-    return Answer(leaning is not None, leaning, said or None)
+    return Answer(labels, said or None)
 
 
 def _is_object(value: Any) -> bool:

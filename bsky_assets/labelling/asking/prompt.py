@@ -1,4 +1,4 @@
-"""The prompt: data files that are put together, and known by a hash of what is sent.
+"""The prompt: what codebooks ask, put together, and known by a hash of what is sent.
 
 It is the fixed part of every request and stands first, so that servers reuse what they made of
 it. It opens with a code that the answer must repeat: a server that cuts off the beginning of a
@@ -11,19 +11,30 @@ What does not belong here: posts, which go into the user's message as quoted dat
 
 import hashlib
 import tomllib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import orjson
+
+from bsky_assets.contracts.codebooks import BUILT_IN, Codebook, read_codebook
 from bsky_assets.errors import UserError
-from bsky_assets.labelling.asking.answers import LABELS_ONLY, AnswerForm
+from bsky_assets.labelling.asking.answers import AnswerField, AnswerForm
 
 PROMPTS = Path(__file__).parent / "prompts"
-"""The built-in prompt: `prompt.toml` names its parts."""
+"""The built-in codebook, and what the prompts of all codebooks have in common."""
 
+OWN = f"{BUILT_IN}.toml"
 DIGITS = 16
 _LEAST_CODE, _CODES = 1_000, 9_000
 """Codes have four digits."""
+_COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_REASON = "one sentence of at most 30 words that says what in the post decides it"
+_EXAMPLES = (
+    ("p0", "Good", "It is about a meal."),
+    ("p1", "The", "It reports a vote and takes no side."),
+)
 
 
 class UnusablePrompt(UserError):
@@ -38,8 +49,10 @@ class Prompt:
     text: str
     code: str
     """What the answer must repeat of it."""
-    form: AnswerForm = LABELS_ONLY
+    form: AnswerForm
     """What it asks for."""
+    parts: tuple["Prompt", ...] = ()
+    """The prompts by which each answer is known, where several codebooks are asked together."""
 
     @property
     def version(self) -> str:
@@ -48,12 +61,25 @@ class Prompt:
 
 
 @cache
-def load_prompt(folder: Path = PROMPTS, form: AnswerForm = LABELS_ONLY) -> Prompt:
-    """The prompt whose files are in `folder`, for answers in `form`.
+def built_in_codebook() -> Codebook:
+    """The codebook of `llm_labels`."""
+    return read_codebook(PROMPTS / OWN)
+
+
+@cache
+def load_prompt(folder: Path | None = None, *, has_reason: bool = False) -> Prompt:
+    """The prompt of `llm_labels`: the built-in one, or the one whose files are in `folder`.
+
+    There it is a codebook with the answer of the built-in one, or `prompt.toml` names its parts.
 
     Raises:
-        UnusablePrompt: a file is missing, or `prompt.toml` does not name the parts.
+        UnusablePrompt: a file is missing, or does not fit.
     """
+    codebook = built_in_codebook()
+    if folder is None:
+        return codebook_prompt((codebook,), has_reason=has_reason)
+    if (folder / OWN).exists():
+        return codebook_prompt((_own_codebook(folder / OWN),), has_reason=has_reason)
     try:
         index = tomllib.loads((folder / "prompt.toml").read_text("utf-8"))
         name, parts = str(index["name"]), [str(part) for part in index["parts"]]
@@ -68,11 +94,110 @@ def load_prompt(folder: Path = PROMPTS, form: AnswerForm = LABELS_ONLY) -> Promp
             f"{folder / 'prompt.toml'} is of an earlier form: the form of the answer is no part "
             "of a prompt now; remove `parts_with_reason`, and output.md from `parts`"
         )
-    answer = _built_in("answer_with_reason.md" if form.has_reason else "answer.md")
-    asked = "\n\n".join([*texts, answer])
+    return _prompt(name, texts, (codebook,), has_reason=has_reason)
+
+
+def _own_codebook(path: Path) -> Codebook:
+    codebook = read_codebook(path)
+    if codebook.answer.values != built_in_codebook().answer.values:
+        raise UnusablePrompt(
+            f"{path}: answer.labels: llm_labels has columns for the labels "
+            f"{', '.join(built_in_codebook().answer.values)}; keep these, and ask for others in a "
+            "codebook of its own"
+        )
+    return codebook
+
+
+@cache
+def codebook_prompt(codebooks: tuple[Codebook, ...], *, has_reason: bool = False) -> Prompt:
+    """The prompt that asks `codebooks`, all of them about the same posts."""
+    name = " and ".join(f"{codebook.name}-{codebook.version}" for codebook in codebooks)
+    first, *_ = codebooks
+    if first.text:
+        texts = [first.text, _built_in("input.md")]
+    else:
+        questions = (_question(codebook, codebooks) for codebook in codebooks)
+        texts = [_built_in("codebook.md"), *questions, _built_in("input.md")]
+    return _prompt(name, texts, codebooks, has_reason=has_reason)
+
+
+def _prompt(
+    name: str, texts: Sequence[str], codebooks: tuple[Codebook, ...], *, has_reason: bool
+) -> Prompt:
+    form = AnswerForm(has_reason, asked=tuple(AnswerField.of(codebook) for codebook in codebooks))
+    asked = "\n\n".join([*texts, _answer(codebooks, form)])
     code = _code_of(asked)
     opening = _built_in("opening.md").replace("CODE", code)
-    return Prompt(name, f"{opening}\n\n{asked}", code, form)
+    several = codebooks if len(codebooks) > 1 else ()
+    parts = tuple(codebook_prompt((one,), has_reason=has_reason) for one in several)
+    return Prompt(name, f"{opening}\n\n{asked}", code, form, parts)
+
+
+def _question(codebook: Codebook, codebooks: Sequence[Codebook]) -> str:
+    """What is sent of a codebook: question, definitions with their examples, instructions."""
+    labels = (
+        f"- {label.name}: {label.definition}{_examples(label.examples)}"
+        for label in codebook.answer.labels
+    )
+    title = (
+        f"## `{codebook.field}`: {codebook.question}"
+        if len(codebooks) > 1
+        else (f"## {codebook.question}")
+    )
+    told = [title, "\n".join(labels), codebook.instructions.strip()]
+    return "\n\n".join(part for part in told if part)
+
+
+def _examples(examples: Sequence[str]) -> str:
+    return "".join(f" Example: {orjson.dumps(example).decode()}" for example in examples)
+
+
+def _answer(codebooks: Sequence[Codebook], form: AnswerForm) -> str:
+    """The form of the answer, in words and by an example."""
+    fields = ["- `text`: the first word of the post's own text, as it stands there"]
+    fields += [f"- `{codebook.field}`: {_says(codebook)}" for codebook in codebooks]
+    if form.has_reason:
+        fields += [f"- `reason`: {_REASON}"]
+    return (
+        _built_in("answer.md")
+        .replace("COUNT", _COUNTS[len(fields)])
+        .replace("FIELDS", "\n".join(fields))
+        .replace("EXAMPLE", _example(codebooks, form))
+    )
+
+
+def _says(codebook: Codebook) -> str:
+    answer = codebook.answer
+    if answer.says:
+        return answer.says
+    if answer.type == "text":
+        return f"a text of at most {answer.characters} characters"
+    quoted = [f'"{value}"' for value in answer.values]
+    if answer.type == "several_of":
+        return f"a list of those that hold, of {', '.join(quoted)}; [] if none does"
+    return f"{', '.join(quoted[:-1])} or {quoted[-1]}"
+
+
+def _example(codebooks: Sequence[Codebook], form: AnswerForm) -> str:
+    """An answer about two posts; it shows the first label and the last."""
+    posts = []
+    for place, (key, word, reason) in zip((0, -1), _EXAMPLES, strict=True):
+        fields = [("text", word), *((one.field, _shown(one, place)) for one in codebooks)]
+        fields += [("reason", reason)] if form.has_reason else []
+        posts.append(f'"{key}": {{{", ".join(_members(fields))}}}')
+    return f'{{"code": "…", {", ".join(posts)}}}'
+
+
+def _members(fields: Sequence[tuple[str, object]]) -> Iterator[str]:
+    return (f'"{name}": {orjson.dumps(value).decode()}' for name, value in fields)
+
+
+def _shown(codebook: Codebook, place: int) -> object:
+    answer = codebook.answer
+    if answer.type == "text":
+        return "…"
+    value = answer.values[place]
+    return [value] if answer.type == "several_of" else value
 
 
 def _built_in(name: str) -> str:

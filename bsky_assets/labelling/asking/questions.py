@@ -99,7 +99,11 @@ def make_question(text: str, context: dict[str, Any] | None = None) -> Question:
 
 
 def day_questions(
-    con: duckdb.DuckDBPyConnection, lake: Lake, day: date, which: str = "passed_filters"
+    con: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    day: date,
+    which: str = "passed_filters",
+    kinds_of_context: Sequence[str] = CONTEXT,
 ) -> DayQuestions:
     """What is to be asked about `day`, in the order of the questions' hashes.
 
@@ -109,7 +113,7 @@ def day_questions(
     uris, hashes, text_hashes, kinds = [], [], [], []
     for batch in _posts(con, lake, day, which).to_arrow_reader(10_000):
         for post in batch.to_pylist():
-            context = _context(post)
+            context = _context(post, kinds_of_context)
             question = make_question(post["text"], context)
             questions[question.hash] = question
             uris.append(post["uri"])
@@ -165,7 +169,7 @@ def _posts(
     )
 
 
-def _context(post: dict[str, Any]) -> dict[str, Any]:
+def _context(post: dict[str, Any], wanted: Sequence[str]) -> dict[str, Any]:
     given = {
         "reply_to": context_piece(post["reply_to"]),
         "thread_root": context_piece(post["thread_root"]),
@@ -173,7 +177,7 @@ def _context(post: dict[str, Any]) -> dict[str, Any]:
         "link": _link(post),
         "alt_texts": _pieces(post["alt_texts"] or ()),
     }
-    return {kind: value for kind in CONTEXT if (value := given[kind])}
+    return {kind: value for kind in CONTEXT if kind in wanted and (value := given[kind])}
 
 
 def _link(post: dict[str, Any]) -> dict[str, str]:

@@ -14,14 +14,18 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import count
 from statistics import median
+
+import orjson
 
 from bsky_assets.labelling.asking.answers import (
     Answer,
     AnswerForm,
     Invalid,
     dump_message,
+    politics_of,
     read_answers,
     response_format,
     slots,
@@ -85,7 +89,8 @@ class Policy:
     take connections, or gives nothing but errors, all stops."""
     busy_patience: float = 1800.0
     """Likewise of a server that does nothing but turn requests away."""
-    tokens_a_post: int = 48
+    tokens_a_post: int = 24
+    """For its key and first word; so many more for each label."""
     tokens_a_reason: int = 128
     tokens_more: int = 96
     """A request may have so many tokens of answer: about twice what it takes in plain JSON."""
@@ -96,7 +101,8 @@ class Policy:
 
     def answer_tokens(self, preflight: Preflight, prompt: Prompt, posts: int) -> int:
         """How many tokens the answer about so many posts may have."""
-        each = self.tokens_a_post + self.tokens_a_reason * prompt.form.has_reason
+        each = self.tokens_a_post + sum(field.most_tokens for field in prompt.form.asked)
+        each += self.tokens_a_reason * prompt.form.has_reason
         talk = 0 if preflight.enforces_schema else self.tokens_of_talk
         return each * posts + self.tokens_more + talk + self.tokens_of_thought * preflight.thinks
 
@@ -144,7 +150,7 @@ class Asking:
         endpoint: Endpoint,
         preflight: Preflight,
         prompt: Prompt,
-        answer_key: AnswerKey,
+        answer_keys: Sequence[AnswerKey],
         writer: LedgerWriter,
         *,
         ceiling: int,
@@ -153,16 +159,12 @@ class Asking:
     ) -> None:
         """Ask `preflight.model` at `endpoint` with `prompt`; answers go to `writer` as they come.
 
+        `answer_keys` are what the answers to each codebook of the prompt are known by.
         `is_proven` says that the model has answered about this day before.
         """
         self.statistics = Statistics()
-        self._endpoint, self._preflight, self._prompt, self._answer_key = (
-            endpoint,
-            preflight,
-            prompt,
-            answer_key,
-        )
-        self._writer, self._policy = writer, policy
+        self._endpoint, self._preflight, self._prompt = endpoint, preflight, prompt
+        self._answer_keys, self._writer, self._policy = answer_keys, writer, policy
         self._breaker = Breaker(preflight, is_proven=is_proven)
         self._limit = AdaptiveLimit(ceiling)
         self._queue: asyncio.PriorityQueue[tuple[int, int, Batch]] = asyncio.PriorityQueue()
@@ -179,7 +181,7 @@ class Asking:
     @property
     def model(self) -> str:
         """The model that is asked."""
-        return self._answer_key.model
+        return self._answer_keys[0].model
 
     @property
     def left(self) -> int:
@@ -473,46 +475,58 @@ class Asking:
     ) -> None:
         for question in batch.questions:
             self._attempts[question.hash] += 1
-        preflight, answer_key = self._preflight, self._answer_key
-        exchange = Exchange(
-            request_id=unique_id(),
+        request_id, answered_at = unique_id(), now()
+        for place, key in enumerate(self._answer_keys):
+            exchange = self._exchange(key, batch, reply, temperature, request_id, answered_at)
+            asked = zip(slots(len(answers)), batch.questions, answers, strict=True)
+            self._writer.append(exchange, [self._slot(place, *each) for each in asked])
+
+    def _exchange(
+        self,
+        key: AnswerKey,
+        batch: Batch,
+        reply: Reply | None,
+        temperature: float,
+        request_id: str,
+        answered_at: datetime,
+    ) -> Exchange:
+        preflight, several = self._preflight, len(self._answer_keys) > 1
+        return Exchange(
+            request_id=request_id,
             raw_answer=(reply.refusal or reply.content) if reply else None,
             finish_reason=reply.finish_reason if reply else None,
             batch_size=len(batch.questions),
-            model=answer_key.model,
-            model_digest=answer_key.model_digest,
+            model=key.model,
+            model_digest=key.model_digest,
             answered_by=reply.model if reply else None,
             endpoint=preflight.endpoint,
             system_fingerprint=reply.fingerprint if reply else None,
-            prompt_version=answer_key.prompt_version,
-            schema_version=answer_key.schema_version,
-            parameters=answer_key.parameters,
+            prompt_version=key.prompt_version,
+            schema_version=key.schema_version,
+            sent_prompt_version=self._prompt.version if several else None,
+            parameters=key.parameters,
             temperature=temperature if preflight.takes_temperature else None,
             response_format=preflight.response_format,
             prompt_tokens=reply.prompt_tokens if reply else None,
             completion_tokens=reply.completion_tokens if reply else None,
             latency_seconds=reply.latency_seconds if reply else 0.0,
-            answered_at=now(),
-        )
-        self._writer.append(
-            exchange,
-            [
-                self._slot(key, question, answer)
-                for key, question, answer in zip(
-                    slots(len(answers)), batch.questions, answers, strict=True
-                )
-            ],
+            answered_at=answered_at,
         )
 
-    def _slot(self, key: str, question: Question, answer: Answer | Invalid) -> SlotAnswer:
+    def _slot(
+        self, place: int, key: str, question: Question, answer: Answer | Invalid
+    ) -> SlotAnswer:
+        value = answer.values[place] if isinstance(answer, Answer) else None
+        is_sociopolitical, ideology = politics_of(self._prompt.form.asked[place], value)
         return SlotAnswer(
             slot=key,
             question_hash=question.hash,
             text_hash=question.text_hash,
             question=question.payload.decode(),
             is_valid=isinstance(answer, Answer),
-            is_sociopolitical=answer.is_sociopolitical if isinstance(answer, Answer) else None,
-            political_ideology=answer.political_ideology if isinstance(answer, Answer) else None,
+            answer=None if value is None else orjson.dumps(value).decode(),
+            is_sociopolitical=is_sociopolitical,
+            political_ideology=ideology,
             reason=answer.reason if isinstance(answer, Answer) else None,
             error=answer.code if isinstance(answer, Invalid) else None,
             attempt=self._attempts[question.hash],

@@ -8,10 +8,11 @@ from datetime import date
 
 import duckdb
 
+from bsky_assets.contracts.codebooks import Codebook
 from bsky_assets.contracts.progress import Progress, Reporter
 from bsky_assets.labelling.asking.endpoint import Endpoint, EndpointUnreachable
 from bsky_assets.labelling.asking.preflight import Preflight, identify, probe, raise_context
-from bsky_assets.labelling.asking.prompt import Prompt
+from bsky_assets.labelling.asking.prompt import Prompt, codebook_prompt
 from bsky_assets.labelling.asking.questions import Question
 from bsky_assets.labelling.asking.requests import Asking, Policy, Statistics
 from bsky_assets.labelling.ledger.store import SYNC_SECONDS, AnswerKey, Ledger, LedgerWriter
@@ -49,6 +50,8 @@ class Asker:
     batch_size: int
     policy: Policy
     report: Reporter
+    together: tuple[Codebook, ...] = ()
+    """The codebook of `prompt`, and others that can be asked about the same posts."""
 
     def ask(
         self, model: str, questions: Sequence[Question], table: str, parameters: str = PARAMETERS
@@ -88,10 +91,11 @@ class Asker:
                     preflight = replace(preflight, model_digest=loaded.model_digest)
                     answer_key = self._answer_key(model, preflight.model_digest, parameters)
                     unanswered = self._unanswered(questions, answer_key, table)
-                self.ledger.record_prompt(self.prompt, self.day)
+                prompt = self._prompt_for(unanswered, answer_key)
+                self.ledger.record_prompt(prompt, self.day)
                 with self.ledger.writer(self.day) as writer:
                     asking = Asking(
-                        endpoint, preflight, self.prompt, answer_key, writer,
+                        endpoint, preflight, prompt, _keys(prompt, answer_key), writer,
                         ceiling=self.settings.llm_concurrency, policy=self.policy,
                         is_proven=len(unanswered) < len(questions),
                     )  # fmt: skip
@@ -101,6 +105,21 @@ class Asker:
         known = len(questions) - len(unanswered)
         notices = _notices(preflight, self.batch_size, batch_size, statistics)
         return Round(answer_key, preflight, len(questions), known, statistics, notices)
+
+    def _prompt_for(self, questions: Sequence[Question], answer_key: AnswerKey) -> Prompt:
+        """What is sent: with this codebook those that know no answer to `questions` either."""
+        own, *others = self.together or (None,)
+        fresh = [one for one in others if one and not self._knows(one, questions, answer_key)]
+        if own is None or not fresh:
+            return self.prompt
+        return codebook_prompt((own, *fresh), has_reason=self.prompt.form.has_reason)
+
+    def _knows(
+        self, codebook: Codebook, questions: Sequence[Question], answer_key: AnswerKey
+    ) -> bool:
+        prompt = codebook_prompt((codebook,), has_reason=self.prompt.form.has_reason)
+        (key,) = _keys(prompt, answer_key)
+        return len(self._unanswered(questions, key, "labelling_together")) < len(questions)
 
     def _answer_key(self, model: str, digest: str | None, parameters: str) -> AnswerKey:
         return AnswerKey(model, digest, self.prompt.version, self.prompt.form.version, parameters)
@@ -133,6 +152,14 @@ class Asker:
             done = total - asking.left
             rate = done / (time.monotonic() - started)
             self.report(Progress(asking.model, done, total, per_second=rate))
+
+
+def _keys(prompt: Prompt, like: AnswerKey) -> list[AnswerKey]:
+    """What answers to each codebook of `prompt` are known by, where all else is as in `like`."""
+    return [
+        replace(like, prompt_version=part.version, schema_version=part.form.version)
+        for part in prompt.parts or (prompt,)
+    ]
 
 
 def _notices(

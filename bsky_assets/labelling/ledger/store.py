@@ -33,6 +33,9 @@ from bsky_assets.storage.lake import empty_columns
 from bsky_assets.storage.sql import read_parquet
 from bsky_assets.sync_day import now
 
+ANSWER = "coalesce(trim(answer, '\"'), political_ideology, 'not_sociopolitical')"
+"""SQL for a valid answer as text, of earlier times too."""
+
 SYNC_SECONDS = 1.0
 SYNC_POSTS = 200
 """At the latest after these a journal is on disk, and not only with the operating system."""
@@ -56,6 +59,7 @@ class SlotAnswer:
     text_hash: str
     question: str
     is_valid: bool
+    answer: str | None
     is_sociopolitical: bool | None
     political_ideology: str | None
     reason: str | None
@@ -78,6 +82,7 @@ class Exchange:
     system_fingerprint: str | None
     prompt_version: str
     schema_version: str
+    sent_prompt_version: str | None
     parameters: str
     temperature: float | None
     response_format: str
@@ -119,7 +124,12 @@ class Ledger:
         return sorted(path for path in found if _FILE.fullmatch(f"{path.parent.name}/{path.name}"))
 
     def record_prompt(self, prompt: Prompt, day: date) -> None:
-        """Keep the text of `prompt` and the answer's schema, unless they are there."""
+        """Keep the text of `prompt` and the answer's schema, unless they are there.
+
+        Of several codebooks that are asked together those of each alone are kept too.
+        """
+        for part in prompt.parts:
+            self.record_prompt(part, day)
         name = f"{prompt.version}-{prompt.form.version}{_SEALED}"
         kept = (self.root / LlmPrompt.asset).glob(f"sync_day=*/{name}")
         if any(_is_readable(path) for path in kept):

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bsky_assets.contracts import FilteredPost, LlmLabel
+from bsky_assets.contracts import FilteredPost, LlmLabel, Row
+from bsky_assets.contracts.codebooks import holds_labels
 from bsky_assets.contracts.labels import LlmAnswer
 from bsky_assets.labelling.asking.questions import CONTEXT_OF_POSTS, context_piece, normalise
 from bsky_assets.labelling.ledger.store import Ledger
@@ -22,21 +23,25 @@ from bsky_assets.storage.sql import literal
 
 
 def labels_without_their_post(
-    con: duckdb.DuckDBPyConnection, lake: Lake, ledger: Ledger, day: date
+    con: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    ledger: Ledger,
+    day: date,
+    row: type[Row] = LlmLabel,
 ) -> list[str]:
     """URIs of labels of `day` whose request, as the ledger has it, does not hold their post.
 
     A question that was forgotten proves nothing either way, and is passed over.
     """
     lake.relation(con, FilteredPost, [day]).create_view("traced_posts", replace=True)
-    lake.relation(con, LlmLabel, [day]).create_view("traced_labels", replace=True)
+    lake.relation(con, row, [day]).create_view("traced_labels", replace=True)
     ledger.relation(con).create_view("traced_answers", replace=True)
     rows = con.sql(
         """
         SELECT label.uri, post.record.text AS text, answer.question->>'text' AS sent
         FROM traced_labels AS label
         LEFT JOIN traced_posts AS post USING (uri)
-        LEFT JOIN traced_answers AS answer USING (request_id, slot)
+        LEFT JOIN traced_answers AS answer USING (request_id, slot, prompt_version)
         WHERE answer.question IS DISTINCT FROM '{}'
         """
     )
@@ -63,11 +68,14 @@ def forget(con: duckdb.DuckDBPyConnection, lake: Lake, ledger: Ledger, removed: 
     gone = {form for text in texts for form in (normalise(text), context_piece(text)) if form}
     con.register("forgotten", pa.table({"text": pa.array(sorted(gone), pa.string())}))
     con.register("leaving", removed.select(["uri"]))
-    lake.relation(con, LlmLabel, lake.days(LlmLabel)).create_view("all_labels", replace=True)
-    con.execute(
-        "CREATE OR REPLACE TEMP TABLE still_used AS "
-        "SELECT DISTINCT request_id, slot FROM all_labels ANTI JOIN leaving USING (uri)"
-    )
+    con.execute("CREATE OR REPLACE TEMP TABLE still_used (request_id VARCHAR, slot VARCHAR)")
+    for row in lake.rows:
+        if holds_labels(row):
+            lake.relation(con, row, lake.days(row)).create_view("all_labels", replace=True)
+            con.execute(
+                "INSERT INTO still_used "
+                "SELECT DISTINCT request_id, slot FROM all_labels ANTI JOIN leaving USING (uri)"
+            )
     return sum(_forget_in(con, path) for path in ledger.files(LlmAnswer))
 
 

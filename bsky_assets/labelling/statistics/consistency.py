@@ -13,10 +13,9 @@ from hashlib import sha256
 import duckdb
 import orjson
 
-from bsky_assets.contracts import LlmLabel
+from bsky_assets.contracts import LlmLabel, Row
 from bsky_assets.contracts.details import Company
 from bsky_assets.contracts.progress import Reporter
-from bsky_assets.labelling.asking.answers import NONE
 from bsky_assets.labelling.asking.batches import by_chance
 from bsky_assets.labelling.asking.breaker import NothingUsable
 from bsky_assets.labelling.asking.endpoint import EndpointRefuses, EndpointUnreachable
@@ -24,11 +23,10 @@ from bsky_assets.labelling.asking.prompt import Prompt
 from bsky_assets.labelling.asking.questions import Question
 from bsky_assets.labelling.asking.requests import Policy
 from bsky_assets.labelling.asking.rounds import Asker
-from bsky_assets.labelling.ledger.store import Ledger
+from bsky_assets.labelling.ledger.store import ANSWER, Ledger
 from bsky_assets.labelling.statistics.metrics import Scores, rate, score
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
-from bsky_assets.storage.sql import literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +49,7 @@ def measure(
     uris: Sequence[str],
     days: Sequence[date],
     report: Reporter,
+    row: type[Row] = LlmLabel,
 ) -> Consistency:
     """Ask the model of record again about the posts `uris` of `days`.
 
@@ -62,7 +61,7 @@ def measure(
         EndpointRefuses: it does not take our key, model or form of request.
         NoSuchModel: it does not have the model.
     """
-    questions = _questions(con, lake, ledger, uris, days)
+    questions = _questions(con, lake, ledger, uris, days, row)
     size = settings.llm_batch_size
     asked = {
         name: _ask(con, ledger, settings, prompt, days[-1], questions, report, batch, number)
@@ -112,10 +111,7 @@ def marked(batch_size: int, number: int) -> str:
 
 
 def _labels(con: duckdb.DuckDBPyConnection, table: str, and_also: str = "") -> dict[str, str]:
-    rows = con.sql(
-        f"SELECT question_hash, coalesce(political_ideology, {literal(NONE)}) "
-        f"FROM {table} WHERE is_valid {and_also}"
-    )
+    rows = con.sql(f"SELECT question_hash, {ANSWER} FROM {table} WHERE is_valid {and_also}")
     return dict(rows.fetchall())
 
 
@@ -125,8 +121,9 @@ def _questions(
     ledger: Ledger,
     uris: Sequence[str],
     days: Sequence[date],
+    row: type[Row],
 ) -> list[Question]:
-    lake.relation(con, LlmLabel, days).create_view("consistency_labels", replace=True)
+    lake.relation(con, row, days).create_view("consistency_labels", replace=True)
     hashes = con.execute(
         """
         SELECT DISTINCT question_hash FROM consistency_labels

@@ -7,8 +7,9 @@ from datetime import date
 import duckdb
 import pyarrow as pa
 
-from bsky_assets.contracts import LlmLabel
+from bsky_assets.contracts import LlmLabel, Row
 from bsky_assets.errors import UserError
+from bsky_assets.labelling.answer_sql import answer_as_text
 from bsky_assets.labelling.asking.answers import IDEOLOGIES, NONE
 from bsky_assets.labelling.asking.questions import text_hash
 from bsky_assets.labelling.ledger.store import Ledger
@@ -73,12 +74,20 @@ class _Record:
 
     uri: str
     day: date
-    ideology: str
+    label: str
     """With `none` where it is not sociopolitical."""
 
 
-def evaluate(con: duckdb.DuckDBPyConnection, lake: Lake, ledger: Ledger, gold: Gold) -> Evaluation:
+def evaluate(
+    con: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    ledger: Ledger,
+    gold: Gold,
+    row: type[Row] = LlmLabel,
+) -> Evaluation:
     """Score the labels that `gold` has itself, or else the labels of record of the same posts.
+
+    The labels of record are those of `row`.
 
     Raises:
         NothingToCompare: no row has both.
@@ -86,18 +95,20 @@ def evaluate(con: duckdb.DuckDBPyConnection, lake: Lake, ledger: Ledger, gold: G
     if all(variable.predicted for variable in gold.variables):
         own = (_compare(variable, variable.predicted or ()) for variable in gold.variables)
         return Evaluation(tuple(own), (), (), is_designed=False, uris=())
-    records = _records(con, lake, gold)
+    records = _records(con, lake, gold, row)
     design = load_design(ledger, gold.samples[0]) if len(gold.samples) == 1 else None
     days = _days(records, design)
-    posts, naive = _population(con, lake, days)
+    posts, naive = _population(con, lake, days, row)
     strata = _strata(records, design)
     sizes = design.sizes if design else {ALL: posts}
     return Evaluation(
         compared=tuple(
-            _compare(variable, _predicted(variable, records), strata if design else None, sizes)
+            _compare(
+                variable, _predicted(variable, records, row), strata if design else None, sizes
+            )
             for variable in gold.variables
         ),
-        shares=tuple(_shares(gold, records, strata, sizes, naive)),
+        shares=tuple(_shares(gold, records, strata, sizes, naive, row)),
         days=tuple(days),
         is_designed=design is not None,
         uris=tuple(record.uri for record in records if record),
@@ -142,7 +153,9 @@ def _accuracy_of_all(
     return corrected_share("accuracy", 0.0, parts).corrected if parts else None
 
 
-def _records(con: duckdb.DuckDBPyConnection, lake: Lake, gold: Gold) -> list[_Record | None]:
+def _records(
+    con: duckdb.DuckDBPyConnection, lake: Lake, gold: Gold, row: type[Row]
+) -> list[_Record | None]:
     """The label of record for each row of the file, found by URI, or else by text."""
     keys = gold.uris or (gold.texts and tuple(text_hash(text) for text in gold.texts))
     if keys is None:
@@ -153,30 +166,41 @@ def _records(con: duckdb.DuckDBPyConnection, lake: Lake, gold: Gold) -> list[_Re
     key = "uri" if gold.uris else "text_hash"
     con.register("gold_keys", pa.table({"key": pa.array(keys, pa.string())}))
     found: dict[str, _Record] = {}
-    for day in lake.days(LlmLabel):
-        lake.relation(con, LlmLabel, [day]).create_view("gold_labels", replace=True)
+    for day in lake.days(row):
+        lake.relation(con, row, [day]).create_view("gold_labels", replace=True)
         rows = con.sql(
             f"""
-            SELECT {key}, uri, coalesce(political_ideology, {literal(NONE)}) FROM gold_labels
+            SELECT {key}, uri, {_label(row)} FROM gold_labels
             WHERE is_label_of_record AND was_successfully_labeled
                 AND {key} IN (SELECT key FROM gold_keys)
             ORDER BY uri
             """
         ).fetchall()
-        for value, uri, ideology in rows:
-            found.setdefault(value, _Record(uri, day, ideology))
+        for value, uri, label in rows:
+            found.setdefault(value, _Record(uri, day, label))
     return [found.pop(value, None) for value in keys]  # a post that stands twice counts once
 
 
-def _predicted(variable: Variable, records: Sequence[_Record | None]) -> list[str | None]:
+def _label(row: type[Row]) -> str:
+    """SQL for a label as files of people have it."""
+    if row is LlmLabel:
+        return f"coalesce(political_ideology, {literal(NONE)})"
+    return answer_as_text(row)
+
+
+def _predicted(
+    variable: Variable, records: Sequence[_Record | None], row: type[Row]
+) -> list[str | None]:
+    if row is not LlmLabel:
+        return [record.label if record else None for record in records]
     if variable.name == OTHER:
         raise NothingToCompare(
             f"the values in {variable.gold_column!r} are not those of is_sociopolitical or "
             "political_ideology; name a column to compare them with by --predicted"
         )
     if variable.name == IDEOLOGY:
-        return [record.ideology if record else None for record in records]
-    return [str(record.ideology != NONE).lower() if record else None for record in records]
+        return [record.label if record else None for record in records]
+    return [str(record.label != NONE).lower() if record else None for record in records]
 
 
 def _days(records: Sequence[_Record | None], design: Design | None) -> list[date]:
@@ -186,13 +210,13 @@ def _days(records: Sequence[_Record | None], design: Design | None) -> list[date
 
 
 def _population(
-    con: duckdb.DuckDBPyConnection, lake: Lake, days: Sequence[date]
+    con: duckdb.DuckDBPyConnection, lake: Lake, days: Sequence[date], row: type[Row]
 ) -> tuple[int, dict[str, float]]:
     """How many posts of `days` have a label of record, and the share of each label."""
-    lake.relation(con, LlmLabel, days).create_view("gold_population", replace=True)
+    lake.relation(con, row, days).create_view("gold_population", replace=True)
     rows = con.sql(
         f"""
-        SELECT coalesce(political_ideology, {literal(NONE)}), count(*) FROM gold_population
+        SELECT {_label(row)}, count(*) FROM gold_population
         WHERE is_label_of_record AND was_successfully_labeled GROUP BY ALL
         """
     ).fetchall()
@@ -213,12 +237,14 @@ def _shares(
     strata: Sequence[str | None],
     sizes: Mapping[str, int],
     naive: Mapping[str, float],
+    row: type[Row],
 ) -> Iterator[Share]:
     """The shares that the file can correct; none where a stratum has no labelled post yet."""
-    people = _labels_by_people(gold)
-    for target in (SOCIOPOLITICAL, *IDEOLOGIES):
+    is_political = row is LlmLabel
+    people = _labels_by_people(gold) if is_political else gold.variables[0].gold
+    for target in (SOCIOPOLITICAL, *IDEOLOGIES) if is_political else sorted(naive):
         rows = [
-            (_is(target, label), _is(target, record.ideology), stratum)
+            (_is(target, label), _is(target, record.label), stratum)
             for label, record, stratum in zip(people, records, strata, strict=True)
             if record and stratum and _is_known(target, label)
         ]

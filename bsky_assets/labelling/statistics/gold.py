@@ -14,6 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bsky_assets.contracts import LlmLabel, Row
+from bsky_assets.contracts.codebooks import Codebook, CodebookLabel
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.asking.answers import IDEOLOGIES, NONE
 from bsky_assets.labelling.statistics.sampling import unguarded
@@ -96,6 +98,10 @@ class UnusableGold(UserError):
     """The file cannot be read, or it is not clear which columns are meant."""
 
 
+class NoSuchLabels(UnusableGold):
+    """The file has no labels by people for a codebook."""
+
+
 @dataclass(frozen=True, slots=True)
 class Variable:
     """One thing that was labelled: its columns in the file, and the values there."""
@@ -120,11 +126,20 @@ class Gold:
     """Names of the samples that `labels export` drew; empty for a file from elsewhere."""
 
 
-def read_gold(path: Path, *, gold: str | None = None, predicted: str | None = None) -> Gold:
+def read_gold(
+    path: Path,
+    *,
+    gold: str | None = None,
+    predicted: str | None = None,
+    row: type[Row] = LlmLabel,
+) -> Gold:
     """Read the labels in the CSV or TSV file at `path`; the two columns can be named.
+
+    Those of a codebook (`row`) are in the column of its name, unless it is named.
 
     Raises:
         UnusableGold: there is no such file or column, or no column is seen to hold labels.
+        NoSuchLabels: there are none for the codebook.
     """
     header, rows = _read_rows(path)
     columns = {
@@ -134,13 +149,39 @@ def read_gold(path: Path, *, gold: str | None = None, predicted: str | None = No
     for wanted in (gold, predicted):
         if wanted is not None and wanted not in columns:
             raise UnusableGold(f"{path.name} has no column {wanted!r}; it has {_listed(header)}")
-    variables = _named(columns, gold, predicted) if gold else _detected(path, columns, predicted)
+    if issubclass(row, CodebookLabel):
+        variables = _of_codebook(path, columns, row.codebook, gold, predicted)
+    elif gold:
+        variables = _named(columns, gold, predicted)
+    else:
+        variables = _detected(path, columns, predicted)
     return Gold(
         variables=variables,
         uris=_first_of(columns, _URI),
         texts=_first_of(columns, _TEXT),
         samples=tuple(sorted({*columns.get("sample", ())} - {""})),
     )
+
+
+def _of_codebook(
+    path: Path,
+    columns: dict[str, list[str]],
+    codebook: Codebook,
+    gold: str | None,
+    predicted: str | None,
+) -> tuple[Variable, ...]:
+    """The labels for `codebook`, as it spells them; whatever is none of them is left out."""
+    name = gold or codebook.name
+    if name not in columns:
+        raise NoSuchLabels(f"{path.name} has no column {name!r}; it has {_listed([*columns])}")
+    named = [columns[name], *([columns[predicted]] if predicted else [])]
+    answer = codebook.answer
+    known = {value.casefold(): value for value in answer.values}
+    if answer.type == "boolean":
+        known |= {"true": "yes", "false": "no", "1": "yes", "0": "no"}
+    plain = {cell.strip() for column in named for cell in column if cell.strip()}
+    spelt = _mapped(named, {cell: known.get(cell.casefold(), cell) for cell in plain})
+    return (Variable(codebook.name, name, predicted, spelt[0], spelt[1] if predicted else None),)
 
 
 def _read_rows(path: Path) -> tuple[list[str], list[list[str]]]:

@@ -17,8 +17,10 @@ from typing import Any
 import duckdb
 import orjson
 
-from bsky_assets.contracts import LlmLabel
+from bsky_assets.contracts import LlmLabel, Row
+from bsky_assets.contracts.codebooks import CodebookLabel
 from bsky_assets.errors import UserError
+from bsky_assets.labelling.answer_sql import answer_as_text
 from bsky_assets.labelling.asking.answers import NONE
 from bsky_assets.labelling.asking.questions import CONTEXT
 from bsky_assets.labelling.ledger.store import Ledger
@@ -27,8 +29,7 @@ from bsky_assets.storage.files import staged, unique_id, write_json
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.sql import literal
 
-TO_FILL_IN = ("is_sociopolitical", "political_ideology", "notes")
-COLUMNS = ("sample", "item", "uri", "text", *CONTEXT, *TO_FILL_IN)
+SHOWN = ("sample", "item", "uri", "text", *CONTEXT)
 STRATA = {
     "label": f"coalesce(political_ideology, {literal(NONE)})",
     "day": "sync_day::VARCHAR",
@@ -66,9 +67,12 @@ def export(
     by: Sequence[str],
     target: Path,
     *,
+    row: type[Row] = LlmLabel,
     seed: int | None = None,
 ) -> Design:
     """Draw `size` labelled posts of `days`, stratified `by`, and write them to `target`.
+
+    The labels are those of `row`; people fill in columns for its codebook.
 
     Raises:
         NothingToSample: no post of `days` is labelled.
@@ -77,12 +81,12 @@ def export(
     """
     if unknown := [name for name in by if name not in STRATA]:
         raise UserError(f"cannot stratify by {unknown[0]!r}; there are {', '.join(STRATA)}")
-    labelled = _labelled(con, lake, days, by)
+    labelled = _labelled(con, lake, days, by, row)
     if not labelled:
         raise NothingToSample(
-            f"no labelled posts on {days[0]} to {days[-1]}; materialise llm_labels first"
+            f"no labelled posts on {days[0]} to {days[-1]}; materialise {row.asset} first"
             if days
-            else "no labelled posts; materialise llm_labels first"
+            else f"no labelled posts; materialise {row.asset} first"
         )
     drawn = _draw(labelled, size, random.Random(seed))  # noqa: S311 -- a sample, not a secret
     sizes = {name: len(posts) for name, posts in labelled.items()}
@@ -98,10 +102,17 @@ def export(
         if question_hash in questions  # its author may have deleted its words since
     )
     with staged(target.absolute()) as path, path.open("w", newline="", encoding="utf-8-sig") as out:
-        writer = csv.DictWriter(out, COLUMNS)
+        writer = csv.DictWriter(out, (*SHOWN, *_to_fill_in(row)))
         writer.writeheader()
         writer.writerows(rows)
     return design
+
+
+def _to_fill_in(row: type[Row]) -> tuple[str, ...]:
+    """The columns for people."""
+    if issubclass(row, CodebookLabel):
+        return row.codebook.name, "notes"
+    return "is_sociopolitical", "political_ideology", "notes"
 
 
 def load_design(ledger: Ledger, sample: str) -> Design | None:
@@ -117,13 +128,18 @@ def _design_file(ledger: Ledger, sample: str) -> Path:
 
 
 def _labelled(
-    con: duckdb.DuckDBPyConnection, lake: Lake, days: Sequence[date], by: Sequence[str]
+    con: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    days: Sequence[date],
+    by: Sequence[str],
+    row: type[Row],
 ) -> dict[str, list[tuple[str, str]]]:
     """URI and question of every labelled post, by stratum, in a fixed order."""
-    stratum = " || ' · ' || ".join(STRATA[name] for name in by) or "'all'"
+    strata = STRATA if row is LlmLabel else STRATA | {"label": answer_as_text(row)}
+    stratum = " || ' · ' || ".join(strata[name] for name in by) or "'all'"
     found: dict[str, list[tuple[str, str]]] = {}
     for day in days:
-        lake.relation(con, LlmLabel, [day]).create_view("sampled_labels", replace=True)
+        lake.relation(con, row, [day]).create_view("sampled_labels", replace=True)
         rows = con.execute(
             f"""
             SELECT {stratum}, uri, question_hash

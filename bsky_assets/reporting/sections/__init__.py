@@ -13,6 +13,7 @@ from bsky_assets.reporting.sections import (
     answer,
     audit,
     checks,
+    codebooks,
     coverage,
     filters,
     funnel,
@@ -38,6 +39,7 @@ TRUST: tuple[Maker, ...] = (
 )
 DETAILS: tuple[Maker, ...] = (
     labels.section,
+    codebooks.section,
     models.section,
     funnel.section,
     audit.by_filter,

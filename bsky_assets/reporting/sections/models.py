@@ -6,6 +6,7 @@ from bsky_assets.contracts import LlmLabel
 from bsky_assets.contracts.details import LabelDetails, ModelRound
 from bsky_assets.reporting.day import StoredDay
 from bsky_assets.reporting.page import Code, Column, Notice, Section, Table, Value
+from bsky_assets.storage.lake import Partition
 
 
 def section(day: StoredDay) -> Section | None:
@@ -22,7 +23,14 @@ def section(day: StoredDay) -> Section | None:
         Column("time", "Half of the answers came within the first, 95% within the second.", True),
     )
     table = Table("Models that were asked", columns, tuple(map(_row, models)))
-    return Section("models", "Models", (table,), tuple(_notices(models)))
+    notices = [*_notices(models), *_lowered(day.labels)]
+    return Section("models", "Models", (table,), tuple(notices))
+
+
+def _lowered(labels: Partition | None) -> Iterator[Notice]:
+    if labels and (said := labels.told(LabelDetails).lowered):
+        todo = "Set BSKY_LLM_BATCH_SIZE to it, or take another model."
+        yield Notice(LlmLabel.asset, said, todo)
 
 
 def _notices(models: Iterable[ModelRound]) -> Iterator[Notice]:

@@ -1,7 +1,6 @@
 """What arrived and could not be read."""
 
 from bsky_assets.contracts import Quarantined
-from bsky_assets.contracts.lineage import ROWS
 from bsky_assets.reporting.day import StoredDay
 from bsky_assets.reporting.page import Block, Code, Column, Section, Table, Text
 from bsky_assets.storage.lake import select_rows
@@ -12,7 +11,7 @@ SHOWN = 12
 def section(day: StoredDay) -> Section:
     """How many rows are set aside, by asset and reason."""
     # What each asset quarantined is a dataset of its own.
-    found = (day.lake.quarantine(row.asset, day.day) for row in ROWS)
+    found = (day.lake.quarantine(row.asset, day.day) for row in day.lake.rows)
     aside = [partition for partition in found if partition]
     day.lake.attach(day.con)
     counted = (

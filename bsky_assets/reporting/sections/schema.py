@@ -5,7 +5,6 @@ from datetime import date
 
 from bsky_assets.bluesky.unknown_fields import new_fields, unknown_fields
 from bsky_assets.contracts import RAW
-from bsky_assets.contracts.lineage import ROWS
 from bsky_assets.reporting.day import StoredDay
 from bsky_assets.reporting.page import Block, Code, Column, Section, Table, Text, Value
 from bsky_assets.storage.schema_diff import differences
@@ -30,12 +29,12 @@ def _changes(day: StoredDay) -> Block:
 
 
 def _last_before(day: StoredDay) -> date | None:
-    earlier = [known for row in ROWS for known in day.lake.days(row) if known < day.day]
+    earlier = [known for row in day.lake.rows for known in day.lake.days(row) if known < day.day]
     return max(earlier, default=None)
 
 
 def _rows(day: StoredDay, last: date) -> Iterator[tuple[Value, ...]]:
-    readable = tuple(row for row in ROWS if row.asset in day.partitions)
+    readable = tuple(row for row in day.lake.rows if row.asset in day.partitions)
     for difference in differences(day.lake, readable, last, day.day):
         if difference.missing:
             continue

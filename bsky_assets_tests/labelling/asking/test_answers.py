@@ -32,6 +32,10 @@ def said(ideology: str | None, text: str = "Hello") -> dict[str, Any]:
     return {"text": text, "label": ideology or NOT_SOCIOPOLITICAL}
 
 
+def answered(ideology: str | None) -> Answer:
+    return Answer((ideology or NOT_SOCIOPOLITICAL,))
+
+
 def reply(labels: list[str | None]) -> str:
     answers = {key: said(label) for key, label in zip(slots(len(labels)), labels, strict=True)}
     return json.dumps({"code": CODE, **answers})
@@ -50,7 +54,7 @@ def test_a_whole_answer_is_read_whatever_stands_around_it(
     labels: list[str | None], before: str, after: str
 ) -> None:
     content = before.replace("{", "(") + reply(labels) + after.replace("{", "(")
-    assert read(content, len(labels)) == [Answer(label is not None, label) for label in labels]
+    assert read(content, len(labels)) == [answered(label) for label in labels]
 
 
 @given(st.lists(LABELS, min_size=1, max_size=6), st.data())
@@ -75,7 +79,7 @@ def test_of_several_answers_none_but_the_last_is_taken(
     between = data.draw(
         st.sampled_from(["\n", " </think> ", "[/THINK]", "\nHere is the answer:\n```json\n"])
     )
-    expected = [Answer(label is not None, label) for label in labels]
+    expected = [answered(label) for label in labels]
     assert read(earlier + between + reply(labels), len(labels)) == expected
     broken = read(earlier + between + reply(labels)[:-1], len(labels))
     assert broken == Invalid("no_json")
@@ -100,7 +104,7 @@ def test_of_several_answers_none_but_the_last_is_taken(
 )  # fmt: skip
 def test_a_wrong_answer_for_one_post_costs_no_other(value: Any, reason: str) -> None:
     content = json.dumps({"code": CODE, "p0": said("left"), "p1": value, "p2": said(None)})
-    assert read(content, 3) == [Answer(True, "left"), Invalid(reason), Answer(False, None)]
+    assert read(content, 3) == [answered("left"), Invalid(reason), answered(None)]
 
 
 @pytest.mark.parametrize(
@@ -114,13 +118,13 @@ def test_a_wrong_answer_for_one_post_costs_no_other(value: Any, reason: str) -> 
         (json.dumps({"p0": said("left")}), Invalid("other_keys")),
         (json.dumps({"answer": json.loads(reply(["left"]))}), Invalid("other_keys")),
         (reply(["left"]).replace(CODE, "1234"), Invalid("not_read")),
-        ("draft " + reply(["left"]) + "</think>" + reply([None]), [Answer(False, None)]),
-        ("<think>" + reply(["left"]) + "</think>" + reply([None]), [Answer(False, None)]),
+        ("draft " + reply(["left"]) + "</think>" + reply([None]), [answered(None)]),
+        ("<think>" + reply(["left"]) + "</think>" + reply([None]), [answered(None)]),
         ("draft " + reply(["left"]) + "</think> I cannot tell.", Invalid("no_json")),
         (" <think>" + reply(["left"]), Invalid("no_json")),
         (reply(["left"]) + ' Or rather {"code', Invalid("no_json")),
-        ("```json\n" + reply(["right"]) + "\n```", [Answer(True, "right")]),
-        (reply([" Left "]), [Answer(True, "left")]),
+        ("```json\n" + reply(["right"]) + "\n```", [answered("right")]),
+        (reply([" Left "]), [answered("left")]),
         ("{" + QUOTED + ", " + QUOTED + "}", Invalid("answered_twice")),
         (json.dumps({"reason": QUOTED}), Invalid("other_keys")),
     ],

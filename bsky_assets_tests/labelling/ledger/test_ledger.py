@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from bsky_assets.contracts import arrow_schema
 from bsky_assets.contracts.labels import LlmAnswer, LlmPrompt
+from bsky_assets.labelling.asking.answers import LABELS_ONLY
 from bsky_assets.labelling.asking.prompt import Prompt
 from bsky_assets.labelling.asking.questions import make_question
 from bsky_assets.labelling.ledger.store import AnswerKey, Ledger
@@ -187,7 +188,7 @@ def test_context_makes_another_question() -> None:
 
 
 def test_a_prompt_is_kept_once_with_its_text(tmp_path: Path) -> None:
-    ledger, prompt = Ledger(tmp_path), Prompt("mine", "Say \N{CROCODILE}.", "1234")
+    ledger, prompt = Ledger(tmp_path), Prompt("mine", "Say \N{CROCODILE}.", "1234", LABELS_ONLY)
     ledger.record_prompt(prompt, DAY)
     ledger.record_prompt(prompt, DAY + timedelta(days=1))
     (path,) = ledger.files(LlmPrompt)

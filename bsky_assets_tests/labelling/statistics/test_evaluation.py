@@ -26,7 +26,7 @@ from bsky_assets.labelling.statistics.metrics import (
     score,
     weighted_f1s,
 )
-from bsky_assets.labelling.statistics.sampling import COLUMNS, guarded, unguarded
+from bsky_assets.labelling.statistics.sampling import SHOWN, guarded, unguarded
 from bsky_assets.settings import get_settings
 from bsky_assets_tests.support.labelling import Lab
 from bsky_assets_tests.support.llm_endpoint import FakeEndpoint, by_first_letter
@@ -314,7 +314,7 @@ def test_a_sample_is_blind_safe_and_complete(labelled: Lab, tmp_path: Path) -> N
     run("export", "--sample", "80", "--stratify", "label", "--seed", "1", str(out))
     with out.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert tuple(rows[0]) == COLUMNS
+    assert tuple(rows[0]) == (*SHOWN, "is_sociopolitical", "political_ideology", "notes")
     assert len({row["uri"] for row in rows}) == 80
     assert all(row["is_sociopolitical"] == row["political_ideology"] == "" for row in rows)
     assert all(cell[:1] not in "=+-@" for row in rows for cell in row.values() if cell)

@@ -1,0 +1,252 @@
+"""`bsky-assets codebook`: questions of one's own to the language model."""
+
+import shutil
+import tomllib
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from bsky_assets.console import stderr, stdout
+from bsky_assets.contracts import FilteredPost
+from bsky_assets.contracts.codebooks import (
+    SUFFIX,
+    Codebook,
+    CodebookLabel,
+    Codebooks,
+    Kind,
+    UnusableCodebook,
+    codebook_among,
+    load_codebooks,
+    read_codebook,
+    rows_of,
+)
+from bsky_assets.errors import UserError
+from bsky_assets.labelling.asking.prompt import codebook_prompt
+from bsky_assets.orchestration.publish import publish
+from bsky_assets.settings import Settings, get_settings
+from bsky_assets.storage.connection import connect
+from bsky_assets.storage.files import make_folder, staged
+from bsky_assets.storage.lake import Lake
+from bsky_assets.sync_day import parse_day
+
+if TYPE_CHECKING:
+    from bsky_assets.labelling.trial import Trial
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Ask the language model questions of your own: a text file each.",
+)
+
+File = Annotated[Path, typer.Argument(metavar="FILE.toml", help="The codebook.")]
+_LABELS: dict[Kind, tuple[str, ...]] = {
+    "boolean": ("yes", "no"),
+    "one_of": ("first", "second", "neither"),
+    "several_of": ("first", "second"),
+    "scale": ("1", "5"),
+    "text": (),
+}
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Lower-case letters, digits and _.")],
+    kind: Annotated[Kind, typer.Option("--type", help="What is answered.")] = "boolean",
+) -> None:
+    """Write NAME.toml, a codebook to be filled in, into the present folder.
+
+    \b
+    Example:
+      bsky-assets codebook new toxic --type boolean
+    """
+    path = Path(f"{name}{SUFFIX}")
+    if path.exists():
+        raise UserError(f"{path} is there already; take another name, or remove it")
+    path.write_text(_template(name, kind), "utf-8")
+    stdout.print(f"{path}: fill it in, then `bsky-assets codebook check {path}`", markup=False)
+
+
+def _template(name: str, kind: Kind) -> str:
+    lines = [
+        f'name = "{name}"',
+        'version = "1"',
+        'question = ""  # what is asked about each post, in a sentence',
+        'instructions = ""  # what else the model should know',
+        'languages = ["en"]',
+        "",
+        "[answer]",
+        f'type = "{kind}"',
+    ]
+    for label in _LABELS[kind]:
+        lines += ["", f"[answer.labels.{label}]", 'definition = ""', "examples = []"]
+    return "\n".join(lines) + "\n"
+
+
+@app.command()
+def check(
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE.toml]", help="Default: all of the data directory."),
+    ] = None,
+) -> None:
+    """Say what is missing in a codebook or ambiguous, or that it can be used.
+
+    \b
+    Example:
+      bsky-assets codebook check toxic.toml
+    """
+    folder = get_settings().codebooks_dir
+    if file:
+        _told(_own(codebook_among(folder, file).usable, file))
+        return
+    loaded = load_codebooks(folder)
+    for codebook in loaded.usable:
+        _told(codebook)
+    if loaded.problems:
+        raise UnusableCodebook("; ".join(loaded.problems))
+    if not loaded.usable:
+        stdout.print(f"there is no codebook in {folder}", markup=False, soft_wrap=True)
+
+
+def _told(codebook: Codebook) -> None:
+    prompt = codebook_prompt((codebook,))
+    stdout.print(
+        f"{codebook.name}: {codebook.answer.type}, {len(codebook.answer.labels)} labels; prompt "
+        f"{prompt.version}, {len(prompt.text):,} characters; asset {codebook.asset}",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+@app.command("try")
+def try_out(
+    file: File,
+    day: Annotated[
+        str | None, typer.Option(metavar="DAY", help="Sync day; default: the latest filtered.")
+    ] = None,
+    posts: Annotated[int, typer.Option(min=1, help="How many posts.")] = 10,
+    batch_sizes: Annotated[
+        str,
+        typer.Option(help="Comma-separated posts a request, each compared with single posts."),
+    ] = "",
+) -> None:
+    """Ask the model about a few posts, and print its answers; nothing else is changed.
+
+    With --batch-sizes it also measures how many posts keep the answer that they get alone when they
+    are asked about together.
+
+    \b
+    Example:
+      bsky-assets codebook try toxic.toml --posts 30 --batch-sizes 1,5,10,15,20
+    """
+    from bsky_assets.labelling.trial import Trial  # statistics take a second
+
+    settings = get_settings()
+    sizes = _sizes(batch_sizes)
+    found = codebook_among(settings.codebooks_dir, file)
+    lake = Lake.of(settings)
+    with connect(settings) as con:
+        con.execute("SET enable_progress_bar = false")
+        trial = Trial(
+            con, lake, settings, _row(found, file), _day(settings, lake, day), posts,
+            lambda progress: stderr.print(str(progress), markup=False),
+        )  # fmt: skip
+        table = Table("answer", "post")
+        for one in trial.answers():
+            table.add_row(_cell(one.answer or f"none: {one.error}"), _cell(one.text))
+        stdout.print(table)
+        if sizes:
+            _show_sizes(trial, sizes)
+
+
+def _show_sizes(trial: "Trial", sizes: list[int]) -> None:
+    from bsky_assets.labelling.trial import largest_safe
+
+    tried = list(trial.sizes(sizes))
+    table = Table("posts a request", "posts", "as alone", "tokens a post", "seconds")
+    for one in tried:
+        table.add_row(
+            str(one.batch_size),
+            str(one.posts),
+            str(one.same) if one.same else "",
+            "" if one.tokens_a_post is None else f"{one.tokens_a_post:,.0f}",
+            f"{one.seconds:.1f}",
+        )
+    stdout.print(table)
+    stdout.print(f"up to {largest_safe(tried)} posts a request keep their answers")
+
+
+@app.command()
+def add(
+    file: File,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Take the place of the one of this name.")
+    ] = False,
+) -> None:
+    """Put a codebook into the data directory: from then on it has an asset, a view and a report.
+
+    Days before it are labelled when they are materialised:
+    `bsky-assets materialize --day DAY --select labels_NAME`. A Dagster that is running shows it
+    after its code location is reloaded.
+
+    \b
+    Example:
+      bsky-assets codebook add toxic.toml
+    """
+    settings = get_settings()
+    codebook = _own(codebook_among(settings.codebooks_dir, file).usable, file)
+    target = settings.codebooks_dir / f"{codebook.name}{SUFFIX}"
+    if target.exists() and not replace:
+        raise UserError(
+            f"{file.name}: name: {codebook.name!r} is taken; take another, or --replace it"
+        )
+    if target.exists() and read_codebook(target).answer.type != codebook.answer.type:
+        raise UserError(
+            f"{file.name}: answer.type: the answers that are stored are of another type; take "
+            "another name"
+        )
+    make_folder(settings.codebooks_dir)
+    for path in (*_texts(file), file):
+        with staged(settings.codebooks_dir / path.name) as fresh:
+            shutil.copyfile(path, fresh)
+    publish(settings)
+    stdout.print(f"{target}: asset and view {codebook.asset}", markup=False, soft_wrap=True)
+
+
+def _texts(file: Path) -> list[Path]:
+    """The files beside a codebook that it names."""
+    told = tomllib.loads(file.read_text("utf-8")).get("text")
+    return [file.parent / name for name in told] if isinstance(told, list) else []
+
+
+def _own(usable: tuple[Codebook, ...], file: Path) -> Codebook:
+    return next(one for one in usable if one.name == file.stem)
+
+
+def _row(found: Codebooks, file: Path) -> type[CodebookLabel]:
+    return next(row for row in rows_of(found) if row.codebook.name == file.stem)
+
+
+def _day(settings: Settings, lake: Lake, day: str | None) -> date:
+    if day:
+        return parse_day(day, settings.timezone)
+    if days := lake.days(FilteredPost):
+        return days[-1]
+    raise UserError("no day is filtered; `bsky-assets materialize` makes today")
+
+
+def _sizes(told: str) -> list[int]:
+    try:
+        sizes = [int(size) for size in told.split(",") if size.strip()]
+    except ValueError:
+        sizes = [0]
+    if any(not 1 <= size <= 50 for size in sizes):  # as BSKY_LLM_BATCH_SIZE
+        raise typer.BadParameter("expected numbers from 1 to 50", param_hint="--batch-sizes")
+    return sizes
+
+
+def _cell(text: str) -> str:
+    """A post or an answer, as text that can do nothing to the terminal."""
+    return "".join(c if c.isprintable() else " " for c in text).replace("[", r"\[")

@@ -1,0 +1,108 @@
+"""What the assets of labels have in common: `llm_labels` and those of codebooks."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from dagster import (
+    AssetCheckResult,
+    AssetExecutionContext,
+    Config,
+    MaterializeResult,
+    MetadataValue,
+)
+from dagster_duckdb import DuckDBResource
+from pydantic import Field
+
+from bsky_assets.contracts import LlmLabel, Row
+from bsky_assets.contracts.details import LabelDetails, ModelRound
+from bsky_assets.orchestration.launcher import launch_partition
+from bsky_assets.orchestration.materialisation import explained, result, sample
+from bsky_assets.orchestration.resources import DataDirectory
+from bsky_assets.reporting.figures import inline_png, labels_figure, shares_figure
+from bsky_assets.settings import Settings
+from bsky_assets.storage.lake import Partition
+
+
+class Labelling(Config):
+    """Who is asked, and about how many posts at a time."""
+
+    models: list[str] | None = Field(
+        None, description="Models to ask; the first is the label of record. None: BSKY_LLM_MODELS."
+    )
+    batch_size: int | None = Field(
+        None, ge=1, le=50, description="Posts a request. None: BSKY_LLM_BATCH_SIZE."
+    )
+
+    def in_force(self, settings: Settings) -> Settings:
+        """The settings, with what this run has of its own."""
+        own = {
+            "llm_models": tuple(self.models or ()) or None,
+            "llm_batch_size": self.batch_size,
+        }
+        return settings.model_copy(
+            update={name: value for name, value in own.items() if value is not None}
+        )
+
+
+def labelled(
+    context: AssetExecutionContext,
+    config: Labelling,
+    data: DataDirectory,
+    duckdb: DuckDBResource,
+    row: type[Row],
+    evaluate: Callable[..., list[AssetCheckResult]],
+) -> MaterializeResult:
+    """Label the posts of a run's day for the table of `row`, and tell what there is to tell.
+
+    `evaluate` gives the outcomes of the checks of a partition.
+    """
+    started = time.monotonic()
+    with explained(), data.published(), duckdb.get_connection() as con:
+        partition = launch_partition(context, con, data.lake, row, config.in_force(data.settings))
+        outcomes = evaluate(con, data.lake, data.settings, partition, row)
+        rows = sample(con, data.lake, partition, row, _shown(row))
+    told = partition.told(LabelDetails)
+    return result(
+        row,
+        partition,
+        started,
+        sample=rows,
+        metadata={
+            "labelled": told.labelled,
+            "failed": told.failed,
+            "prompt_version": told.prompt_version,
+            "requests": sum(model.requests for model in told.models),
+            **tokens(told.models),
+            **notices(told),
+            "shares": MetadataValue.md(_picture(row, partition)),
+        },
+        checks=outcomes,
+    )
+
+
+def _shown(row: type[Row]) -> str:
+    """Columns of the sample in the UI; of a text that a model wrote, nothing."""
+    answer = "is_sociopolitical, political_ideology" if row is LlmLabel else "answer"
+    return f"{answer}, model, prompt_version, uri"
+
+
+def _picture(row: type[Row], partition: Partition) -> str:
+    drawn = labels_figure(partition) if row is LlmLabel else shares_figure(partition)
+    return inline_png(drawn, "Label shares")
+
+
+def tokens(models: Sequence[ModelRound]) -> dict[str, MetadataValue]:
+    """Tokens of all models; null where a server that was asked does not tell them."""
+    told: dict[str, MetadataValue] = {}
+    for name in ("prompt_tokens", "completion_tokens"):
+        counted = [getattr(model, name) for model in models if model.requests]
+        known = None not in counted
+        told[name] = MetadataValue.int(sum(counted)) if known else MetadataValue.null()
+    return told
+
+
+def notices(labels: LabelDetails) -> dict[str, MetadataValue]:
+    """What whoever runs the endpoint should know of it, if there is anything."""
+    told = [f"{model.model}: {notice}" for model in labels.models for notice in model.notices]
+    told += [labels.lowered] if labels.lowered else []
+    return {"notices": MetadataValue.text("; ".join(told))} if told else {}
