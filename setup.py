@@ -96,7 +96,7 @@ setup(
     package_data={
         "bsky_assets": ["py.typed"],
         "bsky_assets.coding": ["*.html"],
-        "bsky_assets.filters": ["*.toml", "models/NOTICE"],
+        "bsky_assets.filters": ["*.toml", "models/NOTICE", "models/*.tsv", "models/written/*"],
         "bsky_assets.filters.judging": ["*.toml"],
         "bsky_assets.labelling.asking": ["prompts/*"],
         "bsky_assets.orchestration": ["dagster.yaml", "workspace.yaml"],

@@ -98,7 +98,7 @@ def config_version(settings: "Settings | None" = None) -> str:
 
 def _versioned(settings: "Settings") -> Iterator[Path]:
     yield FOLDER / "config.toml"
-    yield from sorted(FOLDER.glob("judging/*.toml"))
+    yield from sorted((*FOLDER.glob("judging/*.toml"), *FOLDER.glob("models/*.tsv")))
     yield from sorted(path for path in FOLDER.rglob("*.py") if path.parent.name != "measuring")
     yield language_model_path(settings)
     for one in declared():

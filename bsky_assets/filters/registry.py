@@ -18,6 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from bsky_assets.contracts.verdicts import declarations
 from bsky_assets.filters.verdicts import Filter
 
+_MODELS = Path(__file__).parent / "models"
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -116,10 +118,18 @@ def declaration(name: str) -> Declaration | None:
 
 
 def list_sizes(name: str) -> Iterator[tuple[str, int]]:
-    """How many entries each list in a filter's file has, by its place in it."""
+    """How many entries each list in a filter's file has, by its place in it, and its weights."""
     for key, value in declarations()[name].items():
         if key not in ("filter", "config", "reasons", "canaries"):
             yield from _sizes(key, value)
+    if weights_path(name).exists():
+        lines = weights_path(name).read_text().splitlines()
+        yield "weights", sum(not line.startswith("#") for line in lines)
+
+
+def weights_path(name: str) -> Path:
+    """Where the weights of a filter's signs are, if it has some."""
+    return _MODELS / f"{name}.tsv"
 
 
 def _sizes(place: str, value: Any) -> Iterator[tuple[str, int]]:

@@ -1,7 +1,9 @@
 """Nothing that a filter rests on can go without a canary that tells."""
 
 import copy
+import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +22,7 @@ NOTHING = "zzqqx"
 def lists(name: str) -> Iterator[str]:
     """The lists of words in a filter's file; rules, which have their own examples, aside."""
     for place, _ in registry.list_sizes(name):
-        if place not in ("rules", "excuses", "signs"):
+        if place not in ("rules", "excuses", "signs", "weights"):
             yield place
 
 
@@ -81,15 +83,35 @@ def test_rules_gone_flip_their_own_texts_and_are_told(
     monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
     file = changed(monkeypatch, "hate_speech")
-    rules, signs = file[key], file["signs"]
-    file["signs"] = []  # a passage may stop what a rule stops
+    rules, enough = file[key], file["evidence"]["enough"]
+    file["evidence"]["enough"] = math.inf  # the weights may stop what a rule stops
     file[key] = [{**rule, "pattern": NOTHING} for rule in rules]
     kind = "stops" if key == "rules" else "passes"
     assert {rule[kind] for rule in rules} <= {failure.canary for failure in flipped("hate_speech")}
-    file[key], file["signs"] = rules[1:], signs
+    file[key], file["evidence"]["enough"] = rules[1:], enough
     one = registry.declaration("hate_speech")
     assert one is not None
     assert [failure.canary for failure in canaries.check_lists(one)] == [f"list {key}"]
+
+
+@pytest.mark.parametrize("kept", [slice(5, None), slice(None, -1), slice(None, None, 2)])
+def test_weights_lost_are_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kept: slice
+) -> None:
+    lines = registry.weights_path("hate_speech").read_text().splitlines(keepends=True)
+    monkeypatch.setattr(registry, "_MODELS", tmp_path)
+    registry.weights_path("hate_speech").write_text("".join(lines[kept]))
+    one = registry.declaration("hate_speech")
+    assert one is not None
+    assert [failure.canary for failure in canaries.check_lists(one)] == ["list weights"]
+
+
+def test_weights_that_weigh_nothing_flip_a_text(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(registry, "_MODELS", tmp_path)
+    registry.weights_path("hate_speech").write_text("0.0\tbias\n")
+    assert flipped("hate_speech") != []
 
 
 def test_a_family_of_signs_gone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

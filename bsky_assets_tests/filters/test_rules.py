@@ -68,7 +68,7 @@ def test_each_rule_stops_its_example_and_not_its_look_alike(rule: dict[str, str]
 
 @pytest.mark.parametrize(
     ("name", "least_found", "least_let_through"),
-    [("hate_speech", 0.6, 1.0), ("nsfw", 0.85, 1.0), ("spam", 0.8, 1.0)],
+    [("nsfw", 0.85, 1.0), ("spam", 0.8, 1.0)],
 )
 def test_texts_by_another_hand(name: str, least_found: float, least_let_through: float) -> None:
     """Written by a person who did not know the rules, and seen while the rules were written."""
@@ -83,15 +83,6 @@ def test_short_english_by_another_hand() -> None:
     rows = [(bool(row["expected"]), not did) for row, did in stopped(ENGLISH, "english")]
     right = sum(should and did for should, did in rows)
     assert 2 * right / (2 * right + sum(should != did for should, did in rows)) >= 0.93
-
-
-def test_hate_speech_by_functionality() -> None:
-    """Kinds after HateCheck, by the rules' author: nearly nothing harmless is stopped."""
-    rows = stopped(HATE_SPEECH, "hate_speech_functional")
-    wrong = [row["text"] for row, did in rows if did and not row["expected"]]
-    assert len(wrong) <= 1
-    found = [did for row, did in rows if row["expected"]]
-    assert sum(found) / len(found) >= 0.55
 
 
 GROUPS = ("immigrants", "women", "trans people", "Jews", "Muslims", "white people", "Christians")

@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bsky_assets.filters.posts import Posts
-from bsky_assets.filters.registry import Sources
+from bsky_assets.filters.registry import Sources, weights_path
 from bsky_assets.filters.verdicts import Verdicts, first_reason
 from bsky_assets.filters.words.disguises import Unmasker
+from bsky_assets.filters.words.evidence import Evidence, read_weights
 from bsky_assets.filters.words.lexicon import any_of, lexicon, words
-from bsky_assets.filters.words.passages import Passages
 from bsky_assets.filters.words.rules import Reader, Reading, Rule, written_out
 
 NAME = "hate_speech"
@@ -47,13 +47,14 @@ class HateSpeechFilter:
     name = NAME
     passes_if = False
 
-    def __init__(self) -> None:
+    def __init__(self, weights: Mapping[str, float] | None = None) -> None:
+        """Read the word lists and the rules, and the weights of signs where none are given."""
         lists = {name: words(NAME, f"lists.{name}") for name in lexicon(NAME)["lists"]}
         self._reader = Reader(lists)
         self._suspicious = any_of(
             [
                 *(term for name in _TARGETS for term in lists[name]),
-                *words(NAME, "passages.lists.also_named"),
+                *words(NAME, "evidence.lists.also_named"),
             ]
         )
         self._unmask = Unmasker(
@@ -77,13 +78,16 @@ class HateSpeechFilter:
             )
             for one in lexicon(NAME)["excuses"]
         ]
-        self._passages = Passages(lexicon(NAME)["passages"], lexicon(NAME)["signs"], lists)
+        declared = lexicon(NAME)["evidence"]
+        self.evidence = Evidence(
+            declared, lists, read_weights(weights_path(NAME)) if weights is None else weights
+        )
         self._others = [Rule.of(one, lists).pattern for one in lexicon(NAME)["somebody_else"]]
         self._subjects = [Rule.of(one, lists).pattern for one in lexicon(NAME)["subjects"]]
 
     def judge(self, posts: Posts) -> Verdicts:
         """Stop posts with a label, or with an attack that nothing excuses."""
-        texts = self._unmask(posts.words)
+        texts = self.plain(posts)
         suspects = np.flatnonzero(pc.match_substring_regex(texts, self._suspicious))
         reasons: list[str | None] = [None] * len(posts)
         chosen = texts.take(pa.array(suspects)).to_pylist()
@@ -91,17 +95,20 @@ class HateSpeechFilter:
             reasons[place] = self._reason(text)
         return Verdicts(first_reason(posts.facts(self.name), pa.array(reasons, pa.string())))
 
+    def plain(self, posts: Posts) -> pa.StringArray:
+        """The words of posts, disguised ones written plainly."""
+        return self._unmask(posts.words)
+
     def _reason(self, text: str) -> str | None:
-        """The reason of the first rule that a text breaks without an excuse."""
-        outside = _QUOTED.sub(" _ ", text)
-        if len(re.findall(r"[a-z']{2,}", outside)) >= _LEAST_WORDS_AROUND:
-            text = outside
-        reading = self._with_pronouns(self._reader.read(text))
+        """The reason of the first rule that a text breaks without an excuse, or of evidence."""
+        text = said(text)
+        reading, excused = self._with_pronouns(self._reader.read(text)), False
         for reason, rule in self._rules:
             for match in rule.find(reading):
                 if not any(_applies(one, reason, reading, match) for one in self._excuses):
                     return f"rule:{reason}"
-        return self._passages.reason(text)
+                excused = True
+        return None if excused else self.evidence.reason(text)
 
     def _with_pronouns(self, reading: Reading) -> Reading:
         """Pronouns count as the group that an earlier clause is about, until others are named."""
@@ -115,6 +122,13 @@ class HateSpeechFilter:
         last = min(others, default=len(reading.words))
         meant = _PRONOUNS.sub(r"\g<word>/group+", reading.words[first:last])
         return Reading(reading.words[:first] + meant + reading.words[last:], reading.lists)
+
+
+def said(text: str) -> str:
+    """A text without what it quotes, unless it is nothing but a quotation."""
+    outside = _QUOTED.sub(" _ ", text)
+    enough = len(re.findall(r"[a-z']{2,}", outside)) >= _LEAST_WORDS_AROUND
+    return outside if enough else text
 
 
 def _applies(excuse: _Excuse, reason: str, reading: Reading, match: re.Match[str]) -> bool:

@@ -1,0 +1,147 @@
+"""Evidence: what the words of a text, near those whom it names, weigh together.
+
+Every name of a group counts as the same word, so that no group's name is evidence by itself. What
+a weight was learnt from is in `models/NOTICE`; `python -m benchmarks.filters_hate_speech` learns
+them. What belongs here: reading signs and adding them up. What does not: lists and weights.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bsky_assets.filters.words.rules import TRANSPARENT, Reader, Reading
+
+_WORD = re.compile(r"([^\s/]+)/(\S*) |([.,:?]) ")
+_LISTED = re.compile(r"/(\S+)")
+_MARKED = re.compile(r"[^\w' {}]")
+"""Signs that say where a word stands, which a reason leaves out."""
+_SPELT = re.compile(r"\S+")
+_GROUP = "GROUP"
+_NEAR = 4
+"""How many words from a name a word is near."""
+_DENIED = 4
+"""How many words after a negation are denied by it."""
+_BANDS = ((-9, -3, "<<"), (-2, -1, "<"), (1, 2, ">"), (3, 8, ">>"))
+"""Where a word of a list stands, seen from a name."""
+_SHOWN = 3
+"""Signs in a reason."""
+
+Word = tuple[str, frozenset[str]]
+"""A word, and the lists that it is in, each with `~` where a negation comes before."""
+
+
+class Evidence:
+    """Weighs what is said of those who are named."""
+
+    def __init__(
+        self,
+        declared: Mapping[str, Any],
+        lists: Mapping[str, Iterable[str]],
+        weights: Mapping[str, float],
+    ) -> None:
+        """Take what `hate_speech.toml` declares, and the weight of each sign."""
+        self._named = frozenset(declared["named"])
+        self._grave = frozenset(declared["grave"])
+        self._about, self._loose = frozenset(declared["about"]), frozenset(declared["loose"])
+        self._excuses = frozenset(declared["excuses"])
+        self.enough: float = declared["enough"]
+        self._spelt = dict(one.partition("=")[::2] for one in declared["spellings"])
+        used = {*self._named, *self._excuses, *declared["signs"]} & lists.keys()
+        self._reader = Reader({**{name: lists[name] for name in used}, **declared["lists"]})
+        self._weights = weights
+
+    def read(self, text: str) -> Reading:
+        """The reading of a folded text, common misspellings put right."""
+        return self._reader.read(
+            _SPELT.sub(lambda found: self._spelt.get(found[0], found[0]), text)
+        )
+
+    def counts(self, reading: Reading) -> bool:
+        """Whether a text has a grave word, a name that is only that of a group, and no excuse."""
+        if self._excuses & reading.lists or not self._grave & reading.lists:
+            return False
+        listed = (frozenset(found[1].split("+")) for found in _LISTED.finditer(reading.words))
+        return any(self._about & lists and not self._loose & lists for lists in listed)
+
+    def signs(self, reading: Reading) -> set[str]:
+        """The signs of a text."""
+        words = list(_denied(self._masked(reading.words)))
+        return {*_words(words), *_lists(words)}
+
+    def reason(self, text: str) -> str | None:
+        """Why a folded text is stopped, with the signs that weigh most, if they weigh enough."""
+        reading = self.read(text)
+        if not self.counts(reading):
+            return None
+        weighed = {one: self._weights.get(one, 0.0) for one in self.signs(reading)}
+        total = self._weights["bias"] + sum(weighed.values())
+        if total < self.enough:
+            return None
+        plain = [one for one in weighed if not _MARKED.search(one)]
+        most = sorted(plain, key=lambda one: (-weighed[one], one))[:_SHOWN]
+        return f"weights:attack p={1 / (1 + math.exp(-total)):.2f} {', '.join(most)}"
+
+    def _masked(self, words: str) -> Iterator[Word]:
+        """Words and punctuation; names of groups are one word, and so are several in a row."""
+        last = ""
+        for match in _WORD.finditer(words):
+            lists = frozenset((match[2] or "").split("+")) - {""}
+            word = match[1] or match[3]
+            if lists & self._named:
+                word = _GROUP
+            if not word == last == _GROUP:
+                yield word, lists - self._named
+            last = word
+
+
+def _denied(words: Iterable[Word]) -> Iterator[Word]:
+    """Words in the reach of a negation are marked."""
+    left = 0
+    for word, lists in words:
+        if word in ".,:?":
+            left = 0
+        if left and word != _GROUP:
+            yield f"~{word}", frozenset(f"~{name}" for name in lists)
+        else:
+            yield word, lists
+        left = _DENIED if TRANSPARENT in lists else max(0, left - 1)
+
+
+def _places(words: Sequence[Word]) -> list[int]:
+    return [place for place, (word, _) in enumerate(words) if word == _GROUP]
+
+
+def _words(words: Sequence[Word]) -> Iterator[str]:
+    """Words, pairs of words, and words before and after a name."""
+    plain = [word for word, _ in words]
+    yield from plain
+    yield from (f"{one} {other}" for one, other in zip(["^", *plain], [*plain, "$"], strict=True))
+    for place in _places(words):
+        yield from (f"{word} <" for word in plain[max(0, place - _NEAR) : place])
+        yield from (f"> {word}" for word in plain[place + 1 : place + 1 + _NEAR])
+
+
+def _lists(words: Sequence[Word]) -> Iterator[str]:
+    """Lists that have a word in the text, and where from a name; how the clause of one begins."""
+    yield from (f"{{{name}}}" for _, lists in words for name in lists)
+    for place in _places(words):
+        start = place
+        while start and words[start - 1][0] not in ".,:?":
+            start -= 1
+        yield f"^{min(3, place - start)} {words[start][0]}"
+        yield from (f"^ {{{name}}}" for name in words[start][1])
+        for first, last, band in _BANDS:
+            near = words[max(0, place + first) : max(0, place + last + 1)]
+            yield from (f"{band} {{{name}}}" for _, lists in near for name in lists)
+
+
+def read_weights(path: Path) -> dict[str, float]:
+    """Weights by sign, from lines of a weight, a tabulator and a sign.
+
+    Raises:
+        OSError, ValueError: the file is not there or is no such file.
+    """
+    rows = (line.split("\t") for line in path.read_text().split("\n") if line[:1] not in ("#", ""))
+    return {sign: float(weight) for weight, sign in rows}

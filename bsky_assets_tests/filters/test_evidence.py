@@ -1,0 +1,100 @@
+"""What words weigh together: learnt weights, and what keeps them from stopping a post."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bsky_assets.filters.judging.hate_speech import NAME, HateSpeechFilter
+from bsky_assets.filters.measuring import weights
+from bsky_assets.filters.posts import from_texts
+from bsky_assets.filters.registry import weights_path
+from bsky_assets.filters.words.evidence import read_weights
+from bsky_assets.filters.words.lexicon import lexicon
+
+ONE = HateSpeechFilter()
+NAMES = (
+    "Muslims",
+    "Jews",
+    "Christians",
+    "women",
+    "lesbians",
+    "Mexicans",
+    "immigrants",
+    "Nigerians",
+)
+SENTENCES = (
+    "who let these filthy {} in?",
+    "{} have no culture and no soul.",
+    "if you ask me, {} run everything and deserve what's coming.",
+    "saw {} at the beach today, what a lovely afternoon",
+    "{} pay taxes like everybody else, and they vote",
+)
+
+
+def reasons(*texts: str) -> list[str | None]:
+    found: list[str | None] = ONE.judge(from_texts(texts)).reasons.to_pylist()
+    return found
+
+
+@pytest.mark.parametrize("sentence", SENTENCES)
+def test_it_makes_no_difference_which_group_is_named(sentence: str) -> None:
+    assert len(set(reasons(*map(sentence.format, NAMES)))) == 1
+
+
+def test_a_reason_names_the_probability_and_the_words_that_weigh_most() -> None:
+    (found,) = reasons("If you ask me, Jews run everything and deserve what's coming.")
+    assert found is not None
+    assert re.fullmatch(r"weights:attack p=0\.\d\d [\w' {}]+(, [\w' {}]+){2}", found)
+
+
+def test_words_that_weigh_enough_need_somebody_who_is_named() -> None:
+    text = "If you ask me, {} run everything and deserve what's coming."
+    assert reasons(text.format("Jews"))[0] is not None
+    camps = ("banks", "liberals", "conservatives", "MAGA", "Democrats", "they", "the Tories")
+    assert reasons(*map(text.format, camps)) == [None] * len(camps)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}? Racist nonsense, all of it.",
+        "Apparently {} now.",
+        "He wrote \"{}\" on the wall of the school.",
+        "Nobody should say that {}",
+    ],
+)  # fmt: skip
+def test_what_excuses_a_text_stops_the_weights(text: str) -> None:
+    attack = "Jews run everything and deserve what's coming"
+    assert reasons(f"If you ask me, {attack}.")[0] is not None
+    assert reasons(text.format(attack)) == [None]
+
+
+def test_what_excuses_a_rule_stops_the_weights_too() -> None:
+    report = "he called me a faggot and I left, they are vermin, they should all burn"
+    assert reasons(report) == [None]
+
+
+def test_the_weights_are_those_that_the_stored_texts_make() -> None:
+    texts = weights.written()
+    made = weights.learnt([text for theirs in texts.values() for text in theirs])
+    stored = read_weights(weights_path(NAME))
+    assert made.keys() == stored.keys()
+    assert max(abs(made[sign] - stored[sign]) for sign in stored) < 0.02
+
+
+def test_writers_who_were_left_out() -> None:
+    """The rules aside: weights learnt from the others let nearly all that is harmless through."""
+    writers = {name: texts for name, texts in weights.written().items() if name != "beside_rules"}
+    figures = {name: shares for name, *shares in weights.left_out(writers)}
+    assert min(let_through for _, let_through in figures.values()) >= 0.99
+    assert all(found >= 0.15 for found, _ in figures.values())
+    assert lexicon(NAME)["evidence"]["enough"] > 0
+
+
+@pytest.mark.parametrize("line", ["nothing", "much\ttext", "1\ttoo\tmany"])
+def test_a_file_that_has_no_weights_is_refused(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "weights.tsv"
+    path.write_text(f"# a comment\n{line}\n")
+    with pytest.raises(ValueError, match=r"unpack|convert"):
+        read_weights(path)
