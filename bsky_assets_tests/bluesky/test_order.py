@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bsky_assets.bluesky.accounting import Account, Events
+from bsky_assets.bluesky.accounting import REMEMBERED_CHUNKS, Account, Events
 from bsky_assets.bluesky.lateness import WINDOW
 from bsky_assets.contracts.arrival import FIREHOSE
 from bsky_assets.storage.completeness import Completeness
@@ -139,3 +139,25 @@ def test_a_gap_of_a_host_that_counts_no_events_is_told_as_time() -> None:
     (gap,) = completeness.gaps
     assert (gap.missing, gap.seconds) == (None, 0.021)
     assert (completeness.missing_events, completeness.uncounted_gaps) == (0, 1)
+
+
+def test_a_gap_of_an_earlier_segment_counts_no_more_when_all_of_it_has_come() -> None:
+    account = Account(FIREHOSE, HOST, None, without_holes=True)
+    account.add(events([1, 4]), NOON)
+    assert account.gaps == 1
+    account.close((NOON, NOON))
+    open_gaps = []
+    for late in (2, 3):
+        account.add(events([late]), NOON)
+        open_gaps.append(account.gaps)
+    assert open_gaps == [0, -1]  # one less than when the segment ended
+
+
+def test_late_is_what_is_within_memory_and_from_before_is_what_is_not() -> None:
+    account = Account(FIREHOSE, HOST, None, without_holes=False)
+    for chunk in range(REMEMBERED_CHUNKS + 1):
+        account.add(events([10 * chunk + 10, 10 * chunk + 12]), NOON)
+    account.add(events([31]), NOON)  # above the least of what is remembered then
+    assert account.repeated == 0
+    account.add(events([21]), NOON)  # below it
+    assert account.repeated == 1
