@@ -15,6 +15,7 @@ from bsky_assets.errors import UserError
 from bsky_assets.labelling.asking.answers import IDEOLOGIES, NOT_SOCIOPOLITICAL
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.sql import literal
 
 OUTCOMES = ("political", *IDEOLOGIES)
 """Whether a post has a label; `political` is any but not_sociopolitical."""
@@ -55,7 +56,7 @@ def population(settings: Settings, days: Sequence[date]) -> pd.DataFrame:
                 f"""
                 {into}
                 SELECT uri, post.author.did AS author,
-                    coalesce(political_ideology, '{NOT_SOCIOPOLITICAL}') AS label, {computed}
+                    coalesce(political_ideology, {literal(NOT_SOCIOPOLITICAL)}) AS label, {computed}
                 FROM (SELECT *, $day::DATE AS sync_day FROM day_posts) AS post
                 JOIN day_labels USING (uri)
                 WHERE is_label_of_record AND was_successfully_labeled

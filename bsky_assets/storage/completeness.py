@@ -7,9 +7,6 @@ import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
-
-from pydantic import SerializerFunctionWrapHandler, field_serializer
 
 from bsky_assets.contracts.details import Details
 from bsky_assets.storage.archived import Archived
@@ -27,10 +24,6 @@ from bsky_assets.storage.segments import (
 
 MOST_LISTED = 1000
 """Gaps, strays, jumps and reconnects that are listed one by one; all of them are counted."""
-
-
-_ADDED = ("strays", "stray_count")
-"""Fields of `Completeness` that partitions are stored without."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,14 +228,6 @@ class StreamDetails(Details):
     def source_lines(self) -> list[str]:
         """What came from an archive, if anything did, a sentence each."""
         return [*(self.archive.lines() if self.archive else ()), *lines(self.healing)]
-
-    @field_serializer("completeness", mode="wrap")
-    def _as_told(
-        self, found: Completeness | None, dump: SerializerFunctionWrapHandler
-    ) -> dict[str, Any] | None:
-        """Without what was added to the model since, where there is nothing of it."""
-        told: dict[str, Any] | None = dump(found)
-        return told and {name: part for name, part in told.items() if part or name not in _ADDED}
 
     def mark(self, stream: str) -> Mark | None:
         """Up to which segment of `stream` it was merged."""
