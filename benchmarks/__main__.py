@@ -14,6 +14,7 @@ BENCHMARKS = (
     "wire_end_to_end",
     "wire_memory",
     "wire_quarantine",
+    "archive_read",
     "filters_chain",
     "filters_identification",
     "day_scale",

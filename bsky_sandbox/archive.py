@@ -6,6 +6,7 @@ Source: docs/README.md and lexicons network.bsky.jetstream.* of bluesky-social/j
 9a30defd224e.
 """
 
+import asyncio
 import hmac
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -90,6 +91,7 @@ class Archive:
         self.served = 0
         """Bytes of segments and blocks that were sent."""
         self._rows = rows
+        self._making = asyncio.Lock()
         self._events_a_block = events_a_block
         self._blocks_a_segment = blocks_a_segment
         self._plan_entries = plan_entries
@@ -126,7 +128,7 @@ class Archive:
         return sum(old is not new for old, new in zip(before, self.segments, strict=True))
 
     async def _list(self, request: web.Request) -> dict[str, Any]:
-        self._admit(request)
+        await self._admit(request)
         limit = bounded(request, "limit", 100, 1, 1_000)
         start = bounded(request, "cursor", 0, 0, 2**31)
         page = self.segments[start : start + limit]
@@ -136,7 +138,7 @@ class Archive:
         return answer
 
     async def _plan(self, request: web.Request) -> dict[str, Any]:
-        self._admit(request)
+        await self._admit(request)
         wanted = _wanted(await _body(request))
         tip = max((_bounds(segment)[1] for segment in self.segments), default=0)
         units = list(self._units(wanted))
@@ -167,22 +169,24 @@ class Archive:
                 yield segment, first, last, segment.blocks[last].max_seq
 
     async def _segment(self, request: web.Request) -> web.StreamResponse:
-        self._admit(request)
+        await self._admit(request)
         segment = self._named(required(request, "name"))
         return await self._send(request, segment.data, segment.checksum)
 
     async def _block(self, request: web.Request) -> web.StreamResponse:
-        self._admit(request)
+        await self._admit(request)
         segment = self._named(required(request, "segment"))
         place = bounded(request, "blockIndex", -1, 0, 2**31)
         if place >= len(segment.frames):
             raise XrpcError(404, "BlockNotFound", "block index out of range")
         return await self._send(request, segment.frames[place], f"{segment.checksum}:{place}")
 
-    def _admit(self, request: web.Request) -> None:
+    async def _admit(self, request: web.Request) -> None:
         given = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if self.api_key is not None and not hmac.compare_digest(given, self.api_key):
             raise XrpcError(401, "AuthenticationRequired", "invalid or missing API key")
+        async with self._making:  # other servers go on meanwhile
+            await asyncio.to_thread(getattr, self, "segments")
 
     def _named(self, name: str) -> SealedSegment:
         for segment in self.segments:

@@ -19,6 +19,8 @@ MINUTE = 60 * 10**6
 LIVE = 10 * MINUTE
 """Microseconds: what happened live was witnessed this soon after its revision, and its key was made
 this soon before it."""
+FIRST = 32
+"""Records that tell whether a block begins with whole repositories."""
 AHEAD = 5 * MINUTE
 """How far a clock may be ahead."""
 EARLIEST = 1_667_260_800 * 10**6
@@ -95,11 +97,14 @@ class Dating:
 
 
 def is_backfilled(block: pa.RecordBatch) -> bool:
-    """Whether most records of `block` came with whole repositories; so is it if there are none."""
-    _, how = Dating().of(block)
+    """Whether most of the first records of `block` came with whole repositories.
+
+    So is it if there are none: all may have been compacted away.
+    """
     kind = block["kind"].to_numpy()
-    is_put = (kind == CREATE) | (kind == UPDATE)
-    is_live = pc.fill_null(pc.equal(how, WITNESSED), False).to_numpy(zero_copy_only=False)
-    rev = clocks(block["rev"])
-    is_late = np.abs(block["witnessed_at"].to_numpy() - rev) > LIVE
-    return bool((is_put & is_live & ~is_late).sum() * 2 <= is_put.sum())
+    (puts,) = np.nonzero((kind == CREATE) | (kind == UPDATE))
+    first = block.take(pa.array(puts[:FIRST]))
+    rev, key = clocks(first["rev"]), clocks(first["rkey"])
+    is_prompt = np.abs(first["witnessed_at"].to_numpy() - rev) <= LIVE
+    is_live = is_prompt & ((key == NOT_DATED) | (np.abs(rev - key) <= LIVE))
+    return bool(is_live.sum() * 2 <= len(first))

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cache
 
 import pyarrow as pa
 
@@ -132,8 +133,14 @@ class Landing:
             received_to=now().isoformat(),
             rows=rows,
             quarantined=dict(problems),
-            reader_version=reader_version(RawFirehosePost),
+            reader_version=_reader_version(),
         )
+
+
+@cache
+def _reader_version() -> str:
+    """Read off the code once a process."""
+    return reader_version(RawFirehosePost)
 
 
 def _in_parts(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

@@ -103,6 +103,14 @@ def test_what_was_taken_in_whole_is_of_the_day_that_it_was_written_on(
     assert archive.served == fetched  # the second day is read from what is here
 
 
+def test_a_beginning_that_is_a_part_of_a_block_is_looked_through(
+    world: World, tmp_path: Path
+) -> None:
+    archive = archive_of(world, events_a_block=4_096, blocks_a_segment=64)
+    with reachable(archive, tmp_path) as settings:
+        assert land(settings, YESTERDAY).rows["post"] > 10
+
+
 def test_a_partition_says_where_it_is_from(world: World, tmp_path: Path) -> None:
     with reachable(archive_of(world), tmp_path) as settings:
         land(settings, YESTERDAY)
