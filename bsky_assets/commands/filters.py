@@ -61,13 +61,17 @@ def train_model(
     text: TextColumn = None,
     label: LabelColumn = None,
     stop: StopLabels = None,
+    insist: Annotated[
+        bool, typer.Option("--insist", help="Put it in force however many posts it would stop.")
+    ] = False,
 ) -> None:
     """Train a classifier for a filter; the chain uses it from then on.
 
     It is measured by five-fold cross-validation first, at an even threshold and at the one that
     the chain uses. Then it is asked about the filter's canaries, and is not put in force if one
     flips; and about the posts that passed on the last stored day, of which it is told how many
-    it would stop, with ten examples. The model and its report, with the hash of the data, are kept
+    it would stop, with ten examples: if they are more than one in a hundred, it is not put in
+    force either, unless you insist. The model and its report, with the hash of the data, are kept
     in the data directory under models/FILTER; remove that folder to be rid of it. Columns are
     found by name (text, tweet, message, comment, …; label, class, category, …).
 
@@ -77,7 +81,7 @@ def train_model(
     """
     trainable(name)
     labelled = read_labelled(data, name, text=text, label=label, stop=_listed(stop))
-    report = train(name, labelled, get_settings())
+    report = train(name, labelled, get_settings(), insist=insist)
     _print_training(report)
 
 

@@ -15,6 +15,8 @@ from bsky_assets.commands.filters import app
 from bsky_assets.filters.chain import filter_day
 from bsky_assets.filters.config import trained_model_path
 from bsky_assets.filters.judge import make_filter, sources
+from bsky_assets.filters.measuring import training
+from bsky_assets.filters.measuring.canaries import CanariesFailed, require
 from bsky_assets.filters.measuring.evaluation import evaluate
 from bsky_assets.filters.measuring.labelled import UnreadableData, read_labelled
 from bsky_assets.filters.measuring.measures import Confusion
@@ -183,7 +185,12 @@ def test_what_a_model_would_change_on_a_stored_day_is_told(tmp_path: Path, data:
     lake = lake_with(tmp_path, posts)
     with duckdb.connect() as con:
         filter_day(con, lake, DAY, settings)
-    report = train("spam", read_labelled(data, "spam"), settings)
+    with pytest.raises(CannotTrain, match=r"of the 13 posts.*over 1%.*--insist") as refused:
+        train("spam", read_labelled(data, "spam"), settings)
+    assert "zorp the flim" in str(refused.value)
+    assert "\x1b" not in str(refused.value)
+    assert not trained_model_path("spam", settings).exists()
+    report = train("spam", read_labelled(data, "spam"), settings, insist=True)
     assert report.effect is not None
     assert report.effect.day == DAY
     assert len(report.effect.examples) == min(report.effect.stopped, 10)
@@ -191,6 +198,37 @@ def test_what_a_model_would_change_on_a_stored_day_is_told(tmp_path: Path, data:
     stored = json.loads((trained_model_path("spam", settings).parent / "report.json").read_text())
     assert stored["effect"] == report.effect.figures()
     assert "zorp" not in json.dumps(stored["effect"])
+
+
+def test_a_model_that_stops_nearly_nothing_of_a_stored_day_needs_no_insisting(
+    tmp_path: Path, data: Path
+) -> None:
+    settings = settings_in(tmp_path)
+    lake = lake_with(tmp_path, [post("see you at lunch, the train is late again", number=1)])
+    with duckdb.connect() as con:
+        filter_day(con, lake, DAY, settings)
+    report = train("spam", read_labelled(data, "spam"), settings)
+    assert report.effect is not None
+    assert (report.effect.passed, report.effect.stopped) == (1, 0)
+    assert trained_model_path("spam", settings).exists()
+
+
+def test_a_day_that_a_model_spoils_is_refused_with_the_name_of_the_model(
+    tmp_path: Path, data: Path
+) -> None:
+    settings = settings_in(tmp_path)
+    train("spam", read_labelled(data, "spam"), settings)
+    rows = [["text", "label"]]
+    rows += [
+        [f"{text} {n}", "spam"] for n in range(30) for text in trainable("spam").canaries.passed
+    ]
+    rows += [[f"{text} {n}", "ham"] for n in range(30) for text in BAD]
+    other = read_labelled(write(tmp_path / "other.csv", rows), "spam")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "check_texts", lambda *_: [])
+        train("spam", other, settings)
+    with pytest.raises(CanariesFailed, match=r"filter spam: .*stopped by model:spam"):
+        require(settings)
 
 
 def test_figures_on_the_training_data_say_so(tmp_path: Path, data: Path) -> None:

@@ -38,6 +38,8 @@ from bsky_assets.sync_day import now
 
 EVEN_THRESHOLD = 0.5
 _FOLDS = 5
+MOST_STOPPED = 0.01
+"""The share of a stored day's passed posts that a model may stop without being insisted on."""
 _SHOWN = 10
 """Examples of what would change."""
 _REPORT = "report.json"
@@ -103,14 +105,17 @@ class TrainingReport:
         }
 
 
-def train(name: str, data: LabelledTexts, settings: Settings) -> TrainingReport:
+def train(
+    name: str, data: LabelledTexts, settings: Settings, *, insist: bool = False
+) -> TrainingReport:
     """Fit a classifier for the filter `name`, measure it, and put it where the chain finds it.
 
-    It is put in force only if every canary of the filter says with it what it said before.
+    It is put in force only if every canary of the filter says with it what it said before, and if
+    it stops few of the posts that passed on the last stored day, unless that is insisted on.
 
     Raises:
-        CannotTrain: the filter takes no model, there are too few texts of a kind, or a canary
-            flips.
+        CannotTrain: the filter takes no model, there are too few texts of a kind, a canary flips,
+            or the model stops more than `MOST_STOPPED` of that day's posts.
         UnusableDataDirectory: the model cannot be written.
     """
     one = trainable(name)
@@ -133,6 +138,8 @@ def train(name: str, data: LabelledTexts, settings: Settings) -> TrainingReport:
                 f"so that it is not put in force: {'; '.join(map(str, flipped[:_SHOWN]))}"
             )
         effect = _effect(with_model, settings)
+        if effect and not insist:
+            _require_few(effect, data.name)
     report = TrainingReport(
         name,
         path,
@@ -169,6 +176,16 @@ def trained_on(name: str, settings: Settings) -> str | None:
     except OSError:
         return None
     return str(orjson.loads(stored)["data_sha256"])
+
+
+def _require_few(effect: Effect, data: str) -> None:
+    if effect.stopped > MOST_STOPPED * effect.passed:
+        examples = "; ".join(repr(text) for text in effect.examples)
+        raise CannotTrain(
+            f"the model that {data} makes would stop {effect.stopped:,} more of the "
+            f"{effect.passed:,} posts that passed on {effect.day}, over {MOST_STOPPED:.0%}, "
+            "so that it is not put in force; if that is right, say --insist. Some are: " + examples
+        )
 
 
 def _effect(with_model: Filter, settings: Settings) -> Effect | None:
