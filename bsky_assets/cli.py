@@ -11,8 +11,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from bsky_assets.commands.completion import completing
 from bsky_assets.console import one_line, stderr, tell_retries
-from bsky_assets.errors import UserError
+from bsky_assets.errors import BadUsage, UserError
 
 COMMANDS = {
     "run": "Materialise today's sync day, print a summary, then serve the Dagster UI.",
@@ -46,12 +47,26 @@ def command_of(name: str) -> Any:
     """
     module = import_module(f"bsky_assets.commands.{name}")
     if hasattr(module, "app"):
-        group = typer.main.get_command(module.app)
-        group.name = name
-        return group
-    alone = typer.Typer(add_completion=False)
-    alone.command(name)(getattr(module, name))
-    return typer.main.get_command(alone)
+        command: Any = typer.main.get_command(module.app)
+        command.name = name
+    else:
+        alone = typer.Typer(add_completion=False)
+        alone.command(name)(getattr(module, name))
+        command = typer.main.get_command(alone)
+    return completing(_flowing(command))
+
+
+def _flowing(command: Any) -> Any:
+    """The command, and those below it, with help whose paragraphs have the terminal's width."""
+    for below in getattr(command, "commands", {}).values():
+        _flowing(below)
+    if command.help:
+        command.help = "\n\n".join(
+            # What begins with \\b keeps its lines.
+            part if part.startswith("\b") else " ".join(part.split())
+            for part in command.help.split("\n\n")
+        )
+    return command
 
 
 class _Commands(TyperGroup):
@@ -100,6 +115,6 @@ def main() -> None:
         app()
     except UserError as error:
         stderr.print(f"error: {one_line(error)}", markup=False, soft_wrap=True)
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, BadUsage) else 1)
     except KeyboardInterrupt:
         sys.exit(130)

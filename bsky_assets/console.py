@@ -24,6 +24,11 @@ def printable(text: str) -> str:
     return _ACTING.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
+def in_json(text: str) -> str:
+    """JSON that says the same, with what would act on a terminal in JSON's own spelling."""
+    return _ACTING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def one_line(text: object) -> str:
     """`text` on one line, with nothing in it that acts on a terminal."""
     return printable(" ".join(str(text).split()))

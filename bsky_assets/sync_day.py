@@ -4,10 +4,11 @@ Never `created_at`, which authors set freely. A day has 23 or 25 hours where clo
 What does not belong here: Dagster's partitions definition, which is in `partitions`.
 """
 
+import re
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from bsky_assets.errors import UserError
+from bsky_assets.errors import BadUsage
 
 FIRST_DAY = date(2024, 1, 1)
 """The first day that can be materialised; the app opened to the public soon after it."""
@@ -16,7 +17,7 @@ LOOK_BACK_DAYS = 7
 """A URI consolidated in this many days before is not filtered and labelled again."""
 
 
-class NoSuchDay(UserError):
+class NoSuchDay(BadUsage):
     """The day cannot be materialised: it is malformed, in the future or before the first."""
 
 
@@ -49,7 +50,7 @@ def look_back(day: date) -> list[date]:
 
 
 def parse_day(text: str, timezone: ZoneInfo) -> date:
-    """The sync day that a person named, as YYYY-MM-DD or `today` or `yesterday`.
+    """The sync day that a person named: YYYY-MM-DD, `today`, `yesterday`, or -2 for two days ago.
 
     Raises:
         NoSuchDay: with a message that says which days there are.
@@ -58,9 +59,12 @@ def parse_day(text: str, timezone: ZoneInfo) -> date:
     if text in ("today", "yesterday"):
         return latest - timedelta(days=("today", "yesterday").index(text))
     try:
-        day = date.fromisoformat(text)
+        is_relative = re.fullmatch(r"-\d{1,4}", text)
+        day = latest + timedelta(days=int(text)) if is_relative else date.fromisoformat(text)
     except ValueError:
-        raise NoSuchDay(f"{text!r} is not a day; write it as YYYY-MM-DD, or `today`") from None
+        raise NoSuchDay(
+            f"{text!r} is not a day; write it as YYYY-MM-DD, `today`, `yesterday` or -2"
+        ) from None
     if not FIRST_DAY <= day <= latest:
         raise NoSuchDay(
             f"{day} cannot be materialised: days run from {FIRST_DAY} to {latest} ({timezone.key})"

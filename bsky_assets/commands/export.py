@@ -23,7 +23,8 @@ _DEFAULT_NAMES = ",".join(row.asset for row in DEFAULT_ASSETS)
 def export(
     out: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to make.")],
     day: Annotated[
-        str, typer.Option(metavar="DAY", help="Sync day: YYYY-MM-DD, `today` or `yesterday`.")
+        str,
+        typer.Option(metavar="DAY", help="YYYY-MM-DD, `today`, `yesterday`, or -2: two days ago."),
     ] = "today",
     to: Annotated[
         str | None, typer.Option(metavar="DAY", help="Last sync day; default: the same.")

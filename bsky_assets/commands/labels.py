@@ -32,7 +32,7 @@ app = typer.Typer(
 
 Day = Annotated[
     str | None,
-    typer.Option(metavar="DAY", help="Sync day: YYYY-MM-DD, `today` or `yesterday`."),
+    typer.Option(metavar="DAY", help="YYYY-MM-DD, `today`, `yesterday`, or -2: two days ago."),
 ]
 take_part(app)
 

@@ -1,6 +1,8 @@
 """`bsky-assets materialize`: materialise sync days through Dagster, without its UI."""
 
+import re
 import signal
+import warnings
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Annotated, Any, Literal
@@ -10,6 +12,7 @@ from dagster import (
     AssetCheckSeverity,
     AssetKey,
     AssetSelection,
+    BetaWarning,
     DagsterEventType,
     DagsterInstance,
     DagsterRunStatus,
@@ -21,6 +24,7 @@ from dagster._core.errors import DagsterExecutionInterruptedError, DagsterInvali
 
 from bsky_assets.console import stderr, tell_retries
 from bsky_assets.contracts import STREAMED, RawFirehosePost
+from bsky_assets.contracts.lineage import meant
 from bsky_assets.errors import UserError
 from bsky_assets.orchestration.instance import open_instance, this_process
 from bsky_assets.orchestration.run_log import PLAIN_LINES, failure_reason, lines_of, run_progress
@@ -30,6 +34,8 @@ from bsky_assets.sync_day import parse_day
 ALL = "*"
 Source = Literal["stream", "archive"]
 POST_COLUMN = STREAMED[RawFirehosePost].column
+_NAME = re.compile(r"(?<![\w:\"*])(?!and\b|or\b|not\b)[a-z]\w*(?![\w:(*])")
+"""The name of an asset in a selection; not a word of the syntax, nor what stands behind one."""
 
 
 class DayFailed(UserError):
@@ -38,13 +44,17 @@ class DayFailed(UserError):
 
 def materialize(
     day: Annotated[
-        str, typer.Option(metavar="DAY", help="Sync day: YYYY-MM-DD, `today` or `yesterday`.")
+        str,
+        typer.Option(metavar="DAY", help="YYYY-MM-DD, `today`, `yesterday`, or -2: two days ago."),
     ] = "today",
     to: Annotated[
         str | None, typer.Option(metavar="DAY", help="Last sync day; default: the same.")
     ] = None,
     select: Annotated[
-        str, typer.Option(help="Assets, in Dagster's selection syntax; default: all.")
+        str,
+        typer.Option(
+            metavar="ASSETS", help="Names with commas between them, or Dagster's selection syntax."
+        ),
     ] = ALL,
     source: Annotated[
         Source,
@@ -78,6 +88,7 @@ def materialize(
 
     \b
     Examples:
+      bsky-assets materialize --day yesterday --select filtered_posts,llm_labels
       bsky-assets materialize --day 2026-03-08 --select 'filtered_posts+'
       bsky-assets materialize --day 2026-03-01 --to 2026-03-31 --missing
       bsky-assets materialize --day 2024-11-05 --from archive
@@ -201,7 +212,7 @@ def _run_day(
 
     try:
         result = (
-            current_defs()
+            current_defs(day)
             .resolve_job_def("daily_sync")
             .execute_in_process(
                 instance=instance,
@@ -230,14 +241,30 @@ def _selected(select: str) -> list[AssetKey]:
     from bsky_assets.definitions import current_defs
 
     graph = current_defs().resolve_asset_graph()
+    known = [key.to_user_string() for key in graph.toposorted_asset_keys]
     try:
-        selection = AssetSelection.from_string(select) if select != ALL else AssetSelection.all()
-        keys = selection.resolve(graph)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", BetaWarning)  # of Dagster's own making
+            keys = _selection(select, known).resolve(graph)
     except (DagsterInvalidAssetSelectionError, DagsterInvalidSubsetError) as error:
         raise typer.BadParameter(str(error), param_hint="--select") from None
     if not keys:
         raise typer.BadParameter(f"no asset is selected by {select!r}", param_hint="--select")
     return [key for key in graph.toposorted_asset_keys if key in keys]
+
+
+def _selection(select: str, known: Sequence[str]) -> AssetSelection:
+    """What is selected, in the syntax of the UI, where names need no `key:` and commas mean or."""
+    if select == ALL:
+        return AssetSelection.all()
+
+    def spelt_out(found: "re.Match[str]") -> str:
+        if found[0] in known:
+            return f'key:"{found[0]}"'
+        problem = f"there is no asset {found[0]}{meant(found[0], known)}"
+        raise typer.BadParameter(problem, param_hint="--select")
+
+    return AssetSelection.from_string(_NAME.sub(spelt_out, select).replace(",", " or "))
 
 
 def _problem(result: ExecuteInProcessResult, keys: Sequence[AssetKey]) -> str | None:

@@ -2,7 +2,7 @@
 
 import csv
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Annotated, Any
 
@@ -10,16 +10,18 @@ import duckdb
 import orjson
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
-from bsky_assets.console import one_line, printable, stdout
+from bsky_assets.console import in_json, one_line, printable, stdout
 from bsky_assets.errors import UserError
 from bsky_assets.settings import Settings, get_settings
 
 SHOWN_ROWS = 100
 """In a terminal; elsewhere every row is written."""
 _ROWS_AT_ONCE = 1_000
+Write = Callable[[Sequence[str], Iterable[tuple[Any, ...]]], None]
+"""Writes rows, below the names of their columns."""
 
 
 class CannotBeAsked(UserError):
@@ -38,6 +40,11 @@ def query(
         bool,
         typer.Option("--unsafe", help="Let it read and write other files, as any DuckDB would."),
     ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="An array with an object for each row, a row a line.")
+    ] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="CSV, also in a terminal.")] = False,
+    as_table: Annotated[bool, typer.Option("--table", help="A table, wherever it goes.")] = False,
 ) -> None:
     """Ask the catalogue: a table in a terminal, CSV elsewhere.
 
@@ -48,24 +55,37 @@ def query(
     \b
     Example:
       bsky-assets query "SELECT filtered_by_func, count(*) FROM filtered_posts GROUP BY ALL"
+      bsky-assets query --json "SELECT uri, record.text FROM filtered_posts LIMIT 3"
     """
     settings = get_settings()
+    show = _writer(as_json=as_json, as_csv=as_csv, as_table=as_table)
     try:
-        _ask(settings, sql, unsafe=unsafe)
+        _ask(settings, sql, show, unsafe=unsafe)
     except UnreadableFile as problem:
         from bsky_assets.orchestration.publish import publish
 
         publish(settings)  # which leaves out what is damaged or gone, and says so
         if problem.rows_were_shown:
             raise
-        _ask(settings, sql, unsafe=unsafe)
+        _ask(settings, sql, show, unsafe=unsafe)
 
 
-def _ask(settings: Settings, sql: str, *, unsafe: bool) -> None:
+def _writer(*, as_json: bool, as_csv: bool, as_table: bool) -> Write:
+    """What writes the rows in the form that was asked for."""
+    if as_json + as_csv + as_table > 1:
+        raise typer.BadParameter("expected one of --json, --csv and --table")
+    if as_json:
+        return _write_json
+    return _show if as_table or (stdout.is_terminal and not as_csv) else _write
+
+
+def _ask(settings: Settings, sql: str, write: Write, *, unsafe: bool) -> None:
     shown = False
     try:
         with open_catalogue(settings, unsafe=unsafe) as con:
-            if not unsafe:
+            if unsafe:
+                _require_one(con, sql)
+            else:
                 _require_reading(con, sql)
             con.execute(sql)
             names = [one_line(column[0]) for column in con.description or ()]
@@ -73,7 +93,7 @@ def _ask(settings: Settings, sql: str, *, unsafe: bool) -> None:
                 raise CannotBeAsked("the statement gives no rows")
             first = con.fetchmany(_ROWS_AT_ONCE)
             shown = True
-            (_show if stdout.is_terminal else _write)(names, chain(first, _rows(con)))
+            write(names, chain(first, _rows(con)))
     except duckdb.Error as error:
         problem = str(error).partition("\n\nLINE ")[0]
         told = f"the statement cannot be run: {problem}"
@@ -138,6 +158,16 @@ def _require_reading(con: duckdb.DuckDBPyConnection, sql: str) -> None:
     con.execute(f"EXPLAIN FROM (\n{alone}\n)").fetchall()
 
 
+def _require_one(con: duckdb.DuckDBPyConnection, sql: str) -> None:
+    """Refuse several statements: DuckDB would show the last alone.
+
+    Raises:
+        CannotBeAsked: there are several, or none.
+    """
+    if len(con.extract_statements(sql)) != 1:
+        raise CannotBeAsked("expected one statement; of several only the last would be shown")
+
+
 def _rows(con: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
     while rows := con.fetchmany(_ROWS_AT_ONCE):
         yield from rows
@@ -149,8 +179,22 @@ def _write(names: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
     writer.writerows([_text(value) for value in row] for row in rows)
 
 
+def _write_json(names: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise CannotBeAsked(f"several columns are called {twice[0]}; name them apart with AS")
+    before = "["
+    for row in rows:
+        line = orjson.dumps(
+            dict(zip(names, row, strict=True)), default=_text, option=orjson.OPT_NON_STR_KEYS
+        )
+        print(f"{before}\n{in_json(line.decode())}", end="")
+        before = ","
+    print("[]" if before == "[" else "\n]")
+
+
 def _show(names: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
-    table = Table(*(escape(name) for name in names))
+    # A URI that does not fit goes on in the next line; cut off, it would lead nowhere.
+    table = Table(*(Column(escape(name), overflow="fold") for name in names))
     is_all = True
     for number, row in enumerate(rows):
         if number == SHOWN_ROWS:

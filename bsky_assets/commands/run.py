@@ -154,6 +154,11 @@ def _is_free(port: int) -> bool:
     return True
 
 
+def _is_there(port: int) -> bool:
+    with socket.socket() as knocking:
+        return knocking.connect_ex((HOST, port)) == 0
+
+
 def _serve_ui(settings: Settings, port: int) -> None:
     """Serve UI and daemon until interrupted.
 
@@ -164,10 +169,17 @@ def _serve_ui(settings: Settings, port: int) -> None:
 
     _tell(f"UI              http://{HOST}:{port}")
     executable = shutil.which("dg", path=str(Path(sys.executable).parent)) or "dg"
-    command = [executable, "dev", "-w", str(WORKSPACE), "--host", HOST, "--port", str(port)]
+    command = [
+        executable, "dev", "-w", str(WORKSPACE), "--host", HOST, "--port", str(port),
+        "--log-level", "error",  # what its daemon does by itself is in the UI
+    ]  # fmt: skip
     environment = os.environ | {"DAGSTER_HOME": str(prepare_home(settings))}
     with subprocess.Popen(command, env=environment) as process:
         try:
+            while process.poll() is None and not _is_there(port):
+                time.sleep(0.2)
+            if process.poll() is None:
+                _tell("the UI is there; Ctrl-C ends it")
             status = process.wait()
         except KeyboardInterrupt:
             process.send_signal(signal.SIGINT)

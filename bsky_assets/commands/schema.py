@@ -72,9 +72,11 @@ def impact(
         _print(f"  {line}" for line in _touched(found, checks.get(asset, [])))
 
 
-@app.command()
+@app.command(context_settings={"ignore_unknown_options": True})  # -2 is a day
 def diff(
-    day1: Annotated[str, typer.Argument(help="Sync day: YYYY-MM-DD, `today` or `yesterday`.")],
+    day1: Annotated[
+        str, typer.Argument(help="YYYY-MM-DD, `today`, `yesterday`, or -2: two days ago.")
+    ],
     day2: Annotated[str, typer.Argument(help="Another.")],
 ) -> None:
     """Show how the stored columns and versions of two days differ.

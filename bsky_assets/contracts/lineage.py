@@ -13,7 +13,7 @@ from functools import cache
 
 from bsky_assets.contracts import ALL, Quarantined
 from bsky_assets.contracts.base import Row, columns, contract_version, is_within
-from bsky_assets.errors import UserError
+from bsky_assets.errors import BadUsage
 
 DAILY_REPORT = "daily_report"
 """It has no contract: it is a page."""
@@ -46,7 +46,7 @@ ROWS = tuple(row for row in ALL if row is not Quarantined)
 _BY_ASSET = {row.asset: row for row in ROWS}
 
 
-class NoSuchColumn(UserError):
+class NoSuchColumn(BadUsage):
     """No contract has a column or an asset of this name."""
 
 
@@ -60,6 +60,12 @@ class Touched:
     """Whether it decides which rows there are."""
 
 
+def meant(name: str, known: Iterable[str]) -> str:
+    """What a message about a name that is none of `known` ends with: what was meant, or all."""
+    near = get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(known)}"
+
+
 def contract_of(asset: str, rows: Sequence[type[Row]] = ROWS) -> type[Row]:
     """The contract of an asset, of those that `rows` are of.
 
@@ -68,7 +74,7 @@ def contract_of(asset: str, rows: Sequence[type[Row]] = ROWS) -> type[Row]:
     """
     known = {row.asset: row for row in rows}
     if asset not in known:
-        raise NoSuchColumn(f"no asset {asset!r}; there are {', '.join(known)}")
+        raise NoSuchColumn(f"no asset {asset!r}{meant(asset, known)}")
     return known[asset]
 
 

@@ -23,8 +23,9 @@ from bsky_assets.contracts import (
 )
 from bsky_assets.contracts.codebooks import CodebookLabel, holds_labels
 from bsky_assets.contracts.details import LabelDetails
+from bsky_assets.contracts.lineage import meant
 from bsky_assets.contracts.provenance import PROVENANCE
-from bsky_assets.errors import UserError
+from bsky_assets.errors import BadUsage, UserError
 from bsky_assets.exports.deletions import Removed, is_of_posts
 from bsky_assets.exports.dictionary import dictionary
 from bsky_assets.exports.levels import FORMS, LABELS, Form, Level
@@ -48,7 +49,11 @@ _WRITERS: dict[Format, Callable[..., int]] = {"parquet": write_parquet, "csv": w
 
 
 class NothingToExport(UserError):
-    """There is nothing stored of what was asked for, or no such table."""
+    """There is nothing stored of what was asked for."""
+
+
+class NoSuchTable(BadUsage):
+    """There is no table of this name to export."""
 
 
 class FolderNotEmpty(UserError):
@@ -64,12 +69,12 @@ def assets_named(lake: Lake, names: Sequence[str]) -> tuple[type[Row], ...]:
     """The tables with these names.
 
     Raises:
-        NothingToExport: there is no such table; the message lists those that there are.
+        NoSuchTable: there is none of this name; the message says what comes close.
     """
     known = {row.asset: row for row in (*lake.tables, *LEDGER, *PROVENANCE)}
     for name in names:
         if name not in known:
-            raise NothingToExport(f"there is no table {name!r}; there are {', '.join(known)}")
+            raise NoSuchTable(f"there is no table {name!r}{meant(name, known)}")
     return tuple(known[name] for name in names)
 
 

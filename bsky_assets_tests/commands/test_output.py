@@ -113,6 +113,9 @@ def test_config_shows_what_is_in_force_and_masks_secrets(
         ("2999-01-01", "cannot be materialised"),
         ("2023-12-31", "days run from 2024-01-01"),
         ("yesterdy", "YYYY-MM-DD"),
+        ("-99999", "YYYY-MM-DD"),
+        ("-9999", "days run from 2024-01-01"),
+        ("--1", "YYYY-MM-DD"),
     ],
 )
 def test_a_day_that_is_none_is_refused(
@@ -120,7 +123,7 @@ def test_a_day_that_is_none_is_refused(
 ) -> None:
     for command in ("status", "materialize"):
         status, _, error = run(monkeypatch, capsys, command, "--day", day)
-        assert status == 1
+        assert status == 2
         assert says in error
 
 
@@ -132,6 +135,14 @@ def test_a_day_that_is_none_is_refused(
         ["materialize", "--select", "nonsense"],
         ["materialize", "--day", "2026-01-02", "--to", "2026-01-01"],
         ["sync", "firehose", "--max-seconds", "0"],
+        ["status", "--day", "2026-13-01"],
+        ["schema", "show", "nonsense"],
+        ["schema", "impact", "nonsense"],
+        ["schema", "diff", "nonsense", "today"],
+        ["export", "folder", "--assets", "nonsense"],
+        ["labels", "compare", "--day", "nonsense"],
+        ["query", "--json", "--csv", "SELECT 1"],
+        ["run", "--port", "0"],
     ],
 )
 def test_bad_usage_ends_with_2(
@@ -214,7 +225,11 @@ def test_the_help_has_every_command_in_a_line() -> None:
         re.search(rf"{name} +{re.escape(line)}", page) for name, line in cli.COMMANDS.items()
     )
     modules = Path(commands.__file__).parent.glob("*.py")
-    assert set(cli.COMMANDS) == {path.stem for path in modules} - {"__init__", "progress"}
+    assert set(cli.COMMANDS) == {path.stem for path in modules} - {
+        "__init__",
+        "completion",
+        "progress",
+    }
 
 
 def test_the_version_is_that_of_the_package() -> None:

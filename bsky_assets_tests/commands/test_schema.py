@@ -192,7 +192,7 @@ def test_show_lists_every_column_with_what_it_is_made_from(
     _, out, _ = run(monkeypatch, capsys, "schema", "show")
     assert "consolidated_posts ← raw_firehose_posts, raw_feed_posts, raw_post_deletions" in out
     status, _, error = run(monkeypatch, capsys, "schema", "show", "nothing")
-    assert status == 1
+    assert status == 2
     assert "raw_firehose_posts" in error
 
 

@@ -43,7 +43,13 @@ from bsky_assets.contracts import (
 from bsky_assets.contracts.provenance import PROVENANCE
 from bsky_assets.contracts.published import PUBLISHED
 from bsky_assets.exports.dictionary import dictionary
-from bsky_assets.exports.export import FolderNotEmpty, NothingToExport, assets_named, export
+from bsky_assets.exports.export import (
+    FolderNotEmpty,
+    NoSuchTable,
+    NothingToExport,
+    assets_named,
+    export,
+)
 from bsky_assets.exports.markdown import escaped, table
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.damage import Damaged
@@ -388,7 +394,7 @@ def test_a_failed_export_leaves_nothing(
 def test_nothing_stored_is_said(con: duckdb.DuckDBPyConnection, lake: Lake, tmp_path: Path) -> None:
     with pytest.raises(NothingToExport, match="from 2026-03-08 to 2026-03-09"):
         export(con, lake, chosen(tmp_path), DAYS, tmp_path / "out")
-    with pytest.raises(NothingToExport, match="there is no table 'posts'; there are raw_fire"):
+    with pytest.raises(NoSuchTable, match="there is no table 'posts'; "):
         assets_named(lake, ["posts"])
 
 

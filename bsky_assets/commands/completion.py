@@ -1,0 +1,59 @@
+"""What a shell completes with the tabulator key: days that are stored, assets, columns.
+
+What belongs here: what may stand in an argument. What does not: the names of commands and
+options, which typer completes.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+Words = Callable[[], Iterable[str]]
+
+
+def completing(command: Any) -> Any:
+    """The command, and those below it, with completion of what they are about."""
+    for below in getattr(command, "commands", {}).values():
+        completing(below)
+    for parameter in command.params:
+        if words := _WORDS.get(parameter.name):
+            parameter._custom_shell_complete = _completer(words)
+    return command
+
+
+def _completer(words: Words) -> Callable[[Any, Any, str], list[str]]:
+    def complete(context: Any, parameter: Any, incomplete: str) -> list[str]:
+        # Of names with commas between them, the last is not complete.
+        before, comma, begun = incomplete.rpartition(",")
+        return [f"{before}{comma}{word}" for word in words() if word.startswith(begun)]
+
+    return complete
+
+
+def _days() -> Iterable[str]:
+    from bsky_assets.contracts.lineage import ROWS
+    from bsky_assets.settings import get_settings
+    from bsky_assets.storage.lake import Lake
+
+    lake = Lake.of(get_settings())
+    stored = {day for row in ROWS for day in lake.days(row)}
+    return ["today", "yesterday", *(str(day) for day in sorted(stored, reverse=True))]
+
+
+def _assets() -> Iterable[str]:
+    from bsky_assets.contracts.lineage import DAILY_REPORT, ROWS
+
+    return [*(row.asset for row in ROWS), DAILY_REPORT]
+
+
+def _columns() -> Iterable[str]:
+    from bsky_assets.contracts import columns
+    from bsky_assets.contracts.lineage import ROWS
+
+    return sorted({column.name for row in ROWS for column in columns(row)})
+
+
+_WORDS: dict[str, Words] = {
+    **dict.fromkeys(("day", "to", "day1", "day2"), _days),
+    **dict.fromkeys(("asset", "assets", "select"), _assets),
+    "column": _columns,
+}
