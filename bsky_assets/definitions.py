@@ -1,6 +1,7 @@
 """What Dagster loads: every asset with its checks, jobs, schedules, sensors and resources."""
 
 from contextlib import suppress
+from datetime import date
 
 from dagster import (
     AssetsDefinition,
@@ -11,6 +12,7 @@ from dagster import (
 
 from bsky_assets import assets
 from bsky_assets.assets.codebook_labels import codebook_assets
+from bsky_assets.contracts.lineage import DAILY_REPORT
 from bsky_assets.orchestration.automation import (
     daily_sync,
     daily_sync_schedule,
@@ -18,22 +20,24 @@ from bsky_assets.orchestration.automation import (
 from bsky_assets.orchestration.following import follow_inputs_sensor
 from bsky_assets.orchestration.maintenance import maintenance, maintenance_schedule
 from bsky_assets.orchestration.of_settings import of_settings
+from bsky_assets.orchestration.partitions import first_day
 from bsky_assets.orchestration.refresh import refresh_stale_sensor
 from bsky_assets.orchestration.resources import DataDirectory, duckdb_resource
 from bsky_assets.orchestration.run_log import console, plain_lines
 from bsky_assets.settings import Settings, get_settings
-from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.objects import UnusableObjectStorage
 
 
 def build_defs(settings: Settings) -> Definitions:
     """The definitions for `settings`; tests build the same with settings of their own.
 
+    Their partitions begin with the first day that is stored, unless BSKY_FIRST_DAY says which.
+
     Raises:
         OtherTimezone: what is stored has sync days of another timezone.
     """
     with suppress(UnusableObjectStorage):  # whoever cannot reach it now may do so later
-        Lake.of(settings)
+        settings = settings.model_copy(update={"first_day": first_day(settings)})
     return Definitions(
         assets=_assets(settings),
         jobs=[daily_sync, maintenance],
@@ -57,9 +61,21 @@ def _assets(settings: Settings) -> list[AssetsDefinition]:
     return [of_settings(asset, settings, reported) for asset in (*always, *codebooks)]
 
 
-def current_defs() -> Definitions:
-    """The definitions for the settings in force, also where these have changed since the import."""
-    return defs if get_settings() == _settings else build_defs(get_settings())
+def current_defs(day: date | None = None) -> Definitions:
+    """The definitions for the settings in force, also where these have changed since the import.
+
+    If a `day` is named, it is one of their partitions, though it may be before the first.
+    """
+    settings = get_settings()
+    found = defs if settings == _settings else build_defs(settings)
+    if day is None or _has_partition(found, day):
+        return found
+    return build_defs(settings.model_copy(update={"first_day": day}))
+
+
+def _has_partition(definitions: Definitions, day: date) -> bool:
+    partitions = definitions.resolve_assets_def(DAILY_REPORT).partitions_def
+    return partitions is not None and partitions.has_partition_key(day.isoformat())
 
 
 _settings = get_settings()

@@ -8,6 +8,7 @@ import base64
 import os
 import shlex
 from collections.abc import Iterator
+from datetime import date
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -166,6 +167,11 @@ class Settings(BaseSettings):
     app_password: SecretStr | None = Field(None, description="App password of that account.")
     sync_timezone: str = Field(
         "America/Chicago", description="Timezone of sync days and schedules."
+    )
+    first_day: date | None = Field(
+        None,
+        description="First day that the Dagster UI shows, as YYYY-MM-DD; default: the first that "
+        "is stored.",
     )
     sync_max_posts: int = Field(150_000, ge=1, description="Posts after which a sync stops.")
     sync_max_events: int = Field(750_000, ge=1, description="Events after which a sync stops.")

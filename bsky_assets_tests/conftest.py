@@ -1,6 +1,7 @@
 """What all tests share: settings of their own, a sandbox, and where the real data are."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from bsky_assets.settings import Settings, get_settings
 from bsky_assets_tests.support.bucket import bucket_endpoint
 from bsky_assets_tests.support.places import REAL_DATA
 from bsky_assets_tests.support.sandbox_day import sandbox_day
+
+# Definitions are read when tests are collected: not of the data of whoever runs them.
+os.environ["BSKY_DATA_DIR"] = str(Path(tempfile.gettempdir(), "bsky_assets_tests", "nothing_here"))
 
 __all__ = ["bucket_endpoint", "sandbox_day"]
 

@@ -51,6 +51,7 @@ def consolidated_posts(
             partition,
             ConsolidatedPost,
             "indexed_at, metadata.source AS source, record.langs AS langs, uri",
+            each="concat_ws(' ', metadata.source, record.langs[1])",
         )
     left_out = partition.told(ConsolidationDetails).left_out
     return result(

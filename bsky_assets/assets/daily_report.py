@@ -25,7 +25,7 @@ from bsky_assets.errors import UserError
 from bsky_assets.estimating.shares import day_shares
 from bsky_assets.exports.markdown import escaped, table
 from bsky_assets.orchestration.empty_days import skips_empty_days
-from bsky_assets.orchestration.materialisation import DAILY, OWNERS, explained
+from bsky_assets.orchestration.materialisation import DAILY, explained
 from bsky_assets.orchestration.partitions import day_of
 from bsky_assets.orchestration.resources import DataDirectory
 from bsky_assets.reporting.day import CheckOutcome, stored
@@ -43,7 +43,6 @@ from bsky_assets.sync_day import now
 @asset(
     group_name="labels",
     kinds={"html", "matplotlib"},
-    owners=OWNERS,
     freshness_policy=DAILY,
     deps=[filtered_posts, llm_labels, filter_audit],
     check_specs=checks.SPECS,

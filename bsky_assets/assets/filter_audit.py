@@ -46,7 +46,9 @@ def filter_audit(
     with explained(), data.published(), duckdb.get_connection() as con:
         partition = audit_day(con, data.lake, day, data.settings)
         outcomes = checks.evaluate(con, data.lake, data.settings, partition)
-        rows = sample(con, data.lake, partition, AuditedShare, "filter, label, share, shift")
+        rows = sample(
+            con, data.lake, partition, AuditedShare, "filter, label, share, shift", each="filter"
+        )
         shifts = data.lake.relation(con, AuditedShare, [day]).order("filter, label").df()
     shown = shifts[["filter", "label", "stopped", "sampled", "share", "shift"]].round(4)
     told = partition.told(AuditDetails)

@@ -51,9 +51,13 @@ def filtered_posts(
     with explained(), data.published(), duckdb.get_connection() as con:
         partition = launch_partition(context, con, data.lake, FilteredPost, data.settings)
         rows = sample(
-            con, data.lake, partition, FilteredPost,
+            con,
+            data.lake,
+            partition,
+            FilteredPost,
             "passed_filters, filtered_by_func, filter_reason, language, uri",
-        )  # fmt: skip
+            each="filtered_by_func",
+        )
     told = partition.told(FilterDetails)
     return result(
         FilteredPost,

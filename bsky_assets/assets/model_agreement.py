@@ -48,7 +48,7 @@ def model_agreement(
         disputed = agreement.disputed.cast(arrow_schema(DisputedPost))
         details = Details(labelling_version=labelling_version(DisputedPost))
         partition = data.lake.write(DisputedPost, day, disputed, details, made_from=inputs)
-        rows = sample(con, data.lake, partition, DisputedPost, "models, labels, uri")
+        rows = sample(con, data.lake, partition, DisputedPost, "models, labels, uri", each="labels")
     return result(DisputedPost, partition, started, sample=rows, metadata=_told(agreement))
 
 

@@ -66,7 +66,12 @@ def raw_feed_posts(
         )
         outcomes = checks.evaluate(con, data.lake, partition, data.settings)
         rows = sample(
-            con, data.lake, partition, RawFeedPost, "indexed_at, like_count, position, uri"
+            con,
+            data.lake,
+            partition,
+            RawFeedPost,
+            "indexed_at, like_count, position, uri",
+            each="record.langs[1]",
         )
     return result(
         RawFeedPost,

@@ -98,6 +98,7 @@ def raw_firehose_posts(
             partition,
             RawFirehosePost,
             "commit_time, seq, record.langs AS langs, uri",
+            each="record.langs[1]",
         )
     completeness = partition.told(StreamDetails).completeness or Completeness()
     picture = inline_png(coverage_figure(completeness, settings.timezone), "Events per minute")

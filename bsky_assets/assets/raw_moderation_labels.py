@@ -100,7 +100,14 @@ def raw_moderation_labels(
         by_value = data.lake.relation(con, RawModerationLabel, [day]).aggregate("val, count(*)")
         counts = dict(by_value.fetchall())
         outcome = new_fields.evaluate(con, data.lake, RawModerationLabel, day)
-        rows = sample(con, data.lake, partition, RawModerationLabel, "src, val, neg, cts, exp")
+        rows = sample(
+            con,
+            data.lake,
+            partition,
+            RawModerationLabel,
+            "src, val, neg, cts, exp",
+            each="concat_ws(' ', val, neg)",
+        )
     return result(
         RawModerationLabel,
         partition,

@@ -45,7 +45,14 @@ def raw_post_deletions(
         )
         counts = dict(by_status.fetchall())
         outcome = new_fields.evaluate(con, data.lake, RawPostDeletion, day)
-        rows = sample(con, data.lake, partition, RawPostDeletion, "kind, status, seq, received_at")
+        rows = sample(
+            con,
+            data.lake,
+            partition,
+            RawPostDeletion,
+            "kind, status, seq, received_at",
+            each="concat_ws(' ', kind, status)",
+        )
     return result(
         RawPostDeletion,
         partition,

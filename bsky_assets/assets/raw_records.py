@@ -34,7 +34,14 @@ def _asset(row: type[Row]) -> AssetsDefinition:
         with explained(), data.published(), duckdb.get_connection() as con:
             partition = compact_day(con, data.lake, row, segments, day)
             outcome = new_fields.evaluate(con, data.lake, row, day)
-            rows = sample(con, data.lake, partition, row, "uri, received_at")
+            rows = sample(
+                con,
+                data.lake,
+                partition,
+                row,
+                "uri, received_at",
+                each="date_trunc('hour', received_at)",
+            )
         return result(row, partition, started, sample=rows, checks=[outcome])
 
     return records

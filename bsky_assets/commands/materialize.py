@@ -245,7 +245,7 @@ def _selected(select: str) -> list[AssetKey]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", BetaWarning)  # of Dagster's own making
-            keys = _selection(select, known).resolve(graph)
+            keys = selection(select, known).resolve(graph)
     except (DagsterInvalidAssetSelectionError, DagsterInvalidSubsetError) as error:
         raise typer.BadParameter(str(error), param_hint="--select") from None
     if not keys:
@@ -253,7 +253,7 @@ def _selected(select: str) -> list[AssetKey]:
     return [key for key in graph.toposorted_asset_keys if key in keys]
 
 
-def _selection(select: str, known: Sequence[str]) -> AssetSelection:
+def selection(select: str, known: Sequence[str]) -> AssetSelection:
     """What is selected, in the syntax of the UI, where names need no `key:` and commas mean or."""
     if select == ALL:
         return AssetSelection.all()

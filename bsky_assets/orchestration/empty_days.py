@@ -45,7 +45,7 @@ def skips_empty_days(checks: Sequence[AssetCheckSpec]) -> Callable[[Materialise]
 
 
 def _why_empty(context: AssetExecutionContext, data: DataDirectory) -> str | None:
-    if not context.has_tag(BACKFILL_ID_TAG):
+    if BACKFILL_ID_TAG not in context.run.tags:
         return None
     day = day_of(context.partition_key)
     if any(is_source(data.lake.current(row, day)) for row in SOURCES):

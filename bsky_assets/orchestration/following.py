@@ -30,7 +30,7 @@ from bsky_assets.contracts.lineage import DAILY_REPORT
 from bsky_assets.orchestration.automation import daily_sync
 from bsky_assets.reporting.unfinished import DayState, Look
 from bsky_assets.settings import Settings
-from bsky_assets.sync_day import bounds, look_back, now
+from bsky_assets.sync_day import FIRST_DAY, bounds, look_back, now
 
 LOOK_SECONDS = 60
 LOOK_EVERYWHERE = timedelta(hours=1)
@@ -184,13 +184,17 @@ class _Memory:
 def follow_inputs_sensor(settings: Settings) -> SensorDefinition:
     """Ask for a run for each day of which something is behind, and tell of days that stay so."""
 
+    first = settings.first_day or FIRST_DAY
+
     def follow(context: SensorEvaluationContext) -> SensorResult:
         at, memory = now(), _Memory.of(context.cursor)
         everywhere = memory.is_time_to_look_everywhere(at)
         if everywhere:
             memory.everywhere_at = at.isoformat()
         look = Look(settings, at)
-        states = [state for day in look.days(everywhere=everywhere) if (state := look.state(day))]
+        # What is stored of days before the first partition is made by hand, or after a restart.
+        shown = [day for day in look.days(everywhere=everywhere) if day >= first]
+        states = [state for day in shown if (state := look.state(day))]
         behind = [state for state in states if state.behind]
         attempts = {state.day: attempts_at(context.instance, state) for state in behind}
         under_way = days_under_way(context.instance) if behind else set()

@@ -60,7 +60,7 @@ def labelled(
     with explained(), data.published(), duckdb.get_connection() as con:
         partition = launch_partition(context, con, data.lake, row, config.in_force(data.settings))
         outcomes = evaluate(con, data.lake, data.settings, partition, row)
-        rows = sample(con, data.lake, partition, row, _shown(row))
+        rows = sample(con, data.lake, partition, row, _shown(row), each=_kind(row))
     told = partition.told(LabelDetails)
     return result(
         row,
@@ -84,6 +84,11 @@ def _shown(row: type[Row]) -> str:
     """Columns of the sample in the UI; of a text that a model wrote, nothing."""
     answer = "is_sociopolitical, political_ideology" if row is LlmLabel else "answer"
     return f"{answer}, model, prompt_version, uri"
+
+
+def _kind(row: type[Row]) -> str:
+    """What rows of a kind have in common: their answer."""
+    return "concat_ws(' ', is_sociopolitical, political_ideology)" if row is LlmLabel else "answer"
 
 
 def _picture(row: type[Row], partition: Partition) -> str:

@@ -55,8 +55,7 @@ DAILY = FreshnessPolicy.time_window(
 )
 """Once a day, with two hours to spare; a day that was left out is a failure."""
 
-OWNERS = ["team:data-platform"]
-SAMPLE_ROWS = 5
+SAMPLE_ROWS = 8
 
 
 def row_asset(
@@ -79,7 +78,6 @@ def row_asset(
         name=row.asset,
         group_name=group,
         kinds={"duckdb", "parquet", *kinds},
-        owners=OWNERS,
         deps=list(deps),
         check_specs=list(checks),
         retry_policy=retry_policy,
@@ -170,14 +168,31 @@ def result(
 
 
 def sample(
-    con: DuckDBPyConnection, lake: Lake, partition: Partition, row: type[Row], select: str
+    con: DuckDBPyConnection,
+    lake: Lake,
+    partition: Partition,
+    row: type[Row],
+    select: str,
+    *,
+    each: str,
 ) -> MetadataValue:
-    """The first rows of a partition as a table.
+    """A row of each kind that there is, the most frequent first, and how many are of that kind.
 
-    `select` must leave out what a post says: Dagster's event log does not honour deletions.
+    `each` is the SQL of what rows of a kind have in common. `select` must leave out what a post
+    says: Dagster's event log does not honour deletions.
     """
-    frame = lake.relation(con, row, [partition.day]).limit(SAMPLE_ROWS).select(select).to_df()
-    return frame_table(frame)
+    rows = lake.relation(con, row, [partition.day]).select(f"{select}, {each} AS of_kind")
+    chosen = rows.query(
+        "told",
+        f"""
+        SELECT one.* EXCLUDE (of_kind), such_rows FROM (
+            SELECT first(told) AS one, count(*) AS such_rows FROM told
+            GROUP BY of_kind ORDER BY such_rows DESC, of_kind LIMIT {SAMPLE_ROWS}
+        )
+        """,
+    )
+    assert chosen is not None, "a SELECT gives rows"
+    return frame_table(chosen.to_df())
 
 
 def frame_table(frame: pd.DataFrame) -> MetadataValue:

@@ -4,9 +4,19 @@ What belongs here: what is the same for all of them. What does not: what one ass
 setting; it has them from its resource `data`.
 """
 
+import warnings
 from collections.abc import Sequence
+from inspect import getsourcefile, getsourcelines, unwrap
 
-from dagster import AssetKey, AssetsDefinition, AssetSpec
+from dagster import (
+    AssetKey,
+    AssetsDefinition,
+    AssetSpec,
+    BetaWarning,
+    CodeReferencesMetadataValue,
+    LocalFileCodeReference,
+)
+from dagster._core.definitions.decorators.op_decorator import DecoratedOpFunction
 
 from bsky_assets.bluesky.versions import READERS, reader_version
 from bsky_assets.contracts import LlmLabel, Row
@@ -25,6 +35,7 @@ def of_settings(
     `llm_labels` from the one that may overrule a filter."""
 
     rows = (*ROWS, *rows_of(load_codebooks(settings.codebooks_dir)))
+    source = _source(asset)
 
     def complete(spec: AssetSpec) -> AssetSpec:
         name, decides = spec.key.to_user_string(), f"labels_{settings.overruling_codebook}"
@@ -35,9 +46,22 @@ def of_settings(
             deps=[*spec.deps, *more],
             partitions_def=sync_days(settings),
             code_version=_code_version(spec.key.to_user_string(), settings, rows),
+            metadata={**spec.metadata, "dagster/code_references": source},
         )
 
     return asset.map_asset_specs(complete)
+
+
+def _source(asset: AssetsDefinition) -> CodeReferencesMetadataValue:
+    """Where the function of an asset stands."""
+    compute = asset.op.compute_fn
+    assert isinstance(compute, DecoratedOpFunction)
+    function = unwrap(compute.decorated_fn)
+    file, line = getsourcefile(function), getsourcelines(function)[1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BetaWarning)  # the UI shows them all the same
+        place = LocalFileCodeReference(file_path=str(file), line_number=line)
+        return CodeReferencesMetadataValue(code_references=[place])
 
 
 def _code_version(asset: str, settings: Settings, rows: Sequence[type[Row]]) -> str:

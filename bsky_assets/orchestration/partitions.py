@@ -8,14 +8,33 @@ from datetime import date
 
 from dagster import BetaWarning, DailyPartitionsDefinition, TimeWindowPartitionMapping
 
+from bsky_assets.bluesky.collected import all_segments
+from bsky_assets.contracts.lineage import ROWS
 from bsky_assets.settings import Settings
-from bsky_assets.sync_day import FIRST_DAY, LOOK_BACK_DAYS
+from bsky_assets.storage.lake import Lake
+from bsky_assets.sync_day import FIRST_DAY, LOOK_BACK_DAYS, today
 
 
 def sync_days(settings: Settings) -> DailyPartitionsDefinition:
     return DailyPartitionsDefinition(
-        start_date=FIRST_DAY.isoformat(), timezone=settings.sync_timezone, end_offset=1
+        start_date=(settings.first_day or FIRST_DAY).isoformat(),
+        timezone=settings.sync_timezone,
+        end_offset=1,
     )
+
+
+def first_day(settings: Settings) -> date:
+    """BSKY_FIRST_DAY, or else the first day of which anything is stored or has landed.
+
+    Raises:
+        UnusableObjectStorage: it cannot be told.
+    """
+    lake = Lake.of(settings)
+    stored = {day for row in ROWS for day in lake.days(row)}
+    for segments in all_segments(settings):
+        stored.update(segments.days())
+    chosen = settings.first_day or min(stored, default=FIRST_DAY)
+    return min(max(chosen, FIRST_DAY), today(settings.timezone))
 
 
 with warnings.catch_warnings():

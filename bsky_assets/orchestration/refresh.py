@@ -26,6 +26,7 @@ from bsky_assets.orchestration.following import ONLY_LANDED
 from bsky_assets.orchestration.staleness import Stale, stale
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
+from bsky_assets.sync_day import FIRST_DAY
 
 LOOK_SECONDS = 60
 
@@ -62,8 +63,10 @@ def _stored(settings: Settings, day: date) -> set[str]:
 def refresh_stale_sensor(settings: Settings) -> SensorDefinition:
     """Start a run for each day that has something stale. Off until a person switches it on."""
 
+    first = settings.first_day or FIRST_DAY
+
     def look(context: SensorEvaluationContext) -> Iterator[RunRequest | SkipReason]:
-        found = list(stale(Lake.of(settings), settings))
+        found = [each for each in stale(Lake.of(settings), settings) if each.day >= first]
         if not found:
             yield SkipReason("every stored partition is as it would be made today")
             return

@@ -6,8 +6,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from dagster import AssetSelection
 
+from bsky_assets.commands.materialize import selection
 from bsky_assets.definitions import build_defs
 from bsky_assets.settings import Settings
 from bsky_assets_tests.docs.pages import PAGES, commands
@@ -35,11 +35,12 @@ def test_a_selection_in_the_docs_selects_something(page: str, tmp_path: Path) ->
     shutil.copytree(ROOT / "docs" / "codebooks", tmp_path / "codebooks")
     settings = Settings(_env_file=None, data_dir=tmp_path)
     graph = build_defs(settings).resolve_asset_graph()
+    names = [key.to_user_string() for key in graph.get_all_asset_keys()]
     for command in commands(page):
         words = [word.rstrip("`") for word in command.words]
         for option, select in pairwise(words):
             if option == "--select":
-                assert AssetSelection.from_string(select).resolve(graph), command.text
+                assert selection(select, names).resolve(graph), command.text
 
 
 @pytest.mark.parametrize("page", sorted(Path(ROOT, "docs").rglob("*.md")), ids=str)
