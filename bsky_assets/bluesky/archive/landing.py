@@ -21,6 +21,7 @@ from bsky_assets.bluesky.versions import reader_version
 from bsky_assets.contracts import RawFirehosePost
 from bsky_assets.contracts.arrival import ARCHIVE
 from bsky_assets.settings import Settings
+from bsky_assets.storage import network
 from bsky_assets.storage.archived import Archived
 from bsky_assets.storage.healing import Healing
 from bsky_assets.storage.segments import COLUMN_OF, Footer, SegmentWriter
@@ -47,7 +48,9 @@ def reading_of(settings: Settings, tell: Tell) -> Iterator[tuple[ArchiveHost, Ar
 
     Raises:
         NoArchive: there is none in the settings.
+        OtherNetwork: the data directory is of another network.
     """
+    network.keep(settings)
     with ArchiveHost.of(settings) as host:
         budget = Budget(settings.archive_max_bytes)
         yield host, ArchiveReading(host, settings.data_dir / "archive", budget, tell)
