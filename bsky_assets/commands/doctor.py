@@ -10,7 +10,7 @@ import typer
 
 from bsky_assets.bluesky.collected import all_segments
 from bsky_assets.console import one_line, stdout
-from bsky_assets.contracts import LEDGER, Quarantined
+from bsky_assets.contracts import LEDGER, LeftOut, Quarantined
 from bsky_assets.contracts.lineage import DAILY_REPORT
 from bsky_assets.labelling.day import ledger_of
 from bsky_assets.settings import Settings, get_settings
@@ -121,6 +121,7 @@ def cure_of(found: Finding) -> str:
         _TIMEZONE: "it is made again from BSKY_SYNC_TIMEZONE with what is stored next",
         _ANSWERS: "only from a backup; what it held is asked again",
         "llm_prompts": "it is made again by the next labelling with that prompt",
+        LeftOut.asset: "materialise consolidated_posts of its day again",
         "raw_feed_posts": "only from a backup: feeds cannot be read back in time",
         DAILY_REPORT: "make the report of its day again",
     }

@@ -16,10 +16,10 @@ from bsky_assets.contracts import (
     RawFirehosePost,
 )
 from bsky_assets.contracts.details import FilterDetails, LabelDetails
-from bsky_assets.reporting.unfinished import Look
+from bsky_assets.reporting.unfinished import Look, returned_line
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.completeness import Completeness, StreamDetails
-from bsky_assets.storage.coverage import feed_problems, gaps, jumps, missing, uncovered
+from bsky_assets.storage.coverage import feed_problems, gaps, jumps, missing, strays, uncovered
 from bsky_assets.storage.damage import Damaged
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets.sync_day import now, parse_day
@@ -92,6 +92,8 @@ def _unfinished_days(settings: Settings) -> Iterable[str]:
     for day in look.days(everywhere=False):
         if behind := look.state(day).behind:
             yield f"! {day} is not finished: {', '.join(behind)}"
+    for day, posts in look.returned():
+        yield f"! {day}: {returned_line(day, posts)}"
 
 
 def _usable(found: Partition | Damaged | None) -> Partition | None:
@@ -140,7 +142,7 @@ def _coverage_lines(firehose: Partition, settings: Settings) -> Iterable[str]:
     for line in firehose.told(StreamDetails).source_lines():
         yield f"  {line}"
     still = firehose.told(StreamDetails).still
-    for problem in (*gaps(still), *jumps(completeness), *lacks):
+    for problem in (*gaps(still), *strays(completeness), *jumps(completeness), *lacks):
         yield f"  ! {problem}"
 
 

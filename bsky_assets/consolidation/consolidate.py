@@ -15,6 +15,7 @@ from bsky_assets.consolidation.sightings import register_left_out as register_re
 from bsky_assets.consolidation.versions import register_versions
 from bsky_assets.contracts import (
     ConsolidatedPost,
+    LeftOut,
     RawFeedPost,
     RawFirehosePost,
     Row,
@@ -77,8 +78,13 @@ def consolidate_day(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> Pa
         )
     register_left_out(con, lake, day)
     register_versions(con)
+    made_at = now()
+    # First: what follows is made again if this is all that a killed run wrote.
+    known_at = f"TIMESTAMPTZ {literal(made_at.isoformat())}"
+    left_out = f"SELECT uri, did, reason, {known_at} AS known_at FROM left_out ORDER BY uri"
+    lake.write_query(con, LeftOut, day, left_out)
     return lake.write_query(
-        con, ConsolidatedPost, day, _posts(now()), _counts(con), made_from=inputs
+        con, ConsolidatedPost, day, _posts(made_at), _counts(con), made_from=inputs
     )
 
 
@@ -110,11 +116,12 @@ def _register_feed_posts(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def _counts(con: duckdb.DuckDBPyConnection) -> ConsolidationDetails:
-    ((firehose, feed, feed_unique, both, ahead),) = con.sql(
+    ((firehose, feed, feed_unique, both, ahead, back),) = con.sql(
         f"""
         SELECT (SELECT count(*) FROM firehose), (SELECT count(*) FROM feed),
             (SELECT count(*) FROM feed_posts), (SELECT count(*) FROM in_both),
-            ({count_ahead("firehose")})
+            ({count_ahead("firehose")}),
+            (SELECT count(*) FROM came_back ANTI JOIN left_out USING (uri))
         """
     ).fetchall()
     left_out = con.sql("SELECT reason, count(*) FROM left_out GROUP BY reason ORDER BY reason")
@@ -124,6 +131,7 @@ def _counts(con: duckdb.DuckDBPyConnection) -> ConsolidationDetails:
         shown_by_several_feeds=feed - feed_unique,
         in_firehose_and_feed=both,
         revs_from_the_future=ahead,
+        came_back=back,
         left_out=dict(left_out.fetchall()),
         consolidation_version=consolidation_version(),
     )

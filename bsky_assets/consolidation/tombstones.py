@@ -5,9 +5,9 @@ this does so for every stored day, without filtering or labelling anything again
 into only if a deletion is about them that was not there the last time.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
@@ -16,13 +16,22 @@ import pyarrow as pa
 
 from bsky_assets.consolidation.consolidate import register_left_out
 from bsky_assets.consolidation.removals import PRESENT
-from bsky_assets.contracts import ConsolidatedPost, FilteredPost, LlmLabel, RawPostDeletion, Row
+from bsky_assets.consolidation.returned import note_returned
+from bsky_assets.contracts import (
+    ConsolidatedPost,
+    FilteredPost,
+    LeftOut,
+    LlmLabel,
+    RawPostDeletion,
+    Row,
+)
 from bsky_assets.contracts.codebooks import CodebookLabel
-from bsky_assets.contracts.details import Details, Since
+from bsky_assets.contracts.details import ConsolidationDetails, Details, Since
 from bsky_assets.storage.examination import APPLIED_TOMBSTONES
 from bsky_assets.storage.files import write_json
 from bsky_assets.storage.lake import Lake, Partition
-from bsky_assets.sync_day import now
+from bsky_assets.storage.sql import literal
+from bsky_assets.sync_day import LOOK_BACK_DAYS, now
 
 
 def rewritten(lake: Lake) -> Iterator[type[Row]]:
@@ -47,26 +56,27 @@ def apply_tombstones(
 ) -> Iterator[Removal]:
     """Remove from every stored day what has been deleted since; yields what was rewritten.
 
+    Days that posts come back to are noted (`returned`).
     `forget` is handed uri and text of these posts first, to remove their words from wherever else
     they are: a run that is interrupted finds them again.
     """
     deletions = {str(p.day): p.path.name for p in lake.partitions(RawPostDeletion)}
-    _find_removed(con, lake, _touched_days(con, lake, deletions))
+    applied = _applied(lake.root / APPLIED_TOMBSTONES)
+    new = [date.fromisoformat(day) for day, name in deletions.items() if applied.get(day) != name]
+    _find_removed(con, lake, _touched_days(con, lake, new))
     removed = con.sql("SELECT uri, text FROM removed_posts").to_arrow_table()
     if removed.num_rows:
         forget(removed)
     days = con.sql("SELECT DISTINCT sync_day FROM removed_posts ORDER BY sync_day").fetchall()
     for (day,) in days:
         yield from _apply(con, lake, day)
+    note_returned(con, lake, new)
     write_json(lake.root / APPLIED_TOMBSTONES, deletions)
 
 
-def _touched_days(
-    con: duckdb.DuckDBPyConnection, lake: Lake, deletions: Mapping[str, str]
-) -> list[date]:
-    """Stored days with a post that one of the `deletions` not applied yet may be about."""
-    applied = _applied(lake.root / APPLIED_TOMBSTONES)
-    new = [date.fromisoformat(day) for day, name in deletions.items() if applied.get(day) != name]
+def _touched_days(con: duckdb.DuckDBPyConnection, lake: Lake, new: Sequence[date]) -> list[date]:
+    """Stored days with a post that a deletion of the `new` days may be about, or that may have come
+    on a later day, too, to which it belongs then."""
     lake.relation(con, RawPostDeletion, new, passing_over=new).create_view(
         "new_deletions", replace=True
     )
@@ -78,8 +88,14 @@ def _touched_days(
         """,
         {"present": PRESENT},
     )
-    days = lake.days(ConsolidatedPost) if new else []
-    return [day for day in days if _is_touched(con, lake, day)]
+    stored = lake.partitions(ConsolidatedPost)
+    recent = now().date() - timedelta(days=2 * LOOK_BACK_DAYS)
+    return [
+        one.day
+        for one in stored
+        if (one.day >= recent and one.told(ConsolidationDetails).came_back)
+        or (new and _is_touched(con, lake, one.day))
+    ]
 
 
 def _applied(marker: Path) -> dict[str, str]:
@@ -105,10 +121,10 @@ def _is_touched(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> bool:
 
 
 def _find_removed(con: duckdb.DuckDBPyConnection, lake: Lake, days: Iterable[date]) -> None:
-    """Make the temporary table `removed_posts`: sync_day, uri, reason and text."""
+    """Make the temporary table `removed_posts`: sync_day, uri, did, reason and text."""
     con.execute(
         "CREATE OR REPLACE TEMP TABLE removed_posts "
-        "(sync_day DATE, uri VARCHAR, reason VARCHAR, text VARCHAR)"
+        "(sync_day DATE, uri VARCHAR, did VARCHAR, reason VARCHAR, text VARCHAR)"
     )
     for day in days:
         register_left_out(con, lake, day)
@@ -116,7 +132,7 @@ def _find_removed(con: duckdb.DuckDBPyConnection, lake: Lake, days: Iterable[dat
         con.execute(
             """
             INSERT INTO removed_posts
-            SELECT $day, uri, left_out.reason, consolidated.record.text
+            SELECT $day, uri, left_out.did, left_out.reason, consolidated.record.text
             FROM left_out JOIN consolidated USING (uri)
             WHERE left_out.reason <> 'already_consolidated'
             """,
@@ -127,14 +143,32 @@ def _find_removed(con: duckdb.DuckDBPyConnection, lake: Lake, days: Iterable[dat
 def _apply(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> Iterator[Removal]:
     con.execute(
         "CREATE OR REPLACE TEMP TABLE removed AS "
-        "SELECT uri, reason FROM removed_posts WHERE sync_day = $day",
+        "SELECT uri, did, reason FROM removed_posts WHERE sync_day = $day",
         {"day": day},
     )
     by_reason = con.sql("SELECT reason, count(*) FROM removed GROUP BY reason ORDER BY reason")
     reasons: dict[str, int] = dict(by_reason.fetchall())
+    _note(con, lake, day)
     for row in rewritten(lake):
         if before := lake.current(row, day):
             yield _rewrite(con, lake, row, before, reasons)
+
+
+def _note(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> None:
+    """Add what leaves to what was left out of the day; a run that was interrupted has done so."""
+    lake.relation(con, LeftOut, [day]).create_view("left_out_before", replace=True)
+    lake.write_query(
+        con,
+        LeftOut,
+        day,
+        f"""
+        SELECT * FROM left_out_before
+        UNION ALL
+        SELECT uri, did, reason, TIMESTAMPTZ {literal(now().isoformat())} AS known_at
+        FROM removed ANTI JOIN left_out_before USING (uri)
+        ORDER BY uri
+        """,
+    )
 
 
 def _rewrite(

@@ -7,7 +7,7 @@ Nothing flows through: every other room reads its schemas here, and states none 
 from bsky_assets.contracts.arrival import Arrival
 from bsky_assets.contracts.base import Row, arrow_schema, columns, contract_version
 from bsky_assets.contracts.labels import AuditedShare, DisputedPost, LlmAnswer, LlmLabel, LlmPrompt
-from bsky_assets.contracts.posts import ConsolidatedPost, FilteredPost
+from bsky_assets.contracts.posts import ConsolidatedPost, FilteredPost, LeftOut
 from bsky_assets.contracts.raw import (
     RAW,
     Quarantined,
@@ -24,9 +24,13 @@ ALL: tuple[type[Row], ...] = (
     LlmLabel,
     DisputedPost,
     AuditedShare,
+    LeftOut,
     Quarantined,
 )
 """Every contract of the lake, in the order of the lineage."""
+
+ASIDE: tuple[type[Row], ...] = (LeftOut, Quarantined)
+"""Those of no asset of their own: what is not in one, and why."""
 
 _ARRIVING: tuple[type[Row], ...] = (*RAW, Quarantined)
 STREAMED: dict[type[Row], Arrival] = {row: row.arrival for row in _ARRIVING if row.arrival}
@@ -37,6 +41,7 @@ LEDGER: tuple[type[Row], ...] = (LlmAnswer, LlmPrompt)
 
 __all__ = [
     "ALL",
+    "ASIDE",
     "LEDGER",
     "RAW",
     "STREAMED",
@@ -44,6 +49,7 @@ __all__ = [
     "ConsolidatedPost",
     "DisputedPost",
     "FilteredPost",
+    "LeftOut",
     "LlmAnswer",
     "LlmLabel",
     "LlmPrompt",

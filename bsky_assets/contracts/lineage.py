@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
 
-from bsky_assets.contracts import ALL, Quarantined
+from bsky_assets.contracts import ALL, ASIDE
 from bsky_assets.contracts.base import Row, columns, contract_version, is_within
 from bsky_assets.errors import BadUsage
 
@@ -40,7 +40,7 @@ REPORT_READS = (
 )
 """The columns that the report counts, when a partition is stored or when it is written."""
 
-ROWS = tuple(row for row in ALL if row is not Quarantined)
+ROWS = tuple(row for row in ALL if row not in ASIDE)
 """The contracts of the assets, in the order of the lineage."""
 
 _BY_ASSET = {row.asset: row for row in ROWS}

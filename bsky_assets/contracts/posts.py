@@ -39,6 +39,21 @@ class ConsolidatedMetadata(Struct):
     processed_timestamp: datetime = Field(description="When it was consolidated.")
 
 
+class LeftOut(Row):
+    """A post that came in on a day and is not among its consolidated posts, and why."""
+
+    asset: ClassVar[str] = "left_out"
+    key: ClassVar[tuple[str, ...]] = ("uri",)
+
+    uri: str = Field(description="AT URI of the post.")
+    did: str = Field(description="DID of its author.")
+    reason: str = Field(
+        description="deleted, already_consolidated on an earlier day, edited_older_post, or "
+        "account_ and the account's status."
+    )
+    known_at: datetime = Field(description="When the day was made without it, or lost it since.")
+
+
 class ConsolidatedPost(Row):
     """A post, once, whatever its source."""
 

@@ -24,19 +24,6 @@ class DayProvenance(Row):
     details: str = Field(description="All that its maker says of it, as JSON.")
 
 
-class LeftOut(Row):
-    """Why posts that came in on a day are not among its consolidated posts, and how many."""
-
-    asset: ClassVar[str] = "left_out"
-    key: ClassVar[tuple[str, ...]] = ("reason", "known_at")
-
-    reason: str = Field(
-        description="deleted, already_consolidated, or account_ and the account's status."
-    )
-    posts: int = Field(description="How many.")
-    known_at: datetime = Field(description="When the day was made, or maintained since.")
-
-
 class FunnelStep(Row):
     """A filter on a day: how many posts reached it, and what became of them."""
 
@@ -83,5 +70,5 @@ class FeedRead(Row):
     problem: str | None = Field(description="What went wrong, if anything did.")
 
 
-PROVENANCE: tuple[type[Row], ...] = (DayProvenance, LeftOut, FunnelStep, FirehoseGap, FeedRead)
+PROVENANCE: tuple[type[Row], ...] = (DayProvenance, FunnelStep, FirehoseGap, FeedRead)
 """Tables that are read off what is stored, and stored nowhere else."""

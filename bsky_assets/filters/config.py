@@ -83,15 +83,19 @@ def trained_model_path(name: str, settings: "Settings") -> Path:
 def config_version(settings: "Settings | None" = None) -> str:
     """Twelve hex digits that change when anything a verdict depends on does.
 
-    That is the configuration, the word lists, the filters' code, the language model, the models
-    that the user trained and the labelers that are trusted. What only measures is not among it.
+    That is the configuration, the word lists, the filters' code, which of two labels is later and
+    which days are looked back to, the language model, the models that the user trained and the
+    labelers that are trusted. What only measures is not among it.
     """
     # Worker processes import this module, and settings would double what that costs them.
+    from bsky_assets import sync_day
     from bsky_assets.contracts.versions import source_version
     from bsky_assets.settings import get_settings
+    from bsky_assets.storage import chronology
 
     settings = settings or get_settings()
-    version = source_version(_versioned(settings))
+    elsewhere = [Path(chronology.__file__), Path(sync_day.__file__)]
+    version = source_version([*_versioned(settings), *elsewhere])
     trusted = ",".join(settings.trusted_labelers)
     return hashlib.sha256(f"{version} {trusted}".encode()).hexdigest()[:12]
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from bsky_assets.consolidation.consolidate import consolidation_version
+from bsky_assets.consolidation.returned import lacking, returned
 from bsky_assets.contracts import (
     AuditedShare,
     ConsolidatedPost,
@@ -71,10 +72,14 @@ def _made_with(row: type[Row], settings: Settings) -> Details:
 
 def stale(lake: Lake, settings: Settings) -> Iterator[Stale]:
     """Every partition and report that would be made otherwise today, by asset and day."""
+    noted = returned(lake)
     for row in lake.rows:
         versions = made_with(row, settings)
         for partition in lake.partitions(row):
-            if reasons := tuple(_reasons(row, partition, versions)):
+            reasons = tuple(_reasons(row, partition, versions))
+            if row is ConsolidatedPost and (posts := lacking(noted, partition)):
+                reasons += (f"{posts:,} posts have come back to the day",)
+            if reasons:
                 yield Stale(row.asset, partition.day, reasons)
     yield from _stale_reports(settings)
 

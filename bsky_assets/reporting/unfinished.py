@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from bsky_assets.bluesky.collected import all_segments
 from bsky_assets.consolidation.consolidate import SOURCES, is_source
+from bsky_assets.consolidation.returned import lacking, returned
 from bsky_assets.contracts import ConsolidatedPost, RawFirehosePost, Row
 from bsky_assets.contracts.codebooks import SUFFIX, CodebookLabel
 from bsky_assets.contracts.lineage import DAILY_REPORT
@@ -50,6 +51,8 @@ class DayState:
     """Earlier days that have posts and are not consolidated: theirs count as taken up here."""
     followed_at: datetime | None
     """When its posts were consolidated last."""
+    returned: int = 0
+    """Posts that have come back to a day that is not made again by itself."""
 
     @property
     def news(self) -> str:
@@ -68,6 +71,16 @@ class DayState:
                 f"posts that came up on {earlier}, too, are left out, and that day is not "
                 "consolidated"
             )
+        if self.returned:
+            yield returned_line(self.day, self.returned)
+
+
+def returned_line(day: date, posts: int) -> str:
+    """What a person may do about posts that have come back to a day that is long over."""
+    return (
+        f"{posts:,} posts have come back with their accounts since: "
+        f"`bsky-assets materialize --day {day}` takes them up"
+    )
 
 
 class Look:
@@ -80,15 +93,16 @@ class Look:
         self._streams = all_segments(settings)
         self._order = (*(row.asset for row in self._lake.rows), DAILY_REPORT)
         self._known: dict[tuple[type[Row], date], Partition | None] = {}
+        self._noted = returned(self._lake)
+        present = sync_day_of(at, settings.timezone)
+        self._recent = {present - timedelta(days=back) for back in range(RECENT_DAYS)}
 
     def days(self, *, everywhere: bool) -> list[date]:
         """The days to look at: recent ones and those with segments, or all that are stored."""
-        present = sync_day_of(self.at, self.settings.timezone)
-        days = {present - timedelta(days=back) for back in range(RECENT_DAYS)}
-        days |= {day for segments in self._streams for day in segments.days()}
+        days = self._recent | {day for segments in self._streams for day in segments.days()}
         if everywhere:
             days |= {day for row in self._lake.rows for day in self._lake.days(row)}
-        return sorted(day for day in days if FIRST_DAY <= day <= present)
+        return sorted(day for day in days if FIRST_DAY <= day <= max(self._recent))
 
     def state(self, day: date) -> DayState:
         """How far `day` has come."""
@@ -103,6 +117,7 @@ class Look:
             made_from = stored.made_from if stored else None
             if self._can_be_made(row, inputs, day, behind) and (
                 found := self._behind(inputs, day, behind, stored is not None, made_from)
+                or self._returned(row, stored)
             ):
                 behind[row.asset] = found
         if found := self._report(day, end, behind):
@@ -118,6 +133,7 @@ class Look:
             {asset: behind[asset] for asset in self._order if asset in behind},
             tuple(self._left_out_for(day)) if consolidated else (),
             consolidated.written_at if consolidated else None,
+            0 if day in self._recent else lacking(self._noted, consolidated),
         )
 
     def _begins(self, row: type[Row]) -> date:
@@ -151,6 +167,22 @@ class Look:
         if row is ConsolidatedPost:
             return self._has_source(day)
         return self._stored(first, day) is not None
+
+    def _returned(self, row: type[Row], stored: Partition | None) -> Behind | None:
+        """Of a recent day; older ones are told of, and made again when somebody asks for it.
+
+        Some account comes back every day, and of all days that there ever were some have its posts.
+        """
+        posts = lacking(self._noted, stored) if row is ConsolidatedPost else 0
+        if not posts or not stored or stored.day not in self._recent:
+            return None
+        return Behind(f"lacks {posts:,} posts that have come back", f"{stored.version} {posts}")
+
+    def returned(self) -> Iterator[tuple[date, int]]:
+        """Days that are not made again by themselves, and how many posts have come back to each."""
+        for day in sorted(self._noted.keys() - self._recent):
+            if posts := lacking(self._noted, self._stored(ConsolidatedPost, day)):
+                yield day, posts
 
     def _behind(
         self,

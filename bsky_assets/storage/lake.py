@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from bsky_assets.contracts import Quarantined, Row, arrow_schema, contract_version
+from bsky_assets.contracts import ASIDE, Quarantined, Row, arrow_schema, contract_version
 from bsky_assets.contracts.codebooks import load_codebooks, rows_of
 from bsky_assets.contracts.details import Details, details_version
 from bsky_assets.contracts.lineage import ROWS, lineage_version
@@ -182,7 +182,7 @@ class Lake:
     @property
     def tables(self) -> tuple[type[Row], ...]:
         """The contracts of all that it holds: `rows`, and what could not be read."""
-        return (*self.rows, Quarantined)
+        return (*self.rows, *ASIDE)
 
     @property
     def timezone(self) -> str | None:

@@ -2,27 +2,24 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
 import orjson
 import pyarrow as pa
 
 from bsky_assets.contracts import (
-    ConsolidatedPost,
     FilteredPost,
     RawFeedPost,
     RawFirehosePost,
     Row,
     arrow_schema,
 )
-from bsky_assets.contracts.details import ConsolidationDetails, FeedDetails, FilterDetails
+from bsky_assets.contracts.details import FeedDetails, FilterDetails
 from bsky_assets.contracts.provenance import (
     DayProvenance,
     FeedRead,
     FirehoseGap,
     FunnelStep,
-    LeftOut,
 )
 from bsky_assets.storage.completeness import StreamDetails
 from bsky_assets.storage.lake import Lake, Partition
@@ -58,15 +55,6 @@ def _partition(partition: Partition) -> Iterator[Values]:
     yield {**values, "details": orjson.dumps(dict(partition.details)).decode()}
 
 
-def _left_out(partition: Partition) -> Iterator[Values]:
-    told = partition.told(ConsolidationDetails)
-    for reason, posts in told.left_out.items():
-        yield {"reason": reason, "posts": posts, "known_at": partition.written_at}
-    for since in told.removed_since:
-        for reason, posts in since.posts_by_reason.items():
-            yield {"reason": reason, "posts": posts, "known_at": datetime.fromisoformat(since.at)}
-
-
 def _funnel(partition: Partition) -> Iterator[Values]:
     told = partition.told(FilterDetails)
     for number, step in enumerate(told.funnel, start=1):
@@ -93,7 +81,6 @@ def _of(row: type[Row], told: Values) -> dict[str, Any]:
 # By table: of which assets, none for all that there are, and what their partitions tell.
 _TOLD: dict[type[Row], tuple[tuple[type[Row], ...], Callable[[Partition], Iterator[Values]]]] = {
     DayProvenance: ((), _partition),
-    LeftOut: ((ConsolidatedPost,), _left_out),
     FunnelStep: ((FilteredPost,), _funnel),
     FirehoseGap: ((RawFirehosePost,), _gaps),
     FeedRead: ((RawFeedPost,), _feeds),

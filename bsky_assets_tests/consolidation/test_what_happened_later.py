@@ -1,16 +1,25 @@
 """What happened later is decided by the repository's revisions, never by a host's numbers."""
 
-from collections.abc import Iterable, Mapping
-from datetime import date, datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 import duckdb
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bsky_assets.consolidation.consolidate import consolidate_day
+from bsky_assets.consolidation.returned import returned
 from bsky_assets.consolidation.tombstones import apply_tombstones
 from bsky_assets.contracts import ConsolidatedPost, RawFeedPost, RawFirehosePost, RawPostDeletion
+from bsky_assets.orchestration.staleness import stale
+from bsky_assets.reporting.unfinished import Look
+from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from testbed.rows import (
     NOON,
@@ -244,3 +253,98 @@ def test_a_post_that_was_left_out_with_its_account_is_taken_up_when_it_comes_aga
     assert set(consolidated(lake, later)) == {"3ka"}
     assert set(consolidated(lake)) == set(), "it is there once, in whatever order days are made"
     assert set(consolidated(lake, later)) == {"3ka"}
+
+
+WEEK = [DAY + timedelta(days=ahead) for ahead in range(4)]
+AUTHORS = ("did:plc:ann", "did:plc:bob")
+
+
+def nightly(lake: Lake) -> None:
+    with duckdb.connect() as con:
+        list(apply_tombstones(con, lake, lambda _: None))
+
+
+@st.composite
+def weeks(draw: st.DrawFn) -> list[tuple[Rows, Rows, Rows]]:
+    """By day: posts of the firehose, posts of a feed, and what was deleted or came back."""
+    post = st.tuples(st.sampled_from(AUTHORS), st.sampled_from(["3ka", "3kb"]))
+    status = st.sampled_from(["active", "deactivated", "suspended"])
+    gone = st.tuples(st.sampled_from(AUTHORS), status | st.sampled_from(["3ka", "3kb"]))
+    found = []
+    for number in range(len(WEEK)):
+        noon = NOON + timedelta(days=number)
+        came, shown = (draw(st.lists(post, max_size=2, unique=True)) for _ in range(2))
+        events = []
+        for minute, (did, what) in enumerate(draw(st.lists(gone, max_size=2))):
+            when = gone_at(noon + timedelta(minutes=minute - 1))
+            if what.startswith("3k"):
+                events.append(post_deletion(did, what, 1, **when))
+            else:
+                events.append(account_status(did, what, minute, **{**when, "rev": None}))
+        found.append(
+            (
+                [firehose_post(did, key, **at(noon)) for did, key in came],
+                [feed_post(did, key, received_at=noon, indexed_at=noon) for did, key in shown],
+                events,
+            )
+        )
+    return found
+
+
+@settings(max_examples=10, deadline=None)
+@given(weeks=weeks())
+def test_a_day_is_as_it_would_be_made_now_or_it_is_named(
+    weeks: list[tuple[Rows, Rows, Rows]],
+) -> None:
+    with TemporaryDirectory() as folder:
+        lake = Lake(Path(folder))
+        for day, (posts, feed, gone) in zip(WEEK, weeks, strict=True):
+            store(lake, day, posts=posts, feed=feed)
+            delete(lake, *gone, day=day)
+            consolidated(lake, day)
+            with freeze(day + timedelta(days=1)):
+                nightly(lake)
+        found = {day: set(stored(lake, day)) for day in WEEK}
+        named = {day: told.posts for day, told in returned(lake).items()}
+        again = {day: set(consolidated(lake, day)) for day in WEEK}
+        assert {day: again[day] - found[day] for day in named} == {
+            day: again[day] - found[day] for day in WEEK if again[day] - found[day]
+        }
+        assert named == {day: len(again[day] - found[day]) for day in named}
+        assert [found[day] - again[day] for day in WEEK] == [set()] * len(WEEK)
+
+
+@contextmanager
+def freeze(day: date) -> Iterator[None]:
+    """The nightly job of that day."""
+    night = datetime(day.year, day.month, day.day, 8, tzinfo=UTC)
+    with patch("bsky_assets.consolidation.tombstones.now", lambda: night):
+        yield
+
+
+def test_a_day_that_posts_come_back_to_is_stale_until_it_is_made_again(
+    lake: Lake, tmp_path: Path
+) -> None:
+    chosen = Settings(_env_file=None, data_dir=tmp_path, lake_url=str(lake.root))
+    store(lake, posts=[firehose_post(ANN, "3ka", **at(NOON))])
+    delete(lake, account_status(ANN, "deactivated", 1, event_time=EVENING, received_at=EVENING))
+    assert set(consolidated(lake)) == set()
+    back = NOON + timedelta(days=60)
+    coming = account_status(ANN, "active", 2, event_time=back, received_at=back)
+    delete(lake, coming, day=back.date())
+
+    def told() -> tuple[list[str], list[str]]:
+        reasons = [reason for one in stale(lake, chosen) for reason in one.reasons]
+        return reasons, [*Look(chosen, back + timedelta(days=1)).state(DAY).lines()]
+
+    nightly(lake)
+    reasons, lines = told()
+    assert reasons == ["1 posts have come back to the day"]
+    assert (
+        "1 posts have come back with their accounts since: "
+        "`bsky-assets materialize --day 2026-03-08` takes them up" in lines
+    )
+    assert set(consolidated(lake)) == {"3ka"}
+    reasons, lines = told()
+    assert reasons == []
+    assert not any("come back" in line for line in lines)

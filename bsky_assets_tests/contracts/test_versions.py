@@ -11,6 +11,7 @@ from types import ModuleType
 import duckdb
 import pytest
 
+from bsky_assets import sync_day
 from bsky_assets.bluesky import versions as readers
 from bsky_assets.bluesky.collected import firehose_segments
 from bsky_assets.consolidation import consolidate
@@ -34,7 +35,7 @@ from bsky_assets.orchestration import of_settings
 from bsky_assets.orchestration.staleness import made_with, stale
 from bsky_assets.reporting import version
 from bsky_assets.settings import Settings
-from bsky_assets.storage import compaction
+from bsky_assets.storage import chronology, compaction
 from bsky_assets.storage.lake import Lake
 from bsky_assets_tests.support.labelling import DAY
 from testbed.rows import filtered_post, table
@@ -174,6 +175,17 @@ def test_the_filters_version_covers_what_judges(
     assert (config.config_version(settings) != before) is decides
 
 
+@pytest.mark.parametrize("module", [chronology, sync_day])
+def test_the_filters_version_covers_what_they_ask_of_other_rooms(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch, module: ModuleType
+) -> None:
+    source = Path(str(module.__file__))
+    copy = tmp_path / source.name
+    copy.write_text(source.read_text())
+    monkeypatch.setattr(module, "__file__", str(copy))
+    assert is_another_after(copy, lambda: config.config_version(settings))
+
+
 @pytest.mark.parametrize("name", [*consolidate._RULES, "tombstones"])
 def test_the_version_of_consolidation_covers_its_rules(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -193,7 +205,8 @@ def test_the_version_of_consolidation_covers_its_rules(
 def test_every_module_of_consolidation_is_a_rule_or_comes_later() -> None:
     folder = Path(consolidate.__file__).parent
     names = {path.stem for path in folder.glob("*.py")}
-    assert names == {*consolidate._RULES, "erase", "erase_segments", "tombstones", "__init__"}
+    later = {"erase", "erase_segments", "returned", "tombstones", "__init__"}
+    assert names == {*consolidate._RULES, *later}
     assert not ast.parse((folder / "__init__.py").read_text()).body[1:]
 
 

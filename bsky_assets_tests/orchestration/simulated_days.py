@@ -63,6 +63,7 @@ from bsky_assets.storage.lake import Lake, Versions
 from bsky_assets.storage.segments import Footer
 from bsky_assets.sync_day import bounds, sync_day_of
 from testbed.rows import (
+    account_status,
     feed_post,
     firehose_post,
     moderation_label,
@@ -114,12 +115,12 @@ class Days:
     def lake(self) -> Lake:
         return Lake.of(self.settings)
 
-    def land(self, posts: int = 1) -> None:
+    def land(self, posts: int = 1, author: str = "did:plc:a") -> None:
         """The firehose brings posts."""
         rows = []
         for _ in range(posts):
             self._seq += 1
-            row = firehose_post("did:plc:a", f"3k{self._seq}", self._seq, received_at=self.at)
+            row = firehose_post(author, f"3k{self._seq}", self._seq, received_at=self.at)
             self.posts[row["uri"]] = self.day
             rows.append(row)
         self._commit(FIREHOSE, {RawFirehosePost: table(RawFirehosePost, rows)})
@@ -129,6 +130,12 @@ class Days:
         self._seq += 1
         gone = post_deletion("did:plc:a", uri.rpartition("/")[2], self._seq, received_at=self.at)
         self._commit(FIREHOSE, {RawPostDeletion: table(RawPostDeletion, [gone])})
+
+    def account(self, did: str, status: str) -> None:
+        """The account's host tells of its status."""
+        self._seq += 1
+        event = account_status(did, status, self._seq, received_at=self.at, event_time=self.at)
+        self._commit(FIREHOSE, {RawPostDeletion: table(RawPostDeletion, [event])})
 
     def label(self, uri: str) -> None:
         """The labeler labels a post."""

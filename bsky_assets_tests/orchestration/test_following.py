@@ -88,6 +88,28 @@ def test_late_labels_and_deletions_reach_every_day_they_are_about_once(
     require_all_followed(days, doomed)
 
 
+def test_posts_that_come_back_with_their_account_are_taken_up_the_night_after(
+    start: Callable[..., Days],
+) -> None:
+    days = start(CHICAGO, 2026, 3, 10, 12)
+    days.land(author="did:plc:away")
+    (absent,) = days.posts
+    days.account("did:plc:away", "deactivated")
+    days.pass_time(local(days, 2026, 3, 12, 12), 12 * HOUR)
+    settle(days)
+    assert absent not in days.consolidated()
+    days.account("did:plc:away", "active")
+    days.pass_time(local(days, 2026, 3, 13, 2), 6 * HOUR)
+    before = len(days.runs)
+    days.at = local(days, 2026, 3, 13, 3)  # when the nightly job runs
+    days.tick()
+    assert "lacks 1 posts that have come back" in str(days.lacking(date(2026, 3, 10)))
+    settle(days)
+    assert days.consolidated()[absent] == [date(2026, 3, 10)]
+    assert [run[0] for run in days.runs[before:]].count("2026-03-10") == 1
+    assert days.lacking(date(2026, 3, 10)) == []
+
+
 def test_a_late_change_of_an_old_day_reaches_the_days_that_read_it_once(
     start: Callable[..., Days],
 ) -> None:

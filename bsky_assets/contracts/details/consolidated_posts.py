@@ -16,5 +16,8 @@ class ConsolidationDetails(Details):
     in_firehose_and_feed: int = 0
     revs_from_the_future: int = 0
     """Posts whose revision is ahead of the clock, which therefore decides no order."""
+    came_back: int = 0
+    """Posts of accounts that were gone at the end of the day, and have come back. One that comes on
+    a later day, too, belongs to that."""
     left_out: dict[str, int] = Field(default_factory=dict)
     """By reason."""
