@@ -358,7 +358,12 @@ class Settings(BaseSettings):
     @field_validator("data_dir")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+        path = value.expanduser().absolute()
+        if "\\" in str(path):
+            raise ValueError(
+                f"{str(path)!r} has a backslash in it, which DuckDB takes for a slash; name another"
+            )
+        return path
 
     @property
     def lake_dir(self) -> Path:

@@ -12,7 +12,7 @@ from bsky_assets.contracts import LlmPrompt, RawFirehosePost, RawModerationLabel
 from bsky_assets.labelling.asking.prompt import load_prompt
 from bsky_assets.labelling.day import ledger_of
 from bsky_assets.orchestration.publish import publish
-from bsky_assets.settings import Settings
+from bsky_assets.settings import InvalidSettings, Settings, get_settings
 from bsky_assets.storage import quarantine
 from bsky_assets.storage.connection import connect
 from bsky_assets.storage.lake import Lake
@@ -89,6 +89,15 @@ def test_a_data_directory_may_have_any_name(tmp_path: Path, folder: str) -> None
         assert con.sql(f"SELECT sync_day {one_day}").fetchall() == [(SECOND,)]
         (plan,) = (text for _, text in con.sql(f"EXPLAIN ANALYZE SELECT uri {one_day}").fetchall())
         assert "1/2" in plan  # the file of the other day is not opened
+
+
+def test_a_data_directory_whose_name_duckdb_cannot_open_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BSKY_DATA_DIR", str(tmp_path / "a\\b"))
+    get_settings.cache_clear()
+    with pytest.raises(InvalidSettings, match=r"BSKY_DATA_DIR: .* has a backslash in it"):
+        get_settings()
 
 
 def _labels(con: duckdb.DuckDBPyConnection) -> str:
