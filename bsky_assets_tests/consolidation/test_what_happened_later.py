@@ -291,7 +291,7 @@ def weeks(draw: st.DrawFn) -> list[tuple[Rows, Rows, Rows]]:
     return found
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(weeks=weeks())
 def test_a_day_is_as_it_would_be_made_now_or_it_is_named(
     weeks: list[tuple[Rows, Rows, Rows]],
