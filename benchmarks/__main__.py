@@ -18,6 +18,7 @@ BENCHMARKS = (
     "filters_chain",
     "filters_identification",
     "day_scale",
+    "lake_month",
     "labelling_endpoint",
     "labelling_ledger",
     "estimating_simulated",

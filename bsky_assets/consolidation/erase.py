@@ -14,6 +14,7 @@ import duckdb
 import orjson
 import pyarrow as pa
 
+from bsky_assets.consolidation.erase_quarantine import register_about
 from bsky_assets.contracts import (
     ConsolidatedPost,
     FilteredPost,
@@ -70,14 +71,14 @@ def erase_deleted(con: duckdb.DuckDBPyConnection, lake: Lake, forget: Forget) ->
     held: list[str] = [*deletions.values()]
     touched: list[tuple[type[Row], Partition, Sequence[date]]] = []
     words: list[pa.Table] = []
-    for row in TOUCHED:
+    for row in WITH_WORDS:
         for partition in lake.partitions(row):
             since = partition.day - timedelta(days=LOOK_BACK_DAYS)
             every = [day for day in deletions if day >= since]
             against: Sequence[date] = new if partition.path.name in known else every
             if against:
                 register_gone(con, lake, against)
-            if against and _register_touched(con, row, partition):
+            if against and _register_touched(con, lake, row, partition):
                 touched.append((row, partition, against))
                 words += _words(con, row)
             else:
@@ -92,13 +93,18 @@ def erase_deleted(con: duckdb.DuckDBPyConnection, lake: Lake, forget: Forget) ->
     write_json(marker, held)
 
 
-def _register_touched(con: duckdb.DuckDBPyConnection, row: type[Row], partition: Partition) -> int:
+def _register_touched(
+    con: duckdb.DuckDBPyConnection, lake: Lake, row: type[Row], partition: Partition
+) -> int:
     """Make `erasing` and `touched`, of the rows that are about what is gone; how many these are."""
-    con.execute(
-        "CREATE OR REPLACE TEMP VIEW erasing AS SELECT *, row_number() OVER () AS number "
-        f"FROM ({select_rows(row, [partition])})"
-    )
-    con.execute(f"CREATE OR REPLACE TEMP TABLE touched AS {TOUCHED[row]}")
+    if row is Quarantined:
+        register_about(con, quarantine.batches(con, lake, partition))
+    else:
+        con.execute(
+            "CREATE OR REPLACE TEMP VIEW erasing AS SELECT *, row_number() OVER () AS number "
+            f"FROM ({select_rows(row, [partition])})"
+        )
+        con.execute(f"CREATE OR REPLACE TEMP TABLE touched AS {TOUCHED[row]}")
     ((rows,),) = con.sql("SELECT count(DISTINCT number) FROM touched").fetchall()
     return int(rows)
 
@@ -125,7 +131,7 @@ def _erase(
         current = [found for found in lake.partitions(row) if found.path == partition.path]
         if not current:  # it has been written anew meanwhile: that is looked at next time
             return None
-        rows = _register_touched(con, row, partition)
+        rows = _register_touched(con, lake, row, partition)
         return Erased(_rewrite(con, lake, row, partition), rows) if rows else None
 
 
@@ -184,36 +190,10 @@ TOUCHED: dict[type[Row], str] = {
     """,
     ConsolidatedPost: _WITH_ERASED,
     FilteredPost: _WITH_ERASED,
-    # A key or DID may be followed by other bytes that could be its own: every beginning counts.
-    # The texts of all rows together may be larger than memory, and are made where they are read.
-    Quarantined: r"""
-        WITH told AS NOT MATERIALIZED (
-            SELECT number, concat_ws(' ', detail, CAST(content AS VARCHAR)) AS text
-            FROM erasing WHERE octet_length(content) > 0
-        ),
-        keys AS (
-            SELECT number, text, unnest(regexp_extract_all(
-                text, 'app\.bsky\.feed\.post/([A-Za-z0-9._:~-]{1,64})', 1)) AS key FROM told
-        ),
-        beginnings AS (
-            SELECT number, text, unnest(list_transform(range(1, length(key) + 1),
-                lambda until: substr(key, 1, until))) AS key FROM keys
-        ),
-        dids AS (
-            SELECT number, unnest(regexp_extract_all(
-                text, 'did:[a-z]+:[A-Za-z0-9._:%-]{1,128}')) AS did FROM told
-        )
-        SELECT number FROM beginnings
-        JOIN (SELECT did, split_part(uri, '/', 5) AS key FROM gone_records) USING (key)
-        WHERE contains(text, did)
-        UNION
-        SELECT number FROM (
-            SELECT number, unnest(list_transform(range(1, length(did) + 1),
-                lambda until: substr(did, 1, until))) AS did FROM dids
-        ) SEMI JOIN gone_for_good USING (did)
-    """,
 }
 """Which rows of the view `erasing` are about what is gone."""
+WITH_WORDS: tuple[type[Row], ...] = (*TOUCHED, Quarantined)
+"""What words are erased from."""
 
 
 def _rewrite(

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bsky_assets.consolidation.erase import TOUCHED, register_gone
+from bsky_assets.consolidation.erase_quarantine import register_about
 from bsky_assets.contracts import Quarantined, RawFirehosePost, RawPostDeletion, Row
 from bsky_assets.storage.damage import is_damage
 from bsky_assets.storage.lake import Lake
@@ -81,11 +82,15 @@ def _gone(con: duckdb.DuckDBPyConnection, row: type[Row], group: pa.Table) -> np
     if column.null_count == len(column):
         return gone
     rows = pa.Table.from_struct_array(column)
-    con.register("in_segment", rows.append_column("number", pa.array(np.arange(len(column)))))
-    con.execute("CREATE OR REPLACE TEMP VIEW erasing AS FROM in_segment")
-    found = con.sql(f"SELECT DISTINCT number FROM ({TOUCHED[row]})").to_arrow_table()
-    con.execute("DROP VIEW erasing")
-    con.unregister("in_segment")
+    if row is Quarantined:
+        register_about(con, rows.to_batches())
+        found = con.sql("SELECT number - 1 AS number FROM touched").to_arrow_table()
+    else:
+        con.register("in_segment", rows.append_column("number", pa.array(np.arange(len(column)))))
+        con.execute("CREATE OR REPLACE TEMP VIEW erasing AS FROM in_segment")
+        found = con.sql(f"SELECT DISTINCT number FROM ({TOUCHED[row]})").to_arrow_table()
+        con.execute("DROP VIEW erasing")
+        con.unregister("in_segment")
     gone[found["number"].to_numpy()] = True
     return gone
 

@@ -41,14 +41,14 @@ def add(
     added = _batches(rows)
     if (first := next(added, None)) is None:
         return before
-    for batch in _stored(con, lake, before):
+    for batch in batches(con, lake, before):
         _unknown(batch, known)
     fresh = (_unknown(batch, known) for batch in chain([first], added))
     new = (batch for batch in fresh if batch.num_rows)
     if (first_new := next(new, None)) is None:
         return before
     reader = pa.RecordBatchReader.from_batches(
-        SCHEMA, chain(_stored(con, lake, before), [first_new], new)
+        SCHEMA, chain(batches(con, lake, before), [first_new], new)
     )
     return lake.write_quarantine(source, day, reader)
 
@@ -62,7 +62,7 @@ def empty(
         UnusableDataDirectory: the folder cannot be written to.
     """
     source = partition.dataset.removeprefix(f"{Quarantined.asset}/")
-    emptied = _emptied(_stored(con, lake, partition), places)
+    emptied = _emptied(batches(con, lake, partition), places)
     return lake.write_quarantine(
         source, partition.day, pa.RecordBatchReader.from_batches(SCHEMA, emptied)
     )
@@ -83,9 +83,10 @@ def _batches(rows: Iterable[pa.Table | Mapping[str, Any]]) -> Iterator[pa.Record
         yield from table.to_batches()
 
 
-def _stored(
+def batches(
     con: duckdb.DuckDBPyConnection, lake: Lake, before: Partition | None
 ) -> Iterator[pa.RecordBatch]:
+    """The rows of a quarantine in their order, a few at a time."""
     if before is None:
         return
     if before.contract == contract_version(Quarantined):
