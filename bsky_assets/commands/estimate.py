@@ -38,6 +38,9 @@ def estimate(
     sample: Annotated[
         str | None, typer.Option(metavar="NAME", help="The sample that people coded.")
     ] = None,
+    student: Annotated[
+        bool, typer.Option("--student", help="Predict by what the student says, too.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Estimate a share, a difference, a trend or a regression over days, corrected for errors.
@@ -54,9 +57,8 @@ def estimate(
     """
     if model not in (LINEAR, LOGISTIC):
         raise UserError(f"there is no model {model[:20]!r}; there are {LINEAR} and {LOGISTIC}")
-    found = estimate_over_days(
-        _formula(formula, difference_by, trend=trend), days, model=model, sample=sample
-    )
+    wanted = _formula(formula, difference_by, trend=trend)
+    found = estimate_over_days(wanted, days, model=model, sample=sample, student=student)
     if as_json:
         typer.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2))
     else:

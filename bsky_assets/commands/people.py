@@ -20,8 +20,12 @@ from bsky_assets.coding.size import posts_needed
 from bsky_assets.coding.tables import read_answers, take_in, write_long, write_wide
 from bsky_assets.console import stdout
 from bsky_assets.contracts import LlmLabel
+from bsky_assets.errors import UserError
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.lake import Lake
+from bsky_assets.students.kept import keep
+from bsky_assets.students.lessons import MODEL, PEOPLE, distil
+from bsky_assets.students.training import Figures
 from bsky_assets.sync_day import parse_days
 
 Name = Annotated[
@@ -217,6 +221,46 @@ def _days(settings: Settings, days: str | None) -> list[date]:
     return parse_days(days, settings.timezone) if days else Lake.of(settings).days(LlmLabel)[-1:]
 
 
+def distil_labels(
+    source: Annotated[
+        str, typer.Option("--from", help=f"Whose labels it learns from: {MODEL} or {PEOPLE}.")
+    ] = MODEL,
+    days: Annotated[
+        str | None,
+        typer.Option(metavar="DAY[..DAY]", help="Of the model's; default: the latest labelled."),
+    ] = None,
+) -> None:
+    """Teach a student: a small classifier that scores every post, and say how good it is.
+
+    It is measured on authors, and on days, that it has not seen. One that is no better than the
+    most frequent label is kept and not used. Its scores are no labels; `estimate --student` takes
+    them to make intervals narrower. Needs `pip install 'bsky_assets[embeddings]'`.
+
+    \b
+    Example:
+      bsky-assets labels distil --from model
+    """
+    settings = get_settings()
+    if source not in (MODEL, PEOPLE):
+        raise UserError(f"labels are by {MODEL} or {PEOPLE}, not by {source[:20]!r}")
+    for question, student in distil(settings, _days(settings, days), source).items():
+        if isinstance(student, str):
+            stdout.print(f"{question}: not taught: {student}", markup=False, soft_wrap=True)
+            continue
+        keep(settings, question, student)
+        stdout.print(f"{question}: {_told(student.figures)}", markup=False, soft_wrap=True)
+
+
+def _told(figures: Figures) -> str:
+    days = figures.accuracy_on_days
+    on_days = "" if days is None else f", {days:.3f} on unseen days"
+    verdict = "used" if figures.is_useful else "no better than the most frequent label: not used"
+    return (
+        f"{figures.examples:,} examples, right in {figures.accuracy:.3f} on unseen authors"
+        f"{on_days}; the most frequent label is in {figures.majority:.3f}: {verdict}"
+    )
+
+
 def take_part(app: typer.Typer) -> None:
     """Put these commands into `app`."""
     app.command("room")(room)
@@ -224,3 +268,4 @@ def take_part(app: typer.Typer) -> None:
     app.command("coded")(coded_answers)
     app.command("agreement")(agreement_of_coders)
     app.command("size")(size)
+    app.command("distil")(distil_labels)

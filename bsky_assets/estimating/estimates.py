@@ -19,6 +19,8 @@ from bsky_assets.labelling.statistics.metrics import Estimate
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.sync_day import parse_days
 
+STRATUM = "stratum"
+"""A column of posts by which they are predicted, where there is one; otherwise it is the label."""
 METHOD = "design-based supervised learning, errors clustered by author"
 
 
@@ -72,24 +74,32 @@ def estimate(
     *,
     model: str = LINEAR,
     sample: str | None = None,
+    student: bool = False,
     settings: Settings | None = None,
 ) -> Estimated:
     """Estimate `formula` over the posts of `days` (`2026-03-01..2026-03-07`, or dates).
 
     `model` is linear or logistic. People's labels are those of the room of `sample`, which need
-    not be named where there is one.
+    not be named where there is one. With `student` the prediction depends on what it says, too.
 
     Raises:
         NotCorrected: the days have no labels by people that their design carries.
         UnusableFormula: the formula names what is not there.
         NothingToEstimate: there are no labelled posts.
         CannotBeFitted: the posts do not carry it.
+        NoStudent: there is none that can be used.
     """
     settings = settings or get_settings()
     chosen = parse_days(days, settings.timezone) if isinstance(days, str) else list(days)
     outcome_of(formula)
     people = people_of(settings, chosen, sample)
-    return estimated(formula, population(settings, chosen), people, chosen, model)
+    posts = population(settings, chosen)
+    if student:
+        from bsky_assets.students.scoring import political_groups
+
+        groups = posts["uri"].map(political_groups(settings, chosen, people.sample))
+        posts[STRATUM] = posts["label"] + " " + groups.astype(str)
+    return estimated(formula, posts, people, chosen, model)
 
 
 def estimated(
@@ -113,7 +123,8 @@ def estimated(
     predicted = np.asarray(is_outcome(design.outcome, posts["label"]), dtype=np.float64)
     chance = np.asarray(posts["uri"].map(people.chances), dtype=np.float64)
     authors = pd.factorize(posts["author"])[0]
-    corrected = correct(coded, chance, posts["label"], predicted, posts["author"])
+    strata = posts[STRATUM] if STRATUM in posts else posts["label"]
+    corrected = correct(coded, chance, strata, predicted, posts["author"])
     right = fit_corrected(model, corrected, design.matrix, authors)
     naive = fit(model, predicted, design.matrix, authors, max(len(posts) - len(design.names), 1))
     return Estimated(
