@@ -5,11 +5,10 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from bsky_assets.contracts.codebooks import read_codebook
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.asking.answers import LABELS
-from bsky_assets.labelling.asking.prompt import load_prompt
-
-_MODELS = frozenset({"input.md", "task.md"})
+from bsky_assets.labelling.asking.prompt import OWN, built_in_codebook, load_prompt
 
 
 class NotInTheCodebook(UserError):
@@ -46,13 +45,18 @@ class Codebook:
         return found
 
 
-def codebook_of_prompt(folder: Path) -> Codebook:
-    """What the model of record is given to decide by, without what is said to models alone.
+def codebook_of_prompt(folder: Path | None) -> Codebook:
+    """What the model of record is given to decide by: the built-in codebook, or that in `folder`.
 
     Raises:
         UnusablePrompt: the folder of the prompt cannot be read.
     """
     name = load_prompt(folder).name  # which tells what is wrong with it
-    parts = tomllib.loads((folder / "prompt.toml").read_text("utf-8"))["parts"]
-    texts = [(folder / part).read_text("utf-8").strip() for part in parts if part not in _MODELS]
-    return Codebook(name, "\n\n".join(texts), LABELS)
+    if folder is not None and not (folder / OWN).exists():
+        parts = tomllib.loads((folder / "prompt.toml").read_text("utf-8"))["parts"]
+        texts = [(folder / part).read_text("utf-8").strip() for part in parts]
+        return Codebook(name, "\n\n".join(texts), LABELS)
+    asked = built_in_codebook() if folder is None else read_codebook(folder / OWN)
+    labels = "\n".join(f"- {label.name}: {label.definition}" for label in asked.answer.labels)
+    told = asked.text or "\n\n".join([asked.question, labels, asked.instructions])
+    return Codebook(name, told.strip(), LABELS)

@@ -18,7 +18,6 @@ import duckdb
 from bsky_assets.coding.codebook import Codebook, codebook_of_prompt
 from bsky_assets.coding.items import Item
 from bsky_assets.coding.room import CannotBeCoded, Room, make_room
-from bsky_assets.labelling.asking.prompt import PROMPTS
 from bsky_assets.labelling.asking.questions import CONTEXT
 from bsky_assets.labelling.ledger.store import Ledger
 from bsky_assets.labelling.statistics.sampling import Design, export, load_design, unguarded
@@ -110,7 +109,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def _book(settings: Settings) -> Codebook:
-    return codebook_of_prompt(settings.llm_prompt or PROMPTS)
+    return codebook_of_prompt(settings.llm_prompt)
 
 
 def _designed_items(path: Path, rows: Sequence[Mapping[str, str]], design: Design) -> list[Item]:

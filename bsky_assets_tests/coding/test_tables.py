@@ -112,7 +112,10 @@ def test_a_file_that_is_read_twice_counts_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("item,coder,answer\n1,ada,centrist\n", "line 2: the codebook 'political-2' has no answer"),
+        (
+            "item,coder,answer\n1,ada,centrist\n",
+            "line 2: the codebook 'sociopolitical-2' has no answer",
+        ),
         (
             "sample,item,coder,answer\nsample-1,1,ada,left\n",
             "line 2 is of 'sample-1', and the room",
