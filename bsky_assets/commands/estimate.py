@@ -43,7 +43,7 @@ def estimate(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Estimate a share, a difference, a trend or a regression over days, corrected for errors.
+    """Estimate shares, differences and trends, corrected by what people coded.
 
     Takes the labels of record, and those by people of a sample of these days: see `bsky-assets
     labels room`. Naive is what the labels of record alone would say; it stands beside, and is

@@ -32,7 +32,7 @@ def heal(
         str | None, typer.Option(metavar="DAY", help="Last sync day; default: the same.")
     ] = None,
 ) -> None:
-    """Fetch from BSKY_ARCHIVE_URL what came in gaps of the firehose, and merge it into its days.
+    """Fill the gaps of the firehose from an archive, and say what is gone.
 
     A gap is healed only if the archive spans it and has, next to it on both sides, posts that we
     have too. What was deleted since is gone: it is counted as far as deletions tell. The raw

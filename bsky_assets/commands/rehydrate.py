@@ -20,7 +20,7 @@ def rehydrate(
         typer.Option(metavar="FILE", help="The file to make; default: beside it."),
     ] = None,
 ) -> None:
-    """Fetch the posts of a dehydrated export from the AppView, and say what is lost and why.
+    """Fetch the posts of a dehydrated export as they are now; tell what is lost.
 
     25 are asked for at a time. Whoever is interrupted runs the same command again: what was fetched
     is not fetched again.
