@@ -78,6 +78,8 @@ def run(
         _ui_port(port)  # what cannot be had is told now, and not after the day
     # Ended by a service manager, it ends the sandbox and the UI as it does when interrupted.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A shell lets what it puts into the background ignore interrupts, and the UI would, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if live:
         _set_defaults(live="true", data_dir=str(Path("data", "live").absolute()))
         network.keep(get_settings())

@@ -73,6 +73,20 @@ def test_a_ui_that_did_not_stay_up_is_no_success(
     assert "the UI ended with status 7" in error
 
 
+def test_the_ui_can_be_interrupted_also_where_interrupts_were_ignored(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ui: Path
+) -> None:
+    script = ui.parent / "bin" / "dg"
+    script.write_text("#!/bin/sh\nkill -INT $$\nexit 7\n")
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as for what runs in the background
+    try:
+        status, _, error = run(monkeypatch, capsys, "run")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert status == 1, "it went on to its end"
+    assert f"status -{signal.SIGINT:d}" in error
+
+
 def files(folder: Path) -> set[Path]:
     return {path for path in folder.rglob("*") if path.is_file()}
 
