@@ -99,7 +99,7 @@ def test_rewritten_partitions_hold_the_same_and_need_no_change(
     rows = everything(con, lake)
     told: list[tuple[int, int]] = []
     written = rewrite.apply(
-        con, lake, outdated(lake), lambda _, done, total: told.append((done, total))
+        con, lake, outdated(lake), lambda step: told.append((step.done, step.total))
     )
     monkeypatch.setattr(changes, "CHANGES", ())
     assert everything(con, lake) == rows
