@@ -18,6 +18,7 @@ from aiohttp import web
 
 MODEL = "simulated"
 LABEL = {"text": "Post", "label": "left"}
+CHARACTERS_A_TOKEN = 4
 CODE = re.compile(r"the code (\d+)")
 
 
@@ -66,6 +67,7 @@ def answer(body: dict) -> bytes:
         else {**dict.fromkeys(schema["properties"], LABEL), "code": code[1] if code else ""}
     )
     message = {"role": "assistant", "content": orjson.dumps(content).decode()}
+    read = sum(len(sent["content"]) for sent in body["messages"]) // CHARACTERS_A_TOKEN
     return orjson.dumps(
         {
             "id": "simulated",
@@ -73,7 +75,7 @@ def answer(body: dict) -> bytes:
             "created": 0,
             "model": MODEL,
             "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-            "usage": {"prompt_tokens": 2000, "completion_tokens": 20, "total_tokens": 2020},
+            "usage": {"prompt_tokens": read, "completion_tokens": 20, "total_tokens": read + 20},
         }
     )
 
