@@ -33,6 +33,7 @@ COMMANDS = {
     "migrate": "Bring older data into today's shape.",
     "export": "Write a sync day, or several, to Parquet or CSV files to archive with a paper.",
     "rehydrate": "Fetch the posts of a dehydrated export as they are now; tell what is lost.",
+    "forget": "Take an account or a post out of all that is stored, and keep it out.",
     "maintain": "Honour deletions in every stored day, erase their words, remove replaced files.",
     "config": "Print every variable, what is in force and what it means; secrets are masked.",
     "sandbox": "Serve a small Bluesky and an LLM on loopback, speaking the real protocols.",

@@ -35,6 +35,7 @@ def maintain(
     from bsky_assets.consolidation.tombstones import apply_tombstones
     from bsky_assets.labelling.day import ledger_of
     from bsky_assets.labelling.ledger.tracing import forget
+    from bsky_assets.orchestration.forgetting import forget_again
     from bsky_assets.orchestration.publish import publish
     from bsky_assets.storage.compaction import vacuum_segments
 
@@ -50,8 +51,13 @@ def maintain(
         erased = sum(each.rows for each in erase_deleted(con, lake, forget_words))
         streams = all_segments(settings)
         erased += sum(erase_in_segments(con, lake, segments) for segments in streams)
+        again = len([*forget_again(con, settings)])
     publish(settings)
     freed = lake.vacuum(timedelta(0) if now else GRACE)
     for segments in streams:
         freed += vacuum_segments(lake, segments)
-    stdout.print(f"{left:,} rows removed, {erased:,} erased, {freed:,} bytes freed")
+    stdout.print(
+        f"{left:,} rows removed, {erased:,} erased, {again:,} forgotten again, "
+        f"{freed:,} bytes freed",
+        soft_wrap=True,
+    )

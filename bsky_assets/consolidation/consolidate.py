@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 
 from bsky_assets import sync_day
+from bsky_assets.consolidation.forgotten import leave_out_forgotten
 from bsky_assets.consolidation.sightings import register_left_out as register_reasons
 from bsky_assets.consolidation.versions import register_versions
 from bsky_assets.contracts import (
@@ -34,7 +35,7 @@ from bsky_assets.storage.sql import literal
 from bsky_assets.storage.upcasts import sql_type
 from bsky_assets.sync_day import now
 
-_RULES = ("consolidate", "removals", "sightings", "versions")
+_RULES = ("consolidate", "forgotten", "removals", "sightings", "versions")
 """The modules that decide which posts there are, and what of several versions of one is taken."""
 
 _AUTHOR = arrow_schema(ConsolidatedPost).field("author").type
@@ -94,6 +95,7 @@ def register_left_out(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> 
     lake.relation(con, RawFeedPost, [day]).create_view("feed", replace=True)
     _register_feed_posts(con)
     register_reasons(con, lake, day)
+    leave_out_forgotten(con, lake)
 
 
 def _register_feed_posts(con: duckdb.DuckDBPyConnection) -> None:

@@ -32,6 +32,7 @@ from bsky_assets.exports.levels import FORMS, LABELS, Form, Level
 from bsky_assets.exports.named import register_named
 from bsky_assets.exports.provenance import Export, ExportedFile, prompt_file, provenance, readme
 from bsky_assets.exports.pseudonyms import pseudonym_key, register_pseudonyms
+from bsky_assets.exports.register import PastExport, record_export
 from bsky_assets.exports.tables import write_csv, write_parquet
 from bsky_assets.settings import Settings
 from bsky_assets.storage.files import unique_id, unusable
@@ -157,6 +158,7 @@ def export(
             timezone=lake.timezone or settings.sync_timezone,
         )
         _describe(made, lake, unfinished)
+        _record(con, settings, out, made, [each.stored for each in given if each.of in OF_POSTS])
         unfinished.replace(out)
     except OSError as error:
         raise unusable(out.parent, error) from error
@@ -197,6 +199,20 @@ def _registered(
         if table.num_rows:
             con.register(f"exported_{row.asset}", table)
             yield _Given(row, row, f"SELECT * FROM exported_{row.asset}", ())
+
+
+def _record(
+    con: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    out: Path,
+    made: Export,
+    rows: Sequence[str],
+) -> None:
+    """Keep whose posts were given, if any were."""
+    if rows:
+        days = [day.isoformat() for day in made.days]
+        export = PastExport(str(out.absolute()), made.level, made.made_at, days)
+        record_export(con, settings.data_dir, export, rows)
 
 
 def _prepare(

@@ -25,6 +25,7 @@ from bsky_assets.consolidation.erase_segments import erase_in_segments
 from bsky_assets.consolidation.tombstones import apply_tombstones
 from bsky_assets.labelling.day import ledger_of
 from bsky_assets.labelling.ledger.tracing import forget
+from bsky_assets.orchestration.forgetting import forget_again
 from bsky_assets.orchestration.prune import prune_runs
 from bsky_assets.orchestration.resources import DataDirectory
 from bsky_assets.settings import Settings
@@ -86,6 +87,8 @@ def erase_deleted_words(
         for segments in all_segments(data.settings):
             rows = erase_in_segments(con, data.lake, segments)
             context.log.info(f"segments of {segments.stream}: {rows:,} rows erased")
+        again = len([*forget_again(con, data.settings)])
+        context.log.info(f"{again:,} that are to be forgotten had come in again")
 
 
 @op(ins={"after": In(Nothing)})

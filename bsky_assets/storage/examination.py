@@ -24,12 +24,15 @@ from bsky_assets.storage.segments import Segments
 APPLIED_TOMBSTONES = "honoured_deletions.json"
 """Beside the lake: the partitions of deletions that every stored day has been held against. Where
 it is missing, all are looked at again."""
+FORGOTTEN = "forgotten.json"
+"""Beside the partitions: a salt, and the SHA-256 of salt and DID or AT URI of each subject that is
+to be forgotten."""
 RETURNED = "returned_posts.json"
 """Beside the lake: the days that posts have come back to, made again."""
 ERASED = "erased_deletions.json"
 """Beside the lake: the partitions that have been held against each other. Where it is missing, all
 are looked at again."""
-_MARKERS = (timezones.FILE, network.FILE, APPLIED_TOMBSTONES, RETURNED, ERASED)
+_MARKERS = (timezones.FILE, network.FILE, APPLIED_TOMBSTONES, RETURNED, ERASED, FORGOTTEN)
 STRAY = "nothing names it"
 NO_POINTER = "there is no pointer that names the file of this day"
 _PLACE = re.compile(r"(?P<dataset>\w+(/\w+)*)/sync_day=(?P<day>\d{4}-\d\d-\d\d)/(?P<name>[^/]+)")

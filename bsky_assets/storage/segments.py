@@ -295,15 +295,19 @@ class Segment:
             for at in range(file.num_row_groups):
                 yield file.read_row_group(at, columns=columns)
 
-    def replace(self, groups: Iterable[pa.Table], folder: Path) -> None:
-        """Put `groups` in the place of its own; what it says of itself and its time stay.
+    def replace(
+        self, groups: Iterable[pa.Table], folder: Path, footer: bytes | None = None
+    ) -> None:
+        """Put `groups` in the place of its own; its time stays.
+
+        What it says of itself stays, too, unless `footer` says it anew.
 
         `folder` is where it is written first, see `Segments.replacing`.
 
         Raises:
             UnusableDataDirectory: it cannot be written.
         """
-        footer = pq.read_metadata(self.path).metadata[FOOTER_KEY]
+        footer = footer or pq.read_metadata(self.path).metadata[FOOTER_KEY]
         schema, status = pq.read_schema(self.path).remove_metadata(), self.path.stat()
         with staged(self.path, folder) as path:
             with pq.ParquetWriter(path, schema, compression="zstd") as writer:
