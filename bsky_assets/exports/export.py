@@ -29,6 +29,7 @@ from bsky_assets.errors import BadUsage, UserError
 from bsky_assets.exports.deletions import Removed, is_of_posts
 from bsky_assets.exports.dictionary import dictionary
 from bsky_assets.exports.levels import FORMS, LABELS, Form, Level
+from bsky_assets.exports.metadata import CRATE, CROISSANT, crate, croissant
 from bsky_assets.exports.named import register_named
 from bsky_assets.exports.provenance import Export, ExportedFile, prompt_file, provenance, readme
 from bsky_assets.exports.pseudonyms import pseudonym_key, register_pseudonyms
@@ -300,3 +301,6 @@ def _describe(made: Export, lake: Lake, folder: Path) -> None:
         schema = orjson.dumps(orjson.loads(prompt["answer_schema"]), option=orjson.OPT_INDENT_2)
         text = f"{prompt['system_prompt']}\n\n--- schema of the answer ---\n{schema.decode()}\n"
         (folder / "prompts" / prompt_file(prompt)).write_text(text, "utf-8")
+    (folder / CROISSANT).write_bytes(croissant(made))
+    names = [prompt_file(prompt) for prompt in made.prompts]
+    (folder / CRATE).write_bytes(crate(made, names))
