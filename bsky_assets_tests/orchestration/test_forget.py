@@ -47,6 +47,7 @@ def somebody(day: SandboxDay) -> str:
     return sorted(in_runs & in_reports or in_runs or labelled)[0]
 
 
+@pytest.mark.timeout(900)
 def test_no_byte_tells_of_an_account_that_is_forgotten(day: SandboxDay, tmp_path: Path) -> None:
     did = somebody(day)
     handles = [handle for (handle,) in day.rows(
@@ -73,6 +74,7 @@ def test_no_byte_tells_of_an_account_that_is_forgotten(day: SandboxDay, tmp_path
         assert instance.get_latest_materialization_event(AssetKey("filtered_posts"))
 
 
+@pytest.mark.timeout(900)
 def test_what_comes_in_again_is_not_taken_up_and_goes_with_maintenance(day: SandboxDay) -> None:
     ((did,),) = day.rows(
         "SELECT author.did FROM raw_feed_posts GROUP BY ALL ORDER BY count(*) DESC, 1 LIMIT 1"
@@ -88,6 +90,7 @@ def test_what_comes_in_again_is_not_taken_up_and_goes_with_maintenance(day: Sand
     assert holding(day.data, [did]) == {}
 
 
+@pytest.mark.timeout(900)
 def test_one_post_goes_and_the_others_of_its_author_stay(day: SandboxDay) -> None:
     ((did, uri),) = day.rows(
         "SELECT author.did, max(uri) FROM filtered_posts SEMI JOIN llm_labels USING (uri) "
