@@ -17,7 +17,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bsky_assets.contracts import (
-    ALL,
     ConsolidatedPost,
     FilteredPost,
     Quarantined,
@@ -162,7 +161,7 @@ def forget_in_lake(con: duckdb.DuckDBPyConnection, lake: Lake, subject: Subject)
         UnusableDataDirectory: a partition cannot be replaced; those before it are.
     """
     written = 0
-    for row in ALL:
+    for row in lake.tables:
         for partition in lake.partitions(row):
             with exclusive(lake.root / row.asset):
                 written += _forget_in(con, lake, subject, row, partition)
@@ -248,9 +247,7 @@ def forget_in_files(files: Sequence[Path], subject: Subject) -> int:
     for path in files:
         table = pq.ParquetFile(path).read()
         rows = table.to_pylist()
-        left = [
-            {name: _silent(subject, pieces, part) for name, part in row.items()} for row in rows
-        ]
+        left = [{name: silent(subject, pieces, part) for name, part in row.items()} for row in rows]
         if left != rows:
             changed += 1
             with staged(path) as fresh:
@@ -258,10 +255,38 @@ def forget_in_files(files: Sequence[Path], subject: Subject) -> int:
     return changed
 
 
-def _silent(subject: Subject, pieces: set[str], value: Any) -> Any:
-    if isinstance(value, str) and has_piece(value, pieces):
-        return MARK
-    return subject.without(value)
+def silent(subject: Subject, pieces: set[str], value: Any) -> Any:
+    """`value` without the subject: of JSON each text by itself, so that the rest can be read."""
+    if not isinstance(value, str):
+        return value
+    if value[:1] in ("{", "["):
+        try:
+            parsed = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            return _text(subject, pieces, value)
+        left = _silent_json(subject, pieces, parsed)
+        return value if left == parsed else orjson.dumps(left).decode()
+    return _text(subject, pieces, value)
+
+
+def _silent_json(subject: Subject, pieces: set[str], value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            _text(subject, pieces, key): _silent_json(subject, pieces, part)
+            for key, part in value.items()
+        }
+    if isinstance(value, list):
+        return [_silent_json(subject, pieces, part) for part in value]
+    return silent(subject, pieces, value)
+
+
+def _text(subject: Subject, pieces: set[str], text: str) -> str:
+    """Line by line: of a table in Markdown only the rows that tell of the subject go."""
+    lines = text.split("\n")
+    return "\n".join(
+        MARK if has_piece(line, pieces) or any(name in line for name in subject.names) else line
+        for line in lines
+    )
 
 
 def has_piece(text: str, pieces: set[str]) -> bool:

@@ -159,7 +159,8 @@ def export(
             timezone=lake.timezone or settings.sync_timezone,
         )
         _describe(made, lake, unfinished)
-        _record(con, settings, out, made, [each.stored for each in given if each.of in OF_POSTS])
+        posts = [each.stored for each in given if is_of_posts(each.of)]
+        _record(con, settings, out, made, posts)
         unfinished.replace(out)
     except OSError as error:
         raise unusable(out.parent, error) from error

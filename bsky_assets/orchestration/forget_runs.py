@@ -7,11 +7,8 @@ import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
-import orjson
-
-from bsky_assets.consolidation.forget import MARK, Subject, has_piece
+from bsky_assets.consolidation.forget import Subject, silent
 from bsky_assets.storage.sql import identifier
 
 _SQLITE = b"SQLite format 3\0"
@@ -64,40 +61,6 @@ def _forget_in_table(
                 )
                 changed += 1
     return changed
-
-
-def silent(subject: Subject, pieces: set[str], value: Any) -> Any:
-    """`value` without the subject: of JSON each text by itself, so that the rest can be read."""
-    if not isinstance(value, str):
-        return value
-    if value[:1] in ("{", "["):
-        try:
-            parsed = orjson.loads(value)
-        except orjson.JSONDecodeError:
-            return _text(subject, pieces, value)
-        left = _silent_json(subject, pieces, parsed)
-        return value if left == parsed else orjson.dumps(left).decode()
-    return _text(subject, pieces, value)
-
-
-def _silent_json(subject: Subject, pieces: set[str], value: Any) -> Any:
-    if isinstance(value, dict):
-        return {
-            _text(subject, pieces, key): _silent_json(subject, pieces, part)
-            for key, part in value.items()
-        }
-    if isinstance(value, list):
-        return [_silent_json(subject, pieces, part) for part in value]
-    return silent(subject, pieces, value)
-
-
-def _text(subject: Subject, pieces: set[str], text: str) -> str:
-    """Line by line: of a table in Markdown only the rows that tell of the subject go."""
-    lines = text.split("\n")
-    return "\n".join(
-        MARK if has_piece(line, pieces) or any(name in line for name in subject.names) else line
-        for line in lines
-    )
 
 
 def forget_in_texts(files: Iterable[Path], subject: Subject) -> int:
