@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets_tests.support.bucket import bucket_endpoint
@@ -14,6 +15,10 @@ from bsky_assets_tests.support.sandbox_day import sandbox_day
 
 # Definitions are read when tests are collected: not of the data of whoever runs them.
 os.environ["BSKY_DATA_DIR"] = str(Path(tempfile.gettempdir(), "bsky_assets_tests", "nothing_here"))
+
+# A busy machine is no fault: no example is judged by the clock.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 __all__ = ["bucket_endpoint", "sandbox_day"]
 

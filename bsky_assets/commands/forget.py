@@ -16,7 +16,7 @@ def forget(
         str, typer.Argument(metavar="DID|URI", help="An account's DID, or the AT URI of a post.")
     ],
 ) -> None:
-    """Take an account or a post out of all that is stored, and keep it out from now on.
+    """Take an account or a post out of all that is stored, and keep it out.
 
     Its rows go; where others name it, the name goes. That holds for partitions, replaced files,
     segments, quarantine, the ledger, reports and what Dagster keeps of runs. Exports are not

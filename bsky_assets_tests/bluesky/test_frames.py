@@ -173,6 +173,7 @@ def test_a_post_is_read_field_by_field() -> None:
             "relay": "relay.test",
             "seq": 7,
             "action": "create",
+            "dated_by": None,
             "rev": "3mnbxxxxxxx2a",
             "commit_time": datetime(2026, 3, 8, 18, tzinfo=UTC),
             "received_at": RECEIVED,

@@ -14,7 +14,7 @@ from bsky_assets.contracts import FilteredPost
 from bsky_assets.errors import UserError
 from bsky_assets.estimating import estimate
 from bsky_assets.estimating.people import people_of
-from bsky_assets.reporting.report import write_report
+from bsky_assets.reporting.report import report_of, write_page
 from bsky_assets_tests.coding.rooms import made
 from bsky_assets_tests.support.command import run
 from bsky_assets_tests.support.labelling import DAY, Lab
@@ -116,7 +116,8 @@ def test_the_command_shows_corrected_first_and_naive_beside(
 def test_the_report_shows_corrected_shares_first_or_says_that_there_are_none(lab: Lab) -> None:
     def text() -> str:
         with duckdb.connect() as con:
-            page = write_report(con, lab.lake, lab.settings, DAY).read_text()
+            report = report_of(con, lab.lake, lab.settings, DAY)
+            page = write_page(report, lab.lake, lab.settings).read_text()
         return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page))
 
     draw(lab, 30)

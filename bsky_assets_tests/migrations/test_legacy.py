@@ -108,6 +108,7 @@ def test_an_old_row_becomes_a_firehose_post(con: duckdb.DuckDBPyConnection, tmp_
         "relay": "legacy-sqlite:old.db",
         "seq": 1,
         "action": "create",
+        "dated_by": None,
         "rev": "",
         "commit_time": None,
         "received_at": datetime(2024, 3, 20, 4, 30, tzinfo=UTC),

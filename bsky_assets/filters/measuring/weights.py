@@ -28,10 +28,11 @@ LEAST_WEIGHT = 0.05
 STRENGTH = 0.5
 """How freely weights are fitted: scikit-learn's C."""
 _HEADER = (
-    "# The weight of each sign of hate speech, learnt by `python -m\n"
-    "# bsky_assets.filters.measuring.weights` from invented texts: see written/README.md. GROUP\n"
-    "# is any name of a group; `> x` and `x <` are x after and before one, {x} a word of the list\n"
-    "# x, ~x one that is denied, ^ the start of a text or clause.\n"
+    "# The weight of each sign of hate speech, learnt by\n"
+    "# `python -m bsky_assets.filters.measuring.weights` from invented texts, of which\n"
+    "# filters/models/written/README.md tells. GROUP is any name of a group; `> x` and `x <`\n"
+    "# are x after and before one, {x} a word of the list x, ~x one that is denied, ^ the start\n"
+    "# of a text or clause.\n"
 )
 
 

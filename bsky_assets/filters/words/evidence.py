@@ -1,8 +1,8 @@
 """Evidence: what the words of a text, near those whom it names, weigh together.
 
 Every name of a group counts as the same word, so that no group's name is evidence by itself. What
-a weight was learnt from is in `models/NOTICE`; `python -m benchmarks.filters_hate_speech` learns
-them. What belongs here: reading signs and adding them up. What does not: lists and weights.
+a weight was learnt from is in `models/NOTICE`; `filters/measuring/weights.py` learns them. What
+belongs here: reading signs and adding them up. What does not: lists and weights.
 """
 
 import math
