@@ -133,7 +133,7 @@ def test_an_unknown_column_is_refused_with_what_comes_close(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, says: str
 ) -> None:
     status, out, error = run(monkeypatch, capsys, "schema", "impact", name)
-    assert (status, out) == (1, "")
+    assert (status, out) == (2, "")
     assert says in error
 
 
