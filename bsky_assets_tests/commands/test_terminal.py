@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from bsky_assets import cli
+from bsky_assets import cli, console
 from bsky_assets.contracts import RawPostDeletion
 from bsky_assets.orchestration.publish import publish
 from bsky_assets.settings import Settings, get_settings
@@ -149,7 +149,7 @@ def test_a_table_keeps_to_the_width_and_cuts_no_uri(
     catalogue: None,
     width: int,
 ) -> None:
-    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(console.stdout, "width", width)
     sql = "SELECT uri, seq FROM raw_post_deletions"
     _, out, _ = run(monkeypatch, capsys, "query", "--table", sql)
     assert max(map(len, out.splitlines())) <= width
