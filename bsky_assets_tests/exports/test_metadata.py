@@ -1,12 +1,13 @@
 """Other machines can read what an export says of itself: Croissant's reader, and RO-Crate's."""
 
 import json
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import get_args
 
 import duckdb
-import mlcroissant
 import pytest
 from rocrate.rocrate import ROCrate
 
@@ -18,6 +19,17 @@ from bsky_assets.storage.lake import Lake
 from testbed.rows import NOON, filtered_post, table
 
 DAY = NOON.date()
+# In a process of its own: absl, which it brings, closes the stream that was standard error when it
+# was imported, which is the tests' own.
+READ_CROISSANT = """
+import json, sys
+import mlcroissant
+described = mlcroissant.Dataset(jsonld=sys.argv[1])
+issues = described.metadata.issues
+sets = described.metadata.record_sets
+columns = {one.id: [field.source.extract.column for field in one.fields] for one in sets}
+print(json.dumps({"issues": [*issues.errors, *issues.warnings], "columns": columns}))
+"""
 
 
 @pytest.fixture
@@ -39,15 +51,14 @@ EVERY = [(kind, level) for kind in get_args(Format) for level in get_args(Level)
 
 @pytest.mark.parametrize("made", EVERY, indirect=True, ids="-".join)
 def test_croissant_describes_the_tables_and_its_reader_reads_them(made: Path) -> None:
-    described = mlcroissant.Dataset(jsonld=str(made / "croissant.json"))
-    assert described.metadata.issues.errors == set()
-    assert described.metadata.issues.warnings == set()
+    read = [sys.executable, "-c", READ_CROISSANT, str(made / "croissant.json")]
+    described = json.loads(subprocess.run(read, check=True, capture_output=True).stdout)
+    assert described["issues"] == []
     rows = {path.stem: path for path in made.iterdir() if path.suffix in (".csv", ".parquet")}
-    assert {one.id for one in described.metadata.record_sets} == set(rows)
-    for one in described.metadata.record_sets:
+    assert set(described["columns"]) == set(rows)
+    for name, columns in described["columns"].items():
         with duckdb.connect() as con:
-            columns = con.sql(f"FROM '{rows[one.id]}'").columns
-        assert [field.source.extract.column for field in one.fields] == columns
+            assert con.sql(f"FROM '{rows[name]}'").columns == columns
 
 
 @pytest.mark.parametrize("made", EVERY, indirect=True, ids="-".join)
