@@ -4,6 +4,7 @@ What does not belong here: how it is taken out of partitions (`consolidation.for
 databases and logs (`forget_runs`).
 """
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,6 +12,7 @@ from datetime import timedelta
 import duckdb
 import pyarrow as pa
 
+from bsky_assets.bluesky.archive.sheets import FOLDER as ARCHIVE_FOLDER
 from bsky_assets.bluesky.collected import firehose_segments, label_segments
 from bsky_assets.consolidation.forget import (
     Subject,
@@ -71,6 +73,8 @@ def forget_everywhere(con: duckdb.DuckDBPyConnection, settings: Settings, name: 
         ),
         partitions=forget_in_lake(con, lake, subject),
     )
+    if (fetched := settings.data_dir / ARCHIVE_FOLDER).exists():
+        shutil.rmtree(fetched)
     lake.vacuum(timedelta(0))
     publish(settings)
     return made

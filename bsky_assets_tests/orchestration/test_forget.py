@@ -59,6 +59,8 @@ def test_no_byte_tells_of_an_account_that_is_forgotten(
     words = own_pieces(day, f"author = '{did}'")
     made = day.command("export", "--level", "public", str(tmp_path / "out"))
     assert made.returncode == 0, made.stderr
+    (day.data / "archive").mkdir()
+    (day.data / "archive" / "a_segment.parquet").write_bytes(did.encode())
     before = holding(day.data, [did])
     for place in ("lake/filtered_posts", "lake/llm_labels", "segments/firehose", "dagster"):
         assert any(name.startswith(place) for name in before), place

@@ -15,6 +15,7 @@ import pyarrow as pa
 from bsky_assets.bluesky.archive.fetching import Budget
 from bsky_assets.bluesky.archive.host import ArchiveHost
 from bsky_assets.bluesky.archive.reading import ArchiveReading, Span, Tell
+from bsky_assets.bluesky.archive.sheets import FOLDER
 from bsky_assets.bluesky.archive.taking import UNDATABLE, Taken, take
 from bsky_assets.bluesky.collected import archive_segments
 from bsky_assets.bluesky.versions import reader_version
@@ -53,7 +54,7 @@ def reading_of(settings: Settings, tell: Tell) -> Iterator[tuple[ArchiveHost, Ar
     network.keep(settings)
     with ArchiveHost.of(settings) as host:
         budget = Budget(settings.archive_max_bytes)
-        yield host, ArchiveReading(host, settings.data_dir / "archive", budget, tell)
+        yield host, ArchiveReading(host, settings.data_dir / FOLDER, budget, tell)
 
 
 def land_day(settings: Settings, day: date, tell: Tell) -> Landed:

@@ -29,6 +29,8 @@ SHEET = pa.schema(
     ]
 )
 """A row of a block, when it happened (microseconds since the epoch) and how that is known."""
+FOLDER = "archive"
+"""In the data directory; what is in it can be fetched again."""
 GROUP_ROWS = 8_192
 SORTED_BYTES = 96 * 2**20
 """About as many bytes of rows are sorted at a time."""
