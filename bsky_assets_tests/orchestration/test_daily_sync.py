@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bsky_assets.contracts import ALL, LEDGER, Row
+from bsky_assets.contracts import ALL, LEDGER, LeftOut, Row
 from bsky_assets_tests.support.sandbox_day import SandboxDay, present_day
 from bsky_sandbox.server import Sandbox
 
@@ -151,6 +151,7 @@ def test_a_second_run_changes_nothing_asks_nothing_and_never_shuts_readers_out(
         if row.asset in ("consolidated_posts", "filtered_posts"):
             extra = made_anew if row.asset == "filtered_posts" else "EXCLUDE (metadata)"
             queries[row] = f"SELECT * {extra} FROM {row.asset} ORDER BY ALL"
+    queries[LeftOut] = "SELECT * EXCLUDE (known_at) FROM left_out ORDER BY ALL"
     queries[ALL[1]] = "SELECT sync_day, uri, record FROM raw_feed_posts ORDER BY ALL"
     before = {row: run.rows(sql) for row, sql in queries.items()}
     views = ",".join(row.asset for row in (*ALL, *LEDGER))

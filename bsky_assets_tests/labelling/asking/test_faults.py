@@ -82,7 +82,7 @@ def test_a_server_that_refuses_above_its_parallelism_is_not_overrun(tmp_path: Pa
 def test_an_endpoint_that_goes_away_loses_nothing_and_is_gone_on_with(tmp_path: Path) -> None:
     posts = known_posts(400)
     server = LlmServer(posts, faults=LlmFaults(latency=0.05))
-    lab = Lab(tmp_path, "")
+    lab = Lab(tmp_path, "http://127.0.0.1:9/v1")
     lab.texts(posts)
 
     def stop_half_way(progress: Progress) -> None:
