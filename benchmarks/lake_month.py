@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,7 +26,7 @@ from unittest.mock import patch
 
 import duckdb
 import orjson
-from dagster import DagsterInstance, build_sensor_context
+from dagster import DagsterInstance, SensorResult, build_sensor_context
 
 from bsky_assets.bluesky.collected import firehose_segments, label_segments
 from bsky_assets.bluesky.spool import COMMIT_SECONDS
@@ -72,6 +72,7 @@ STEADY = 15
 
 NOW_IN = (
     "bsky_assets.sync_day",
+    "bsky_assets.storage.compaction",
     "bsky_assets.storage.lake",
     "bsky_assets.consolidation.consolidate",
     "bsky_assets.orchestration.following",
@@ -178,7 +179,8 @@ class Month:
             stack.enter_context(clock_at(self.at))
             sensor = follow_inputs_sensor(self.settings)
             first = sensor(build_sensor_context(instance=instance))
-            cursor = first.cursor  # type: ignore[union-attr]
+            assert isinstance(first, SensorResult), first
+            cursor = first.cursor
             return Figures(
                 days,
                 self._most,
@@ -200,14 +202,7 @@ class Month:
 @contextmanager
 def clock_at(at: datetime) -> Iterator[None]:
     """What is done within is done at the instant `at`."""
-
-    class Clock(datetime):
-        @classmethod
-        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
-            return at.astimezone(tz)
-
     with ExitStack() as stack:
-        stack.enter_context(patch("bsky_assets.storage.compaction.datetime", Clock))
         for module in NOW_IN:
             stack.enter_context(patch(f"{module}.now", lambda: at))
         yield

@@ -5,7 +5,7 @@ What does not belong here: what is in a message, and whether to connect again.
 
 import ssl
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 
@@ -13,6 +13,7 @@ import aiohttp
 
 from bsky_assets.bluesky.records import Unreadable
 from bsky_assets.settings import without_credentials
+from bsky_assets.sync_day import now
 
 LARGEST_FRAME = 16 * 2**20
 """Bytes; the specification's largest commit is a fraction of it."""
@@ -153,7 +154,7 @@ def _retry_after(value: str | None) -> float | None:
 
 
 def _until(date: str) -> float:
-    return (parsedate_to_datetime(date).astimezone(UTC) - datetime.now(UTC)).total_seconds()
+    return (parsedate_to_datetime(date).astimezone(UTC) - now()).total_seconds()
 
 
 def _words(error: BaseException) -> str:

@@ -153,7 +153,9 @@ def assign(
     shared = len(order) if overlap is None else min(overlap, len(order))
     place = {item: number for number, item in enumerate(items)}
     return {
-        coder: tuple(sorted([*order[:shared], *order[shared + n :: len(coders)]], key=place.get))  # type: ignore[arg-type]
+        coder: tuple(
+            sorted([*order[:shared], *order[shared + n :: len(coders)]], key=place.__getitem__)
+        )
         for n, coder in enumerate(coders)
     }
 

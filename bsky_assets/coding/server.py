@@ -9,7 +9,7 @@ for an adjudicator, who is shown which answers were given and not by whom.
 import secrets
 import threading
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
@@ -147,11 +147,9 @@ class RoomServer:
             for coder in coders
         }
         try:
-            self._server = ThreadingHTTPServer(("127.0.0.1", port), _Handler)
+            self._server = _Server(("127.0.0.1", port), desks)
         except OSError as error:
             raise CannotOpen(f"cannot listen on port {port}: {error.strerror}") from None
-        self._server.daemon_threads = True
-        self._server.desks = desks  # type: ignore[attr-defined]
         host = f"http://127.0.0.1:{self._server.server_address[1]}"
         self.addresses = {
             coder: f"{host}/{secret}/" for coder, secret in zip(coders, desks, strict=True)
@@ -176,13 +174,20 @@ def _check_adjudicator(room: Room, name: str) -> None:
         raise CannotBeCoded(f"{name!r} is a coder of this room; another person has to adjudicate")
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], desks: Mapping[str, Desk]) -> None:
+        handler = partial(_Handler, desks)
+        super().__init__(address, handler)
+
+
 class _Handler(BaseHTTPRequestHandler):
     timeout = 60
 
-    @cached_property
-    def _desks(self) -> Mapping[str, Desk]:
-        desks: Mapping[str, Desk] = self.server.desks  # type: ignore[attr-defined]
-        return desks
+    def __init__(self, desks: Mapping[str, Desk], *arguments: Any) -> None:
+        self._desks = desks
+        super().__init__(*arguments)
 
     def do_GET(self) -> None:
         desk, page = self._find()

@@ -18,7 +18,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -55,6 +55,7 @@ from bsky_assets.storage.segments import (
     Segment,
     Segments,
 )
+from bsky_assets.sync_day import now
 
 CHUNK_ROWS = 50_000
 SEGMENT_GRACE = timedelta(hours=6)
@@ -201,7 +202,7 @@ def vacuum_segments(lake: Lake, segments: Segments, grace: timedelta = SEGMENT_G
     Returns:
         The bytes freed.
     """
-    oldest = (datetime.now(UTC) - grace).timestamp()
+    oldest = (now() - grace).timestamp()
     days, freed = segments.days(), 0
     everything = sorted(segment for day in days for segment in segments.of_day(day))
     kept = set(everything[-2:])

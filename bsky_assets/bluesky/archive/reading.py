@@ -26,6 +26,7 @@ from bsky_assets.bluesky.archive.taking import wanted
 from bsky_assets.bluesky.records import POST
 from bsky_assets.errors import UserError
 from bsky_assets.storage.files import write_json
+from bsky_assets.sync_day import now
 
 LATE = timedelta(hours=1)
 """How much later than it happened something may have been witnessed."""
@@ -71,7 +72,7 @@ class ArchiveReading:
         self._tell = tell
         self._spool = Spool(self._folder / "fetched", host, budget)
         self._sheets = Sheets(self._folder / "index")
-        self._begun = datetime.now(UTC)
+        self._begun = now()
 
     def read(
         self, since: datetime, until: datetime, *, with_backfill: bool = True
@@ -207,7 +208,7 @@ class ArchiveReading:
         """Fetch `units`, and keep what is wanted of them in sheets."""
         self._spool.fetch(units)
         for unit in units:
-            at = datetime.now(UTC)
+            at = now()
             whole = unit.blocks is None
             self._sheets.write(unit.segment, unit.checksum, self._rows(unit), at, is_whole=whole)
             self._spool.clear(unit)
