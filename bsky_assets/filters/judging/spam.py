@@ -24,6 +24,8 @@ _PART = "\x1f"
 """Stands between a text and what is around it."""
 _HASHTAG = r"(?:^|[^\w&/])#[\p{L}\p{N}_]*\p{L}"
 _TAGS_AND_LINKS = re.compile(r"[#@]\S+|https?://\S+")
+_NAME = r"@[a-z0-9][\w.\-]*"
+"""Of an account: nothing that a name is made of is a sign."""
 _MENTION = r"(?:^|[\s(])@[a-z0-9][\w.\-]*\.[a-z]+"
 
 
@@ -67,7 +69,7 @@ class SpamFilter:
         stuffed, beyond_doubt = self._stuffed(posts)
         suspects = np.flatnonzero(heavy | in_campaign | stuffed)
         chosen = pa.array(suspects)
-        texts = content.take(chosen)
+        texts = pc.replace_substring_regex(content.take(chosen), _NAME, "@")
         score, names = self._shown(texts)
         linked = pc.binary_join_element_wise(texts, posts.links.take(chosen), "\n")
         score += np.array(pc.match_substring_regex(linked, self._shortener), dtype=bool)
@@ -121,7 +123,7 @@ class SpamFilter:
 
 def _signs_pattern(terms: list[str]) -> str:
     fragments = "|".join(term.replace(" ", "[ _-]?") for term in terms)
-    return rf"(?:^|[^a-z0-9])(?:{fragments})(?:$|[^a-z])"
+    return rf"(?:^|[^a-z0-9])(?:{fragments})(?:$|[^a-z']|'(?:$|[^a-z]))"
 
 
 def make(config: Mapping[str, Any], _: Sources) -> SpamFilter:
