@@ -9,7 +9,7 @@ import resource
 import sys
 import time
 
-from bsky_assets.students.embedding import embed
+from bsky_assets.labelling.embedding.packaged import Packaged
 from bsky_assets.students.training import teach
 
 POLITICAL = "senate budget vote law protest governor court union tax war border school climate"
@@ -24,11 +24,11 @@ def main(posts: int = 400_000) -> None:
     texts = [" ".join(dice.choices(WORDS, k=20)) + f" {n}" for n in range(posts)]
     labels = [str(sum(word in POLITICAL for word in text.split()) > 9) for text in texts[:LESSONS]]
     authors = [str(n // 2) for n in range(LESSONS)]
-    student = teach(embed(texts[:LESSONS]), labels, authors, [0] * LESSONS, "model")
+    student = teach(Packaged().embed(texts[:LESSONS]), labels, authors, [0] * LESSONS, "model")
     started = time.monotonic()
     political = 0.0
     for first in range(0, posts, 20_000):
-        scores = student.scores(embed(texts[first : first + 20_000]))
+        scores = student.scores(Packaged().embed(texts[first : first + 20_000]))
         political += float(scores[:, student.classes.index("True")].sum())
     seconds = time.monotonic() - started
     told = {

@@ -24,6 +24,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -234,6 +235,20 @@ class Settings(BaseSettings):
     llm_completion_token_price: float | None = Field(
         None, ge=0, description="Price of a million completion tokens, likewise."
     )
+    embeddings_base_url: HttpUrl | None = Field(
+        None,
+        description="OpenAI-compatible endpoint for vectors of texts; default: the package of the "
+        "extra `embeddings`.",
+    )
+    embeddings_api_key: SecretStr = Field(
+        SecretStr("not-needed"), description="Key of that endpoint."
+    )
+    embeddings_model: str | None = Field(
+        None,
+        min_length=1,
+        validate_default=True,
+        description="The endpoint's model for them, e.g. all-minilm.",
+    )
     export_follower_floor: int | None = Field(
         None,
         ge=1,
@@ -328,6 +343,13 @@ class Settings(BaseSettings):
         if value is not None and not value.expanduser().is_file():
             raise ValueError(f"there is no file {value}")
         return value.expanduser().absolute() if value else None
+
+    @field_validator("embeddings_model")
+    @classmethod
+    def _of_the_endpoint(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("embeddings_base_url") and not value:
+            raise ValueError("BSKY_EMBEDDINGS_BASE_URL is set, and this must say which model there")
+        return value
 
     @field_validator("feeds", mode="before")
     @classmethod

@@ -2,7 +2,7 @@
 
 Everything it says of itself says so: its model is called `sandbox`, `owned_by`, the system
 fingerprint and every free string name the sandbox. It answers for the sandbox's own posts.
-Source of the forms: OpenAI's API reference, models and chat completions.
+Source of the forms: OpenAI's API reference, models, chat completions and embeddings.
 """
 
 import hmac
@@ -29,6 +29,7 @@ from bsky_sandbox.chat import (
     parse_request,
     verdict_lookup,
 )
+from bsky_sandbox.embeddings import embeddings
 from bsky_sandbox.http_faults import (
     FaultInjector,
     HttpFaults,
@@ -111,6 +112,7 @@ class LlmServer:
         app.add_routes(
             [
                 web.post("/v1/chat/completions", self._guarded(self._counted)),
+                web.post("/v1/embeddings", self._guarded(self._embeddings)),
                 web.get("/v1/models", self._guarded(self._models)),
                 web.get("/v1/models/{model}", self._guarded(self._model)),
                 *self.injector.routes(),
@@ -151,6 +153,11 @@ class LlmServer:
             "owned_by": OWNER,
             "description": f"Not a language model. {STATEMENT}",
         }
+
+    async def _embeddings(self, request: web.Request) -> web.Response:
+        body = await _decoded(request)
+        _require_model(str(body.get("model")) if isinstance(body, dict) else "")
+        return _json(embeddings(body))
 
     async def _counted(self, request: web.Request) -> web.StreamResponse:
         self._in_flight += 1
@@ -255,12 +262,17 @@ def _remember(memory: OrderedDict[K, V], key: K, value: V) -> None:
 
 
 async def _read(request: web.Request) -> ChatRequest:
-    try:
-        chat = parse_request(orjson.loads(await request.read()))
-    except orjson.JSONDecodeError:
-        raise ApiError(400, "We could not parse the JSON body of your request.") from None
+    chat = parse_request(await _decoded(request))
     _require_model(chat.model)
     return chat
+
+
+async def _decoded(request: web.Request) -> object:
+    try:
+        body: object = orjson.loads(await request.read())
+    except orjson.JSONDecodeError:
+        raise ApiError(400, "We could not parse the JSON body of your request.") from None
+    return body
 
 
 def _require_model(model: str) -> None:

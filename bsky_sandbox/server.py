@@ -195,6 +195,8 @@ class Sandbox:
             "BSKY_FEEDS": f"today={self.world.feed_uri}",
             "BSKY_LLM_BASE_URL": self.llm_base_url,
             "BSKY_LLM_MODELS": MODEL,
+            "BSKY_EMBEDDINGS_BASE_URL": self.llm_base_url,
+            "BSKY_EMBEDDINGS_MODEL": MODEL,
         }
 
     @property

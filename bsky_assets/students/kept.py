@@ -7,9 +7,9 @@ import numpy as np
 import orjson
 
 from bsky_assets.errors import UserError
+from bsky_assets.labelling.embedding.embedder import embedder_of
 from bsky_assets.settings import Settings
 from bsky_assets.storage.files import write_json
-from bsky_assets.students.embedding import NAME
 from bsky_assets.students.training import Figures, Student
 
 POLITICS, IDEOLOGY = "political", "ideology"
@@ -23,7 +23,8 @@ class NoStudent(UserError):
 def keep(settings: Settings, question: str, student: Student) -> Path:
     """Put the student in the place of the one there was; returns where it is."""
     target = _path(settings, question)
-    stored = {**asdict(student), "weights": student.weights.tolist(), "embedding": NAME}
+    name = embedder_of(settings).name
+    stored = {**asdict(student), "weights": student.weights.tolist(), "embedding": name}
     write_json(target, stored)
     return target
 
@@ -38,7 +39,7 @@ def load(settings: Settings, question: str) -> Student:
         stored = orjson.loads(_path(settings, question).read_bytes())
     except FileNotFoundError:
         raise NoStudent("no student has been taught; run `bsky-assets labels distil`") from None
-    if stored["embedding"] != NAME:
+    if stored["embedding"] != embedder_of(settings).name:
         raise NoStudent(f"the student learnt on {stored['embedding']}; teach another one")
     figures = Figures(**stored["figures"])
     if not figures.is_useful:

@@ -10,10 +10,10 @@ import pandas as pd
 from bsky_assets.coding.room import decided, open_room, rooms
 from bsky_assets.contracts import FilteredPost, LlmLabel
 from bsky_assets.labelling.asking.answers import NOT_SOCIOPOLITICAL
+from bsky_assets.labelling.embedding.embedder import embedder_of
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.sql import literal
-from bsky_assets.students.embedding import embed
 from bsky_assets.students.kept import IDEOLOGY, POLITICS
 from bsky_assets.students.training import CannotBeTaught, Student, teach
 
@@ -51,7 +51,7 @@ def distil(settings: Settings, days: Sequence[date], source: str) -> dict[str, S
 
     Raises:
         CannotBeTaught: there is no label to learn from.
-        NoEmbeddings: the package for them is not installed.
+        NoEmbeddings: there is no model for vectors of texts.
     """
     learnt_from = MODEL
     if source == PEOPLE:
@@ -60,7 +60,7 @@ def distil(settings: Settings, days: Sequence[date], source: str) -> dict[str, S
         lessons = texts_of(settings, days, LESSONS // max(len(days), 1))
     if lessons.empty:
         raise CannotBeTaught(f"there are no labels by {source} of stored posts to learn from")
-    vectors = embed(lessons["text"].tolist())
+    vectors = embedder_of(settings).embed(lessons["text"].tolist())
     is_political = (lessons["label"] != NOT_SOCIOPOLITICAL).to_numpy()
     students: dict[str, Student | str] = {}
     for question, chosen, labels in (

@@ -6,8 +6,8 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
+from bsky_assets.labelling.embedding.embedder import embedder_of
 from bsky_assets.settings import Settings
-from bsky_assets.students.embedding import embed
 from bsky_assets.students.kept import POLITICS, NoStudent, load
 from bsky_assets.students.lessons import texts_of
 
@@ -29,5 +29,6 @@ def political_groups(settings: Settings, days: Sequence[date], sample: str) -> p
             "from the model's labels: `bsky-assets labels distil`"
         )
     posts = texts_of(settings, days)
-    scores = student.scores(embed(posts["text"].tolist()))[:, student.classes.index("True")]
+    vectors = embedder_of(settings).embed(posts["text"].tolist())
+    scores = student.scores(vectors)[:, student.classes.index("True")]
     return pd.Series(np.digitize(scores, BINS), index=posts["uri"])

@@ -12,9 +12,9 @@ from bsky_assets.coding.making import Draw, room_of_draw
 from bsky_assets.errors import UserError
 from bsky_assets.estimating import estimate
 from bsky_assets.estimating.estimates import STRATUM, estimated
+from bsky_assets.labelling.embedding import packaged
+from bsky_assets.labelling.embedding.packaged import Packaged
 from bsky_assets.settings import Settings
-from bsky_assets.students import embedding
-from bsky_assets.students.embedding import embed
 from bsky_assets.students.kept import POLITICS, keep, load
 from bsky_assets.students.training import Student, teach
 from bsky_assets_tests.support.command import run
@@ -42,7 +42,7 @@ def lessons(count: int = 240) -> tuple[list[str], list[str]]:
 def taught(labels: list[str], texts: list[str], authors: list[str] | None = None) -> Student:
     writers = authors or [f"did:{n // 2}" for n in range(len(texts))]
     days = [n % 2 for n in range(len(texts))]
-    return teach(embed(texts), labels, writers, days, "model")
+    return teach(Packaged().embed(texts), labels, writers, days, "model")
 
 
 def test_a_student_tells_what_it_learnt_about_and_how_sure_it_is() -> None:
@@ -55,7 +55,9 @@ def test_a_student_tells_what_it_learnt_about_and_how_sure_it_is() -> None:
     assert figures.accuracy_on_days > 0.95
     assert figures.majority == pytest.approx(2 / 3, abs=0.01)
     assert figures.log_loss < figures.log_loss_of_shares
-    scores = student.scores(embed(["the president signed the law", "a garden of roses", ""]))
+    scores = student.scores(
+        Packaged().embed(["the president signed the law", "a garden of roses", ""])
+    )
     assert scores.sum(axis=1) == pytest.approx(1)
     yes = student.classes.index("True")
     assert scores[0, yes] > 0.5 > scores[1, yes]
@@ -95,7 +97,7 @@ def test_a_student_is_kept_as_it_is(tmp_path: Path) -> None:
     settings = Settings(_env_file=None, data_dir=tmp_path)
     keep(settings, POLITICS, student)
     again = load(settings, POLITICS)
-    vectors = embed(texts)
+    vectors = Packaged().embed(texts)
     assert np.array_equal(again.scores(vectors), student.scores(vectors))
     assert (again.figures, again.data_hash) == (student.figures, student.data_hash)
     assert taught(labels[::-1], texts).data_hash != student.data_hash
@@ -124,10 +126,10 @@ def test_without_the_package_one_line_says_how_to_install_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "wordllama", None)
-    embedding._model.cache_clear()
+    packaged._model.cache_clear()
     with pytest.raises(UserError, match=r"pip install 'bsky_assets\[embeddings\]'"):
-        embed(["a text"])
-    embedding._model.cache_clear()
+        Packaged().embed(["a text"])
+    packaged._model.cache_clear()
 
 
 def test_a_student_makes_intervals_narrower_and_they_hold() -> None:

@@ -8,21 +8,23 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 import openai
 from openai import AsyncOpenAI, DefaultAioHttpClient
 from openai.types.chat import ChatCompletion
+from pydantic import SecretStr
 
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.asking.answers import has_thoughts
 from bsky_assets.settings import Settings, host_of, without_credentials
 
 CONNECT_SECONDS = 10.0
+_UNTIL_DEADLINE = httpx2.Timeout(None, connect=CONNECT_SECONDS)
 LOADING_SECONDS = 900.0
 """How long a server is waited for that says it is busy, since it may be loading a model."""
 SILENT_TRIES = 3
@@ -37,6 +39,8 @@ _TOO_LONG = re.compile(
 )
 _SDK_PREFIX = re.compile(r"^Error code: \d+ - ")
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]+")
+
+T = TypeVar("T")
 
 
 class EndpointUnreachable(UserError):
@@ -76,7 +80,7 @@ class Waiting:
         self._silent += 1
         if self._silent >= SILENT_TRIES:
             raise EndpointUnreachable(
-                f"{host} does not say what identifies its model ({reason}); run again later"
+                f"{host} does not answer as it should ({reason}); run again later"
             )
         await asyncio.sleep(0.2 * self._silent)
 
@@ -159,12 +163,47 @@ class Reply:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Where an endpoint is, and the variables that say so."""
+
+    url: str
+    api_key: SecretStr
+    prefix: str
+    """Of the variables of its address and its key."""
+    models: str
+    """The variable that names its models."""
+    how_to_start: str
+
+    @classmethod
+    def of_labels(cls, settings: Settings) -> "Service":
+        """The endpoint that labels posts."""
+        how = (
+            "start one with `ollama pull {model}` and `ollama serve`, or with "
+            "`bsky-assets llm serve --gguf FILE`, or set BSKY_LLM_BASE_URL"
+        )
+        return cls(settings.llm_base_url, settings.llm_api_key, "BSKY_LLM", "BSKY_LLM_MODELS", how)
+
+    @classmethod
+    def of_embeddings(cls, settings: Settings) -> "Service":
+        """The endpoint that makes vectors of texts."""
+        return cls(
+            settings.embeddings_base_url or "",
+            settings.embeddings_api_key,
+            "BSKY_EMBEDDINGS",
+            "BSKY_EMBEDDINGS_MODEL",
+            "start one with `ollama pull {model}` and `ollama serve`, or set "
+            "BSKY_EMBEDDINGS_BASE_URL",
+        )
+
+
 class Endpoint:
     """An endpoint; use it as an async context manager."""
 
-    def __init__(self, settings: Settings, connections: int) -> None:
-        """Look at the endpoint of `settings`; up to `connections` requests can be in flight."""
-        self.url, self._headers = without_credentials(settings.llm_base_url)
+    def __init__(self, service: Service, connections: int) -> None:
+        """Look at the endpoint of `service`; up to `connections` requests can be in flight."""
+        self.service = service
+        self.url, self._headers = without_credentials(service.url)
         self.host = host_of(self.url)
         # One session for the SDK and the few requests that it does not know.
         self.http = DefaultAioHttpClient(
@@ -175,7 +214,7 @@ class Endpoint:
         self.client = AsyncOpenAI(
             base_url=self.url,
             default_headers=self._headers,
-            api_key=settings.llm_api_key.get_secret_value() or "not-needed",
+            api_key=service.api_key.get_secret_value() or "not-needed",
             max_retries=0,
             http_client=self.http,
         )
@@ -201,11 +240,38 @@ class Endpoint:
             EndpointRefuses: it takes no such request at all.
         """
         started = time.monotonic()
+        completion = await self._sent(
+            self.client.chat.completions.create(**request, timeout=_UNTIL_DEADLINE), deadline
+        )
+        return _reply(completion, time.monotonic() - started)
+
+    async def embed(
+        self, model: str, texts: Sequence[str], deadline: asyncio.Timeout
+    ) -> list[list[float]]:
+        """A vector for each of `texts`, by `model`.
+
+        Raises:
+            Failure: there are none; its kind says what can be done about that.
+            EndpointRefuses: it takes no such request at all.
+        """
+        made = await self._sent(
+            self.client.embeddings.create(
+                model=model, input=list(texts), encoding_format="float", timeout=_UNTIL_DEADLINE
+            ),
+            deadline,
+        )
+        try:
+            vectors = {one.index: [float(number) for number in one.embedding] for one in made.data}
+            return [vectors[place] for place in range(len(texts))]
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise ServerFailed("unreadable response: no vector for each text") from None
+
+    async def _sent(self, request: Coroutine[Any, Any, T], deadline: asyncio.Timeout) -> T:
+        """What comes of `request`, one of the SDK's, until `deadline`."""
+        started = time.monotonic()
         try:
             async with deadline:
-                completion = await self.client.chat.completions.create(
-                    **request, timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS)
-                )
+                return await request
         except TimeoutError:
             raise TimedOut(time.monotonic() - started) from None
         except openai.APIStatusError as error:
@@ -216,7 +282,6 @@ class Endpoint:
             raise ServerFailed(f"unreadable response: {type(error).__name__}") from None
         except (json.JSONDecodeError, UnicodeDecodeError):
             raise ServerFailed("unreadable response: not JSON") from None
-        return _reply(completion, time.monotonic() - started)
 
     async def get_json(self, url: str, body: Mapping[str, Any] | None = None) -> Any:
         """The JSON at `url` on this server, or None where there is none; `body` is posted.
@@ -255,12 +320,13 @@ class Endpoint:
             return TooLong(said) if _TOO_LONG.search(said) else ServerFailed(f"{status}: {said}")
         if status in (401, 403):
             return EndpointRefuses(
-                f"{self.host} refuses the key ({status}); set BSKY_LLM_API_KEY to one that it knows"
+                f"{self.host} refuses the key ({status}); set {self.service.prefix}_API_KEY to one "
+                "that it knows"
             )
         if status in (404, 405):
             return EndpointRefuses(
-                f"{self.host} does not serve this ({status}: {said}); check BSKY_LLM_BASE_URL "
-                "(it usually ends in /v1) and BSKY_LLM_MODELS"
+                f"{self.host} does not serve this ({status}: {said}); check "
+                f"{self.service.prefix}_BASE_URL (it usually ends in /v1) and {self.service.models}"
             )
         if status == 413 or _TOO_LONG.search(said):
             return TooLong(f"{status}: {said}")

@@ -33,10 +33,6 @@ from bsky_assets.labelling.asking.endpoint import (
     shorten,
 )
 
-HOW_TO_START = (
-    "start one with `ollama pull {model}` and `ollama serve`, or with "
-    "`bsky-assets llm serve --gguf FILE`, or set BSKY_LLM_BASE_URL"
-)
 NONSENSE = ("qx-teapot-17", "zv-walrus-94")
 PROBE_SECONDS = (30.0, 60.0, 120.0, 300.0, 300.0)
 """How long to wait, try by try: a model may first have to be loaded from disk."""
@@ -131,7 +127,7 @@ async def identify(endpoint: Endpoint, model: str) -> Preflight:
         EndpointRefuses: it wants another key.
         NoSuchModel: it lists its models, and `model` is not among them.
     """
-    card = _find(await _cards(endpoint, model), model, endpoint.host)
+    card = _find(await _cards(endpoint, model), model, endpoint)
     root = endpoint.url.removesuffix("/v1")
     version, tags, props = await asyncio.gather(
         endpoint.get_json(f"{root}/api/version"),
@@ -266,15 +262,15 @@ async def _cards(endpoint: Endpoint, model: str) -> list[Mapping[str, Any]]:
                 listed = await endpoint.client.models.list(timeout=httpx2.Timeout(30, connect=10))
             return [card.model_dump() for card in listed.data or ()]
         except (TimeoutError, openai.APIConnectionError):
-            start = HOW_TO_START.format(model=model)
+            start = endpoint.service.how_to_start.format(model=model)
             raise EndpointUnreachable(
                 f"no language model answers at {endpoint.host}; {start}"
             ) from None
         except openai.APIStatusError as error:
             if error.status_code in (401, 403):
                 raise EndpointRefuses(
-                    f"{endpoint.host} refuses the key ({error.status_code}); set BSKY_LLM_API_KEY "
-                    "to one that it knows"
+                    f"{endpoint.host} refuses the key ({error.status_code}); set "
+                    f"{endpoint.service.prefix}_API_KEY to one that it knows"
                 ) from None
             if error.status_code not in TURNED_AWAY:
                 return []
@@ -283,7 +279,7 @@ async def _cards(endpoint: Endpoint, model: str) -> list[Mapping[str, Any]]:
             return []
 
 
-def _find(cards: list[Mapping[str, Any]], model: str, host: str) -> Mapping[str, Any]:
+def _find(cards: list[Mapping[str, Any]], model: str, endpoint: Endpoint) -> Mapping[str, Any]:
     """The card of `model`; a server that lists none is taken at its word when it is asked."""
     names = (model, f"{model}:latest")
     for card in cards:
@@ -292,8 +288,8 @@ def _find(cards: list[Mapping[str, Any]], model: str, host: str) -> Mapping[str,
     if cards:
         have = shorten(", ".join(str(card.get("id")) for card in cards))
         raise NoSuchModel(
-            f"{host} has no model {model!r}; it has {have}: set BSKY_LLM_MODELS, or get the "
-            f"model, with Ollama by `ollama pull {model}`"
+            f"{endpoint.host} has no model {model!r}; it has {have}: set "
+            f"{endpoint.service.models}, or get the model, with Ollama by `ollama pull {model}`"
         )
     return {}
 

@@ -10,7 +10,7 @@ import duckdb
 
 from bsky_assets.contracts.codebooks import Codebook
 from bsky_assets.contracts.progress import Progress, Reporter
-from bsky_assets.labelling.asking.endpoint import Endpoint, EndpointUnreachable
+from bsky_assets.labelling.asking.endpoint import Endpoint, EndpointUnreachable, Service
 from bsky_assets.labelling.asking.preflight import Preflight, identify, probe, raise_context
 from bsky_assets.labelling.asking.prompt import Prompt, codebook_prompt
 from bsky_assets.labelling.asking.questions import Question
@@ -70,7 +70,8 @@ class Asker:
     async def _ask(
         self, model: str, questions: Sequence[Question], table: str, parameters: str
     ) -> Round:
-        async with Endpoint(self.settings, self.settings.llm_concurrency) as endpoint:
+        service = Service.of_labels(self.settings)
+        async with Endpoint(service, self.settings.llm_concurrency) as endpoint:
             preflight: Preflight | None = None
             try:
                 preflight = await identify(endpoint, model)

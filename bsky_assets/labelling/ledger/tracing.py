@@ -15,7 +15,13 @@ import pyarrow.parquet as pq
 from bsky_assets.contracts import FilteredPost, LlmLabel, Row
 from bsky_assets.contracts.codebooks import holds_labels
 from bsky_assets.contracts.labels import LlmAnswer
-from bsky_assets.labelling.asking.questions import CONTEXT_OF_POSTS, context_piece, normalise
+from bsky_assets.labelling.asking.questions import (
+    CONTEXT_OF_POSTS,
+    context_piece,
+    normalise,
+    text_hash,
+)
+from bsky_assets.labelling.embedding.store import VectorStore
 from bsky_assets.labelling.ledger.store import Ledger
 from bsky_assets.storage.files import staged
 from bsky_assets.storage.lake import Lake
@@ -59,13 +65,15 @@ def forget(con: duckdb.DuckDBPyConnection, lake: Lake, ledger: Ledger, removed: 
     `removed` has uri and text of the posts. A question about such a text becomes `{}`, unless the
     label of a post that stays was made from it; one that had such a text as context loses that
     context. What the model wrote may repeat it: its reason goes, and the raw answer of the whole
-    request. Hashes, labels and all else stay. Returns how many questions were changed.
+    request. Hashes, labels and all else stay, but for vectors of such a text, which go. Returns how
+    many questions were changed.
 
     Raises:
         UnusableDataDirectory: a file cannot be replaced; those before it are.
     """
     texts = pc.unique(removed["text"]).to_pylist()
     gone = {form for text in texts for form in (normalise(text), context_piece(text)) if form}
+    VectorStore(ledger.root).forget(map(text_hash, gone))
     con.register("forgotten", pa.table({"text": pa.array(sorted(gone), pa.string())}))
     con.register("leaving", removed.select(["uri"]))
     con.execute("CREATE OR REPLACE TEMP TABLE still_used (request_id VARCHAR, slot VARCHAR)")
