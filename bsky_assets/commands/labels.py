@@ -9,7 +9,7 @@ import orjson
 import typer
 from rich.table import Table
 
-from bsky_assets.commands.people import take_part
+from bsky_assets.commands import people, trials
 from bsky_assets.console import stderr, stdout
 from bsky_assets.contracts import LlmLabel, Row
 from bsky_assets.contracts.codebooks import CodebookLabel
@@ -34,7 +34,8 @@ Day = Annotated[
     str | None,
     typer.Option(metavar="DAY", help="YYYY-MM-DD, `today`, `yesterday`, or -2: two days ago."),
 ]
-take_part(app)
+people.take_part(app)
+trials.take_part(app)
 
 LastDay = Annotated[
     str | None, typer.Option(metavar="DAY", help="Last sync day; default: the same.")

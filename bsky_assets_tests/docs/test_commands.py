@@ -54,6 +54,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox_day: Sandbox
     for codebook in (ROOT / "docs" / "codebooks").glob("*.toml"):
         (tmp_path / codebook.name).write_bytes(codebook.read_bytes())
     cases = ["text,label", *(f"A quiet sentence {n},0" for n in range(5)), "Kill all of them,1"]
+    for name, label in (("with", "left"), ("without", "right"), ("people", "left")):
+        (tmp_path / f"{name}.csv").write_text(f"uri,label\nat://a,{label}\nat://b,unclear\n")
     (tmp_path / "cases.csv").write_text("\n".join(cases))
     return tmp_path
 

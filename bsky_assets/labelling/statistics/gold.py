@@ -141,26 +141,62 @@ def read_gold(
         UnusableGold: there is no such file or column, or no column is seen to hold labels.
         NoSuchLabels: there are none for the codebook.
     """
-    header, rows = _read_rows(path)
-    columns = {
-        name: [row[number] if number < len(row) else "" for row in rows]
-        for number, name in enumerate(header)
-    }
+    columns = _read_columns(path)
     for wanted in (gold, predicted):
         if wanted is not None and wanted not in columns:
-            raise UnusableGold(f"{path.name} has no column {wanted!r}; it has {_listed(header)}")
+            raise UnusableGold(
+                f"{path.name} has no column {wanted!r}; it has {_listed([*columns])}"
+            )
     if issubclass(row, CodebookLabel):
         variables = _of_codebook(path, columns, row.codebook, gold, predicted)
     elif gold:
         variables = _named(columns, gold, predicted)
     else:
         variables = _detected(path, columns, predicted)
+    return _gold(columns, variables)
+
+
+def read_arm(path: Path) -> Gold:
+    """Read a file of labels by one hand, a model's as a rule: `gold` then holds these.
+
+    Raises:
+        UnusableGold: there is no such file, or no one column is seen to hold the labels.
+    """
+    columns = _read_columns(path)
+    variables: list[Variable] = []
+    found = _by_variable(columns)
+    for name in _VARIABLES:
+        roles = found.get(name, {})
+        named = roles.get("predicted") or roles.get("unmarked") or roles.get("gold") or []
+        if len(named) > 1:
+            raise UnusableGold(
+                f"{path.name} has more than one column for {name}: {_listed(named)}; keep one"
+            )
+        if named and not (name == OTHER and variables):
+            variables.append(_variable(columns, name, named[0], None))
+    if not variables:
+        raise UnusableGold(
+            f"no column of {path.name} is seen to hold labels; it has {_listed([*columns])}: call "
+            f"it {POLITICS}, {IDEOLOGY} or {OTHER}"
+        )
+    return _gold(columns, tuple(variables))
+
+
+def _gold(columns: dict[str, list[str]], variables: tuple[Variable, ...]) -> Gold:
     return Gold(
         variables=variables,
         uris=_first_of(columns, _URI),
         texts=_first_of(columns, _TEXT),
         samples=tuple(sorted({*columns.get("sample", ())} - {""})),
     )
+
+
+def _read_columns(path: Path) -> dict[str, list[str]]:
+    header, rows = _read_rows(path)
+    return {
+        name: [row[number] if number < len(row) else "" for row in rows]
+        for number, name in enumerate(header)
+    }
 
 
 def _of_codebook(
@@ -211,11 +247,7 @@ def _named(columns: dict[str, list[str]], gold: str, predicted: str | None) -> t
 def _detected(
     path: Path, columns: dict[str, list[str]], predicted: str | None
 ) -> tuple[Variable, ...]:
-    found: dict[str, dict[str, list[str]]] = {}
-    for column in columns:
-        name, role = _variable_of(column)
-        if name is not None:
-            found.setdefault(name, {}).setdefault(role, []).append(column)
+    found = _by_variable(columns)
     variables: list[Variable] = []
     for name in _VARIABLES:
         if name == OTHER and variables:
@@ -236,6 +268,16 @@ def _detected(
             f"{_listed([*columns])}: say which with --gold (and --predicted)"
         )
     return tuple(variables)
+
+
+def _by_variable(columns: Iterable[str]) -> dict[str, dict[str, list[str]]]:
+    """The columns of labels, by what they are about and by role."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for column in columns:
+        name, role = _variable_of(column)
+        if name is not None:
+            found.setdefault(name, {}).setdefault(role, []).append(column)
+    return found
 
 
 def _roles(found: dict[str, list[str]]) -> tuple[list[str], list[str]]:
