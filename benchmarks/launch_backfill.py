@@ -21,7 +21,7 @@ from pathlib import Path
 from dagster import DagsterEventType
 
 from benchmarks.day_posts import Day
-from bsky_assets.commands.materialize import materialize_day
+from bsky_assets.commands.running import materialize_day
 from bsky_assets.contracts import Row
 from bsky_assets.launching.work import make_partition
 from bsky_assets.orchestration.instance import open_instance

@@ -6,11 +6,19 @@ import pkgutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import bsky_assets
 import bsky_sandbox
+from bsky_assets.commands import choices
+from bsky_assets.contracts import codebooks, lineage
+from bsky_assets.estimating import population, regression
+from bsky_assets.exports import levels
+from bsky_assets.exports.export import DEFAULT_ASSETS
+from bsky_assets.labelling.statistics import sampling
+from bsky_assets.students import lessons
 from bsky_assets_tests.support.imported import modules_of_others
 
 HEAVY = {"aiohttp", "atproto", "dagster", "fasttext", "openai", "pandas", "scipy", "sklearn"}
@@ -130,6 +138,51 @@ def test_completion_of_a_command_loads_nothing_heavy(
     monkeypatch.setenv("COMP_WORDS", "bsky-assets que")
     monkeypatch.setenv("COMP_CWORD", "1")
     assert not imported([], tmp_path) & (HEAVY | {"duckdb", "pyarrow", "pydantic_settings"})
+
+
+EVERY_PAGE = """
+import contextlib, io, json, sys
+from typer.main import get_command
+from bsky_assets import cli
+heavy, loaded = set(json.loads(sys.argv[1])), {}
+for name in cli.COMMANDS:
+    command = cli.command_of(name)
+    for below in [[], *([one] for one in getattr(command, "commands", {}))]:
+        with contextlib.redirect_stdout(io.StringIO()) as page, contextlib.suppress(SystemExit):
+            get_command(cli.app)([name, *below, "--help"])
+        assert "Usage:" in page.getvalue()
+        if found := heavy & {module.partition(".")[0] for module in sys.modules}:
+            loaded[" ".join([name, *below])] = sorted(found)
+            heavy -= found
+print(json.dumps(loaded))
+"""
+
+
+def test_no_command_loads_anything_heavy_to_show_its_help(tmp_path: Path) -> None:
+    heavy = json.dumps(sorted(HEAVY | {"duckdb", "pyarrow", "numpy", "httpx", "libipld"}))
+    assert json.loads(python(EVERY_PAGE, heavy, folder=tmp_path)) == {}
+
+
+@pytest.mark.parametrize("words", ["heal --day 2", "schema show raw", "export --level "])
+def test_completion_of_days_assets_and_choices_loads_nothing_heavy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    monkeypatch.setenv("_BSKY_ASSETS_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", f"bsky-assets {words}")
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split(" "))))
+    assert not imported([], tmp_path) & (HEAVY | {"duckdb", "pyarrow"})
+
+
+def test_what_a_completion_and_an_option_offer_is_what_their_rooms_have() -> None:
+    assert (*(row.asset for row in lineage.ROWS), lineage.DAILY_REPORT) == choices.ASSETS
+    assert tuple(row.asset for row in DEFAULT_ASSETS) == choices.EXPORTED
+    assert choices.Level == levels.Level
+    assert choices.AnswerKind == codebooks.Kind
+    assert get_args(choices.Regression) == (regression.LINEAR, regression.LOGISTIC)
+    assert get_args(choices.Teacher) == (lessons.MODEL, lessons.PEOPLE)
+    assert tuple(sampling.STRATA) == choices.STRATA
+    assert choices.OUTCOMES == population.OUTCOMES
+    assert tuple(population.COVARIATES) == choices.COVARIATES
 
 
 @pytest.mark.parametrize("arguments", [["query", "SELECT 1"], ["status"], ["config"]])

@@ -11,7 +11,8 @@ from duckdb import DuckDBPyConnection, DuckDBPyRelation
 from bsky_assets.contracts import FilteredPost, LlmLabel, Row
 from bsky_assets.contracts.details import Company, LabelDetails
 from bsky_assets.labelling.batch_size import LEAST_ALONE
-from bsky_assets.labelling.day import asked_about, ledger_of
+from bsky_assets.labelling.day import asked_about
+from bsky_assets.labelling.ledger.store import ledger_of
 from bsky_assets.labelling.ledger.tracing import labels_without_their_post
 from bsky_assets.labelling.statistics import evaluation
 from bsky_assets.labelling.statistics.gold import NoSuchLabels, read_gold

@@ -1,5 +1,7 @@
 """`bsky-assets codebook`: questions of one's own to the language model."""
 
+from __future__ import annotations
+
 import shutil
 import tomllib
 from datetime import date
@@ -9,31 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from bsky_assets.commands.choices import AnswerKind
 from bsky_assets.console import stderr, stdout
-from bsky_assets.contracts import FilteredPost
-from bsky_assets.contracts.codebooks import (
-    SUFFIX,
-    Codebook,
-    CodebookLabel,
-    Codebooks,
-    Kind,
-    UnusableCodebook,
-    codebook_among,
-    load_codebooks,
-    read_codebook,
-    rows_of,
-)
 from bsky_assets.errors import UserError
-from bsky_assets.labelling.asking.prompt import codebook_prompt
-from bsky_assets.orchestration.publish import publish
 from bsky_assets.settings import Settings, get_settings
-from bsky_assets.storage.connection import connect
 from bsky_assets.storage.files import make_folder, staged
-from bsky_assets.storage.lake import Lake
 from bsky_assets.sync_day import parse_day
 
 if TYPE_CHECKING:
+    from bsky_assets.contracts.codebooks import Codebook, CodebookLabel, Codebooks
     from bsky_assets.labelling.trial import Trial
+    from bsky_assets.storage.lake import Lake
+
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -41,7 +30,7 @@ app = typer.Typer(
 )
 
 File = Annotated[Path, typer.Argument(metavar="FILE.toml", help="The codebook.")]
-_LABELS: dict[Kind, tuple[str, ...]] = {
+_LABELS: dict[AnswerKind, tuple[str, ...]] = {
     "boolean": ("yes", "no"),
     "one_of": ("first", "second", "neither"),
     "several_of": ("first", "second"),
@@ -53,7 +42,7 @@ _LABELS: dict[Kind, tuple[str, ...]] = {
 @app.command()
 def new(
     name: Annotated[str, typer.Argument(help="Lower-case letters, digits and _.")],
-    kind: Annotated[Kind, typer.Option("--type", help="What is answered.")] = "boolean",
+    kind: Annotated[AnswerKind, typer.Option("--type", help="What is answered.")] = "boolean",
 ) -> None:
     """Write NAME.toml, a codebook to be filled in, into the present folder.
 
@@ -61,6 +50,8 @@ def new(
     Example:
       bsky-assets codebook new toxic --type boolean
     """
+    from bsky_assets.contracts.codebooks import SUFFIX
+
     path = Path(f"{name}{SUFFIX}")
     if path.exists():
         raise UserError(f"{path} is there already; take another name, or remove it")
@@ -68,7 +59,7 @@ def new(
     stdout.print(f"{path}: fill it in, then `bsky-assets codebook check {path}`", markup=False)
 
 
-def _template(name: str, kind: Kind) -> str:
+def _template(name: str, kind: AnswerKind) -> str:
     lines = [
         f'name = "{name}"',
         'version = "1"',
@@ -97,6 +88,8 @@ def check(
     Example:
       bsky-assets codebook check toxic.toml
     """
+    from bsky_assets.contracts.codebooks import UnusableCodebook, codebook_among, load_codebooks
+
     folder = get_settings().codebooks_dir
     if file:
         _told(_own(codebook_among(folder, file).usable, file))
@@ -111,6 +104,8 @@ def check(
 
 
 def _told(codebook: Codebook) -> None:
+    from bsky_assets.labelling.asking.prompt import codebook_prompt
+
     prompt = codebook_prompt((codebook,))
     stdout.print(
         f"{codebook.name}: {codebook.answer.type}, {len(codebook.answer.labels)} labels; prompt "
@@ -141,7 +136,10 @@ def try_out(
     Example:
       bsky-assets codebook try toxic.toml --posts 30 --batch-sizes 1,5,10,15,20
     """
+    from bsky_assets.contracts.codebooks import codebook_among
     from bsky_assets.labelling.trial import Trial  # statistics take a second
+    from bsky_assets.storage.connection import connect
+    from bsky_assets.storage.lake import Lake
 
     settings = get_settings()
     sizes = _sizes(batch_sizes)
@@ -161,7 +159,7 @@ def try_out(
             _show_sizes(trial, sizes)
 
 
-def _show_sizes(trial: "Trial", sizes: list[int]) -> None:
+def _show_sizes(trial: Trial, sizes: list[int]) -> None:
     from bsky_assets.labelling.trial import largest_safe
 
     tried = list(trial.sizes(sizes))
@@ -195,6 +193,9 @@ def add(
     Example:
       bsky-assets codebook add toxic.toml
     """
+    from bsky_assets.contracts.codebooks import SUFFIX, codebook_among, read_codebook
+    from bsky_assets.orchestration.publish import publish
+
     settings = get_settings()
     codebook = _own(codebook_among(settings.codebooks_dir, file).usable, file)
     target = settings.codebooks_dir / f"{codebook.name}{SUFFIX}"
@@ -226,10 +227,14 @@ def _own(usable: tuple[Codebook, ...], file: Path) -> Codebook:
 
 
 def _row(found: Codebooks, file: Path) -> type[CodebookLabel]:
+    from bsky_assets.contracts.codebooks import rows_of
+
     return next(row for row in rows_of(found) if row.codebook.name == file.stem)
 
 
 def _day(settings: Settings, lake: Lake, day: str | None) -> date:
+    from bsky_assets.contracts import FilteredPost
+
     if day:
         return parse_day(day, settings.timezone)
     if days := lake.days(FilteredPost):

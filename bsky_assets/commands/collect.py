@@ -2,8 +2,6 @@
 
 import time
 
-from bsky_assets.bluesky import collector
-from bsky_assets.commands.progress import report_line, shown
 from bsky_assets.console import stderr
 from bsky_assets.settings import get_settings
 
@@ -19,6 +17,9 @@ def collect() -> None:
     Example:
       bsky-assets collect
     """
+    from bsky_assets.bluesky import collector
+    from bsky_assets.commands.progress import report_line, shown
+
     settings = get_settings()
     started = time.monotonic()
     with shown() as progress:

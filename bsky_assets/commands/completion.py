@@ -7,6 +7,8 @@ options, which typer completes.
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from bsky_assets.commands.choices import ASSETS
+
 Words = Callable[[], Iterable[str]]
 
 
@@ -30,19 +32,18 @@ def _completer(words: Words) -> Callable[[Any, Any, str], list[str]]:
 
 
 def _days() -> Iterable[str]:
-    from bsky_assets.contracts.lineage import ROWS
     from bsky_assets.settings import get_settings
-    from bsky_assets.storage.lake import Lake
 
-    lake = Lake.of(get_settings())
-    stored = {day for row in ROWS for day in lake.days(row)}
-    return ["today", "yesterday", *(str(day) for day in sorted(stored, reverse=True))]
+    settings = get_settings()
+    if settings.lake_url:
+        from bsky_assets.storage.lake import Lake
 
-
-def _assets() -> Iterable[str]:
-    from bsky_assets.contracts.lineage import DAILY_REPORT, ROWS
-
-    return [*(row.asset for row in ROWS), DAILY_REPORT]
+        lake = Lake.of(settings)
+        stored = {str(day) for row in lake.rows for day in lake.days(row)}
+    else:  # a glance at the folders, which takes no second of imports
+        pointers = settings.lake_dir.glob("*/sync_day=*/current.json")
+        stored = {pointer.parent.name.partition("=")[2] for pointer in pointers}
+    return ["today", "yesterday", *sorted(stored, reverse=True)]
 
 
 def _columns() -> Iterable[str]:
@@ -54,6 +55,6 @@ def _columns() -> Iterable[str]:
 
 _WORDS: dict[str, Words] = {
     **dict.fromkeys(("day", "to", "day1", "day2"), _days),
-    **dict.fromkeys(("asset", "assets", "select"), _assets),
+    **dict.fromkeys(("asset", "assets", "select"), lambda: ASSETS),
     "column": _columns,
 }

@@ -1,20 +1,21 @@
 """`bsky-assets estimate`: shares, differences, coefficients and trends, naive and corrected."""
 
-from typing import Annotated
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
 from rich.markup import escape
 from rich.table import Table
 
+from bsky_assets.commands.choices import COVARIATES, OUTCOMES, Regression
 from bsky_assets.console import stdout
 from bsky_assets.errors import UserError
-from bsky_assets.estimating import Estimated
-from bsky_assets.estimating import estimate as estimate_over_days
-from bsky_assets.estimating.formula import outcome_of
-from bsky_assets.estimating.population import COVARIATES, OUTCOMES
-from bsky_assets.estimating.regression import LINEAR, LOGISTIC
-from bsky_assets.labelling.statistics.metrics import Estimate
+
+if TYPE_CHECKING:
+    from bsky_assets.estimating import Estimated
+    from bsky_assets.labelling.statistics.metrics import Estimate
 
 
 def estimate(
@@ -34,7 +35,7 @@ def estimate(
         typer.Option(metavar="COLUMN", help="Differences between groups, to the first of them."),
     ] = None,
     trend: Annotated[bool, typer.Option("--trend", help="The change from day to day.")] = False,
-    model: Annotated[str, typer.Option(help=f"{LINEAR} or {LOGISTIC}.")] = LINEAR,
+    model: Annotated[Regression, typer.Option(help="What is fitted.")] = "linear",
     sample: Annotated[
         str | None, typer.Option(metavar="NAME", help="The sample that people coded.")
     ] = None,
@@ -55,8 +56,8 @@ def estimate(
       bsky-assets estimate "political ~ has_link + C(hour)" --days 2026-03-01..2026-03-07
       bsky-assets estimate political --difference-by source --days 2026-03-08
     """
-    if model not in (LINEAR, LOGISTIC):
-        raise UserError(f"there is no model {model[:20]!r}; there are {LINEAR} and {LOGISTIC}")
+    from bsky_assets.estimating import estimate as estimate_over_days
+
     wanted = _formula(formula, difference_by, trend=trend)
     found = estimate_over_days(wanted, days, model=model, sample=sample, student=student)
     if as_json:
@@ -66,6 +67,8 @@ def estimate(
 
 
 def _formula(given: str, difference_by: str | None, *, trend: bool) -> str:
+    from bsky_assets.estimating.formula import outcome_of
+
     right = [f"C({difference_by})"] if difference_by else []
     right += ["day"] if trend else []
     if right and "~" in given:

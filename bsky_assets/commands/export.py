@@ -6,18 +6,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from bsky_assets.commands.choices import EXPORTED, Level
 from bsky_assets.console import stdout
-from bsky_assets.contracts import LlmAnswer, LlmPrompt
-from bsky_assets.exports.export import DEFAULT_ASSETS, assets_named, default_assets
-from bsky_assets.exports.export import export as write_export
-from bsky_assets.exports.levels import Level
-from bsky_assets.labelling.day import ledger_of
 from bsky_assets.settings import get_settings
-from bsky_assets.storage.connection import connect
-from bsky_assets.storage.lake import Lake
 from bsky_assets.sync_day import parse_day
-
-_DEFAULT_NAMES = ",".join(row.asset for row in DEFAULT_ASSETS)
 
 
 def export(
@@ -35,8 +27,8 @@ def export(
     assets: Annotated[
         str | None,
         typer.Option(
-            help=f"Comma-separated tables of a restricted export; default: {_DEFAULT_NAMES}, and "
-            "those of codebooks."
+            help="Comma-separated tables of a restricted export; default: "
+            f"{','.join(EXPORTED)}, and those of codebooks."
         ),
     ] = None,
     level: Annotated[
@@ -56,6 +48,13 @@ def export(
       bsky-assets export --day 2026-03-01 --to 2026-03-07 --format csv march-week-1
       bsky-assets export --day 2026-03-01 --level public march-first
     """
+    from bsky_assets.contracts import LlmAnswer, LlmPrompt
+    from bsky_assets.exports.export import assets_named, default_assets
+    from bsky_assets.exports.export import export as write_export
+    from bsky_assets.labelling.ledger.store import ledger_of
+    from bsky_assets.storage.connection import connect
+    from bsky_assets.storage.lake import Lake
+
     settings = get_settings()
     first = parse_day(day, settings.timezone)
     last = parse_day(to, settings.timezone) if to else first

@@ -1,8 +1,10 @@
 """`bsky-assets filters`: measure the filters, train models for them, ask their canaries."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
@@ -11,13 +13,12 @@ from rich.table import Table
 
 from bsky_assets.console import stderr, stdout
 from bsky_assets.errors import UserError
-from bsky_assets.filters.config import config_version
-from bsky_assets.filters.measuring import canaries
-from bsky_assets.filters.measuring.evaluation import Evaluation, Mistake, evaluate, measurable
-from bsky_assets.filters.measuring.labelled import read_labelled
-from bsky_assets.filters.measuring.measures import Confusion
-from bsky_assets.filters.measuring.training import TrainingReport, train, trainable
 from bsky_assets.settings import get_settings
+
+if TYPE_CHECKING:
+    from bsky_assets.filters.measuring.evaluation import Evaluation, Mistake
+    from bsky_assets.filters.measuring.measures import Confusion
+    from bsky_assets.filters.measuring.training import TrainingReport
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -79,6 +80,9 @@ def train_model(
     Example:
       bsky-assets filters train spam --data posts.csv
     """
+    from bsky_assets.filters.measuring.labelled import read_labelled
+    from bsky_assets.filters.measuring.training import train, trainable
+
     trainable(name)
     labelled = read_labelled(data, name, text=text, label=label, stop=_listed(stop))
     report = train(name, labelled, get_settings(), insist=insist)
@@ -115,6 +119,9 @@ def evaluate_filter(
     Example:
       bsky-assets filters eval hate_speech --data cases.csv --group functionality
     """
+    from bsky_assets.filters.measuring.evaluation import evaluate, measurable
+    from bsky_assets.filters.measuring.labelled import read_labelled
+
     measurable(name)
     labelled = read_labelled(
         data, name, text=text, label=label, stop=_listed(stop), group=_listed(group)
@@ -136,6 +143,9 @@ def check_canaries() -> None:
     Example:
       bsky-assets filters check
     """
+    from bsky_assets.filters.config import config_version
+    from bsky_assets.filters.measuring import canaries
+
     settings = get_settings()
     failures = canaries.check(settings)
     for failure in failures:

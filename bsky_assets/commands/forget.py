@@ -7,8 +7,6 @@ import typer
 from bsky_assets.bluesky.syntax import at_uri_parts, is_did
 from bsky_assets.console import stdout
 from bsky_assets.settings import get_settings
-from bsky_assets.storage.connection import connect
-from bsky_assets.storage.lake import Lake
 
 
 def forget(
@@ -29,6 +27,8 @@ def forget(
     from bsky_assets.consolidation.forgotten import remember_to_forget
     from bsky_assets.exports.register import exports_holding
     from bsky_assets.orchestration.forgetting import forget_everywhere
+    from bsky_assets.storage.connection import connect
+    from bsky_assets.storage.lake import Lake
 
     parts = at_uri_parts(subject)
     if not is_did(subject) and not (parts and parts[2] and is_did(parts[0])):

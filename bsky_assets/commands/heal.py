@@ -1,23 +1,19 @@
 """`bsky-assets heal`: fill the gaps of the stream from an archive."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bsky_assets.bluesky.archive.healing import heal_day
-from bsky_assets.commands.materialize import materialize_day
 from bsky_assets.console import stderr, stdout
-from bsky_assets.contracts import RawFirehosePost
-from bsky_assets.orchestration.following import ONLY_LANDED
-from bsky_assets.orchestration.instance import open_instance
 from bsky_assets.settings import Settings, get_settings
-from bsky_assets.storage.completeness import StreamDetails
-from bsky_assets.storage.connection import connect
-from bsky_assets.storage.healing import Healing
-from bsky_assets.storage.lake import Lake
 from bsky_assets.sync_day import parse_day
+
+if TYPE_CHECKING:
+    from bsky_assets.storage.healing import Healing
 
 LISTED = 5
 RAW = 'key:"raw_firehose_posts" or key:"raw_post_deletions"'
@@ -42,6 +38,13 @@ def heal(
     Example:
       bsky-assets heal --day yesterday
     """
+    from bsky_assets.bluesky.archive.healing import heal_day
+    from bsky_assets.commands.running import materialize_day
+    from bsky_assets.contracts import RawFirehosePost
+    from bsky_assets.orchestration.following import ONLY_LANDED
+    from bsky_assets.orchestration.instance import open_instance
+    from bsky_assets.storage.connection import connect
+
     settings = get_settings()
     days = _days(settings, day, to)
     if not days:
@@ -60,6 +63,10 @@ def heal(
 
 def _days(settings: Settings, first: str | None, last: str | None) -> list[date]:
     """The days that are named, or all that have open gaps."""
+    from bsky_assets.contracts import RawFirehosePost
+    from bsky_assets.storage.completeness import StreamDetails
+    from bsky_assets.storage.lake import Lake
+
     if first is None:
         partitions = Lake.of(settings).partitions(RawFirehosePost)
         return [found.day for found in partitions if found.told(StreamDetails).still.gaps]

@@ -1,29 +1,31 @@
 """`bsky-assets labels`: labels against people, and models against each other."""
 
+from __future__ import annotations
+
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import duckdb
 import orjson
 import typer
 from rich.table import Table
 
 from bsky_assets.commands import people, trials
+from bsky_assets.commands.choices import STRATA
 from bsky_assets.console import stderr, stdout
-from bsky_assets.contracts import LlmLabel, Row
-from bsky_assets.contracts.codebooks import CodebookLabel
 from bsky_assets.errors import UserError
-from bsky_assets.labelling.day import ledger_of, prompt_of
-from bsky_assets.labelling.statistics.agreement import Agreement, compare
-from bsky_assets.labelling.statistics.consistency import Consistency, measure
-from bsky_assets.labelling.statistics.evaluation import Compared, Evaluation, evaluate
-from bsky_assets.labelling.statistics.gold import read_gold
-from bsky_assets.labelling.statistics.metrics import Scores
-from bsky_assets.labelling.statistics.sampling import STRATA, export
 from bsky_assets.settings import Settings, get_settings
-from bsky_assets.storage.lake import Lake
 from bsky_assets.sync_day import parse_day
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from bsky_assets.contracts import Row
+    from bsky_assets.labelling.statistics.agreement import Agreement
+    from bsky_assets.labelling.statistics.consistency import Consistency
+    from bsky_assets.labelling.statistics.evaluation import Compared, Evaluation
+    from bsky_assets.labelling.statistics.metrics import Scores
+    from bsky_assets.storage.lake import Lake
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -74,6 +76,10 @@ def export_sample(
     Example:
       bsky-assets labels export --sample 200 --stratify label --day 2026-03-08 gold.csv
     """
+    from bsky_assets.labelling.ledger.store import ledger_of
+    from bsky_assets.labelling.statistics.sampling import export
+    from bsky_assets.storage.lake import Lake
+
     settings = get_settings()
     lake = Lake.of(settings)
     strata = [name.strip() for name in stratify.split(",") if name.strip() not in ("", "none")]
@@ -123,6 +129,13 @@ def evaluate_labels(
     Example:
       bsky-assets labels eval gold.csv --figure pictures
     """
+    from bsky_assets.labelling.day import prompt_of
+    from bsky_assets.labelling.ledger.store import ledger_of
+    from bsky_assets.labelling.statistics.consistency import measure
+    from bsky_assets.labelling.statistics.evaluation import evaluate
+    from bsky_assets.labelling.statistics.gold import read_gold
+    from bsky_assets.storage.lake import Lake
+
     settings = get_settings()
     lake, ledger = Lake.of(settings), ledger_of(settings)
     row = _row(lake, codebook)
@@ -177,10 +190,13 @@ def compare_models(
     Example:
       bsky-assets labels compare --day 2026-03-08 --disputed disputed.csv
     """
+    from bsky_assets.labelling.statistics.agreement import compare
+    from bsky_assets.storage.lake import Lake
+
     settings = get_settings()
     lake = Lake.of(settings)
     with _connection() as con:
-        agreement = compare(con, lake, _days(settings, lake, day, to))
+        agreement = compare(con, lake, _days(settings, lake, day, to, _row(lake, None)))
     if not agreement.pairs:
         raise UserError(
             "no two models labelled the same posts; set BSKY_LLM_MODELS to more than one and "
@@ -196,6 +212,8 @@ def compare_models(
 
 
 def _connection() -> duckdb.DuckDBPyConnection:
+    import duckdb
+
     con = duckdb.connect()
     con.execute("SET enable_progress_bar = false")
     return con
@@ -203,6 +221,9 @@ def _connection() -> duckdb.DuckDBPyConnection:
 
 def _row(lake: Lake, codebook: str | None) -> type[Row]:
     """The contract of the labels that are meant."""
+    from bsky_assets.contracts import LlmLabel
+    from bsky_assets.contracts.codebooks import CodebookLabel
+
     if codebook is None:
         return LlmLabel
     rows = {row.codebook.name: row for row in lake.rows if issubclass(row, CodebookLabel)}
@@ -213,7 +234,7 @@ def _row(lake: Lake, codebook: str | None) -> type[Row]:
 
 
 def _days(
-    settings: Settings, lake: Lake, day: str | None, to: str | None, row: type[Row] = LlmLabel
+    settings: Settings, lake: Lake, day: str | None, to: str | None, row: type[Row]
 ) -> list[date]:
     """The days that were named, or the latest that has labels."""
     if day is None:

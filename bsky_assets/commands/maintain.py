@@ -1,16 +1,17 @@
 """`bsky-assets maintain`: what the nightly job does, by hand."""
 
-from datetime import timedelta
-from typing import Annotated
+from __future__ import annotations
 
-import pyarrow as pa
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
-from bsky_assets.bluesky.collected import all_segments
 from bsky_assets.console import stdout
 from bsky_assets.settings import get_settings
-from bsky_assets.storage.connection import connect
-from bsky_assets.storage.lake import GRACE, Lake
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def maintain(
@@ -30,14 +31,17 @@ def maintain(
     Example:
       bsky-assets maintain
     """
+    from bsky_assets.bluesky.collected import all_segments
     from bsky_assets.consolidation.erase import erase_deleted
     from bsky_assets.consolidation.erase_segments import erase_in_segments
     from bsky_assets.consolidation.tombstones import apply_tombstones
-    from bsky_assets.labelling.day import ledger_of
+    from bsky_assets.labelling.ledger.store import ledger_of
     from bsky_assets.labelling.ledger.tracing import forget
     from bsky_assets.orchestration.forgetting import forget_again
     from bsky_assets.orchestration.publish import publish
     from bsky_assets.storage.compaction import vacuum_segments
+    from bsky_assets.storage.connection import connect
+    from bsky_assets.storage.lake import GRACE, Lake
 
     settings = get_settings()
     lake, ledger = Lake.of(settings), ledger_of(settings)

@@ -1,24 +1,24 @@
 """`bsky-assets migrate`: older data into today's shape."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import duckdb
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from bsky_assets.commands.progress import shown
 from bsky_assets.console import stdout
-from bsky_assets.migrations import legacy_mongo, legacy_sqlite, rewrite
-from bsky_assets.migrations.loading import Migrated
-from bsky_assets.migrations.rewrite import Outdated
-from bsky_assets.orchestration.publish import publish
 from bsky_assets.settings import Settings, get_settings
-from bsky_assets.storage import network
-from bsky_assets.storage.lake import Lake
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from bsky_assets.migrations.loading import Migrated
+    from bsky_assets.migrations.rewrite import Outdated
 
 app = typer.Typer(no_args_is_help=True, help="Bring older data into today's shape.")
 
@@ -34,6 +34,9 @@ def plan() -> None:
     Example:
       bsky-assets migrate plan
     """
+    from bsky_assets.migrations import rewrite
+    from bsky_assets.storage.lake import Lake
+
     _show(list(rewrite.plan(Lake.of(get_settings()))))
 
 
@@ -52,6 +55,11 @@ def apply(
     Example:
       bsky-assets migrate apply --dry-run
     """
+    from bsky_assets.commands.progress import shown
+    from bsky_assets.migrations import rewrite
+    from bsky_assets.orchestration.publish import publish
+    from bsky_assets.storage.lake import Lake
+
     settings = get_settings()
     lake = Lake.of(settings)
     outdated = list(rewrite.plan(lake))
@@ -84,6 +92,8 @@ def from_sqlite(
     Example:
       bsky-assets migrate legacy-sqlite firehose.db
     """
+    from bsky_assets.migrations import legacy_sqlite
+
     _migrate(file, legacy_sqlite.migrate)
 
 
@@ -102,10 +112,17 @@ def from_mongo(
     Example:
       bsky-assets migrate legacy-mongo feed_posts.jsonl
     """
+    from bsky_assets.migrations import legacy_mongo
+
     _migrate(file, legacy_mongo.migrate)
 
 
 def _migrate(file: Path, migrate: Callable[..., Migrated]) -> None:
+    from bsky_assets.commands.progress import shown
+    from bsky_assets.orchestration.publish import publish
+    from bsky_assets.storage import network
+    from bsky_assets.storage.lake import Lake
+
     settings = get_settings()
     network.keep(settings)
     with _connection(settings) as con, shown() as progress:
@@ -139,6 +156,8 @@ def _show(outdated: list[Outdated]) -> None:
 
 @contextmanager
 def _connection(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    import duckdb
+
     config: dict[str, Any] = {
         "memory_limit": MEMORY_LIMIT,
         "temp_directory": str(settings.data_dir / "spill"),

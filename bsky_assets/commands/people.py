@@ -1,32 +1,26 @@
 """The commands of `bsky-assets labels` that are about people's labels; `labels` takes them in."""
 
+from __future__ import annotations
+
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from bsky_assets.coding.agreement import Agreed, agreement
-from bsky_assets.coding.items import words
-from bsky_assets.coding.journal import Journal
-from bsky_assets.coding.making import Draw, read_rows, room_of_draw, room_of_file
-from bsky_assets.coding.room import CannotBeCoded, Room, coded, decided, disputed, open_room, rooms
-from bsky_assets.coding.server import RoomServer
-from bsky_assets.coding.size import posts_needed
-from bsky_assets.coding.tables import read_answers, take_in, write_long, write_wide
+from bsky_assets.commands.choices import Teacher
 from bsky_assets.console import stdout
-from bsky_assets.contracts import LlmLabel
-from bsky_assets.errors import UserError
 from bsky_assets.settings import Settings, get_settings
-from bsky_assets.storage.lake import Lake
-from bsky_assets.students.kept import keep
-from bsky_assets.students.lessons import MODEL, PEOPLE, distil
-from bsky_assets.students.training import Figures
 from bsky_assets.sync_day import parse_days
+
+if TYPE_CHECKING:
+    from bsky_assets.coding.agreement import Agreed
+    from bsky_assets.coding.room import Room
+    from bsky_assets.students.training import Figures
 
 Name = Annotated[
     str | None,
@@ -72,6 +66,8 @@ def room(
     Example:
       bsky-assets labels room --sample 200 --coders ada,ben --overlap 50
     """
+    from bsky_assets.coding.making import Draw, room_of_draw, room_of_file
+
     settings = get_settings()
     names = [name.strip() for name in coders.split(",") if name.strip()]
     if sample is not None and what is None:
@@ -87,6 +83,9 @@ def room(
 
 
 def _serve(settings: Settings, opened: Room, adjudicator: str | None, port: int) -> None:
+    from bsky_assets.coding.journal import Journal
+    from bsky_assets.coding.server import RoomServer
+
     with Journal(opened.journal) as journal:
         server = RoomServer(opened, settings, journal, port, adjudicator=adjudicator)
         stdout.print(f"room {opened.name}: {len(opened.items)} items", markup=False)
@@ -115,6 +114,8 @@ def import_answers(
     Example:
       bsky-assets labels import gold.csv --coder ada
     """
+    from bsky_assets.coding.tables import read_answers, take_in
+
     settings = get_settings()
     opened = _room_for(settings, file, name, coder)
     for who, count in take_in(opened, read_answers(opened, file, coder)).items():
@@ -123,6 +124,9 @@ def import_answers(
 
 def _room_for(settings: Settings, file: Path, name: str | None, coder: str | None) -> Room:
     """The room that is named, or the one of the file's sample, which is made if there is none."""
+    from bsky_assets.coding.making import read_rows, room_of_file
+    from bsky_assets.coding.room import open_room, rooms
+
     if name is None and file.suffix == ".csv":
         samples = {row["sample"] for row in read_rows(file) if row.get("sample")}
         if len(samples) == 1 and min(samples) in rooms(settings):
@@ -148,6 +152,9 @@ def coded_answers(
     Example:
       bsky-assets labels coded coded.csv --wide
     """
+    from bsky_assets.coding.items import words
+    from bsky_assets.coding.tables import write_long, write_wide
+
     settings = get_settings()
     opened = _the_room(settings, name)
     present = words(settings, opened.days, opened.items.values())
@@ -165,6 +172,9 @@ def agreement_of_coders(
     Example:
       bsky-assets labels agreement
     """
+    from bsky_assets.coding.agreement import agreement
+    from bsky_assets.coding.room import coded, decided, disputed
+
     opened = _the_room(get_settings(), name)
     said = {
         coder: {item: entry.value for item, entry in answers.items()}
@@ -205,11 +215,15 @@ def size(
     Example:
       bsky-assets labels size --margin 0.03 --accuracy 0.94
     """
+    from bsky_assets.coding.size import posts_needed
+
     needed = posts_needed(margin, share, accuracy, posts)
     stdout.print(f"for ± {100 * margin:g} points you need about {needed:,} posts coded by people")
 
 
 def _the_room(settings: Settings, name: str | None) -> Room:
+    from bsky_assets.coding.room import CannotBeCoded, open_room, rooms
+
     known = rooms(settings)
     if name is None and len(known) != 1:
         told = f"say which room with its name: {', '.join(known)}" if known else "no room yet"
@@ -218,13 +232,16 @@ def _the_room(settings: Settings, name: str | None) -> Room:
 
 
 def _days(settings: Settings, days: str | None) -> list[date]:
+    from bsky_assets.contracts import LlmLabel
+    from bsky_assets.storage.lake import Lake
+
     return parse_days(days, settings.timezone) if days else Lake.of(settings).days(LlmLabel)[-1:]
 
 
 def distil_labels(
     source: Annotated[
-        str, typer.Option("--from", help=f"Whose labels it learns from: {MODEL} or {PEOPLE}.")
-    ] = MODEL,
+        Teacher, typer.Option("--from", help="Whose labels it learns from.")
+    ] = "model",
     days: Annotated[
         str | None,
         typer.Option(metavar="DAY[..DAY]", help="Of the model's; default: the latest labelled."),
@@ -240,9 +257,10 @@ def distil_labels(
     Example:
       bsky-assets labels distil --from model
     """
+    from bsky_assets.students.kept import keep
+    from bsky_assets.students.lessons import distil
+
     settings = get_settings()
-    if source not in (MODEL, PEOPLE):
-        raise UserError(f"labels are by {MODEL} or {PEOPLE}, not by {source[:20]!r}")
     for question, student in distil(settings, _days(settings, days), source).items():
         if isinstance(student, str):
             stdout.print(f"{question}: not taught: {student}", markup=False, soft_wrap=True)

@@ -1,15 +1,21 @@
 """How work is shown while it goes on: a bar in a terminal, a line now and then elsewhere."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from bsky_assets.bluesky.streaming import StreamReport
 from bsky_assets.console import stderr
-from bsky_assets.contracts.progress import Progress, Reporter
+from bsky_assets.contracts.progress import Progress
+
+if TYPE_CHECKING:
+    from bsky_assets.bluesky.streaming import StreamReport
+    from bsky_assets.contracts.progress import Reporter
 
 TELL_SECONDS = 10
 """How often a line tells of the progress where there is no terminal."""

@@ -6,9 +6,7 @@ from typing import Annotated
 import typer
 
 from bsky_assets.console import stderr, stdout
-from bsky_assets.exports.rehydrate import rehydrate as fetch
 from bsky_assets.settings import get_settings
-from bsky_assets.storage.connection import connect
 
 
 def rehydrate(
@@ -29,6 +27,9 @@ def rehydrate(
     Example:
       bsky-assets rehydrate march-first-dehydrated/dehydrated_posts.parquet
     """
+    from bsky_assets.exports.rehydrate import rehydrate as fetch
+    from bsky_assets.storage.connection import connect
+
     settings = get_settings()
     target = to or file.with_name("rehydrated_posts.parquet")
 

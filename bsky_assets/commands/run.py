@@ -17,13 +17,10 @@ from typing import Annotated
 
 import typer
 
-from bsky_assets.commands.status import show_day
 from bsky_assets.console import one_line, stderr, stdout
 from bsky_assets.errors import UserError
 from bsky_assets.settings import Settings, get_settings, variable_name
-from bsky_assets.storage import network
 from bsky_assets.storage.files import staged
-from bsky_assets.storage.lake import Lake
 from bsky_assets.sync_day import now, sync_day_of, today
 
 HOST = "127.0.0.1"
@@ -74,6 +71,8 @@ def run(
     Example:
       bsky-assets run --no-ui
     """
+    from bsky_assets.storage import network
+
     if ui and port:
         _ui_port(port)  # what cannot be had is told now, and not after the day
     # Ended by a service manager, it ends the sandbox and the UI as it does when interrupted.
@@ -106,8 +105,10 @@ def _set(environment: Mapping[str, str]) -> None:
 
 def _run_day(ui: bool, port: int | None) -> None:
     # Dagster takes seconds to import; meanwhile the sandbox has started.
-    from bsky_assets.commands.materialize import materialize_day
+    from bsky_assets.commands.running import materialize_day
+    from bsky_assets.commands.stored import show_day
     from bsky_assets.orchestration.instance import open_instance
+    from bsky_assets.storage.lake import Lake
 
     settings = get_settings()
     day = today(settings.timezone)

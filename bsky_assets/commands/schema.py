@@ -1,22 +1,23 @@
 """`bsky-assets schema`: columns, what they are made from, and what a change of them touches."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bsky_assets.console import stdout
-from bsky_assets.contracts import Row, columns, contract_version
-from bsky_assets.contracts import lineage as column_lineage
-from bsky_assets.contracts.lineage import Touched
 from bsky_assets.errors import UserError
-from bsky_assets.orchestration.staleness import stale as stale_partitions
 from bsky_assets.settings import get_settings
-from bsky_assets.storage.lake import Lake
-from bsky_assets.storage.schema_diff import Difference, differences
-from bsky_assets.storage.upcasts import sql_type
 from bsky_assets.sync_day import parse_day
+
+if TYPE_CHECKING:
+    from bsky_assets.contracts import Row
+    from bsky_assets.contracts.lineage import Touched
+    from bsky_assets.storage.lake import Lake
+    from bsky_assets.storage.schema_diff import Difference
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,6 +39,9 @@ def show(
     Example:
       bsky-assets schema show consolidated_posts
     """
+    from bsky_assets.contracts import lineage as column_lineage
+    from bsky_assets.storage.lake import Lake
+
     rows = Lake.of(get_settings()).rows
     if asset:
         _print(_columns_of(column_lineage.contract_of(asset, rows)))
@@ -64,6 +68,9 @@ def impact(
       bsky-assets schema impact record.text
       bsky-assets schema impact raw_post_deletions.status
     """
+    from bsky_assets.contracts import lineage as column_lineage
+    from bsky_assets.storage.lake import Lake
+
     lake = Lake.of(get_settings())
     touched = column_lineage.impact(column, lake.rows)
     checks = _checks()
@@ -85,6 +92,9 @@ def diff(
     Example:
       bsky-assets schema diff yesterday today
     """
+    from bsky_assets.storage.lake import Lake
+    from bsky_assets.storage.schema_diff import differences
+
     settings = get_settings()
     first, second = (parse_day(day, settings.timezone) for day in (day1, day2))
     lake = Lake.of(settings)
@@ -109,6 +119,9 @@ def stale() -> None:
     Example:
       bsky-assets schema stale
     """
+    from bsky_assets.orchestration.staleness import stale as stale_partitions
+    from bsky_assets.storage.lake import Lake
+
     settings = get_settings()
     found = list(stale_partitions(Lake.of(settings), settings))
     for asset, partitions in groupby(found, lambda partition: partition.asset):
@@ -119,6 +132,9 @@ def stale() -> None:
 
 
 def _overview(row: type[Row], rows: Sequence[type[Row]]) -> Iterator[str]:
+    from bsky_assets.contracts import columns
+    from bsky_assets.contracts import lineage as column_lineage
+
     upstream = column_lineage.upstream(column_lineage.reads(row), rows)
     made_from = f" ← {', '.join(upstream)}" if upstream else ""
     yield f"{row.asset}{made_from}"
@@ -128,6 +144,9 @@ def _overview(row: type[Row], rows: Sequence[type[Row]]) -> Iterator[str]:
 
 
 def _columns_of(row: type[Row]) -> Iterator[str]:
+    from bsky_assets.contracts import columns, contract_version
+    from bsky_assets.storage.upcasts import sql_type
+
     yield f"{row.asset}: {(row.__doc__ or '').splitlines()[0]}"
     yield f"unique within a day: {', '.join(row.key)}; contract {contract_version(row)}"
     if row.rows_from:
@@ -161,6 +180,8 @@ def _checks() -> dict[str, list[str]]:
 
 
 def _days(lake: Lake, asset: str) -> str:
+    from bsky_assets.contracts import lineage as column_lineage
+
     if asset == column_lineage.DAILY_REPORT:
         days = sorted(path.stem for path in get_settings().reports_dir.glob("????-??-??.html"))
     else:

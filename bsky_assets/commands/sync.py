@@ -1,23 +1,19 @@
 """`bsky-assets sync`: bring today's raw partitions up to date."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bsky_assets.bluesky import collector
-from bsky_assets.bluesky.streaming import Limits
-from bsky_assets.commands.materialize import materialize_day
-from bsky_assets.commands.progress import report_line, shown
 from bsky_assets.console import stderr
-from bsky_assets.contracts import STREAMED, RawFeedPost
-from bsky_assets.contracts.arrival import FIREHOSE, LABELS
 from bsky_assets.errors import UserError
-from bsky_assets.orchestration.instance import open_instance
 from bsky_assets.settings import Settings, get_settings
-from bsky_assets.storage.coverage import feed_problems
-from bsky_assets.storage.lake import Lake
 from bsky_assets.sync_day import today
+
+if TYPE_CHECKING:
+    from bsky_assets.bluesky.streaming import Limits
 
 
 class FeedsFailed(UserError):
@@ -54,6 +50,9 @@ def firehose(
     Example:
       bsky-assets sync firehose --max-seconds 60
     """
+    from bsky_assets.bluesky import collector
+    from bsky_assets.commands.progress import report_line, shown
+
     settings = get_settings()
     limits = _limits(settings, max_posts or settings.sync_max_posts, max_events, max_seconds)
     with shown() as progress, collector.stop_on_signals() as stop:
@@ -74,6 +73,10 @@ def feeds(
     Example:
       bsky-assets sync feeds --max-posts 200
     """
+    from bsky_assets.contracts import RawFeedPost
+    from bsky_assets.storage.coverage import feed_problems
+    from bsky_assets.storage.lake import Lake
+
     config = {"ops": {"raw_feed_posts": {"config": {"max_posts": max_posts}}}}
     settings = get_settings()
     _bring_up_to_date(settings, "raw_feed_posts", config)
@@ -90,6 +93,9 @@ def labels(max_events: MaxEvents = None, max_seconds: MaxSeconds = None) -> None
     Example:
       bsky-assets sync labels --max-seconds 60
     """
+    from bsky_assets.bluesky import collector
+    from bsky_assets.commands.progress import report_line, shown
+
     settings = get_settings()
     limits = _limits(settings, None, max_events, max_seconds)
     with shown() as progress, collector.stop_on_signals() as stop:
@@ -104,6 +110,9 @@ LABELS_STORED = {"ops": {"raw_moderation_labels": {"config": {"read_stream": Fal
 
 def _of_firehose() -> Iterator[str]:
     """What the firehose alone brings, as Dagster selects it."""
+    from bsky_assets.contracts import STREAMED
+    from bsky_assets.contracts.arrival import FIREHOSE, LABELS
+
     for row, arrival in STREAMED.items():
         if LABELS not in arrival.streams and FIREHOSE in arrival.streams:
             yield f'key:"{row.asset}"'
@@ -112,6 +121,8 @@ def _of_firehose() -> Iterator[str]:
 def _limits(
     settings: Settings, posts: int | None, events: int | None, seconds: float | None
 ) -> Limits:
+    from bsky_assets.bluesky.streaming import Limits
+
     return Limits(
         max_posts=posts,
         max_events=events or settings.sync_max_events,
@@ -120,5 +131,8 @@ def _limits(
 
 
 def _bring_up_to_date(settings: Settings, select: str, config: Mapping[str, object]) -> None:
+    from bsky_assets.commands.running import materialize_day
+    from bsky_assets.orchestration.instance import open_instance
+
     with open_instance(settings) as instance:
         materialize_day(instance, today(settings.timezone), select, config)

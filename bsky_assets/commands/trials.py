@@ -1,7 +1,9 @@
 """The commands of `bsky-assets labels` that try one way of labelling against another."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
@@ -9,8 +11,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from bsky_assets.console import stdout
-from bsky_assets.labelling.statistics.arms import Arms, compare_files
-from bsky_assets.labelling.statistics.paired import Effect
+
+if TYPE_CHECKING:
+    from bsky_assets.labelling.statistics.arms import Arms
+    from bsky_assets.labelling.statistics.paired import Effect
 
 
 def effect_of_files(
@@ -31,6 +35,8 @@ def effect_of_files(
     Example:
       bsky-assets labels effect --with with.csv --without without.csv --gold coded.csv
     """
+    from bsky_assets.labelling.statistics.arms import compare_files
+
     compared = compare_files(with_it, without, gold)
     if as_json:
         typer.echo(orjson.dumps(compared, option=orjson.OPT_INDENT_2))

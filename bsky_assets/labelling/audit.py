@@ -35,7 +35,8 @@ from bsky_assets.labelling.asking.batches import by_chance
 from bsky_assets.labelling.asking.questions import day_questions
 from bsky_assets.labelling.asking.requests import Policy
 from bsky_assets.labelling.asking.rounds import Asker
-from bsky_assets.labelling.day import NothingToLabel, ledger_of, prompt_of
+from bsky_assets.labelling.day import NothingToLabel, prompt_of
+from bsky_assets.labelling.ledger.store import ledger_of
 from bsky_assets.labelling.statistics.metrics import LEVEL, Estimate
 from bsky_assets.labelling.versions import labelling_version
 from bsky_assets.settings import Settings

@@ -37,7 +37,7 @@ from bsky_assets.labelling.asking.requests import Policy
 from bsky_assets.labelling.asking.rounds import Asker, Round
 from bsky_assets.labelling.batch_size import batch_size_for
 from bsky_assets.labelling.details import day_details
-from bsky_assets.labelling.ledger.store import Ledger
+from bsky_assets.labelling.ledger.store import ledger_of
 from bsky_assets.labelling.statistics.consistency import effect_of_company
 from bsky_assets.settings import Settings
 from bsky_assets.storage.inputs import made_from
@@ -56,11 +56,6 @@ _ANSWERS: dict[Kind, str] = {
 
 class NothingToLabel(UserError):
     """The day has not been filtered, or not labelled by the codebook that decides who is asked."""
-
-
-def ledger_of(settings: Settings) -> Ledger:
-    """The ledger of the data directory."""
-    return Ledger(settings.ledger_dir)
 
 
 def codebook_of(row: type[Row]) -> Codebook:

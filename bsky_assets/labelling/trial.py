@@ -16,8 +16,8 @@ from bsky_assets.labelling.asking.questions import Question, day_questions
 from bsky_assets.labelling.asking.requests import Policy
 from bsky_assets.labelling.asking.rounds import PARAMETERS, Asker, Round
 from bsky_assets.labelling.batch_size import LEAST_ALONE
-from bsky_assets.labelling.day import asked_about, ledger_of, prompt_of
-from bsky_assets.labelling.ledger.store import ANSWER
+from bsky_assets.labelling.day import asked_about, prompt_of
+from bsky_assets.labelling.ledger.store import ANSWER, ledger_of
 from bsky_assets.labelling.statistics.consistency import marked
 from bsky_assets.labelling.statistics.metrics import Estimate, rate
 from bsky_assets.settings import Settings

@@ -23,7 +23,7 @@ from bsky_assets.consolidation.forget import (
 )
 from bsky_assets.consolidation.forgotten import seen_again
 from bsky_assets.contracts import LlmAnswer, RawFeedPost, RawFirehosePost
-from bsky_assets.labelling.day import ledger_of
+from bsky_assets.labelling.ledger.store import ledger_of
 from bsky_assets.labelling.ledger.tracing import forget as forget_words
 from bsky_assets.orchestration.forget_runs import forget_in_databases, forget_in_texts
 from bsky_assets.orchestration.instance import home

@@ -23,7 +23,7 @@ from bsky_assets.bluesky.collected import all_segments
 from bsky_assets.consolidation.erase import Forget, erase_deleted
 from bsky_assets.consolidation.erase_segments import erase_in_segments
 from bsky_assets.consolidation.tombstones import apply_tombstones
-from bsky_assets.labelling.day import ledger_of
+from bsky_assets.labelling.ledger.store import ledger_of
 from bsky_assets.labelling.ledger.tracing import forget
 from bsky_assets.orchestration.forgetting import forget_again
 from bsky_assets.orchestration.prune import prune_runs

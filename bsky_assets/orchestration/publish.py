@@ -3,7 +3,7 @@
 import logging
 
 from bsky_assets.contracts import LEDGER
-from bsky_assets.labelling.day import ledger_of
+from bsky_assets.labelling.ledger.store import ledger_of
 from bsky_assets.settings import Settings
 from bsky_assets.storage import catalogue
 from bsky_assets.storage.lake import Lake

@@ -17,7 +17,7 @@ from bsky_assets.contracts import FilteredPost, RawFirehosePost, RawPostDeletion
 from bsky_assets.definitions import build_defs
 from bsky_assets.errors import UserError
 from bsky_assets.exports.export import default_assets, export
-from bsky_assets.labelling.day import ledger_of
+from bsky_assets.labelling.ledger.store import ledger_of
 from bsky_assets.labelling.ledger.tracing import forget
 from bsky_assets.orchestration.staleness import stale
 from bsky_assets.reporting.report import report_of

@@ -14,7 +14,7 @@ from bsky_assets.coding.making import Draw, room_of_draw, room_of_file
 from bsky_assets.coding.room import assign, coded, decided, disputed, open_room
 from bsky_assets.contracts import RawPostDeletion
 from bsky_assets.errors import UserError
-from bsky_assets.labelling.day import ledger_of
+from bsky_assets.labelling.ledger.store import ledger_of
 from bsky_assets.labelling.statistics.sampling import load_design
 from bsky_assets_tests.coding.rooms import (
     ANSWERS,

@@ -29,7 +29,7 @@ def ui(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     script.chmod(0o755)
     monkeypatch.setattr(run_command.shutil, "which", lambda *_, **__: str(script))
     monkeypatch.setattr(run_command, "_sandbox", lambda *_: nullcontext({}))
-    monkeypatch.setattr("bsky_assets.commands.materialize.materialize_day", lambda *_: None)
+    monkeypatch.setattr("bsky_assets.commands.running.materialize_day", lambda *_: None)
     before = signal.getsignal(signal.SIGTERM)
     yield tmp_path / "arguments"
     signal.signal(signal.SIGTERM, before)

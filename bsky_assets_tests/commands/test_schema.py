@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from dagster import DagsterInstance, build_sensor_context
 
-from bsky_assets.commands.materialize import DayFailed, materialize_day
+from bsky_assets.commands.running import DayFailed, materialize_day
 from bsky_assets.consolidation.consolidate import consolidate_day
 from bsky_assets.contracts import (
     ConsolidatedPost,

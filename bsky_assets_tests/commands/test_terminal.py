@@ -211,7 +211,7 @@ def test_assets_are_selected_by_names_or_in_the_syntax_of_the_ui(
 ) -> None:
     chosen: list[Any] = []
     monkeypatch.setattr(
-        "bsky_assets.commands.materialize._run_day", lambda *given: chosen.extend(given[2])
+        "bsky_assets.commands.running._run_day", lambda *given: chosen.extend(given[2])
     )
     run_whole(monkeypatch, capfd, "materialize", "--select", select)
     assert {key.to_user_string() for key in chosen} == names

@@ -26,7 +26,7 @@ from bsky_assets.contracts import (
     Row,
 )
 from bsky_assets.contracts.arrival import FIREHOSE
-from bsky_assets.labelling.day import ledger_of
+from bsky_assets.labelling.ledger.store import ledger_of
 from bsky_assets.orchestration.maintenance import maintenance
 from bsky_assets.orchestration.resources import DataDirectory, duckdb_resource
 from bsky_assets.settings import get_settings

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bsky_assets.commands.materialize import selection
+from bsky_assets.commands.running import selection
 from bsky_assets.definitions import build_defs
 from bsky_assets.settings import Settings
 from bsky_assets_tests.docs.pages import PAGES, commands

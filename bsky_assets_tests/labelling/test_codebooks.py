@@ -11,7 +11,8 @@ import pytest
 from bsky_assets.contracts import FilteredPost, contract_version
 from bsky_assets.contracts.codebooks import UnusableCodebook, codebook_among, load_codebooks
 from bsky_assets.labelling.asking.prompt import codebook_prompt, load_prompt
-from bsky_assets.labelling.day import NothingToLabel, label_day, ledger_of
+from bsky_assets.labelling.day import NothingToLabel, label_day
+from bsky_assets.labelling.ledger.store import ledger_of
 from bsky_assets.labelling.ledger.tracing import labels_without_their_post
 from bsky_assets_tests.support.codebooks import (
     EVERY_TYPE,

@@ -18,7 +18,8 @@ from bsky_assets.labelling.asking.answers import LABELS_ONLY, AnswerForm, respon
 from bsky_assets.labelling.asking.endpoint import EndpointRefuses, EndpointUnreachable
 from bsky_assets.labelling.asking.preflight import NoSuchModel
 from bsky_assets.labelling.asking.prompt import PROMPTS, load_prompt
-from bsky_assets.labelling.day import NothingToLabel, ledger_of, prompt_of
+from bsky_assets.labelling.day import NothingToLabel, prompt_of
+from bsky_assets.labelling.ledger.store import ledger_of
 from bsky_assets.labelling.ledger.tracing import forget, labels_without_their_post
 from bsky_assets.labelling.statistics.agreement import compare
 from bsky_assets.storage.sql import read_parquet

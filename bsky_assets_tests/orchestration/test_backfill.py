@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from dagster import AssetKey, DagsterRunStatus
 
-from bsky_assets.commands.materialize import materialize_day
+from bsky_assets.commands.running import materialize_day
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, RawFirehosePost
 from bsky_assets.definitions import defs
 from bsky_assets.orchestration import process_pool

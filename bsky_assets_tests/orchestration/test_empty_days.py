@@ -19,7 +19,7 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._utils.hosted_user_process import recon_job_from_origin
 
-from bsky_assets.commands.materialize import DayFailed, materialize_day
+from bsky_assets.commands.running import DayFailed, materialize_day
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, RawFirehosePost
 from bsky_assets.orchestration.instance import open_instance
 from bsky_assets.settings import Settings

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from dagster import AssetKey, CodeReferencesMetadataValue, LocalFileCodeReference
 
-from bsky_assets.commands.materialize import DayFailed, materialize_day
+from bsky_assets.commands.running import DayFailed, materialize_day
 from bsky_assets.contracts import FilteredPost, RawFirehosePost
 from bsky_assets.definitions import build_defs, current_defs
 from bsky_assets.orchestration.instance import open_instance

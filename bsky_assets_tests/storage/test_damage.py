@@ -19,7 +19,7 @@ from bsky_assets.contracts import (
 )
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.asking.prompt import load_prompt
-from bsky_assets.labelling.day import ledger_of
+from bsky_assets.labelling.ledger.store import ledger_of
 from bsky_assets.orchestration.publish import publish
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.compaction import compact_firehose_day, compact_labels_day

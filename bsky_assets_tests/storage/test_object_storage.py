@@ -18,7 +18,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import fs
 
-from bsky_assets.commands.materialize import materialize_day
+from bsky_assets.commands.running import materialize_day
 from bsky_assets.contracts import (
     ConsolidatedPost,
     FilteredPost,

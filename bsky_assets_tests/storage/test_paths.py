@@ -10,7 +10,7 @@ import pytest
 import bsky_assets
 from bsky_assets.contracts import LlmPrompt, RawFirehosePost, RawModerationLabel
 from bsky_assets.labelling.asking.prompt import load_prompt
-from bsky_assets.labelling.day import ledger_of
+from bsky_assets.labelling.ledger.store import ledger_of
 from bsky_assets.orchestration.publish import publish
 from bsky_assets.settings import InvalidSettings, Settings, get_settings
 from bsky_assets.storage import quarantine

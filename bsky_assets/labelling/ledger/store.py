@@ -27,6 +27,7 @@ from bsky_assets.contracts import Row, arrow_schema
 from bsky_assets.contracts.labels import LlmAnswer, LlmPrompt
 from bsky_assets.labelling.asking.prompt import Prompt
 from bsky_assets.labelling.asking.questions import Question
+from bsky_assets.settings import Settings
 from bsky_assets.storage.damage import is_damage, reason_of
 from bsky_assets.storage.files import staged, sync, unique_id, unusable
 from bsky_assets.storage.lake import empty_columns
@@ -347,3 +348,8 @@ def _whole_lines(journal: Path) -> Iterable[dict[str, Any]]:
                 yield orjson.loads(line)
             except orjson.JSONDecodeError:
                 continue  # torn by a kill or a power cut
+
+
+def ledger_of(settings: Settings) -> Ledger:
+    """The ledger of the data directory."""
+    return Ledger(settings.ledger_dir)

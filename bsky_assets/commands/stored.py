@@ -1,0 +1,142 @@
+"""What `bsky-assets status` tells: what is stored, day by day, and how complete it is."""
+
+from collections.abc import Iterable
+from datetime import date
+
+from rich.table import Table
+
+from bsky_assets.console import stdout
+from bsky_assets.contracts import (
+    FilteredPost,
+    LlmLabel,
+    RawFeedPost,
+    RawFirehosePost,
+)
+from bsky_assets.contracts.details import FilterDetails, LabelDetails
+from bsky_assets.reporting.unfinished import Look, returned_line
+from bsky_assets.settings import Settings
+from bsky_assets.storage.completeness import Completeness, StreamDetails
+from bsky_assets.storage.coverage import feed_problems, gaps, jumps, missing, strays, uncovered
+from bsky_assets.storage.damage import Damaged
+from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.sync_day import now
+
+SHOWN_DAYS = 14
+SHOWN_STRETCHES = 5
+
+
+def show_day(lake: Lake, day: date, settings: Settings) -> None:
+    """Print the rows, the coverage, the funnel and the labels of one sync day."""
+    found = {row: lake.whole(row, day) for row in lake.rows}
+    partitions = {row: _usable(partition) for row, partition in found.items()}
+    table = Table("asset", "rows", "written (UTC)", title=f"sync day {day}", title_justify="left")
+    table.columns[1].justify = "right"
+    for row, partition in partitions.items():
+        table.add_row(row.asset, *_rows_and_time(partition))
+    stdout.print(table)
+    _print(f"! {problem}" for problem in found.values() if isinstance(problem, Damaged))
+    _print(_lacking_lines(settings, day))
+    if feeds := partitions[RawFeedPost]:
+        _print(_feed_lines(feeds))
+    if firehose := partitions[RawFirehosePost]:
+        _print(_coverage_lines(firehose, settings))
+    if filtered := partitions[FilteredPost]:
+        _print(_funnel_lines(filtered))
+    if labels := partitions[LlmLabel]:
+        _print(_label_lines(labels))
+
+
+def show_days(lake: Lake, settings: Settings) -> None:
+    """Print the rows of the latest sync days, and the last of them in detail."""
+    rows = lake.rows
+    days = sorted({day for row in rows for day in lake.days(row)})[-SHOWN_DAYS:]
+    if not days:
+        stdout.print("nothing is stored yet; `bsky-assets materialize` collects today")
+        return
+    table = Table("asset", *map(str, days))
+    for row in rows:
+        table.add_row(row.asset, *(_cell(lake.whole(row, day)) for day in days))
+    stdout.print(table)
+    _print(_unfinished_days(settings))
+    show_day(lake, days[-1], settings)
+
+
+def _unfinished_days(settings: Settings) -> Iterable[str]:
+    """Days of which something is behind, recent ones and those with news."""
+    look = Look(settings, now())
+    for day in look.days(everywhere=False):
+        if behind := look.state(day).behind:
+            yield f"! {day} is not finished: {', '.join(behind)}"
+    for day, posts in look.returned():
+        yield f"! {day}: {returned_line(day, posts)}"
+
+
+def _usable(found: Partition | Damaged | None) -> Partition | None:
+    return found if isinstance(found, Partition) else None
+
+
+def _cell(found: Partition | Damaged | None) -> str:
+    if isinstance(found, Damaged):
+        return "damaged: doctor"
+    return f"{found.rows:,}" if found else "–"
+
+
+def _rows_and_time(partition: Partition | None) -> tuple[str, str]:
+    if partition is None:
+        return "–", ""
+    return f"{partition.rows:,}", f"{partition.written_at:%Y-%m-%d %H:%M:%S}"
+
+
+def _lacking_lines(settings: Settings, day: date) -> Iterable[str]:
+    lines = list(Look(settings, now()).state(day).lines())
+    yield "complete: all that landed is in it" if not lines else "not in it yet"
+    for line in lines:
+        yield f"  ! {line}"
+
+
+def _feed_lines(feeds: Partition) -> Iterable[str]:
+    return (f"  ! {problem}" for problem in feed_problems(feeds))
+
+
+def _coverage_lines(firehose: Partition, settings: Settings) -> Iterable[str]:
+    completeness = firehose.told(StreamDetails).completeness or Completeness()
+    yield f"firehose: {sum(completeness.events.values()):,} events, from"
+    for stretch in completeness.stretches[:SHOWN_STRETCHES]:
+        yield (
+            f"  {stretch.host} {stretch.first} to {stretch.last} "
+            f"({stretch.first_time} to {stretch.last_time})"
+        )
+    if (more := len(completeness.stretches) - SHOWN_STRETCHES) > 0:
+        yield f"  and {more:,} more stretches"
+    yield (
+        f"  {missing(completeness)}, {completeness.jump_count:,} jumps, "
+        f"{completeness.reconnect_count:,} reconnects, "
+        f"{sum(completeness.quarantined.values()):,} quarantined"
+    )
+    lacks = uncovered(completeness, firehose, settings.timezone)
+    for line in firehose.told(StreamDetails).source_lines():
+        yield f"  {line}"
+    still = firehose.told(StreamDetails).still
+    for problem in (*gaps(still), *strays(completeness), *jumps(completeness), *lacks):
+        yield f"  ! {problem}"
+
+
+def _funnel_lines(filtered: Partition) -> Iterable[str]:
+    told = filtered.told(FilterDetails)
+    yield "filters"
+    for step in told.funnel:
+        yield f"  {step.filter:<12} {step.stopped:>9,} of {step.reached:>9,} stopped"
+    yield f"  {'passed':<12} {told.passed:>9,}"
+
+
+def _label_lines(labels: Partition) -> Iterable[str]:
+    told = labels.told(LabelDetails)
+    models = ", ".join(model.model for model in told.models)
+    yield f"labels by {models}: {told.labelled:,} of {told.posts:,} posts"
+    for name, share in told.shares.items():
+        yield f"  {name:<18} {share:>7.1%}"
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        stdout.print(line, markup=False, soft_wrap=True)
