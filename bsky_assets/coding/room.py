@@ -69,7 +69,7 @@ class Decided:
 
 def rooms(settings: Settings) -> list[str]:
     """The names of the rooms that there are."""
-    return sorted(path.parent.name for path in _all_rooms(settings).glob(f"*/{ROOM}"))
+    return sorted(path.parent.name for path in rooms_folder(settings).glob(f"*/{ROOM}"))
 
 
 def make_room(
@@ -92,7 +92,7 @@ def make_room(
     check_coders(coders)
     if not _NAME.fullmatch(name):
         raise CannotBeCoded(f"{name[:70]!r} cannot name a room: letters, digits, - and _ only")
-    folder = _all_rooms(settings) / name
+    folder = rooms_folder(settings) / name
     if (folder / ROOM).exists():
         raise CannotBeCoded(f"there is a room {name} already; open it by its name")
     if not items:
@@ -110,7 +110,7 @@ def open_room(settings: Settings, name: str) -> Room:
     Raises:
         NoSuchRoom: there is none.
     """
-    folder = _all_rooms(settings) / name
+    folder = rooms_folder(settings) / name
     if not _NAME.fullmatch(name) or not (folder / ROOM).is_file():
         known = ", ".join(rooms(settings)) or "none yet"
         raise NoSuchRoom(f"there is no room {name[:70]!r}; there are: {known}")
@@ -192,5 +192,6 @@ def decided(room: Room) -> dict[int, Decided]:
     return found
 
 
-def _all_rooms(settings: Settings) -> Path:
+def rooms_folder(settings: Settings) -> Path:
+    """Where the rooms are, a folder each."""
     return settings.data_dir / "coding"

@@ -17,8 +17,8 @@ def forget(
     """Take an account or a post out of all that is stored, and keep it out.
 
     Its rows go; where others name it, the name goes. That holds for partitions, replaced files,
-    segments, quarantine, the ledger, reports and what Dagster keeps of runs. Exports are not
-    touched: those that have its posts are listed.
+    segments, quarantine, the ledger, samples and rooms of coders, reports and what Dagster keeps of
+    runs. Exports are not touched: those that have its posts are listed.
 
     \b
     Example:
@@ -38,9 +38,9 @@ def forget(
     with connect(settings) as con:
         made = forget_everywhere(con, settings, subject)
     stdout.print(
-        f"{made.partitions:,} partitions, {made.segments:,} segments and {made.answers:,} files of "
-        f"the ledger written anew; {made.entries:,} entries and {made.logs:,} logs of runs "
-        f"changed; {made.reports:,} reports removed",
+        f"{made.partitions:,} partitions, {made.segments:,} segments, {made.answers:,} files of "
+        f"the ledger and {made.samples:,} of samples written anew; {made.entries:,} entries and "
+        f"{made.logs:,} logs of runs changed; {made.reports:,} reports removed",
         soft_wrap=True,
     )
     for export in exports_holding(settings.data_dir, parts[0] if parts else subject):

@@ -27,7 +27,7 @@ from bsky_assets.contracts import (
 )
 from bsky_assets.contracts.details import Details
 from bsky_assets.storage.files import staged
-from bsky_assets.storage.lake import Lake, Partition, select_rows
+from bsky_assets.storage.lake import Lake, Partition, contract_in, select_rows
 from bsky_assets.storage.locks import exclusive
 from bsky_assets.storage.segments import Segment, Segments
 from bsky_assets.storage.sql import identifier
@@ -164,7 +164,8 @@ def forget_in_lake(con: duckdb.DuckDBPyConnection, lake: Lake, subject: Subject)
     for row in lake.tables:
         for partition in lake.partitions(row):
             with exclusive(lake.root / row.asset):
-                written += _forget_in(con, lake, subject, row, partition)
+                contract = contract_in(row, partition)
+                written += _forget_in(con, lake, subject, contract, partition)
     return written
 
 
@@ -252,6 +253,24 @@ def forget_in_files(files: Sequence[Path], subject: Subject) -> int:
             changed += 1
             with staged(path) as fresh:
                 pq.write_table(pa.Table.from_pylist(left, table.schema), fresh, compression="zstd")
+    return changed
+
+
+def forget_in_json(files: Sequence[Path], subject: Subject) -> int:
+    """Take the subject, and its words, out of files of JSON or of lines of it.
+
+    Different posts keep different names, so that what counts them stays true.
+    """
+    pieces, changed = subject.pieces(), 0
+    for path in files:
+        content = path.read_bytes()
+        parts = content.splitlines() if path.suffix == ".jsonl" else [content]
+        read = [orjson.loads(part) for part in parts]
+        left = [_silent_json(subject, pieces, subject.without(value)) for value in read]
+        if left != read:
+            changed += 1
+            with staged(path) as fresh:
+                fresh.write_bytes(b"".join(orjson.dumps(value) + b"\n" for value in left))
     return changed
 
 

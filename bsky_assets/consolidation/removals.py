@@ -10,7 +10,8 @@ from datetime import date
 
 import duckdb
 
-from bsky_assets.contracts import RawPostDeletion
+from bsky_assets.contracts import RawPostDeletion, Row
+from bsky_assets.contracts.leaving import LISTING
 from bsky_assets.storage.chronology import happened, is_ahead, moment
 from bsky_assets.storage.lake import Lake, select_days
 from bsky_assets.storage.sql import literal
@@ -22,6 +23,17 @@ event's field `active` decides, and the reader of the stream has folded it into 
 
 _AFTER_ALL = "~"
 """Later than any rev: of a deletion and a post that no rev tells apart the deletion counts."""
+
+
+def without_posts(row: type[Row], rows: str, gone: str) -> str:
+    """SQL for the `rows` of `row` without the posts `gone`, SQL for their `uri`, in their order."""
+    if column := LISTING.get(row):
+        left = f"list_filter({column}, lambda uri: NOT list_contains(uris_gone, uri))"
+        return (
+            f"SELECT listing.* REPLACE ({left} AS {column}) FROM ({rows}) AS listing, "
+            f"(SELECT coalesce(list(uri), []) AS uris_gone FROM ({gone}))"
+        )
+    return f"SELECT * FROM ({rows}) ANTI JOIN ({gone}) USING (uri)"
 
 
 def register_removals(con: duckdb.DuckDBPyConnection, lake: Lake, day: date, keys: str) -> None:

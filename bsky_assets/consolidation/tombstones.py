@@ -15,30 +15,32 @@ import orjson
 import pyarrow as pa
 
 from bsky_assets.consolidation.consolidate import register_left_out
-from bsky_assets.consolidation.removals import PRESENT
+from bsky_assets.consolidation.removals import PRESENT, without_posts
 from bsky_assets.consolidation.returned import note_returned
 from bsky_assets.contracts import (
+    RAW,
     ConsolidatedPost,
-    FilteredPost,
     LeftOut,
-    LlmLabel,
     RawPostDeletion,
     Row,
 )
-from bsky_assets.contracts.codebooks import CodebookLabel
 from bsky_assets.contracts.details import ConsolidationDetails, Details, Since
+from bsky_assets.contracts.leaving import has_posts
 from bsky_assets.storage.examination import APPLIED_TOMBSTONES
 from bsky_assets.storage.files import write_json
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake, Partition, contract_in, select_rows
 from bsky_assets.storage.sql import literal
 from bsky_assets.sync_day import LOOK_BACK_DAYS, now
 
 
 def rewritten(lake: Lake) -> Iterator[type[Row]]:
-    """What a post leaves; last the one that says which posts there are, so that a run that was
-    interrupted finds them again."""
-    yield from (row for row in lake.rows if issubclass(row, CodebookLabel))
-    yield from (LlmLabel, FilteredPost, ConsolidatedPost)
+    """What a post leaves: all that is made of posts and stored, whether or not anything makes it
+    still. Last comes what says which posts there are, so that a run that was interrupted finds
+    them again."""
+    for row in reversed(lake.tables):
+        if has_posts(row) and row not in (*RAW, ConsolidatedPost):
+            yield row
+    yield ConsolidatedPost
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,9 @@ def apply_tombstones(
     if removed.num_rows:
         forget(removed)
     days = con.sql("SELECT DISTINCT sync_day FROM removed_posts ORDER BY sync_day").fetchall()
+    tables = [*rewritten(lake)]
     for (day,) in days:
-        yield from _apply(con, lake, day)
+        yield from _apply(con, lake, tables, day)
     note_returned(con, lake, new)
     write_json(lake.root / APPLIED_TOMBSTONES, deletions)
 
@@ -140,7 +143,9 @@ def _find_removed(con: duckdb.DuckDBPyConnection, lake: Lake, days: Iterable[dat
         )
 
 
-def _apply(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> Iterator[Removal]:
+def _apply(
+    con: duckdb.DuckDBPyConnection, lake: Lake, tables: Sequence[type[Row]], day: date
+) -> Iterator[Removal]:
     con.execute(
         "CREATE OR REPLACE TEMP TABLE removed AS "
         "SELECT uri, did, reason FROM removed_posts WHERE sync_day = $day",
@@ -149,9 +154,9 @@ def _apply(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> Iterator[Re
     by_reason = con.sql("SELECT reason, count(*) FROM removed GROUP BY reason ORDER BY reason")
     reasons: dict[str, int] = dict(by_reason.fetchall())
     _note(con, lake, day)
-    for row in rewritten(lake):
+    for row in tables:
         if before := lake.current(row, day):
-            yield _rewrite(con, lake, row, before, reasons)
+            yield _rewrite(con, lake, contract_in(row, before), before, reasons)
 
 
 def _note(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> None:
@@ -178,14 +183,13 @@ def _rewrite(
     before: Partition,
     reasons: dict[str, int],
 ) -> Removal:
-    lake.relation(con, row, [before.day]).create_view("kept_before", replace=True)
-    told = before.told(Details)
+    told, rows = before.told(Details), select_rows(row, [before])
     removal = Since(at=now().isoformat(), posts_by_reason=reasons)
     after = lake.write_query(
         con,
         row,
         before.day,
-        "SELECT * FROM kept_before ANTI JOIN removed USING (uri)",
+        without_posts(row, rows, "SELECT uri FROM removed"),
         told.model_copy(update={"removed_since": (*told.removed_since, removal)}),
         kept_from=before,
     )

@@ -22,7 +22,7 @@ from pydantic.fields import FieldInfo
 
 from bsky_assets.contracts.arrival import Arrival
 
-_SCALARS: dict[type, pa.DataType] = {
+SCALARS: dict[type, pa.DataType] = {
     str: pa.string(),
     int: pa.int64(),
     float: pa.float64(),
@@ -31,6 +31,7 @@ _SCALARS: dict[type, pa.DataType] = {
     date: pa.date32(),
     datetime: pa.timestamp("us", tz="UTC"),
 }
+"""The types of columns that are neither lists nor structs."""
 
 
 @dataclass(frozen=True, init=False)
@@ -125,8 +126,8 @@ def arrow_type(annotation: Any) -> tuple[pa.DataType, bool]:
     if isinstance(annotation, type):
         if issubclass(annotation, Struct):
             return pa.struct(_arrow_fields(annotation)), False
-        if annotation in _SCALARS:
-            return _SCALARS[annotation], False
+        if annotation in SCALARS:
+            return SCALARS[annotation], False
     raise TypeError(f"no Arrow type for {annotation!r}")
 
 

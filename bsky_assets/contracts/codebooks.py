@@ -346,9 +346,12 @@ class CodebookLabel(Row):
     codebook: ClassVar[Codebook]
 
 
+_OF_LABELS = {"uri", "is_label_of_record", "prompt_version", "request_id", "slot"}
+
+
 def holds_labels(row: type[Row]) -> bool:
-    """Whether a table holds answers of models to a codebook, the built-in one or a user's."""
-    return row is LlmLabel or issubclass(row, CodebookLabel)
+    """Whether a table holds answers of models to a codebook, be it there still or not."""
+    return row.model_fields.keys() >= _OF_LABELS
 
 
 def rows_of(codebooks: Codebooks) -> tuple[type[CodebookLabel], ...]:

@@ -10,33 +10,10 @@ from datetime import date
 import duckdb
 
 from bsky_assets.consolidation.consolidate import register_left_out
-from bsky_assets.contracts import (
-    ConsolidatedPost,
-    DisputedPost,
-    FilteredPost,
-    LlmLabel,
-    RawFeedPost,
-    RawFirehosePost,
-    RawPostDeletion,
-    Row,
-)
-from bsky_assets.contracts.codebooks import CodebookLabel
+from bsky_assets.consolidation.removals import without_posts
+from bsky_assets.contracts import RawPostDeletion, Row
+from bsky_assets.contracts.leaving import LISTING, is_of_posts
 from bsky_assets.storage.lake import Lake
-
-OF_POSTS: tuple[type[Row], ...] = (
-    RawFirehosePost,
-    RawFeedPost,
-    ConsolidatedPost,
-    FilteredPost,
-    LlmLabel,
-    DisputedPost,
-)
-"""The tables whose rows are of one post each, and leave with it."""
-
-
-def is_of_posts(row: type[Row]) -> bool:
-    """Whether a row is of one post, and leaves with it."""
-    return row in OF_POSTS or issubclass(row, CodebookLabel)
 
 
 class Removed:
@@ -63,6 +40,8 @@ class Removed:
 
     def without(self, row: type[Row], rows: str) -> str:
         """SQL for the rows of `row` that are none of theirs, in their order."""
+        if row in LISTING:
+            return without_posts(row, rows, "SELECT uri FROM removed")
         if not is_of_posts(row):
             return rows
         columns = "*"

@@ -23,10 +23,11 @@ from bsky_assets.contracts import (
 )
 from bsky_assets.contracts.codebooks import CodebookLabel, holds_labels
 from bsky_assets.contracts.details import LabelDetails
+from bsky_assets.contracts.leaving import has_posts, is_of_posts
 from bsky_assets.contracts.lineage import meant
 from bsky_assets.contracts.provenance import PROVENANCE
 from bsky_assets.errors import BadUsage, UserError
-from bsky_assets.exports.deletions import Removed, is_of_posts
+from bsky_assets.exports.deletions import Removed
 from bsky_assets.exports.dictionary import dictionary
 from bsky_assets.exports.levels import FORMS, LABELS, Form, Level
 from bsky_assets.exports.metadata import CRATE, CROISSANT, crate, croissant
@@ -137,7 +138,7 @@ def export(
         raise FolderNotEmpty(f"{out} is there already; name a new folder, or empty it")
     lake.attach(con)
     unfinished = out.with_name(f".{out.name}.{unique_id()}")
-    removed = Removed(con, lake, days if any(map(is_of_posts, stored)) else ())
+    removed = Removed(con, lake, days if any(map(has_posts, stored)) else ())
     named = None
     if level == "restricted":
         given = [*_as_stored(stored, ledger), *_registered(con, told)]

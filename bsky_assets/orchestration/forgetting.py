@@ -14,17 +14,21 @@ import pyarrow as pa
 
 from bsky_assets.bluesky.archive.sheets import FOLDER as ARCHIVE_FOLDER
 from bsky_assets.bluesky.collected import firehose_segments, label_segments
+from bsky_assets.coding.journal import Journal
+from bsky_assets.coding.room import JOURNAL, ROOM, rooms_folder
 from bsky_assets.consolidation.forget import (
     Subject,
     forget_in_files,
+    forget_in_json,
     forget_in_lake,
     forget_in_segments,
     subject_of,
 )
 from bsky_assets.consolidation.forgotten import seen_again
 from bsky_assets.contracts import LlmAnswer, RawFeedPost, RawFirehosePost
-from bsky_assets.labelling.ledger.store import ledger_of
+from bsky_assets.labelling.ledger.store import Ledger, ledger_of
 from bsky_assets.labelling.ledger.tracing import forget as forget_words
+from bsky_assets.labelling.statistics.sampling import designs
 from bsky_assets.orchestration.forget_runs import forget_in_databases, forget_in_texts
 from bsky_assets.orchestration.instance import home
 from bsky_assets.orchestration.publish import publish
@@ -44,6 +48,8 @@ class Forgotten:
     entries: int
     """Values in Dagster's databases."""
     logs: int
+    samples: int
+    """Files that say which posts people were to code, and what they said."""
     reports: int
     """Removed; they are made anew from what is left."""
 
@@ -66,6 +72,7 @@ def forget_everywhere(con: duckdb.DuckDBPyConnection, settings: Settings, name: 
         answers=forget_in_files(ledger.files(LlmAnswer), subject),
         entries=forget_in_databases(home(settings), subject),
         logs=forget_in_texts(logs, subject),
+        samples=_forget_samples(settings, ledger, subject),
         reports=_forget_reports(settings, subject),
         segments=sum(
             forget_in_segments(con, stream, subject)
@@ -89,6 +96,21 @@ def forget_again(con: duckdb.DuckDBPyConnection, settings: Settings) -> Iterator
         for name in seen_again(con, f"SELECT uri, {did} AS did FROM came_in", lake):
             forget_everywhere(con, settings, name)
             yield name
+
+
+def _forget_samples(settings: Settings, ledger: Ledger, subject: Subject) -> int:
+    """In what is kept of samples that were drawn, and of rooms.
+
+    Raises:
+        RoomIsOpen: somebody is coding in one.
+    """
+    folder = rooms_folder(settings)
+    made = [*designs(ledger), *folder.glob(f"*/{ROOM}")]
+    changed = forget_in_json(made, subject)
+    for path in folder.glob(f"*/{JOURNAL}"):
+        with Journal(path):  # nobody writes it meanwhile, and its last line is whole
+            changed += forget_in_json([path], subject)
+    return changed
 
 
 def _forget_reports(settings: Settings, subject: Subject) -> int:

@@ -29,13 +29,14 @@ from bsky_assets.contracts import ASIDE, Quarantined, Row, arrow_schema, contrac
 from bsky_assets.contracts.codebooks import load_codebooks, rows_of
 from bsky_assets.contracts.details import Details, details_version
 from bsky_assets.contracts.lineage import ROWS, lineage_version
+from bsky_assets.contracts.stored import StoredRow, row_as_stored
 from bsky_assets.settings import Settings
 from bsky_assets.storage import timezones, upcasts
 from bsky_assets.storage.damage import Damaged, damage_named
 from bsky_assets.storage.files import StoredFile, unique_id, unusable
 from bsky_assets.storage.objects import Bucket
-from bsky_assets.storage.places import Folder, Place, StoredPath, batches
-from bsky_assets.storage.shape import check
+from bsky_assets.storage.places import Folder, Place, StoredPath, batches, read_schema
+from bsky_assets.storage.shape import ContractViolation, check
 from bsky_assets.storage.sql import identifier, literal
 from bsky_assets.sync_day import now
 
@@ -120,18 +121,24 @@ class _Origin(NamedTuple):
     """None for rows that are made anew."""
     details_version: str | None
     """Of the model that told the details before something was noted in them; None for new ones."""
+    contract: str
 
     @classmethod
-    def kept(cls, partition: Partition) -> "_Origin":
-        """That of rows which are those of `partition` still."""
+    def kept(cls, partition: Partition, row: type[Row]) -> "_Origin":
+        """That of rows which are those of `partition` still, and are written as rows of `row`."""
+        as_stored = issubclass(row, StoredRow)
         return cls(
-            partition.lineage, partition.made_from, partition.version, partition.details_version
+            partition.lineage,
+            partition.made_from,
+            partition.version,
+            partition.details_version,
+            partition.contract if as_stored else contract_version(row),
         )
 
     @classmethod
     def new(cls, row: type[Row], made_from: Versions | None) -> "_Origin":
         """That of rows which are made now."""
-        return cls(lineage_version(row), made_from, None, None)
+        return cls(lineage_version(row), made_from, None, None, contract_version(row))
 
 
 class _Written(NamedTuple):
@@ -181,8 +188,24 @@ class Lake:
 
     @property
     def tables(self) -> tuple[type[Row], ...]:
-        """The contracts of all that it holds: `rows`, and what could not be read."""
-        return (*self.rows, *ASIDE)
+        """The contracts of all that it holds: `rows`, what could not be read, and what is stored
+        though nothing declares it any more."""
+        declared = (*self.rows, *ASIDE)
+        return (*declared, *self._undeclared({row.asset for row in declared}))
+
+    def _undeclared(self, declared: Container[str]) -> Iterator[type[Row]]:
+        """The contracts of further tables: of each that of its last day that can be read."""
+        done: set[str] = set()
+        for key in sorted(self._pointers(""), reverse=True):
+            dataset, _ = _place_of(key)
+            name = dataset.partition("/")[0]
+            if name in declared or name in done:
+                continue
+            try:
+                yield _as_stored(self._partition(key, self.place.read(key)))
+                done.add(name)
+            except (Damaged, FileNotFoundError) as problem:
+                _log.warning("%s", problem)
 
     @property
     def timezone(self) -> str | None:
@@ -242,8 +265,8 @@ class Lake:
             UnusableDataDirectory: the folder cannot be written to.
         """
         written = self._copy(con, row.asset, row, day, sql)
-        origin = _Origin.kept(kept_from) if kept_from else _Origin.new(row, made_from)
-        return self._point(row.asset, row, day, written, details, origin)
+        origin = _Origin.kept(kept_from, row) if kept_from else _Origin.new(row, made_from)
+        return self._point(row.asset, day, written, details, origin)
 
     def rewrite(
         self,
@@ -263,7 +286,7 @@ class Lake:
         """
         sql, dataset, day = select_rows(row, [partition]), partition.dataset, partition.day
         written = self._copy(con, dataset, row, day, sql, verify)
-        return self._point(dataset, row, day, written, details, _Origin.kept(partition))
+        return self._point(dataset, day, written, details, _Origin.kept(partition, row))
 
     def _copy(
         self,
@@ -309,7 +332,7 @@ class Lake:
                     writer.write_table(group.cast(schema), row_group_size=ROW_GROUP_ROWS)
             written = _written(key, path, pq.read_metadata(path))
         origin = _Origin.new(row, made_from)
-        return self._point(dataset, row, day, written, details, origin)
+        return self._point(dataset, day, written, details, origin)
 
     def current(self, row: type[Row], day: date) -> Partition | None:
         """The partition of `row` on `day`, if there is one."""
@@ -450,7 +473,6 @@ class Lake:
     def _point(
         self,
         dataset: str,
-        row: type[Row],
         day: date,
         written: _Written,
         details: Details | DetailsLater | None,
@@ -465,7 +487,7 @@ class Lake:
                 "file": written.name,
                 "rows": written.rows,
                 "bytes": written.bytes,
-                "contract": contract_version(row),
+                "contract": origin.contract,
                 "lineage": origin.lineage,
                 "version": origin.version,
                 "made_from": origin.made_from,
@@ -575,6 +597,24 @@ def select_rows(row: type[Row], partitions: Sequence[Partition]) -> str:
         for partition in partitions
     )
     return upcasts.select(row, list(stored))
+
+
+def contract_in(row: type[Row], partition: Partition) -> type[Row]:
+    """`row`, or where `partition` cannot be read so, what its file has for columns.
+
+    Raises:
+        Damaged: it cannot be read at all.
+    """
+    try:
+        select_rows(row, [partition])
+    except ContractViolation:
+        return _as_stored(partition)
+    return row
+
+
+def _as_stored(partition: Partition) -> type[Row]:
+    with damage_named(partition.dataset, partition.day, partition.path):
+        return row_as_stored(partition.dataset, read_schema(partition.path))
 
 
 def select_days(row: type[Row], partitions: Sequence[Partition]) -> str:

@@ -35,7 +35,7 @@ def tables(lake: Lake) -> dict[type[Row], pa.Table]:
             row,
             (
                 {"sync_day": partition.day, **values}
-                for source in sources or lake.tables
+                for source in sources or stored
                 for partition in stored[source]
                 for values in told(partition)
             ),

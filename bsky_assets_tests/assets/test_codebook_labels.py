@@ -1,10 +1,12 @@
 """A codebook from `new` to its asset, its view, the report, the export and a deletion."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult, materialize
 from typer.testing import CliRunner
@@ -12,18 +14,25 @@ from typer.testing import CliRunner
 import bsky_assets
 from bsky_assets.commands.codebook import app
 from bsky_assets.consolidation.consolidate import consolidate_day
+from bsky_assets.consolidation.forget import forget_in_lake, subject_of
 from bsky_assets.consolidation.tombstones import apply_tombstones
-from bsky_assets.contracts import FilteredPost, RawFirehosePost, RawPostDeletion, arrow_schema
+from bsky_assets.contracts import (
+    DisputedPost,
+    FilteredPost,
+    RawFirehosePost,
+    RawPostDeletion,
+    arrow_schema,
+)
 from bsky_assets.definitions import build_defs
 from bsky_assets.errors import UserError
-from bsky_assets.exports.export import default_assets, export
+from bsky_assets.exports.export import assets_named, default_assets, export
 from bsky_assets.labelling.ledger.store import ledger_of
 from bsky_assets.labelling.ledger.tracing import forget
 from bsky_assets.orchestration.staleness import stale
 from bsky_assets.reporting.report import report_of
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.lake import Lake
-from bsky_assets_tests.support.codebooks import EVERY_TYPE, TOPIC, TOXIC, read_off
+from bsky_assets_tests.support.codebooks import EVERY_TYPE, HEAT, TOPIC, TOXIC, read_off
 from bsky_assets_tests.support.labelling import DAY, Lab
 from bsky_assets_tests.support.llm_endpoint import FakeEndpoint
 from bsky_assets_tests.support.serving import served
@@ -152,6 +161,56 @@ def test_a_deleted_post_leaves_a_codebooks_labels_and_its_words_the_ledger(lab: 
     assert len(lab.rows(row)) == 11
     assert not any('"Post 0 topic=food"' in question for question in words)
     assert any('"Post 1 topic=food"' in question for question in words)
+
+
+def test_what_is_deleted_leaves_labels_of_codebooks_that_are_there_no_more_and_disputes(
+    lab: Lab, tmp_path: Path
+) -> None:
+    topic, toxic = lab.codebook(TOPIC), lab.codebook(TOXIC)
+    posts = [filtered_post(n, f"Post {n} topic=food", is_english=True) for n in range(12)]
+    lab.filtered(posts)
+    for row in (topic, toxic):
+        lab.label(row=row)
+    (lab.settings.codebooks_dir / "topic.toml").unlink()
+    lab.codebook(HEAT.replace("heat", "toxic"))
+    lake = Lake.of(lab.settings)
+    disputes = [{"uri": post["uri"], "models": ["a"], "labels": ["left"]} for post in posts]
+    lake.write(DisputedPost, DAY, table(DisputedPost, disputes))
+    firehose = [
+        firehose_post(f"did:plc:author{n}", f"3k{n}", seq=n, record=post["record"])
+        for n, post in enumerate(posts)
+    ]
+    lake.write(RawFirehosePost, DAY, table(RawFirehosePost, firehose))
+    later = DAY + timedelta(days=20)
+    gone, forgotten, kept = (posts[n]["uri"] for n in range(3))
+    holders = {"consolidated_posts", "filtered_posts", "labels_topic", "labels_toxic"}
+    with duckdb.connect() as con:
+        consolidate_day(con, lake, DAY)
+        deletion = post_deletion("did:plc:author0", "3k0", seq=900)
+        lake.write(RawPostDeletion, later, table(RawPostDeletion, [deletion]))
+        assert gone in uris_of(lake)["labels_topic"]
+        rows = assets_named(lake, ["labels_topic"])
+        export(con, lake, lab.settings, [DAY], tmp_path / "out", "csv", rows)
+        given = (tmp_path / "out" / "labels_topic.csv").read_text()
+        assert kept in given
+        assert gone not in given
+        ledger = ledger_of(lab.settings)
+        list(apply_tombstones(con, lake, lambda removed: forget(con, lake, ledger, removed)))
+        forget_in_lake(con, lake, subject_of(con, lake, forgotten))
+    left = uris_of(lake)
+    for dataset in (*holders, "model_agreement"):
+        assert kept in left[dataset], dataset
+        assert not {gone, forgotten} & left[dataset], dataset
+    lab.codebook(TOPIC)
+    assert {row["answer"] for row in lab.rows(topic)} == {"food"}, "added again it is read"
+
+
+def uris_of(lake: Lake) -> dict[str, set[str]]:
+    """The posts in each table, as its files have them."""
+    return {
+        found.dataset: set(pq.read_table(str(found.path), partitioning=None)["uri"].to_pylist())
+        for found in lake.pointed("")[0]
+    }
 
 
 def test_a_changed_codebook_makes_its_own_asset_stale_and_no_other(lab: Lab) -> None:

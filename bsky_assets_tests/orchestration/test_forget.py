@@ -1,7 +1,9 @@
 """What is to be forgotten is in no byte of the data directory, and does not come back."""
 
+import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from dagster import AssetKey
 
@@ -47,6 +49,16 @@ def somebody(day: SandboxDay) -> str:
     return sorted(in_runs & in_reports or in_runs or labelled)[0]
 
 
+def code_everything(day: SandboxDay, gold: Path) -> None:
+    """Make a sample and a room of all labelled posts."""
+    drawn = day.command("labels", "export", "--sample", "100000", str(gold))
+    assert drawn.returncode == 0, drawn.stderr
+    rows = pd.read_csv(gold, dtype=str).fillna("")
+    rows.assign(is_sociopolitical="false", political_ideology="none").to_csv(gold, index=False)
+    taken = day.command("labels", "import", str(gold), "--coder", "ada")
+    assert taken.returncode == 0, taken.stderr
+
+
 @pytest.mark.timeout(900)
 def test_no_byte_tells_of_an_account_that_is_forgotten(
     day: SandboxDay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -61,8 +73,10 @@ def test_no_byte_tells_of_an_account_that_is_forgotten(
     assert made.returncode == 0, made.stderr
     (day.data / "archive").mkdir()
     (day.data / "archive" / "a_segment.parquet").write_bytes(did.encode())
+    code_everything(day, tmp_path / "gold.csv")
     before = holding(day.data, [did])
-    for place in ("lake/filtered_posts", "lake/llm_labels", "segments/firehose", "dagster"):
+    places = ("lake/filtered_posts", "lake/llm_labels", "segments/firehose", "dagster")
+    for place in (*places, "coding", "ledger/samples"):
         assert any(name.startswith(place) for name in before), place
     assert any(name.startswith("ledger") for name in holding_pieces(day.data, words))
     others = day.rows(f"SELECT count(*) FROM filtered_posts WHERE author.did <> '{did}'")
@@ -73,6 +87,10 @@ def test_no_byte_tells_of_an_account_that_is_forgotten(
     assert holding(day.data, [did, *handles]) == {}
     assert holding_pieces(day.data, words) == {}
     assert day.rows("SELECT count(*) FROM filtered_posts") == others
+    ((labelled,),) = day.rows("SELECT count(DISTINCT uri) FROM llm_labels")
+    (design,) = (day.data / "ledger" / "samples").glob("*.json")
+    posts = json.loads(design.read_text())["posts"]
+    assert len(posts) > labelled, "each post that was drawn is counted still"
     monkeypatch.setenv("BSKY_DATA_DIR", str(day.data))
     get_settings.cache_clear()
     with open_instance(get_settings()) as instance:

@@ -24,7 +24,7 @@ from bsky_assets.labelling.asking.questions import (
 from bsky_assets.labelling.embedding.store import VectorStore
 from bsky_assets.labelling.ledger.store import Ledger
 from bsky_assets.storage.files import staged
-from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.lake import Lake, contract_in, select_rows
 from bsky_assets.storage.sql import literal
 
 
@@ -77,12 +77,13 @@ def forget(con: duckdb.DuckDBPyConnection, lake: Lake, ledger: Ledger, removed: 
     con.register("forgotten", pa.table({"text": pa.array(sorted(gone), pa.string())}))
     con.register("leaving", removed.select(["uri"]))
     con.execute("CREATE OR REPLACE TEMP TABLE still_used (request_id VARCHAR, slot VARCHAR)")
-    for row in lake.rows:
-        if holds_labels(row):
-            lake.relation(con, row, lake.days(row)).create_view("all_labels", replace=True)
+    lake.attach(con)
+    for row in filter(holds_labels, lake.tables):
+        for partition in lake.partitions(row):
+            labels = select_rows(contract_in(row, partition), [partition])
             con.execute(
-                "INSERT INTO still_used "
-                "SELECT DISTINCT request_id, slot FROM all_labels ANTI JOIN leaving USING (uri)"
+                "INSERT INTO still_used SELECT DISTINCT request_id, slot "
+                f"FROM ({labels}) ANTI JOIN leaving USING (uri)"
             )
     return sum(_forget_in(con, path) for path in ledger.files(LlmAnswer))
 

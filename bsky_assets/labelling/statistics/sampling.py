@@ -123,6 +123,11 @@ def load_design(ledger: Ledger, sample: str) -> Design | None:
     return Design(**orjson.loads(path.read_bytes()))
 
 
+def designs(ledger: Ledger) -> list[Path]:
+    """Where the designs of the samples are that were drawn here."""
+    return sorted(_design_file(ledger, "").parent.glob("*.json"))
+
+
 def _design_file(ledger: Ledger, sample: str) -> Path:
     return ledger.root / "samples" / f"{sample}.json"
 
