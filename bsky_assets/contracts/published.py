@@ -5,11 +5,13 @@ what is stored, and tables of the lake.
 """
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, create_model
 
 from bsky_assets.contracts.base import Copied, From, Row
+from bsky_assets.contracts.codebooks import CodebookLabel
 from bsky_assets.contracts.labels import Ideology
 from bsky_assets.contracts.records import Author, PostRecord
 from bsky_assets.contracts.verdicts import declarations
@@ -189,6 +191,48 @@ class DehydratedPost(_Label, _Address):
     asset: ClassVar[str] = "dehydrated_posts"
     key: ClassVar[tuple[str, ...]] = ("uri", *_ONE_OF_A_POST)
     rows_from: ClassVar[tuple[str, ...]] = ("filtered_posts.uri", "llm_labels.uri")
+
+
+_OF_CODEBOOKS = (
+    *("is_label_of_record", "answer", "was_successfully_labeled"),
+    *_ONE_OF_A_POST,
+)
+
+
+@cache
+def labels_to_publish(row: type[CodebookLabel]) -> tuple[type[Row], type[Row]]:
+    """The labels of a codebook under pseudonyms, and with addresses, with nothing else of a post.
+
+    Its answer must be one of its labels: a text of a model's may repeat the post.
+    """
+    alias = Field(description="Pseudonym of the post, as in public_posts.")
+    address = Field(description="AT URI of the post, as in dehydrated_posts.")
+    return (
+        _published(row, "public", post=(Annotated[str, From(f"{row.asset}.uri")], alias)),
+        _published(row, "dehydrated", uri=(Annotated[str, Copied(f"{row.asset}.uri")], address)),
+    )
+
+
+def _published(row: type[CodebookLabel], level: str, **post: Any) -> type[Row]:
+    fields = {
+        name: (
+            Annotated[info.annotation, Copied(f"{row.asset}.{name}")],
+            Field(description=info.description),
+        )
+        for name, info in row.model_fields.items()
+        if name in _OF_CODEBOOKS
+    }
+    made = create_model(
+        f"{level.capitalize()}{row.__name__}",
+        __base__=Row,
+        __module__=__name__,
+        __doc__=row.__doc__,
+        **{**post, **fields},
+    )
+    made.asset = f"{level}_{row.asset}"
+    made.key = (*post, *_ONE_OF_A_POST)
+    made.rows_from = (f"{row.asset}.uri",)
+    return made
 
 
 PUBLISHED: tuple[type[Row], ...] = (PublicPost, PublicLabel, DehydratedPost)

@@ -29,7 +29,7 @@ from bsky_assets.contracts.provenance import PROVENANCE
 from bsky_assets.errors import BadUsage, UserError
 from bsky_assets.exports.deletions import Removed
 from bsky_assets.exports.dictionary import dictionary
-from bsky_assets.exports.levels import FORMS, LABELS, Form, Level
+from bsky_assets.exports.levels import LABELS, Form, Level, forms_of
 from bsky_assets.exports.metadata import CRATE, CROISSANT, crate, croissant
 from bsky_assets.exports.named import register_named
 from bsky_assets.exports.provenance import Export, ExportedFile, prompt_file, provenance, readme
@@ -120,7 +120,7 @@ def export(
         UnusableDataDirectory: `out` cannot be written.
     """
     if level != "restricted":
-        assets = DEFAULT_ASSETS
+        assets = default_assets(lake)
     stored = {
         row: [partition for partition in lake.partitions(row) if partition.day in days]
         for row in assets
@@ -146,7 +146,7 @@ def export(
         named = _prepare(con, settings, level, stored, removed)
         given = [
             _Given(form.row, form.of, select_days(form.of, stored[form.of]), stored[form.of], form)
-            for form in FORMS[level]
+            for form in forms_of(level, (row for row, found in stored.items() if found))
         ]
     try:
         unfinished.mkdir(parents=True)

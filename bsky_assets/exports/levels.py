@@ -5,12 +5,19 @@ the partitions' own words goes with them. A column that is not named here is not
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from bsky_assets.contracts import FilteredPost, LlmLabel, Row
-from bsky_assets.contracts.published import VERDICTS, DehydratedPost, PublicLabel, PublicPost
+from bsky_assets.contracts.codebooks import CodebookLabel
+from bsky_assets.contracts.published import (
+    VERDICTS,
+    DehydratedPost,
+    PublicLabel,
+    PublicPost,
+    labels_to_publish,
+)
 from bsky_assets.storage.sql import identifier, literal
 
 Level = Literal["restricted", "public", "dehydrated"]
@@ -107,6 +114,23 @@ FORMS: Mapping[Level, Sequence[Form]] = {
     ),
 }
 """What each level gives; a restricted export gives stored tables as they are."""
+
+
+def forms_of(level: Level, rows: Iterable[type[Row]]) -> Iterator[Form]:
+    """What `level` gives where the tables `rows` are stored.
+
+    Of codebooks those are given that are answered by one of their labels, not with a text.
+    """
+    yield from FORMS[level]
+    for row in rows:
+        if not issubclass(row, CodebookLabel) or row.codebook.answer.type == "text":
+            continue
+        public, dehydrated = labels_to_publish(row)
+        if level == "public":
+            yield Form(row=public, of=row, columns={"post": "pseudonym(uri)"})
+        else:
+            yield Form(row=dehydrated, of=row, columns={}, order="sync_day, uri, model")
+
 
 _TOLD = frozenset(
     (

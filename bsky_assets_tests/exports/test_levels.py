@@ -20,7 +20,9 @@ from bsky_assets.exports.pseudonyms import KEY, UnusableKey, pseudonym, pseudony
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets_tests.support.byte_search import holding, holding_pieces
+from bsky_assets_tests.support.codebooks import TARGET, TOPIC
 from bsky_assets_tests.support.command import run
+from bsky_assets_tests.support.labelling import Lab
 from bsky_assets_tests.support.sandbox_day import SandboxDay
 from testbed.rows import NOON, filtered_post, post_deletion, table
 
@@ -215,6 +217,31 @@ def test_a_dehydrated_post_is_its_address_and_its_labels(
     assert by_uri[stopped["uri"]]["filtered_by_func"] == "spam"
     assert holding_pieces(tmp_path / "out", [WORDS, "Ann Who Is Hostile"]) == {}
     assert holding(tmp_path / "out", ["ann.hostile", BOB, EVE]) == {}
+
+
+def test_answers_to_codebooks_are_given_at_each_level_and_texts_of_a_model_at_none(
+    con: duckdb.DuckDBPyConnection, chosen: Settings, tmp_path: Path
+) -> None:
+    lab = Lab(chosen.data_dir, "http://127.0.0.1:9/v1")
+    topic, target = lab.codebook(TOPIC), lab.codebook(TARGET)
+    lake = Lake.of(chosen)
+    lake.write(FilteredPost, DAY, table(FilteredPost, [HOSTILE]))
+    answer = {name: value for name, value in LABEL.items() if name in topic.model_fields}
+    lake.write(topic, DAY, table(topic, [{**answer, "answer": "food"}]))
+    lake.write(target, DAY, table(target, [{**answer, "answer": WORDS}]))
+    given = {}
+    for level in ("public", "dehydrated"):
+        out = tmp_path / level
+        export(con, lake, chosen, [DAY], out, "csv", level=level)
+        assert holding_pieces(out, [WORDS]) == {}
+        assert not (out / f"{level}_labels_target.csv").exists()
+        (row,) = con.sql(f"FROM '{out}/{level}_labels_topic.csv'").to_arrow_table().to_pylist()
+        assert (row.pop("answer"), row["model"]) == ("food", "a-model")
+        assert "What is topic?" in (out / "DATA_DICTIONARY.md").read_text()
+        given[level] = row
+    assert given["dehydrated"]["uri"] == HOSTILE["uri"]
+    assert given["public"]["post"] == pseudonym(pseudonym_key(chosen.data_dir), HOSTILE["uri"])
+    assert holding(tmp_path / "public", [ANN, BOB, EVE]) == {}
 
 
 @pytest.mark.parametrize("level", ["public", "dehydrated"])
