@@ -274,7 +274,10 @@ def test_bad_requests_are_told_what_is_wrong(
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("llama3.1:8b")
     with pytest.raises(openai.NotFoundError):
-        client.embeddings.create(model="sandbox", input="x")
+        client.audio.speech.create(model="sandbox", input="x", voice="alloy")
+    with pytest.raises(openai.BadRequestError) as no_text:
+        client.embeddings.create(model="sandbox", input="")
+    assert no_text.value.param == "input"
     with pytest.raises(openai.BadRequestError) as empty:
         client.chat.completions.create(model="sandbox", messages=[])
     assert empty.value.param == "messages"
