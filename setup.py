@@ -115,6 +115,7 @@ setup(
         "dagster-webserver==1.13.27",
         "duckdb==2.0.0",
         "fasttext==0.9.3",
+        "feedparser",
         "filelock",
         "httpx",
         "httpx2",

@@ -11,7 +11,9 @@ from dagster import (
 )
 
 from bsky_assets import assets
+from bsky_assets.assets.article_embeddings import article_embeddings
 from bsky_assets.assets.codebook_labels import codebook_assets
+from bsky_assets.assets.news_articles import news_articles
 from bsky_assets.contracts.lineage import DAILY_REPORT
 from bsky_assets.orchestration.automation import (
     daily_sync,
@@ -53,12 +55,21 @@ def build_defs(settings: Settings) -> Definitions:
 
 
 def _assets(settings: Settings) -> list[AssetsDefinition]:
-    """Those of the package, and one for each codebook of the data directory."""
+    """Those of the package, those of news, and one for each codebook of the data directory."""
     found = load_assets_from_package_module(assets)
     always = [asset for asset in found if isinstance(asset, AssetsDefinition)]
     codebooks = [*codebook_assets(settings)]
     reported = [asset.key for asset in codebooks]
-    return [of_settings(asset, settings, reported) for asset in (*always, *codebooks)]
+    every = (*always, *_news(settings), *codebooks)
+    return [of_settings(asset, settings, reported) for asset in every]
+
+
+def _news(settings: Settings) -> list[AssetsDefinition]:
+    """The group of news, where the settings name any."""
+    if not settings.news_feeds:
+        return []
+    articles = news_articles()
+    return [articles, article_embeddings(articles)]
 
 
 def current_defs(day: date | None = None) -> Definitions:

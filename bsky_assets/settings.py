@@ -117,6 +117,8 @@ HttpUrl = Annotated[str, _url("http", "https")]
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 Arguments = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_arguments)]
 JsonObject = Annotated[dict[str, Any], NoDecode, BeforeValidator(_json_object)]
+SIDES = ("left", "right", "moderate")
+"""What BSKY_NEWS_FEEDS may say of an outlet."""
 LAUNCHABLE = ("consolidated_posts", "filtered_posts", "llm_labels")
 """Assets whose partitions can be made as a job of a cluster."""
 LauncherName = Literal["local", "slurm", "ray", "kubernetes"]
@@ -234,6 +236,14 @@ class Settings(BaseSettings):
     )
     llm_completion_token_price: float | None = Field(
         None, ge=0, description="Price of a million completion tokens, likewise."
+    )
+    news_feeds: Annotated[dict[str, str], NoDecode] = Field(
+        {},
+        description="News for context, as comma-separated name=url or name=file; name:side=… says "
+        "which side an outlet is on: left, right or moderate.",
+    )
+    news_window_days: int = Field(
+        14, ge=1, le=60, description="Days before a post in which an article may have appeared."
     )
     embeddings_base_url: HttpUrl | None = Field(
         None,
@@ -366,6 +376,26 @@ class Settings(BaseSettings):
             feeds[name.strip()] = uri.strip()
         return feeds
 
+    @field_validator("news_feeds", mode="before")
+    @classmethod
+    def _parse_news(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        found: dict[str, str] = {}
+        for part in filter(None, (part.strip() for part in value.split(","))):
+            name, separator, place = (piece.strip() for piece in part.partition("="))
+            side = name.partition(":")[2]
+            if not separator or not name.partition(":")[0] or not place:
+                raise ValueError(f"expected name=url or name:side=url, got {part!r:.80}")
+            if side and side not in SIDES:
+                raise ValueError(f"{side!r:.20} is no side; expected one of {', '.join(SIDES)}")
+            if has_credentials(place):
+                raise ValueError(f"expected no user in the URL of {name!r:.50}")
+            if name in found:
+                raise ValueError(f"the name {name!r:.50} stands twice")
+            found[name] = place
+        return found
+
     @field_validator("sync_timezone")
     @classmethod
     def _known_timezone(cls, value: str) -> str:
@@ -453,7 +483,7 @@ def as_variable(name: str, value: Any) -> str:
     """What `Settings` reads as the `value` of its field `name`; a secret is in it as it is."""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
-    if name == "feeds":
+    if name in ("feeds", "news_feeds"):
         return ",".join(f"{feed}={uri}" for feed, uri in value.items())
     if name == "slurm_args":
         return shlex.join(value)

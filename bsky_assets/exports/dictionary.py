@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import pyarrow as pa
 
 from bsky_assets.contracts import ALL, LEDGER, Row, columns, contract_version
+from bsky_assets.contracts.news import NEWS
 from bsky_assets.contracts.provenance import PROVENANCE
 from bsky_assets.contracts.published import PUBLISHED
 from bsky_assets.exports.markdown import Markdown, code, escaped, table
@@ -60,4 +61,4 @@ def _type(kind: pa.DataType) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(dictionary((*ALL, *LEDGER, *PROVENANCE, *PUBLISHED)))
+    sys.stdout.write(dictionary((*ALL, *NEWS, *LEDGER, *PROVENANCE, *PUBLISHED)))

@@ -20,12 +20,12 @@ from dagster._core.definitions.decorators.op_decorator import DecoratedOpFunctio
 
 from bsky_assets.bluesky.versions import READERS, reader_version
 from bsky_assets.contracts import LlmLabel, Row
-from bsky_assets.contracts.codebooks import load_codebooks, rows_of
 from bsky_assets.contracts.lineage import DAILY_REPORT, ROWS, contract_of, lineage_version
 from bsky_assets.orchestration.partitions import sync_days
 from bsky_assets.orchestration.staleness import made_with
 from bsky_assets.reporting.version import report_version
 from bsky_assets.settings import Settings
+from bsky_assets.storage.lake import rows_by_settings
 
 
 def of_settings(
@@ -34,7 +34,7 @@ def of_settings(
     """The asset under `settings`; the daily report is made from those of `codebooks` too, and
     `llm_labels` from the one that may overrule a filter."""
 
-    rows = (*ROWS, *rows_of(load_codebooks(settings.codebooks_dir)))
+    rows = (*ROWS, *rows_by_settings(settings))
     source = _source(asset)
 
     def complete(spec: AssetSpec) -> AssetSpec:

@@ -22,6 +22,7 @@ from bsky_assets.contracts import (
     Row,
 )
 from bsky_assets.contracts.codebooks import CodebookLabel
+from bsky_assets.contracts.news import ArticleEmbedding, NewsArticle
 from bsky_assets.storage.damage import Damaged
 from bsky_assets.storage.lake import Lake, Partition, Versions
 from bsky_assets.sync_day import look_back
@@ -56,6 +57,10 @@ INPUTS: Mapping[type[Row], tuple[Input, ...]] = {
     AuditedShare: (Input(FilteredPost), Input(LlmLabel)),
 }
 """By contract, in the order of the lineage; what arrives from outside has no inputs."""
+NEWS_INPUTS: Mapping[type[Row], tuple[Input, ...]] = {
+    ArticleEmbedding: (Input(NewsArticle),),
+}
+"""The same of the assets that are there where news is."""
 
 
 def inputs_of(row: type[Row]) -> tuple[Input, ...]:
@@ -63,7 +68,7 @@ def inputs_of(row: type[Row]) -> tuple[Input, ...]:
     arrives from outside."""
     if issubclass(row, CodebookLabel):
         return (*map(Input, row.parents), Input(FilteredPost))
-    return INPUTS.get(row, ())
+    return {**INPUTS, **NEWS_INPUTS}.get(row, ())
 
 
 REPORT_INPUTS = (Input(FilteredPost), Input(LlmLabel), Input(AuditedShare))

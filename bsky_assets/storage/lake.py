@@ -29,6 +29,7 @@ from bsky_assets.contracts import ASIDE, Quarantined, Row, arrow_schema, contrac
 from bsky_assets.contracts.codebooks import load_codebooks, rows_of
 from bsky_assets.contracts.details import Details, details_version
 from bsky_assets.contracts.lineage import ROWS, lineage_version
+from bsky_assets.contracts.news import NEWS
 from bsky_assets.contracts.stored import StoredRow, row_as_stored
 from bsky_assets.settings import Settings
 from bsky_assets.storage import timezones, upcasts
@@ -149,6 +150,13 @@ class _Written(NamedTuple):
     bytes: int
 
 
+def rows_by_settings(settings: Settings) -> tuple[type[Row], ...]:
+    """The contracts of the assets that are not in every lake: those of news, where the settings
+    name any, and those of codebooks."""
+    news = NEWS if settings.news_feeds else ()
+    return (*news, *rows_of(load_codebooks(settings.codebooks_dir)))
+
+
 class Lake:
     """All partitions in one place."""
 
@@ -156,18 +164,18 @@ class Lake:
         self,
         place: Place | Path,
         timezone: str | None = None,
-        codebooks: Sequence[type[Row]] = (),
+        more: Sequence[type[Row]] = (),
     ) -> None:
         """Look at the lake in `place`; nothing is created before the first write.
 
-        `codebooks` are the contracts of its tables that are not in every lake.
+        `more` are the contracts of its tables that are not in every lake: news, and codebooks.
 
         Raises:
             OtherTimezone: its sync days are not of `timezone`.
         """
         self.place: Place = Folder(place) if isinstance(place, Path) else place
         self._timezone = timezone
-        self.rows: tuple[type[Row], ...] = (*ROWS, *codebooks)
+        self.rows: tuple[type[Row], ...] = (*ROWS, *more)
         """The contracts of its assets, in the order of the lineage."""
         if timezone:
             timezones.check(self.place, timezone)
@@ -180,11 +188,11 @@ class Lake:
             OtherTimezone: its sync days are of another timezone than the settings say.
         """
         timezone = settings.sync_timezone
-        codebooks = rows_of(load_codebooks(settings.codebooks_dir))
+        more = rows_by_settings(settings)
         if settings.lake_bucket is None:
-            return cls(settings.lake_dir, timezone, codebooks)
+            return cls(settings.lake_dir, timezone, more)
         endpoint, work = settings.lake_endpoint_url, settings.data_dir / "lake-work"
-        return cls(Bucket(settings.lake_bucket, endpoint, work), timezone, codebooks)
+        return cls(Bucket(settings.lake_bucket, endpoint, work), timezone, more)
 
     @property
     def tables(self) -> tuple[type[Row], ...]:

@@ -15,9 +15,11 @@ from bsky_assets.contracts.details import (
     AuditDetails,
     ConsolidationDetails,
     Details,
+    EmbeddingDetails,
     FeedDetails,
     FilterDetails,
     LabelDetails,
+    NewsDetails,
     details_version,
 )
 from bsky_assets.storage.completeness import StreamDetails
@@ -32,9 +34,11 @@ MODELS: tuple[type[Details], ...] = (
     AuditDetails,
     ConsolidationDetails,
     Details,
+    EmbeddingDetails,
     FeedDetails,
     FilterDetails,
     LabelDetails,
+    NewsDetails,
     StreamDetails,
 )
 

@@ -16,7 +16,7 @@ from bsky_assets.contracts.codebooks import CodebookLabel, load_codebooks, rows_
 from bsky_assets.labelling.asking.requests import Policy
 from bsky_assets.labelling.day import label_day
 from bsky_assets.settings import Settings
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake, Partition, rows_by_settings
 from testbed.rows import filtered_post, table
 
 DAY = date(2026, 3, 8)
@@ -63,8 +63,7 @@ class Lab:
 
     @property
     def lake(self) -> Lake:
-        codebooks = rows_of(load_codebooks(self.settings.codebooks_dir))
-        return Lake(self.folder / "lake", codebooks=codebooks)
+        return Lake(self.folder / "lake", more=rows_by_settings(self.settings))
 
     def codebook(self, text: str) -> type[CodebookLabel]:
         """Put a codebook into the data directory; the contract of its table."""

@@ -14,6 +14,11 @@ from bsky_assets.contracts.details.llm_labels import (
     LabelDetails,
     ModelRound,
 )
+from bsky_assets.contracts.details.news import (
+    EmbeddingDetails,
+    NewsDetails,
+    NewsReading,
+)
 from bsky_assets.contracts.details.raw_feed_posts import FeedDetails, FeedReading
 
 __all__ = [
@@ -21,6 +26,7 @@ __all__ = [
     "Company",
     "ConsolidationDetails",
     "Details",
+    "EmbeddingDetails",
     "FeedDetails",
     "FeedReading",
     "FilterDetails",
@@ -28,6 +34,8 @@ __all__ = [
     "InFlight",
     "LabelDetails",
     "ModelRound",
+    "NewsDetails",
+    "NewsReading",
     "Rewriting",
     "Since",
     "details_version",

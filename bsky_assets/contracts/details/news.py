@@ -1,0 +1,46 @@
+"""What a day of news says of itself: how each source was read, and what was left out."""
+
+from pydantic import Field
+
+from bsky_assets.contracts.details.base import Details, Part
+
+
+class NewsReading(Part):
+    """One reading of one source."""
+
+    host: str | None = None
+    """Where it is; None for a file."""
+    kind: str | None = None
+    read_at: str | None = None
+    """ISO 8601, in UTC."""
+    items: int = 0
+    """Articles that it has, with a title and a usable address."""
+    added: int = 0
+    known: int = 0
+    """Of which there is a copy already, by its address."""
+    updated: int = 0
+    """Of these, how many say something else now; the first words stay."""
+    copies: int = 0
+    """Near copies of another outlet's article."""
+    from_the_future: int = 0
+    too_old: int = 0
+    of_another_day: int = 0
+    """In a file: of other days than this one."""
+    unusable: int = 0
+    """Without a title, or without an address."""
+    problem: str | None = None
+    """For a person, where it gave nothing or broke off."""
+
+
+class NewsDetails(Details):
+    """The last reading of each source, by name."""
+
+    readings: dict[str, NewsReading] = Field(default_factory=dict)
+
+
+class EmbeddingDetails(Details):
+    """What made the vectors."""
+
+    model: str | None = None
+    problem: str | None = None
+    """For a person, where there are none."""
