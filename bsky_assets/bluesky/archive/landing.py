@@ -18,6 +18,7 @@ from bsky_assets.bluesky.archive.reading import ArchiveReading, Span, Tell
 from bsky_assets.bluesky.archive.sheets import FOLDER
 from bsky_assets.bluesky.archive.taking import UNDATABLE, Taken, take
 from bsky_assets.bluesky.collected import archive_segments
+from bsky_assets.bluesky.post_columns import NOT_COMPILED, is_compiled
 from bsky_assets.bluesky.versions import reader_version
 from bsky_assets.contracts import RawFirehosePost
 from bsky_assets.contracts.arrival import ARCHIVE
@@ -52,6 +53,8 @@ def reading_of(settings: Settings, tell: Tell) -> Iterator[tuple[ArchiveHost, Ar
         OtherNetwork: the data directory is of another network.
     """
     network.keep(settings)
+    if not is_compiled():
+        tell(NOT_COMPILED)
     with ArchiveHost.of(settings) as host:
         budget = Budget(settings.archive_max_bytes)
         yield host, ArchiveReading(host, settings.data_dir / FOLDER, budget, tell)

@@ -1,6 +1,7 @@
-"""Rows of an archive become rows of the contracts, by the code that reads the live stream.
+"""Rows of an archive become rows of the contracts, as those of the live stream do.
 
-What is checked there by commit is checked here by column. A post is kept apart, in quarantine,
+What is checked there by commit is checked here by column, and posts that are as usual are read by
+column; all others by the code that reads the live stream. A post is kept apart, in quarantine,
 whose day cannot be known: its key's clock and its author's `createdAt` say two.
 What does not belong here: which rows are asked for, and where they land.
 """
@@ -22,9 +23,10 @@ from bsky_assets.bluesky.archive.blocks import ACCOUNT, CREATE, DELETE, UPDATE
 from bsky_assets.bluesky.archive.dating import KEY, NOT_DATED, clocks
 from bsky_assets.bluesky.cars import CID_PREFIX
 from bsky_assets.bluesky.kinds.posts import KIND as POSTS
+from bsky_assets.bluesky.post_columns import PostColumns, read_posts
 from bsky_assets.bluesky.records import POST, PROBLEMS, Unreadable, problem_of
 from bsky_assets.bluesky.repositories import take_account
-from bsky_assets.bluesky.rows import Deletion, Rows, Tables, instants
+from bsky_assets.bluesky.rows import Deletion, Put, Rows, Tables, common, instants
 from bsky_assets.bluesky.syntax import DID_PATTERN, RECORD_KEY_PATTERN
 from bsky_assets.contracts import Quarantined, RawFirehosePost, RawPostDeletion, arrow_schema
 
@@ -32,6 +34,7 @@ UNDATABLE = "undatable"
 """Why a post is in quarantine whose day cannot be known."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INSTANT = pa.timestamp("us", tz="UTC")
+_LARGE = pa.scalar(2**63, pa.uint64())
 _APART = timedelta(hours=1)
 """Two clocks that are no further apart are taken to agree, on whichever side of midnight."""
 _GOOD = {
@@ -70,20 +73,22 @@ def take(rows: pa.Table, host: str, received: datetime, timezone: ZoneInfo) -> T
     """
     gathered = Rows(host, RawFirehosePost.asset)
     at = int(received.timestamp() * 1_000_000)
+    rows = rows.append_column("place", pa.array(np.arange(rows.num_rows)))
     puts = rows.filter(pc.less_equal(rows["kind"], UPDATE))
-    _take_posts(gathered, puts.append_column("action", _actions(puts, timezone)), at)
+    puts = puts.append_column("action", _actions(puts, timezone))
     _take_markers(gathered, rows.filter(pc.greater(rows["kind"], UPDATE)), at)
-    tables = gathered.tables()
-    posts = _dated(tables[RawFirehosePost], rows)
+    tables, posts = _read_posts(gathered, _good_puts(gathered, puts, at), at)
+    posts = _dated(posts, rows)
     is_known = _is_day_known(posts, timezone)
     posts, apart = posts.filter(is_known), posts.filter(pc.invert(is_known))
     _keep_apart(gathered, apart, rows, at)
-    tables[RawFirehosePost] = posts
+    tables[RawFirehosePost] = posts.drop_columns("place")
     tables[Quarantined] = pa.Table.from_pylist(
         gathered.quarantined, schema=arrow_schema(Quarantined)
     )
     reasons = Counter(row["reason"] for row in gathered.quarantined)
-    return Taken(tables, reasons, Counter(posts["dated_by"].to_pylist()))
+    counts = pc.value_counts(posts["dated_by"]).to_pylist()
+    return Taken(tables, reasons, Counter({one["values"]: one["counts"] for one in counts}))
 
 
 def _actions(puts: pa.Table, timezone: ZoneInfo) -> pa.Array:
@@ -96,25 +101,69 @@ def _actions(puts: pa.Table, timezone: ZoneInfo) -> pa.Array:
     return pc.if_else(pc.fill_null(is_made, False), "create", "update")
 
 
-def _take_posts(gathered: Rows, rows: pa.Table, received: int) -> None:
+def _good_puts(gathered: Rows, rows: pa.Table, received: int) -> pa.Table:
+    """The posts that have a record and are what they say; the others go into quarantine."""
     is_good = pc.is_valid(rows["payload"])
     for column, pattern in _GOOD.items():
         is_good = pc.and_(is_good, pc.match_substring_regex(rows[column], pattern))
     is_good = pc.and_(is_good, pc.invert(pc.is_in(rows["rkey"], pa.array([".", ".."]))))
-    gathered.puts[POSTS] = [
-        (did, f"{POST}/{key}", CID_PREFIX + sha256(record).digest(), rev, action, seq, None,
-         received, record)
-        for did, key, rev, action, seq, record in _lists(rows.filter(is_good))
-    ]  # fmt: skip
     bad = rows.filter(pc.invert(is_good))
     problem = Unreadable("bad_commit", "the post has no record, or is none by its DID, key or rev")
     for seq, record in zip(bad["seq"].to_pylist(), bad["payload"].to_pylist(), strict=True):
         gathered.quarantine(problem, record or b"", str(seq), received)
+    return rows.filter(is_good)
 
 
-def _lists(rows: pa.Table) -> Iterator[tuple[Any, ...]]:
+def _read_posts(gathered: Rows, puts: pa.Table, received: int) -> tuple[Tables, pa.Table]:
+    """All tables of what was gathered, and the posts, each with its place among the rows."""
+    puts = puts.combine_chunks()
+    usual = read_posts(_whole(puts["payload"]))
+    # A number that does not fit is told of by the code that reads one by one.
+    is_usual = pc.and_(usual.is_usual, pc.less(_whole(puts["seq"]), _LARGE))
+    fits = is_usual.filter(usual.is_usual)
+    by_column = _table(gathered.host, puts.filter(is_usual), usual, fits, received)
+    unusual = puts.filter(pc.invert(is_usual))
+    gathered.puts[POSTS] = list(_puts(unusual, received))
+    places = dict(zip(map(id, gathered.puts[POSTS]), unusual["place"].to_pylist(), strict=True))
+    tables = gathered.tables()
+    one_by_one = tables[RawFirehosePost].append_column(
+        "place", pa.array([places[id(put)] for put in gathered.puts[POSTS]], pa.int64())
+    )
+    posts = pa.concat_tables([by_column, one_by_one])
+    return tables, posts.sort_by("place") if one_by_one.num_rows else posts
+
+
+def _table(host: str, puts: pa.Table, read: PostColumns, fits: pa.Array, received: int) -> pa.Table:
+    """The rows of posts that were read by column, with their places."""
+    at = pa.repeat(pa.scalar(received, _INSTANT), puts.num_rows)
+    given = {
+        "author": _whole(puts["did"]),
+        "path": pc.binary_join_element_wise(POST, _whole(puts["rkey"]), "/"),
+        "cid": read.cid.filter(fits),
+        "rev": _whole(puts["rev"]),
+        "action": _whole(puts["action"]),
+        "seq": _whole(puts["seq"]).cast(pa.int64()),
+        "commit_time": pa.nulls(puts.num_rows, _INSTANT),
+    }
+    columns = common(host, given, at)
+    columns |= POSTS.columns_of(read.record.filter(fits), at)
+    schema = arrow_schema(RawFirehosePost)
+    table = pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
+    return table.append_column("place", puts["place"])
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    """A column of a table in one piece."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _puts(rows: pa.Table, received: int) -> Iterator[Put]:
     names = ("did", "rkey", "rev", "action", "seq", "payload")
-    return zip(*(rows[name].to_pylist() for name in names), strict=True)
+    for did, key, rev, action, seq, record in zip(
+        *(rows[name].to_pylist() for name in names), strict=True
+    ):
+        cid = CID_PREFIX + sha256(record).digest()
+        yield did, f"{POST}/{key}", cid, rev, action, seq, None, received, record
 
 
 def _take_markers(gathered: Rows, rows: pa.Table, received: int) -> None:
@@ -139,29 +188,23 @@ def _take_marker(gathered: Rows, row: Mapping[str, Any], received: int) -> None:
 
 def _dated(posts: pa.Table, rows: pa.Table) -> pa.Table:
     """`posts` with when each happened, and how that is known."""
-    numbers = rows["seq"].to_numpy().astype(np.int64)
-    order = np.argsort(numbers)
-    places = pa.array(order[np.searchsorted(numbers[order], posts["seq"].to_numpy())])
-    columns = {
-        "commit_time": rows["at"].take(places).cast(_INSTANT),
-        "dated_by": rows["dated_by"].take(places),
-    }
-    for name, values in columns.items():
+    of = rows.select(["at", "dated_by"]).take(posts["place"])
+    for name, values in (("commit_time", of["at"].cast(_INSTANT)), ("dated_by", of["dated_by"])):
         at = posts.schema.get_field_index(name)
         posts = posts.set_column(at, posts.schema.field(name), values)
     return posts
 
 
-def _is_day_known(posts: pa.Table, timezone: ZoneInfo) -> pa.ChunkedArray:
+def _is_day_known(posts: pa.Table, timezone: ZoneInfo) -> pa.Array:
     """Whether a post that its key's clock dates is of the same day by its author's words."""
-    record = posts["record"].combine_chunks()
-    written = instants(pc.struct_field(record, "created_at").to_pylist())
-    at = posts["commit_time"].combine_chunks()
+    by_clock = pc.fill_null(pc.equal(_whole(posts["dated_by"]), KEY), False)
+    dated = posts.filter(by_clock)
+    written = instants(pc.struct_field(_whole(dated["record"]), "created_at"))
+    at = _whole(dated["commit_time"])
     apart = pc.abs(pc.subtract(written.cast(pa.int64()), at.cast(pa.int64())))
     is_near = pc.less_equal(apart, _APART // timedelta(microseconds=1))
     agrees = pc.or_(is_near, pc.equal(_days(written, timezone), _days(at, timezone)))
-    by_clock = pc.equal(posts["dated_by"].combine_chunks(), KEY)
-    return pc.or_(pc.invert(by_clock), pc.fill_null(agrees, False))
+    return pc.replace_with_mask(pc.invert(by_clock), by_clock, pc.fill_null(agrees, False))
 
 
 def _days(instants: pa.Array, timezone: ZoneInfo) -> pa.Array:

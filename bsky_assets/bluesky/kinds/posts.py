@@ -30,9 +30,13 @@ class Posts(TableKind):
         return post_values(record)
 
     def columns(self, values: Sequence[Any], received: pa.Array) -> Mapping[str, pa.Array]:
-        count = len(values)
+        return self.columns_of(_struct("record", _record_columns(values)), received)
+
+    def columns_of(self, records: pa.StructArray, received: pa.Array) -> Mapping[str, pa.Array]:
+        """The columns besides those that all kinds have, of records that are in columns already."""
+        count = len(records)
         return {
-            "record": _struct("record", _record_columns(values)),
+            "record": records,
             "metadata": _struct(
                 "metadata",
                 {

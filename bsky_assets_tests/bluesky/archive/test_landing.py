@@ -276,8 +276,9 @@ def test_a_segment_that_is_rewritten_meanwhile_is_planned_anew(
     told: list[str] = []
 
     def tell(line: str) -> None:
+        is_first = not any("to fetch" in before for before in told)
         told.append(line)
-        if "to fetch" in line and len(told) == 1:
+        if "to fetch" in line and is_first:
             assert archive.compact() > 0
 
     with reachable(archive, tmp_path) as settings:
