@@ -204,8 +204,10 @@ class Reading:
                 self._spool.account_for(_now())
                 await self._spool.commit()
                 await self._spool.settle()
-        if not self._was_open and ended_by == "max seconds":
+        if ended_by == "max seconds" and not self._was_open:
             raise self._unreachable(self._ended[-1][0] if self._ended else "it does not answer")
+        if ended_by == "max seconds" and not self._account.events:
+            self._require_rest(f"in {self._limits.max_seconds:g} s")
         return self._report(ended_by)
 
     async def _keep_reading(self, client: aiohttp.ClientSession) -> str:
@@ -235,14 +237,23 @@ class Reading:
         return True if error.wait is None else error.wait
 
     def _give_up(self, end: Disconnected) -> str:
-        host, variable = self._source.host, self._source.variable
         if self._account.events:
             return "nothing more" if end.was_open else "unreachable"
         if not end.was_open:
             raise self._unreachable(str(end)) from end
+        self._require_rest(f"({end})")
+        return "nothing more"
+
+    def _require_rest(self, told: str) -> None:
+        """That a host sent nothing is lawful only where it had sent all before, or rarely does.
+
+        Raises:
+            NoEvents: it is not.
+        """
         if self._knew_host or self._account.seen or self._source.may_rest:
-            return "nothing more"
-        raise NoEvents(f"no events from {host} ({end}); see whether it is up, or set {variable}")
+            return
+        host, variable = self._source.host, self._source.variable
+        raise NoEvents(f"no events from {host} {told}; see whether it is up, or set {variable}")
 
     def _unreachable(self, why: str) -> Unreachable:
         host, variable = self._source.host, self._source.variable

@@ -226,11 +226,23 @@ def test_a_host_that_never_sends_anything_is_an_error(tmp_path: Path) -> None:
         sync(tmp_path, relay.url)
 
 
+def test_a_host_that_sends_nothing_while_there_is_time_is_an_error(tmp_path: Path) -> None:
+    short = Limits(max_seconds=0.5)
+    with serve(ScriptedRelay([[]])) as relay:
+        with pytest.raises(NoEvents, match=r"no events from .* in 0\.5 s.*BSKY_RELAY_URL"):
+            sync_firehose(settings_for(tmp_path, relay.url), short, idle_seconds=30)
+        report = sync_labels(settings_for(tmp_path, relay.url), short, idle_seconds=30)
+    assert (report.events, report.ended_by) == (0, "max seconds")  # labels may well be rare
+
+
 def test_a_known_host_with_nothing_new_is_none(tmp_path: Path) -> None:
     with serve(ScriptedRelay([posts(1, 2), []])) as relay:
         sync(tmp_path, relay.url)
         report = sync(tmp_path, relay.url)
+        waited = settings_for(tmp_path, relay.url)
+        other = sync_firehose(waited, Limits(max_seconds=0.2), idle_seconds=30)
     assert (report.events, report.ended_by) == (0, "nothing more")
+    assert (other.events, other.ended_by) == (0, "max seconds")
     assert stored(tmp_path) == expected(1, 2)
 
 

@@ -14,9 +14,9 @@ import pytest
 from aiohttp import web
 
 from bsky_assets.errors import UserError
-from bsky_assets.labelling.day import ledger_of
 from bsky_assets.labelling.embedding.embedder import Embedder, embedder_of
 from bsky_assets.labelling.embedding.store import VectorStore
+from bsky_assets.labelling.ledger.store import ledger_of
 from bsky_assets.labelling.ledger.tracing import forget
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
