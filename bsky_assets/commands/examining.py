@@ -70,8 +70,8 @@ def _of_timezone(place: Place) -> Iterator[Finding]:
 
 
 def _of_reports(settings: Settings) -> Iterator[Finding]:
-    for path in sorted(settings.reports_dir.glob("*")):
-        if not re.fullmatch(r"\.?\d{4}-\d\d-\d\d\.html.*", path.name):
+    for path in sorted(settings.reports_dir.glob("[!.]*")):  # those with a dot come and go
+        if not re.fullmatch(r"(\d{4}-\d\d-\d\d|index)\.html", path.name):
             yield Finding(DAILY_REPORT, None, path, STRAY)
         elif not path.read_text("utf-8", errors="replace").rstrip().endswith(_REPORT_END):
             yield Finding(DAILY_REPORT, None, path, "it is not whole")

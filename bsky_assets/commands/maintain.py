@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -41,6 +41,7 @@ def maintain(
     from bsky_assets.orchestration.publish import publish
     from bsky_assets.storage.compaction import vacuum_segments
     from bsky_assets.storage.connection import connect
+    from bsky_assets.storage.files import remove_unfinished
     from bsky_assets.storage.lake import GRACE, Lake
 
     settings = get_settings()
@@ -60,6 +61,7 @@ def maintain(
     freed = lake.vacuum(timedelta(0) if now else GRACE)
     for segments in streams:
         freed += vacuum_segments(lake, segments)
+    freed += remove_unfinished(settings.data_dir.rglob(".*"), datetime.now(UTC) - GRACE)
     stdout.print(
         f"{left:,} rows removed, {erased:,} erased, {again:,} forgotten again, "
         f"{freed:,} bytes freed",

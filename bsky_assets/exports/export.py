@@ -1,5 +1,6 @@
 """An export: days of tables, with their data dictionary and provenance beside them."""
 
+import glob
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,8 +38,8 @@ from bsky_assets.exports.pseudonyms import pseudonym_key, register_pseudonyms
 from bsky_assets.exports.register import PastExport, record_export
 from bsky_assets.exports.tables import write_csv, write_parquet
 from bsky_assets.settings import Settings
-from bsky_assets.storage.files import unique_id, unusable
-from bsky_assets.storage.lake import Lake, Partition, select_days
+from bsky_assets.storage.files import remove_unfinished, unfinished, unusable
+from bsky_assets.storage.lake import GRACE, Lake, Partition, select_days
 from bsky_assets.storage.provenance import tables
 from bsky_assets.storage.upcasts import Stored, select
 from bsky_assets.sync_day import now
@@ -137,7 +138,8 @@ def export(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FolderNotEmpty(f"{out} is there already; name a new folder, or empty it")
     lake.attach(con)
-    unfinished = out.with_name(f".{out.name}.{unique_id()}")
+    temporary = unfinished(out)
+    remove_unfinished(out.parent.glob(f".{glob.escape(out.name)}.*"), now() - GRACE)
     removed = Removed(con, lake, days if any(map(has_posts, stored)) else ())
     named = None
     if level == "restricted":
@@ -149,24 +151,24 @@ def export(
             for form in forms_of(level, (row for row, found in stored.items() if found))
         ]
     try:
-        unfinished.mkdir(parents=True)
+        temporary.mkdir(parents=True)
         made = Export(
             days=days,
             level=level,
             named=named,
-            files=[_file(con, each, removed, unfinished, format) for each in given],
+            files=[_file(con, each, removed, temporary, format) for each in given],
             prompts=_prompts(con, _labels(stored), prompt_files),
             made_at=now(),
             timezone=lake.timezone or settings.sync_timezone,
         )
-        _describe(made, lake, unfinished)
+        _describe(made, lake, temporary)
         posts = [each.stored for each in given if is_of_posts(each.of)]
         _record(con, settings, out, made, posts)
-        unfinished.replace(out)
+        temporary.replace(out)
     except OSError as error:
         raise unusable(out.parent, error) from error
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
     return made
 
 

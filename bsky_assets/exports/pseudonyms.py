@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 
 from bsky_assets.errors import UserError
-from bsky_assets.storage.files import make_folder, sync, unique_id, unusable
+from bsky_assets.storage.files import make_folder, sync, unfinished, unusable
 
 KEY = "pseudonyms.key"
 """In the data directory, readable by its owner alone."""
@@ -48,7 +48,7 @@ def pseudonym_key(data_dir: Path) -> bytes:
 
 def _make(path: Path) -> None:
     make_folder(path.parent)
-    fresh = path.with_name(f".{path.name}.{unique_id()}")
+    fresh = unfinished(path)
     try:
         handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode=0o600)
         with os.fdopen(handle, "wb") as file:

@@ -29,6 +29,8 @@ from bsky_assets.orchestration.forgetting import forget_again
 from bsky_assets.orchestration.prune import prune_runs
 from bsky_assets.orchestration.resources import DataDirectory
 from bsky_assets.settings import Settings
+from bsky_assets.storage.files import remove_unfinished
+from bsky_assets.storage.lake import GRACE
 from bsky_assets.sync_day import now
 
 
@@ -93,8 +95,10 @@ def erase_deleted_words(
 
 @op(ins={"after": In(Nothing)})
 def vacuum_lake(context: OpExecutionContext, data: DataDirectory) -> None:
-    """Remove files that were replaced a while ago."""
-    context.log.info(f"{data.lake.vacuum():,} bytes freed")
+    """Remove files that were replaced a while ago, and what killed writers left."""
+    freed = data.lake.vacuum()
+    freed += remove_unfinished(data.settings.data_dir.rglob(".*"), now() - GRACE)
+    context.log.info(f"{freed:,} bytes freed")
 
 
 @op

@@ -1,8 +1,10 @@
 """Putting a file in its place so that a kill at any moment leaves the old one or the new one."""
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from shutil import rmtree
 from stat import S_ISREG
@@ -12,6 +14,9 @@ from uuid import uuid4
 import orjson
 
 from bsky_assets.errors import UserError
+
+_STAGED = re.compile(r"\..+\.[0-9a-f]{16}")
+"""A name that `unfinished` gives."""
 
 
 class UnusableDataDirectory(UserError):
@@ -47,18 +52,43 @@ def unique_id() -> str:
     return uuid4().hex[:16]
 
 
+def unfinished(target: Path, folder: Path | None = None) -> Path:
+    """A path for this writer alone to make `target` at, beside it or in another `folder`.
+
+    It begins with a dot, so that no reader's pattern matches it.
+    """
+    return (folder or target.parent) / f".{target.name}.{unique_id()}"
+
+
+def remove_unfinished(paths: Iterable[Path], until: datetime) -> int:
+    """Remove those of `paths` that killed writers left; returns the bytes freed.
+
+    What was written to after `until` may still be worked on.
+    """
+    freed = 0
+    for path in list(paths):
+        with suppress(FileNotFoundError):  # it was finished, or went with its folder
+            if not _STAGED.fullmatch(path.name):
+                continue
+            left = folder_of(path) if path.is_dir() else file_of(path)
+            if left.modified <= until.timestamp():
+                left.remove()
+                freed += left.bytes
+    return freed
+
+
 @contextmanager
 def staged(target: Path, folder: Path | None = None) -> Iterator[Path]:
     """A path beside `target` to write to; on success it is synced to disk and takes its place.
 
     Or in another `folder` of the same disk.
 
-    The name begins with a dot, so that no reader's pattern matches it. On an error it is removed.
+    On an error it is removed.
 
     Raises:
         UnusableDataDirectory: the directory cannot be written to, or the disk is full.
     """
-    temporary = (folder or target.parent) / f".{target.name}.{unique_id()}"
+    temporary = unfinished(target, folder)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

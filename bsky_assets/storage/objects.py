@@ -20,7 +20,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from bsky_assets.errors import UserError
-from bsky_assets.storage.files import StoredFile, file_of, make_folder, unique_id, unusable
+from bsky_assets.storage.files import StoredFile, file_of, make_folder, unfinished, unusable
 
 SCHEME = "s3"
 REQUESTS_AT_ONCE = 32
@@ -110,7 +110,7 @@ class Bucket:
             UnusableDataDirectory: the local folder cannot be written to, or the disk is full.
         """
         make_folder(self.work)
-        temporary = self.work / f".{PurePosixPath(key).name}.{unique_id()}"
+        temporary = unfinished(Path(key), self.work)
         try:
             try:
                 yield temporary

@@ -29,7 +29,7 @@ from bsky_assets.errors import UserError
 from bsky_assets.storage import timezones
 from bsky_assets.storage.archived import Archived
 from bsky_assets.storage.damage import is_damage
-from bsky_assets.storage.files import make_folder, staged, sync, unique_id, unusable
+from bsky_assets.storage.files import make_folder, staged, sync, unfinished, unique_id, unusable
 from bsky_assets.storage.healing import Healing
 from bsky_assets.storage.places import Folder
 
@@ -493,7 +493,7 @@ class SegmentWriter:
         """
         number = self.last.number + 1 if self.last else 1
         target = self.segments.folder_of(day) / f"{number:010d}.parquet"
-        temporary = target.with_name(f".{target.name}.{unique_id()}")
+        temporary = unfinished(target)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             _write(temporary, tables, replace(footer, series=self._series))
