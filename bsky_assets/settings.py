@@ -153,7 +153,13 @@ class Settings(BaseSettings):
     )
     archive_api_key: SecretStr | None = Field(None, description="Key of that archive.")
     archive_max_bytes: int = Field(
-        10 * 2**30, ge=1, description="Bytes of the archive that one command may fetch."
+        10 * 2**30,
+        ge=1,
+        description="Bytes of an archive and of repositories that one command may fetch.",
+    )
+    plc_url: HttpUrl = Field(
+        "https://plc.directory",
+        description="Directory of accounts, which says where an account's repository is.",
     )
     appview_url: HttpUrl = Field(
         "https://public.api.bsky.app", description="Host of app.bsky.feed.getFeed."

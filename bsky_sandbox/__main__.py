@@ -79,6 +79,7 @@ def _announce(sandbox: Sandbox) -> None:
         "relay": sandbox.relay_url,
         "jetstream": sandbox.jetstream_url,
         "archive": sandbox.archive_url,
+        "accounts": f"{sandbox.plc_url} (directory, and host of all repositories)",
         "appview": sandbox.appview_url,
         "labeler": sandbox.labeler_url,
         "llm": f"{sandbox.llm_base_url} (no language model: it knows its own posts)",

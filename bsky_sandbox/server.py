@@ -1,7 +1,7 @@
-"""The whole sandbox, running: relay, Jetstream, archive, AppView, labeler and LLM on loopback.
+"""The whole sandbox, running: relay, Jetstream, archive, repositories, AppView, labeler and LLM.
 
-They run in one background thread with an event loop of its own, so that a test, a notebook or
-a command can talk to them. What does not belong here: what any of them serves.
+They run on loopback, in one background thread with an event loop of its own, so that a test, a
+notebook or a command can talk to them. What does not belong here: what any of them serves.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ from bsky_sandbox.llm import LlmServer
 from bsky_sandbox.posts import Json, to_dag
 from bsky_sandbox.relay import Relay
 from bsky_sandbox.repo import Cid, cid_of
+from bsky_sandbox.repositories import Repositories
 from bsky_sandbox.sessions import APP_PASSWORD
 from bsky_sandbox.world import World
 
@@ -37,6 +38,7 @@ DEFAULT_PORTS: Mapping[str, int] = {
     "llm": 2583,
     "jetstream": 2584,
     "archive": 2585,
+    "repositories": 2586,
 }
 """Where the servers of the `sandbox` command listen, unless something else does."""
 
@@ -63,6 +65,7 @@ class Servers:
     labeler: Labeler
     llm: LlmServer
     archive: Archive
+    repositories: Repositories
 
     @classmethod
     def of(cls, world: World, rate: float | None = None) -> "Servers":
@@ -79,6 +82,7 @@ class Servers:
             labeler=Labeler(world.labels),
             llm=LlmServer(world.posts),
             archive=Archive(lambda: history_of(world).rows()),
+            repositories=repositories_of(world),
         )
 
     def apps(self) -> dict[str, web.Application]:
@@ -90,12 +94,23 @@ class Servers:
             "labeler": self.labeler.app(),
             "llm": self.llm.app(),
             "archive": self.archive.app(),
+            "repositories": self.repositories.app(),
         }
 
 
 def history_of(world: World) -> History:
     """What an archive of `world` witnessed that began an hour before its stream."""
     return History(world.records_before(), world.events, begun=before(world.events[0].time))
+
+
+def repositories_of(world: World) -> Repositories:
+    """The repositories of `world` after its stream, of accounts that are still there."""
+    return Repositories(
+        world.records_before,
+        world.events,
+        begun=before(world.events[0].time),
+        statuses={one.did: one.status for one in world.accounts},
+    )
 
 
 def _with_cids(records: Iterable[tuple[str, str, Json]]) -> Iterator[tuple[str, str, Cid]]:
@@ -179,6 +194,11 @@ class Sandbox:
         return f"http://{HOST}:{self._ports['archive']}"
 
     @property
+    def plc_url(self) -> str:
+        """The directory of accounts, whose repositories are at the same place."""
+        return f"http://{HOST}:{self._ports['repositories']}"
+
+    @property
     def llm_base_url(self) -> str:
         """The OpenAI-compatible endpoint."""
         return f"http://{HOST}:{self._ports['llm']}/v1"
@@ -191,6 +211,7 @@ class Sandbox:
             "BSKY_APPVIEW_URL": self.appview_url,
             "BSKY_LABELER_URL": self.labeler_url,
             "BSKY_ARCHIVE_URL": self.archive_url,
+            "BSKY_PLC_URL": self.plc_url,
             "BSKY_TRUSTED_LABELERS": self.world.labeler_did,
             "BSKY_FEEDS": f"today={self.world.feed_uri}",
             "BSKY_LLM_BASE_URL": self.llm_base_url,

@@ -1,4 +1,4 @@
-"""Looking up single blocks in a CAR file, checked against their CIDs.
+"""Blocks of a CAR file, checked against their CIDs.
 
 Source: the CAR v1 specification (https://ipld.io/specs/transport/car/carv1/).
 """
@@ -6,6 +6,8 @@ Source: the CAR v1 specification (https://ipld.io/specs/transport/car/carv1/).
 from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import sha256
+
+from libipld import decode_dag_cbor
 
 from bsky_assets.bluesky.records import Unreadable
 
@@ -45,6 +47,23 @@ def blocks_by_cid(blocks: object) -> dict[bytes, bytes]:
             for start, end in _sections(blocks):
                 found.setdefault(blocks[start : start + CID_BYTES], blocks[start + CID_BYTES : end])
     return found
+
+
+def read_car(car: bytes) -> tuple[bytes, dict[bytes, bytes]]:
+    """The root of a CAR file and all its blocks, each checked against its CID.
+
+    Raises:
+        Unreadable: it is not whole, has no root, or a block is not what its CID says.
+    """
+    length, at = _varint(car, 0)
+    header = decode_dag_cbor(car[at : at + length])
+    found: dict[bytes, bytes] = {}
+    for start, end in _sections(car):
+        cid, data = car[start : start + CID_BYTES], car[start + CID_BYTES : end]
+        if CID_PREFIX + sha256(data).digest() != cid:
+            raise Unreadable("cid_mismatch", "a block's bytes are not those of its CID")
+        found[cid] = data
+    return header["roots"][0], found
 
 
 def _walk_to_block(blocks: bytes, cid: bytes) -> bytes:

@@ -62,13 +62,22 @@ class _Passing(Exception):
 class XrpcHost:
     """One host and the headers that it is asked with; safe to use from several threads."""
 
-    def __init__(self, url: str, variable: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        variable: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        follow_redirects: bool = True,
+    ) -> None:
         """Ask `url`; `variable` is the setting that a person would change to ask another."""
         address, credentials = without_credentials(url)
         self.url = address.rstrip("/")
         self._variable = variable
         sent = {**credentials, **(headers or {})}
-        self._client = httpx.Client(headers=sent, timeout=TIMEOUT, follow_redirects=True)
+        self._client = httpx.Client(
+            headers=sent, timeout=TIMEOUT, follow_redirects=follow_redirects
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -112,6 +121,22 @@ class XrpcHost:
             "GET", self._address(method), params=_repeated(params), headers=dict(headers)
         )
         return self._patiently(method, lambda: self._send(method, asked, most))
+
+    def document(self, path: str, *, most: int) -> dict[str, Any]:
+        """The JSON object of at most `most` bytes at a path of the host that is no method.
+
+        Raises:
+            Refused, Unanswered: as of `query`.
+        """
+        asked = self._client.build_request("GET", f"{self.url}{path}")
+
+        def ask() -> dict[str, Any]:
+            content = parse_json(self._send(path, asked, most).content)
+            if not isinstance(content, dict):
+                raise _Passing("answers with something that is no JSON object")
+            return content
+
+        return self._patiently(path, ask)
 
     def _address(self, method: str) -> str:
         return f"{self.url}/xrpc/{method}"

@@ -31,7 +31,8 @@ SPECS = [
         asset=ASSET,
         description=(
             "No repository jumped to a revision without what changed before it: by the host's "
-            "word (#sync), or as a commit goes on from a revision that did not come."
+            "word (#sync), or as a commit goes on from a revision that did not come. One that is "
+            "healed is none."
         ),
     ),
     new_fields.spec(RawFirehosePost),
@@ -70,12 +71,13 @@ def evaluate(
         ),
         check(
             "repositories_are_whole",
-            jumps(completeness),
+            jumps(still),
             asset=ASSET,
             severity=severity,
             checked=completeness.commits_followed + completeness.jump_count,
             nothing="no commit could be compared with the one before it",
             jumps=completeness.jump_count,
+            healed_jumps=completeness.jump_count - still.jump_count,
             commits_followed=completeness.commits_followed,
             commits=completeness.events.get("commit", 0),
         ),

@@ -1,8 +1,8 @@
-"""`bsky-assets heal`: fill the gaps of the stream from an archive."""
+"""`bsky-assets heal`: fill what is missing of the stream, from an archive and from repositories."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +13,7 @@ from bsky_assets.settings import Settings, get_settings
 from bsky_assets.sync_day import parse_day
 
 if TYPE_CHECKING:
-    from bsky_assets.storage.healing import Healing
+    from bsky_assets.bluesky.healing import Healed
 
 LISTED = 5
 RAW = 'key:"raw_firehose_posts" or key:"raw_post_deletions"'
@@ -22,23 +22,25 @@ RAW = 'key:"raw_firehose_posts" or key:"raw_post_deletions"'
 def heal(
     day: Annotated[
         str | None,
-        typer.Option(metavar="DAY", help="Sync day; default: every stored day with a gap."),
+        typer.Option(metavar="DAY", help="Sync day; default: all that lack something."),
     ] = None,
     to: Annotated[
         str | None, typer.Option(metavar="DAY", help="Last sync day; default: the same.")
     ] = None,
 ) -> None:
-    """Fill the gaps of the firehose from an archive, and say what is gone.
+    """Fill what is missing of the firehose, from an archive and repositories; say what is gone.
 
     A gap is healed only if the archive spans it and has, next to it on both sides, posts that we
-    have too. What was deleted since is gone: it is counted as far as deletions tell. The raw
-    partitions are brought up to date; `materialize --stale` makes what follows from them.
+    have too. What did not come of one account is had from its repository, if that is signed and
+    whole, or else from the archive. What was deleted since is gone: it is counted as far as
+    deletions tell. The raw partitions are brought up to date; what follows from them is made by
+    `materialize --stale`, or by the sensor `follow_inputs`.
 
     \b
     Example:
       bsky-assets heal --day yesterday
     """
-    from bsky_assets.bluesky.archive.healing import heal_day
+    from bsky_assets.bluesky.healing import heal_day
     from bsky_assets.commands.running import materialize_day
     from bsky_assets.contracts import RawFirehosePost
     from bsky_assets.orchestration.following import ONLY_LANDED
@@ -48,28 +50,25 @@ def heal(
     settings = get_settings()
     days = _days(settings, day, to)
     if not days:
-        stderr.print("no stored day has a gap that is not healed")
+        stderr.print("no stored day has a gap that is not healed, nor a jump of an account")
         return
     for each in days:
         with connect(settings) as con:
             found = heal_day(con, settings, each, _tell)
         for line in _lines(each, found):
             stdout.print(line, markup=False, soft_wrap=True)
-        if found:
+        if found.gaps or found.accounts:
             landed = {name: ONLY_LANDED[name] for name in (RawFirehosePost.asset,)}
             with open_instance(settings) as instance:
                 materialize_day(instance, each, RAW, {"ops": landed})
 
 
 def _days(settings: Settings, first: str | None, last: str | None) -> list[date]:
-    """The days that are named, or all that have open gaps."""
-    from bsky_assets.contracts import RawFirehosePost
-    from bsky_assets.storage.completeness import StreamDetails
-    from bsky_assets.storage.lake import Lake
+    """The days that are named, or all that something is missing of."""
+    from bsky_assets.bluesky.healing import days_lacking
 
     if first is None:
-        partitions = Lake.of(settings).partitions(RawFirehosePost)
-        return [found.day for found in partitions if found.told(StreamDetails).still.gaps]
+        return days_lacking(settings)
     begin = parse_day(first, settings.timezone)
     end = parse_day(last, settings.timezone) if last else begin
     if end < begin:
@@ -77,15 +76,21 @@ def _days(settings: Settings, first: str | None, last: str | None) -> list[date]
     return [begin + timedelta(days=number) for number in range((end - begin).days + 1)]
 
 
-def _lines(day: date, found: Sequence[Healing]) -> Iterator[str]:
-    still = [one for one in found if not one.is_healed]
-    posts, gone = (sum(getattr(one, name) for one in found) for name in ("posts", "gone"))
-    yield (
-        f"{day}: {len(found) - len(still):,} of {len(found):,} gaps healed; {posts:,} posts came, "
-        f"{gone:,} are gone"
-    )
-    for one in still[:LISTED]:
-        yield f"  still a gap after {one.after} of {one.host}: {one.reason}"
+def _lines(day: date, found: Healed) -> Iterator[str]:
+    from bsky_assets.storage.healing import account_lines
+
+    if found.gaps:
+        still = [one for one in found.gaps if not one.is_healed]
+        posts, gone = (sum(getattr(one, name) for one in found.gaps) for name in ("posts", "gone"))
+        yield (
+            f"{day}: {len(found.gaps) - len(still):,} of {len(found.gaps):,} gaps healed; "
+            f"{posts:,} posts came, {gone:,} are gone"
+        )
+        for one in still[:LISTED]:
+            yield f"  still a gap after {one.after} of {one.host}: {one.reason}"
+    if found.gaps_left:
+        yield f"{day}: {found.gaps_left:,} gaps are left: set BSKY_ARCHIVE_URL to heal them"
+    yield from (f"{day}: {line}" for line in account_lines(found.accounts))
 
 
 def _tell(line: str) -> None:

@@ -117,7 +117,7 @@ def _coverage_lines(firehose: Partition, settings: Settings) -> Iterable[str]:
     for line in firehose.told(StreamDetails).source_lines():
         yield f"  {line}"
     still = firehose.told(StreamDetails).still
-    for problem in (*gaps(still), *strays(completeness), *jumps(completeness), *lacks):
+    for problem in (*gaps(still), *strays(completeness), *jumps(still), *lacks):
         yield f"  ! {problem}"
 
 

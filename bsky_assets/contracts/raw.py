@@ -44,9 +44,10 @@ class RawFirehosePost(Row):
     rev: str = Field(description="Revision of the repository (a TID).")
     commit_time: datetime | None = Field(description="The relay's time of the commit.")
     received_at: datetime = Field(description="When we received it.")
-    dated_by: Literal["witnessed_at", "indexed_at", "record_key"] | None = Field(
-        description="Of a post that an archive had, how its day is known: it saw the commit, an "
-        "instant was imported, or the clock in the key. Null where the stream brought it."
+    dated_by: Literal["witnessed_at", "indexed_at", "record_key", "revisions"] | None = Field(
+        description="Of a post that an archive or a repository had, how its day is known: the "
+        "archive saw the commit, an instant was imported, the clock in the key, or it is of "
+        "between two revisions of its repository. Null where the stream brought it."
     )
     earlier_versions: list[EarlierVersion] | None = Field(
         description="Versions of the same day that the author replaced, oldest first."

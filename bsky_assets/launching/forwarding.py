@@ -13,6 +13,7 @@ _COLLECTING = {
     "archive_url",
     "archive_api_key",
     "archive_max_bytes",
+    "plc_url",
     "appview_url",
     "labeler_url",
     "feeds",

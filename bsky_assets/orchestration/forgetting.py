@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from bsky_assets.bluesky.archive.sheets import FOLDER as ARCHIVE_FOLDER
-from bsky_assets.bluesky.collected import firehose_segments, label_segments
+from bsky_assets.bluesky.collected import all_segments
 from bsky_assets.coding.journal import Journal
 from bsky_assets.coding.room import JOURNAL, ROOM, rooms_folder
 from bsky_assets.consolidation.forget import (
@@ -74,10 +74,7 @@ def forget_everywhere(con: duckdb.DuckDBPyConnection, settings: Settings, name: 
         logs=forget_in_texts(logs, subject),
         samples=_forget_samples(settings, ledger, subject),
         reports=_forget_reports(settings, subject),
-        segments=sum(
-            forget_in_segments(con, stream, subject)
-            for stream in (firehose_segments(settings), label_segments(settings))
-        ),
+        segments=sum(forget_in_segments(con, stream, subject) for stream in all_segments(settings)),
         partitions=forget_in_lake(con, lake, subject),
     )
     if (fetched := settings.data_dir / ARCHIVE_FOLDER).exists():

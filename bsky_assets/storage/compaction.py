@@ -319,16 +319,10 @@ def _details(row: type[Row], before: Partition | None, fresh: Sequence[_Fresh]) 
             completeness.lose(str(segment.path), fresh[0].damaged[segment], footer)
         elif footer:
             completeness.add([footer])
-    footers = (footer for found in fresh for _, footer in found.segments if footer)
-    archived = [
-        footer.archive
-        for found in fresh
-        for _, footer in found.segments
-        if footer and footer.archive
-    ]
-    healed = [
-        one for found in fresh for _, footer in found.segments if footer for one in footer.healing
-    ]
+    footers = [footer for found in fresh for _, footer in found.segments if footer]
+    archived = [footer.archive for footer in footers if footer.archive]
+    healed = [one for footer in footers for one in footer.healing]
+    of_accounts = [one for footer in footers for one in footer.account_healing]
     readers = {footer.reader_version for footer in footers if footer.reader_version}
     return told.model_copy(
         update={
@@ -336,6 +330,7 @@ def _details(row: type[Row], before: Partition | None, fresh: Sequence[_Fresh]) 
             "completeness": completeness,
             "archive": archived[-1] if archived else told.archive,
             "healing": tuple(later(told.healing, healed)),
+            "account_healing": tuple(later(told.account_healing, of_accounts)),
             "merge_version": merge_version(row),
             "reader_versions": tuple(sorted(readers.union(told.reader_versions))),
         }

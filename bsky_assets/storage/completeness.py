@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 from bsky_assets.contracts.details import Details
 from bsky_assets.storage.archived import Archived
-from bsky_assets.storage.healing import Healing, lines
+from bsky_assets.storage.healing import AccountHealing, Healing, account_lines, lines
 from bsky_assets.storage.segments import (
     Footer,
     Gap,
@@ -215,19 +215,29 @@ class StreamDetails(Details):
     """Where it is from, if it was made from an archive."""
     healing: tuple[Healing, ...] = ()
     """What came of its gaps, of which an archive was asked."""
+    account_healing: tuple[AccountHealing, ...] = ()
+    """What came of the jumps of accounts in it."""
 
     @property
     def still(self) -> Completeness:
-        """The completeness without the gaps that are healed."""
+        """The completeness without the gaps and jumps that are healed."""
         whole = self.completeness or Completeness()
         healed = {one.key for one in self.healing if one.is_healed}
         gaps = [gap for gap in whole.gaps if (gap.host, gap.after, gap.before) not in healed]
-        closed = len(whole.gaps) - len(gaps)
-        return replace(whole, gaps=gaps, gap_count=whole.gap_count - closed)
+        whole_again = {one.key for one in self.account_healing if one.is_healed}
+        jumps = [one for one in whole.jumps if (one.did, one.had, one.rev) not in whole_again]
+        return replace(
+            whole,
+            gaps=gaps,
+            gap_count=whole.gap_count - (len(whole.gaps) - len(gaps)),
+            jumps=jumps,
+            jump_count=whole.jump_count - (len(whole.jumps) - len(jumps)),
+        )
 
     def source_lines(self) -> list[str]:
-        """What came from an archive, if anything did, a sentence each."""
-        return [*(self.archive.lines() if self.archive else ()), *lines(self.healing)]
+        """What came later than by the stream, if anything did, a sentence each."""
+        archived = self.archive.lines() if self.archive else ()
+        return [*archived, *lines(self.healing), *account_lines(self.account_healing)]
 
     def mark(self, stream: str) -> Mark | None:
         """Up to which segment of `stream` it was merged."""

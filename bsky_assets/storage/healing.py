@@ -1,15 +1,19 @@
-"""What a day's partition says of its gaps that an archive was asked about.
+"""What a day's partition says of what is missing in it that an archive or a host was asked about.
 
-What does not belong here: asking it (`bluesky.archive.healing`).
+What does not belong here: asking them (`bluesky.archive.healing`, `bluesky.accounts.healing`).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 LISTED = 5
 
 Key = tuple[str, int | None, int | None]
 """A gap's host, and the events before and after it."""
+JumpKey = tuple[str, str | None, str | None]
+"""An account, and its revisions before and after what did not come of it."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +49,61 @@ class Healing:
         return self.host, self.after, self.before
 
 
-def later(known: Sequence[Healing], found: Iterable[Healing]) -> list[Healing]:
-    """What is known with what was found later; of a gap the last word counts, if not healed."""
-    by_gap = {one.key: one for one in known}
+@dataclass(frozen=True)
+class AccountHealing:
+    """What did not come of one account, and what was had of it. Times are ISO 8601 in UTC."""
+
+    did: str
+    had: str | None
+    rev: str | None
+    """The revision up to which something is missing."""
+    is_healed: bool
+    """Whether its repository, signed and whole, is of a later revision; or an archive spans the
+    time, and has posts of the account next to it on both sides that we have too."""
+    source: str | None
+    """The host that was asked last; None where none could be."""
+    at: str
+    """When it was asked."""
+    way: str = "repository"
+    """repository or archive."""
+    source_rev: str | None = None
+    """The revision of the repository that came."""
+    posts: int = 0
+    """That were had from there and had not come."""
+    gone: int = 0
+    """Of which only the deletion is known."""
+    common_before: int = 0
+    """Posts of the account next before it that the archive has, of `NEXT_TO` that we have."""
+    common_after: int = 0
+    reason: str | None = None
+    """Why it is not healed."""
+
+    @property
+    def key(self) -> JumpKey:
+        """What did not come."""
+        return self.did, self.had, self.rev
+
+
+class _Asked(Protocol):
+    @property
+    def key(self) -> Hashable:
+        """What it is of."""
+
+    @property
+    def is_healed(self) -> bool:
+        """Whether nothing is missing any more."""
+
+
+One = TypeVar("One", bound=_Asked)
+
+
+def later(known: Sequence[One], found: Iterable[One]) -> list[One]:
+    """What is known with what was found later; of one thing the last word counts, if not healed."""
+    by_key = {one.key: one for one in known}
     for one in found:
-        if not (one.key in by_gap and by_gap[one.key].is_healed):
-            by_gap[one.key] = one
-    return [*by_gap.values()]
+        if not (one.key in by_key and by_key[one.key].is_healed):
+            by_key[one.key] = one
+    return [*by_key.values()]
 
 
 def lines(told: Sequence[Healing]) -> Iterator[str]:
@@ -68,3 +120,19 @@ def lines(told: Sequence[Healing]) -> Iterator[str]:
     still = [one for one in told if not one.is_healed]
     for one in still[:LISTED]:
         yield f"still a gap after {one.after} of {one.host}: {one.reason}"
+
+
+def account_lines(told: Sequence[AccountHealing]) -> Iterator[str]:
+    """What came of jumps of accounts, in words, which name none of them."""
+    if not told:
+        return
+    healed = [one for one in told if one.is_healed]
+    ways = Counter(one.way for one in healed)
+    how = f" ({', '.join(f'{count:,} by {way}' for way, count in sorted(ways.items()))})"
+    yield (
+        f"{len(healed):,} of {len(told):,} jumps of accounts healed{how if healed else ''} at "
+        f"{told[-1].at}: {sum(one.posts for one in told):,} posts came, and "
+        f"{sum(one.gone for one in told):,} are gone of which only the deletion is known"
+    )
+    for reason, count in Counter(one.reason for one in told if one.reason).most_common(LISTED):
+        yield f"{count:,} jumps are not healed: {reason}"

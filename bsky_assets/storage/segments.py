@@ -30,7 +30,7 @@ from bsky_assets.storage import timezones
 from bsky_assets.storage.archived import Archived
 from bsky_assets.storage.damage import is_damage
 from bsky_assets.storage.files import make_folder, staged, sync, unfinished, unique_id, unusable
-from bsky_assets.storage.healing import Healing
+from bsky_assets.storage.healing import AccountHealing, Healing
 from bsky_assets.storage.places import Folder
 
 GROUP_BYTES = 16 * 2**20
@@ -232,6 +232,8 @@ class Footer:
     """In the last segment of what was fetched of an archive for a day."""
     healing: list[Healing] = field(default_factory=list)
     """Gaps of the day that an archive was asked about."""
+    account_healing: list[AccountHealing] = field(default_factory=list)
+    """Jumps of accounts on the day that were asked about."""
     reader_version: str = ""
     """The version of the code that made its rows; empty where segments did not say yet."""
 
@@ -249,6 +251,8 @@ class Footer:
         archive = stored.get("archive")
         stored["archive"] = Archived(**archive) if archive else None
         stored["healing"] = [Healing(**one) for one in stored.get("healing", ())]
+        asked = stored.get("account_healing", ())
+        stored["account_healing"] = [AccountHealing(**one) for one in asked]
         stored["jumps"] = [Jump(**jump) for jump in stored.get("jumps", ())]
         stored["reconnects"] = [Reconnect(**reconnect) for reconnect in stored["reconnects"]]
         return cls(**stored)

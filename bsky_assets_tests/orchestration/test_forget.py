@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from shutil import copytree
 
 import pandas as pd
 import pytest
@@ -73,10 +74,11 @@ def test_no_byte_tells_of_an_account_that_is_forgotten(
     assert made.returncode == 0, made.stderr
     (day.data / "archive").mkdir()
     (day.data / "archive" / "a_segment.parquet").write_bytes(did.encode())
+    copytree(day.data / "segments" / "firehose", day.data / "segments" / "archive")
     code_everything(day, tmp_path / "gold.csv")
     before = holding(day.data, [did])
-    places = ("lake/filtered_posts", "lake/llm_labels", "segments/firehose", "dagster")
-    for place in (*places, "coding", "ledger/samples"):
+    places = ("lake/filtered_posts", "lake/llm_labels", "segments/firehose", "segments/archive")
+    for place in (*places, "dagster", "coding", "ledger/samples"):
         assert any(name.startswith(place) for name in before), place
     assert any(name.startswith("ledger") for name in holding_pieces(day.data, words))
     others = day.rows(f"SELECT count(*) FROM filtered_posts WHERE author.did <> '{did}'")

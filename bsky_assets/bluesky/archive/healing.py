@@ -8,7 +8,7 @@ What does not belong here: which gaps there are (`storage.completeness`), and wh
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import duckdb
 import numpy as np
@@ -18,7 +18,13 @@ import pyarrow.compute as pc
 from bsky_assets.bluesky.archive.blocks import ACCOUNT, DELETE, UPDATE
 from bsky_assets.bluesky.archive.dating import clocks
 from bsky_assets.bluesky.archive.landing import Landing, reading_of
-from bsky_assets.bluesky.archive.reading import ArchiveEnds, ArchiveReading, Tell
+from bsky_assets.bluesky.archive.reading import (
+    ArchiveEnds,
+    ArchiveReading,
+    Tell,
+    instant_of,
+    micros_of,
+)
 from bsky_assets.bluesky.collected import archive_segments, firehose_segments
 from bsky_assets.bluesky.records import POST
 from bsky_assets.contracts import RawFirehosePost, RawPostDeletion
@@ -34,7 +40,6 @@ NEXT_TO = 5
 _SLACK = 5 * 60 * 10**6
 """Microseconds by which a key's clock may miss the relay's."""
 _MARGIN = timedelta(minutes=1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATER_DAYS = 7
 """Days after a gap whose deletions are looked at for posts that were written in it."""
 
@@ -132,7 +137,10 @@ class _Live:
         return sorted(placed, key=lambda one: one.span), lost
 
     def _placed(self, gap: ListedGap) -> _Gap:
-        since, until = sorted(map(_micros, (gap.after_time or "", gap.before_time or "")))
+        since, until = sorted(
+            micros_of(datetime.fromisoformat(text))
+            for text in (gap.after_time or "", gap.before_time or "")
+        )
         left = np.searchsorted(self._times, since, side="right")
         right = np.searchsorted(self._times, until, side="left")
         before = slice(max(0, left - NEXT_TO), left)
@@ -161,8 +169,8 @@ class _Healer:
 
     def heal(self, group: Sequence[_Gap]) -> Iterator[Healing]:
         """Land what the archive has of the span of a group of gaps; what was found of each."""
-        since = _instant(min(gap.span[0] for gap in group)) - _MARGIN
-        until = _instant(max(gap.span[1] for gap in group)) + _MARGIN
+        since = instant_of(min(gap.span[0] for gap in group)) - _MARGIN
+        until = instant_of(max(gap.span[1] for gap in group)) + _MARGIN
         try:
             span, tables = self._reading.read(since, until, with_backfill=False)
         except ArchiveEnds as problem:
@@ -253,11 +261,3 @@ def _groups(gaps: Sequence[_Gap]) -> Iterator[list[_Gap]]:
         reached = max(reached, gap.span[1])
     if group:
         yield group
-
-
-def _micros(text: str) -> int:
-    return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)
-
-
-def _instant(micros: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=micros)

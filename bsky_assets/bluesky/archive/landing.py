@@ -25,7 +25,7 @@ from bsky_assets.contracts.arrival import ARCHIVE
 from bsky_assets.settings import Settings
 from bsky_assets.storage import network
 from bsky_assets.storage.archived import Archived
-from bsky_assets.storage.healing import Healing
+from bsky_assets.storage.healing import AccountHealing, Healing
 from bsky_assets.storage.segments import COLUMN_OF, Footer, SegmentWriter
 from bsky_assets.sync_day import bounds, now
 
@@ -115,9 +115,19 @@ class Landing:
         for rows in _in_parts(tables):
             self._write(take(rows, self._host, self._received, self._timezone))
 
-    def end(self, told: Archived | None = None, healing: Sequence[Healing] = ()) -> None:
-        """Land what the day is to say of its source, or of its gaps."""
-        footer = replace(self._footer({}, Counter()), archive=told, healing=list(healing))
+    def end(
+        self,
+        told: Archived | None = None,
+        healing: Sequence[Healing] = (),
+        account_healing: Sequence[AccountHealing] = (),
+    ) -> None:
+        """Land what the day is to say of its source, or of its gaps, or of accounts' jumps."""
+        footer = replace(
+            self._footer({}, Counter()),
+            archive=told,
+            healing=list(healing),
+            account_healing=list(account_healing),
+        )
         self._writer.write(self._day, {}, footer)
 
     def _write(self, taken: Taken) -> None:

@@ -75,12 +75,18 @@ class ArchiveReading:
         self._begun = now()
 
     def read(
-        self, since: datetime, until: datetime, *, with_backfill: bool = True
+        self,
+        since: datetime,
+        until: datetime,
+        *,
+        with_backfill: bool = True,
+        dids: Sequence[str] = (),
     ) -> tuple[Span, Iterator[pa.Table]]:
         """What happened from `since` on and before `until`, once all that is needed is here.
 
         The tables have the columns of a sheet. `with_backfill`: look through what the archive took
-        in with whole repositories, too.
+        in with whole repositories, too. `dids`: only blocks that may have something of these are
+        fetched; whatever else is in them comes with it.
 
         Raises:
             ArchiveEnds: the archive ends before `since`, or has nothing yet.
@@ -89,19 +95,19 @@ class ArchiveReading:
         """
         listed = self._host.segments()
         ends = max((one.max_witnessed_at for one in listed), default=0)
-        if ends < _micros(since):
+        if ends < micros_of(since):
             raise ArchiveEnds(
-                f"the archive of {self._host.name} ends at {_instant(ends):%Y-%m-%d %H:%M} UTC, "
+                f"the archive of {self._host.name} ends at {instant_of(ends):%Y-%m-%d %H:%M} UTC, "
                 f"before {since:%Y-%m-%d %H:%M} UTC; try again when it has sealed what came then"
             )
         back = self._backfilled(listed) if with_backfill else set()
         chosen = [one for one in listed if one.index in back or _overlaps(one, since, until)]
-        sheets = self._have(chosen, {one.name for one in chosen if one.index in back})
-        found = self._sheets.between(sheets, _micros(since), _micros(until))
+        sheets = self._have(chosen, {one.name for one in chosen if one.index in back}, dids)
+        found = self._sheets.between(sheets, micros_of(since), micros_of(until))
         as_of = min((sheet.fetched_at for sheet in sheets), default=None)
         undated = sum(sheet.undated for sheet in sheets)
         covers = _covers(listed, since, until)
-        span = Span(since, until, _instant(ends), as_of, covers, undated)
+        span = Span(since, until, instant_of(ends), as_of, covers, undated)
         return span, (table for _, table in found)
 
     def _backfilled(self, listed: Sequence[Listed]) -> set[int]:
@@ -137,13 +143,13 @@ class ArchiveReading:
                 one = next(again, one)
         raise self._unsettled()
 
-    def _have(self, chosen: Sequence[Listed], kept: set[str]) -> list[Sheet]:
+    def _have(self, chosen: Sequence[Listed], kept: set[str], dids: Sequence[str]) -> list[Sheet]:
         """Sheets of all that is wanted of the segments `chosen`; what is missing is fetched.
 
         Of those `kept`, an earlier version will do.
         """
         for _ in range(_ATTEMPTS):
-            units = self._planned(chosen)
+            units = self._planned(chosen, dids)
             missing = [rest for unit in units if (rest := self._rest(unit, kept)) is not None]
             estimate = estimated(missing, chosen)
             self._tell(
@@ -162,11 +168,11 @@ class ArchiveReading:
             return [sheet for unit in units for sheet in self._fitting(unit, kept)]
         raise self._unsettled()
 
-    def _planned(self, chosen: Sequence[Listed]) -> list[Unit]:
+    def _planned(self, chosen: Sequence[Listed], dids: Sequence[str]) -> list[Unit]:
         """A plan for each run of segments that follow one another."""
         units: list[Unit] = []
         for run in _runs(chosen):
-            units += self._host.plan(max(0, run[0].min_seq - 1), run[-1].max_seq, [POST])
+            units += self._host.plan(max(0, run[0].min_seq - 1), run[-1].max_seq, [POST], dids)
         together: dict[str, Unit] = {}
         for unit in units:
             before = together.get(unit.segment)
@@ -253,20 +259,22 @@ def _joined(one: Unit, other: Unit) -> Unit:
 def _covers(listed: Sequence[Listed], since: datetime, until: datetime) -> bool:
     """Whether segments that follow one another span it."""
     meeting = [one for one in listed if _overlaps(one, since, until)]
-    if not meeting or meeting[0].min_witnessed_at > _micros(since):
+    if not meeting or meeting[0].min_witnessed_at > micros_of(since):
         return False
     follow = all(one.index == before.index + 1 for before, one in pairwise(meeting))
-    return follow and max(one.max_witnessed_at for one in meeting) >= _micros(until)
+    return follow and max(one.max_witnessed_at for one in meeting) >= micros_of(until)
 
 
 def _overlaps(one: Listed, since: datetime, until: datetime) -> bool:
-    late = _micros(until + LATE)
-    return one.max_witnessed_at >= _micros(since) and one.min_witnessed_at < late
+    late = micros_of(until + LATE)
+    return one.max_witnessed_at >= micros_of(since) and one.min_witnessed_at < late
 
 
-def _micros(instant: datetime) -> int:
+def micros_of(instant: datetime) -> int:
+    """Microseconds since the epoch."""
     return (instant - _EPOCH) // _MICROSECOND
 
 
-def _instant(micros: int) -> datetime:
+def instant_of(micros: int) -> datetime:
+    """The instant so many microseconds after the epoch, in UTC."""
     return _EPOCH + micros * _MICROSECOND
