@@ -16,7 +16,7 @@ from typing import Any
 
 import duckdb
 import psutil
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from bsky_assets_tests.support.sandbox_day import plain_environment
 
@@ -116,7 +116,8 @@ def webserver(code: Path, data: Path, environment: Mapping[str, str]) -> Iterato
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Chromium without a window."""
+    """Chromium without a window; what is expected of its pages may take as long as they."""
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield browser
