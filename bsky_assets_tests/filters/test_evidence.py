@@ -43,13 +43,13 @@ def test_it_makes_no_difference_which_group_is_named(sentence: str) -> None:
 
 
 def test_a_reason_names_the_probability_and_the_words_that_weigh_most() -> None:
-    (found,) = reasons("If you ask me, Jews run everything and deserve what's coming.")
+    (found,) = reasons("If you ask me, the Jews control everything and they deserve what's coming.")
     assert found is not None
     assert re.fullmatch(r"weights:attack p=0\.\d\d [\w' {}]+(, [\w' {}]+){2}", found)
 
 
 def test_words_that_weigh_enough_need_somebody_who_is_named() -> None:
-    text = "If you ask me, {} run everything and deserve what's coming."
+    text = "If you ask me, {} control everything and they deserve what's coming."
     assert reasons(text.format("Jews"))[0] is not None
     camps = ("banks", "liberals", "conservatives", "MAGA", "Democrats", "they", "the Tories")
     assert reasons(*map(text.format, camps)) == [None] * len(camps)
@@ -65,7 +65,7 @@ def test_words_that_weigh_enough_need_somebody_who_is_named() -> None:
     ],
 )  # fmt: skip
 def test_what_excuses_a_text_stops_the_weights(text: str) -> None:
-    attack = "Jews run everything and deserve what's coming"
+    attack = "the Jews control everything and they deserve what's coming"
     assert reasons(f"If you ask me, {attack}.")[0] is not None
     assert reasons(text.format(attack)) == [None]
 
@@ -87,8 +87,8 @@ def test_writers_who_were_left_out() -> None:
     """The rules aside: weights learnt from the others let nearly all that is harmless through."""
     writers = {name: texts for name, texts in weights.written().items() if name != "beside_rules"}
     figures = {name: shares for name, *shares in weights.left_out(writers)}
-    assert min(let_through for _, let_through in figures.values()) >= 0.99
-    assert all(found >= 0.15 for found, _ in figures.values())
+    assert min(let_through for _, let_through in figures.values()) >= 0.995
+    assert all(found >= 0.1 for found, _ in figures.values())
     assert lexicon(NAME)["evidence"]["enough"] > 0
 
 

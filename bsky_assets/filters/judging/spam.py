@@ -100,8 +100,10 @@ class SpamFilter:
     def _shown(self, texts: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
         """The weight of the signs that each text shows, and a reason for the weightiest."""
         score, names = np.zeros(len(texts), dtype=int), np.full(len(texts), None, dtype=object)
+        rest = pc.replace_substring_regex(texts, self._heavy, " | ")
         for weight, name, pattern in self._signs:
-            times = pc.count_substring_regex(texts, pattern).to_numpy()
+            read = rest if 0 < weight < _HEAVY else texts
+            times = pc.count_substring_regex(read, pattern).to_numpy()
             score[times > 0] += weight
             score[times > 1] += weight >= _HEAVY
             if weight > 0:
