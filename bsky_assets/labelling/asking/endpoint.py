@@ -169,8 +169,10 @@ class Service:
 
     url: str
     api_key: SecretStr
-    prefix: str
-    """Of the variables of its address and its key."""
+    address: str
+    """The variable that says where it is."""
+    key: str
+    """The variable of its key."""
     models: str
     """The variable that names its models."""
     how_to_start: str
@@ -182,7 +184,14 @@ class Service:
             "start one with `ollama pull {model}` and `ollama serve`, or with "
             "`bsky-assets llm serve --gguf FILE`, or set BSKY_LLM_BASE_URL"
         )
-        return cls(settings.llm_base_url, settings.llm_api_key, "BSKY_LLM", "BSKY_LLM_MODELS", how)
+        return cls(
+            settings.llm_base_url,
+            settings.llm_api_key,
+            "BSKY_LLM_BASE_URL",
+            "BSKY_LLM_API_KEY",
+            "BSKY_LLM_MODELS",
+            how,
+        )
 
     @classmethod
     def of_embeddings(cls, settings: Settings) -> "Service":
@@ -190,7 +199,8 @@ class Service:
         return cls(
             settings.embeddings_base_url or "",
             settings.embeddings_api_key,
-            "BSKY_EMBEDDINGS",
+            "BSKY_EMBEDDINGS_BASE_URL",
+            "BSKY_EMBEDDINGS_API_KEY",
             "BSKY_EMBEDDINGS_MODEL",
             "start one with `ollama pull {model}` and `ollama serve`, or set "
             "BSKY_EMBEDDINGS_BASE_URL",
@@ -320,13 +330,13 @@ class Endpoint:
             return TooLong(said) if _TOO_LONG.search(said) else ServerFailed(f"{status}: {said}")
         if status in (401, 403):
             return EndpointRefuses(
-                f"{self.host} refuses the key ({status}); set {self.service.prefix}_API_KEY to one "
+                f"{self.host} refuses the key ({status}); set {self.service.key} to one "
                 "that it knows"
             )
         if status in (404, 405):
             return EndpointRefuses(
                 f"{self.host} does not serve this ({status}: {said}); check "
-                f"{self.service.prefix}_BASE_URL (it usually ends in /v1) and {self.service.models}"
+                f"{self.service.address} (it usually ends in /v1) and {self.service.models}"
             )
         if status == 413 or _TOO_LONG.search(said):
             return TooLong(f"{status}: {said}")

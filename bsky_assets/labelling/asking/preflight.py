@@ -270,7 +270,7 @@ async def _cards(endpoint: Endpoint, model: str) -> list[Mapping[str, Any]]:
             if error.status_code in (401, 403):
                 raise EndpointRefuses(
                     f"{endpoint.host} refuses the key ({error.status_code}); set "
-                    f"{endpoint.service.prefix}_API_KEY to one that it knows"
+                    f"{endpoint.service.key} to one that it knows"
                 ) from None
             if error.status_code not in TURNED_AWAY:
                 return []
