@@ -14,6 +14,7 @@ from bsky_assets import assets
 from bsky_assets.assets.article_embeddings import article_embeddings
 from bsky_assets.assets.codebook_labels import codebook_assets
 from bsky_assets.assets.news_articles import news_articles
+from bsky_assets.assets.news_context import news_context
 from bsky_assets.contracts.lineage import DAILY_REPORT
 from bsky_assets.orchestration.automation import (
     daily_sync,
@@ -69,7 +70,8 @@ def _news(settings: Settings) -> list[AssetsDefinition]:
     if not settings.news_feeds:
         return []
     articles = news_articles()
-    return [articles, article_embeddings(articles)]
+    embeddings = article_embeddings(articles)
+    return [articles, embeddings, news_context(embeddings)]
 
 
 def current_defs(day: date | None = None) -> Definitions:

@@ -248,8 +248,15 @@ class Settings(BaseSettings):
         description="News for context, as comma-separated name=url or name=file; name:side=… says "
         "which side an outlet is on: left, right or moderate.",
     )
+    news_context: Literal["off", "on"] = Field(
+        "off", description="Whether llm_labels asks about posts with the news that they are about."
+    )
     news_window_days: int = Field(
         14, ge=1, le=60, description="Days before a post in which an article may have appeared."
+    )
+    news_articles: int = Field(1, ge=1, le=5, description="Articles that a post is asked with.")
+    news_characters: int = Field(
+        300, ge=50, le=2000, description="Characters of each of these that are sent."
     )
     embeddings_base_url: HttpUrl | None = Field(
         None,

@@ -60,5 +60,50 @@ class ArticleEmbedding(Row):
     )
 
 
-NEWS: tuple[type[Row], ...] = (NewsArticle, ArticleEmbedding)
+_ARTICLE = (
+    *_WORDS,
+    "news_articles.published_at",
+    "news_articles.language",
+    "news_articles.outlets",
+    "article_embeddings.vector",
+)
+_JUDGED = ("filtered_posts.record.text", *_ARTICLE)
+
+
+class NewsContext(Row):
+    """The article nearest to a post, and whether the post's question tells of it."""
+
+    asset: ClassVar[str] = "news_context"
+    key: ClassVar[tuple[str, ...]] = ("uri", "article_id")
+    rows_from: ClassVar[tuple[str, ...]] = ("filtered_posts.passed_filters", *_JUDGED)
+    parents: ClassVar[tuple[type[Row], ...]] = (NewsArticle, ArticleEmbedding)
+
+    uri: Annotated[str, From("filtered_posts.uri")] = Field(description="AT URI of the post.")
+    article_id: Annotated[str, From("news_articles.article_id")] = Field(description="The article.")
+    gate: Annotated[Literal["name", "if_unclear", "closed"], From(*_JUDGED)] = Field(
+        description="name: a name in the news is in both, and the article is near enough: the post "
+        "is asked about with it. if_unclear: near enough without a name: only if the first answer "
+        "is unclear, in a second question. closed: not near enough; kept to calibrate the gate."
+    )
+    name: Annotated[str | None, From(*_JUDGED)] = Field(
+        description="The name in the news that post and article share; null if there is none."
+    )
+    distance: Annotated[float, From(*_JUDGED)] = Field(
+        description="Cosine distance of post and article, from 0 to 2."
+    )
+    margin: Annotated[float, From(*_JUDGED)] = Field(
+        description="How much farther the nearest article about something else is."
+    )
+    rank: Annotated[int, From(*_JUDGED)] = Field(
+        description="1 for the nearest; further ones are of the same story."
+    )
+    told: Annotated[str, From(*_ARTICLE)] = Field(
+        description="What is sent of it: outlet, day, title and the beginning of the text."
+    )
+    model: Annotated[str, From("article_embeddings.model")] = Field(
+        description="What made the vectors."
+    )
+
+
+NEWS: tuple[type[Row], ...] = (NewsArticle, ArticleEmbedding, NewsContext)
 """In the order of the lineage."""

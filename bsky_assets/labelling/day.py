@@ -1,6 +1,6 @@
 """The labels of a day: what is asked of whom, and what is written."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 
 import duckdb
@@ -38,7 +38,9 @@ from bsky_assets.labelling.asking.rounds import Asker, Round
 from bsky_assets.labelling.batch_size import batch_size_for
 from bsky_assets.labelling.details import day_details
 from bsky_assets.labelling.ledger.store import ledger_of
+from bsky_assets.labelling.second_question import second_questions
 from bsky_assets.labelling.statistics.consistency import effect_of_company
+from bsky_assets.news.context import Told, context_if_unclear, context_of, has_context
 from bsky_assets.settings import Settings
 from bsky_assets.storage.inputs import made_from
 from bsky_assets.storage.lake import Lake, Partition
@@ -71,7 +73,9 @@ def prompt_of(settings: Settings, row: type[Row] = LlmLabel) -> Prompt:
     """
     if issubclass(row, CodebookLabel):
         return codebook_prompt((row.codebook,), has_reason=settings.llm_reason)
-    return load_prompt(settings.llm_prompt, has_reason=settings.llm_reason)
+    return load_prompt(
+        settings.llm_prompt, has_reason=settings.llm_reason, has_news=has_context(settings)
+    )
 
 
 def label_day(
@@ -116,13 +120,13 @@ def label_day(
         progress or silent,
         _together(lake, row, settings.llm_codebooks_a_request),
     )
-    con.register("labelling_posts", asked.posts)
+    if_unclear = _news(con, lake, day, row, settings, context_if_unclear)
     _create_tables(con, row)
     rounds: list[Round] = []
     company: Company | None = None
     for number, model in enumerate(models or settings.llm_models):
         questions = _sample(asked, settings.llm_sample_size if number else None)
-        rounds.append(asker.ask(model, by_chance(questions, str(day)), "labelling_best"))
+        rounds.append(_ask(asker, model, asked, questions, if_unclear))
         if number == 0 and codebook.answer.type != "text":
             company = effect_of_company(asker, model, questions)
         _add_rows(con, row, of_record=number == 0)
@@ -138,15 +142,46 @@ def label_day(
     )
 
 
+def _ask(
+    asker: Asker,
+    model: str,
+    asked: DayQuestions,
+    questions: Sequence[Question],
+    if_unclear: Told,
+) -> Round:
+    """Have `model` answer, with news a second time where its answer is unclear; `labelling_posts`
+    then has the question whose answer counts for each post."""
+    asker.con.register("labelling_posts", asked.posts)
+    first = asker.ask(model, by_chance(questions, str(asker.day)), "labelling_best")
+    second = second_questions(asker.con, asked, questions, if_unclear) if if_unclear else None
+    if second is None:
+        return first
+    asker.con.register("labelling_posts", second.asked.posts)
+    more = asker.ask(model, by_chance(second.questions, str(asker.day)), "labelling_best")
+    return first.and_then(more)
+
+
+def _news(
+    con: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    day: date,
+    row: type[Row],
+    settings: Settings,
+    which: Callable[[duckdb.DuckDBPyConnection, Lake, date], Told],
+) -> Told:
+    """What posts are told of the news; nothing where BSKY_NEWS_CONTEXT is off."""
+    return which(con, lake, day) if row is LlmLabel and has_context(settings) else {}
+
+
 def _asked(
     con: duckdb.DuckDBPyConnection, lake: Lake, day: date, row: type[Row], settings: Settings
 ) -> DayQuestions:
     """Each post that the codebook asks about, as a question."""
     if lake.current(FilteredPost, day) is None:
         raise NothingToLabel(f"the posts of {day} are not filtered; materialise filtered_posts")
-    return day_questions(
-        con, lake, day, asked_about(con, lake, day, row, settings), codebook_of(row).context
-    )
+    news = _news(con, lake, day, row, settings, context_of)
+    which = asked_about(con, lake, day, row, settings)
+    return day_questions(con, lake, day, which, codebook_of(row).context, news)
 
 
 def asked_about(

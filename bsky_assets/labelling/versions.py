@@ -12,7 +12,7 @@ from bsky_assets.contracts.versions import source_version
 
 _LABELS = (
     "asking/answers", "asking/batches", "asking/endpoint", "asking/preflight", "asking/questions",
-    "asking/requests", "asking/rounds", "day", "ledger/store",
+    "asking/requests", "asking/rounds", "day", "ledger/store", "second_question",
 )  # fmt: skip
 RULES: dict[type[Row], tuple[str, ...]] = {
     LlmLabel: _LABELS,

@@ -136,7 +136,7 @@ class _Shelf:
             yield "known"
             if (item.title, item.text) != (known["title"], known["text"]):
                 yield "updated"
-        elif copied := self._copies.find(_words(item.title, item.text)):
+        elif copied := self._copies.find(item.title, item.text):
             yield "copies"
             if original := self._of_day.get(copied):
                 original["outlets"].append(_outlet(read.source, item))
@@ -160,7 +160,7 @@ class _Shelf:
             self._of_day[row["article_id"]] = row
         for outlet in row["outlets"]:
             self._by_url[outlet["url"]] = row
-        self._copies.add(row["article_id"], _words(row["title"], row["text"]))
+        self._copies.add(row["article_id"], row["title"], row["text"])
 
 
 def _row(read: _Read, item: Item) -> dict[str, Any]:
@@ -180,7 +180,3 @@ def _row(read: _Read, item: Item) -> dict[str, Any]:
 
 def _outlet(source: Source, item: Item) -> dict[str, Any]:
     return {"name": item.outlet or source.name, "side": source.side, "url": item.url}
-
-
-def _words(title: str, text: str) -> str:
-    return f"{title} {text}"

@@ -21,6 +21,8 @@ from dagster._core.definitions.decorators.op_decorator import DecoratedOpFunctio
 from bsky_assets.bluesky.versions import READERS, reader_version
 from bsky_assets.contracts import LlmLabel, Row
 from bsky_assets.contracts.lineage import DAILY_REPORT, ROWS, contract_of, lineage_version
+from bsky_assets.contracts.news import NewsContext
+from bsky_assets.news.context import has_context
 from bsky_assets.orchestration.partitions import sync_days
 from bsky_assets.orchestration.staleness import made_with
 from bsky_assets.reporting.version import report_version
@@ -32,7 +34,8 @@ def of_settings(
     asset: AssetsDefinition, settings: Settings, codebooks: Sequence[AssetKey] = ()
 ) -> AssetsDefinition:
     """The asset under `settings`; the daily report is made from those of `codebooks` too, and
-    `llm_labels` from the one that may overrule a filter."""
+    `llm_labels` from the one that may overrule a filter, and from news where
+    it is asked with these."""
 
     rows = (*ROWS, *rows_by_settings(settings))
     source = _source(asset)
@@ -42,6 +45,7 @@ def of_settings(
         more = codebooks if name == DAILY_REPORT else ()
         if name == LlmLabel.asset:
             more = [key for key in codebooks if key.to_user_string() == decides]
+            more += [AssetKey(NewsContext.asset)] if has_context(settings) else []
         return spec.replace_attributes(
             deps=[*spec.deps, *more],
             partitions_def=sync_days(settings),

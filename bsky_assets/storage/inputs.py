@@ -22,7 +22,7 @@ from bsky_assets.contracts import (
     Row,
 )
 from bsky_assets.contracts.codebooks import CodebookLabel
-from bsky_assets.contracts.news import ArticleEmbedding, NewsArticle
+from bsky_assets.contracts.news import ArticleEmbedding, NewsArticle, NewsContext
 from bsky_assets.storage.damage import Damaged
 from bsky_assets.storage.lake import Lake, Partition, Versions
 from bsky_assets.sync_day import look_back
@@ -59,8 +59,10 @@ INPUTS: Mapping[type[Row], tuple[Input, ...]] = {
 """By contract, in the order of the lineage; what arrives from outside has no inputs."""
 NEWS_INPUTS: Mapping[type[Row], tuple[Input, ...]] = {
     ArticleEmbedding: (Input(NewsArticle),),
+    NewsContext: (Input(FilteredPost), Input(ArticleEmbedding)),
 }
-"""The same of the assets that are there where news is."""
+"""The same of the assets that are there where news is. Context reads articles of days before, too;
+that there are more of these since makes it not behind."""
 
 
 def inputs_of(row: type[Row]) -> tuple[Input, ...]:

@@ -14,6 +14,7 @@ from bsky_assets.contracts import FilteredPost
 from bsky_assets.contracts.details import (
     AuditDetails,
     ConsolidationDetails,
+    ContextDetails,
     Details,
     EmbeddingDetails,
     FeedDetails,
@@ -33,6 +34,7 @@ SAMPLES = Path(__file__).with_name("details")
 MODELS: tuple[type[Details], ...] = (
     AuditDetails,
     ConsolidationDetails,
+    ContextDetails,
     Details,
     EmbeddingDetails,
     FeedDetails,

@@ -15,6 +15,7 @@ from bsky_assets.contracts.details.llm_labels import (
     ModelRound,
 )
 from bsky_assets.contracts.details.news import (
+    ContextDetails,
     EmbeddingDetails,
     NewsDetails,
     NewsReading,
@@ -25,6 +26,7 @@ __all__ = [
     "AuditDetails",
     "Company",
     "ConsolidationDetails",
+    "ContextDetails",
     "Details",
     "EmbeddingDetails",
     "FeedDetails",

@@ -44,3 +44,20 @@ class EmbeddingDetails(Details):
     model: str | None = None
     problem: str | None = None
     """For a person, where there are none."""
+
+
+class ContextDetails(Details):
+    """How the gate judged the day."""
+
+    posts: int = 0
+    articles: int = 0
+    names: int = 0
+    """Names in the news."""
+    opened: int = 0
+    """Posts that are asked about with an article."""
+    if_unclear: int = 0
+    largest_distance: float | None = None
+    least_margin: float | None = None
+    model: str | None = None
+    problem: str | None = None
+    """For a person, why there is no context."""

@@ -67,8 +67,12 @@ def built_in_codebook() -> Codebook:
 
 
 @cache
-def load_prompt(folder: Path | None = None, *, has_reason: bool = False) -> Prompt:
+def load_prompt(
+    folder: Path | None = None, *, has_reason: bool = False, has_news: bool = False
+) -> Prompt:
     """The prompt of `llm_labels`: the built-in one, or the one whose files are in `folder`.
+
+    With `has_news` it says what articles beside a post are.
 
     There it is a codebook with the answer of the built-in one, or `prompt.toml` names its parts.
 
@@ -77,9 +81,10 @@ def load_prompt(folder: Path | None = None, *, has_reason: bool = False) -> Prom
     """
     codebook = built_in_codebook()
     if folder is None:
-        return codebook_prompt((codebook,), has_reason=has_reason)
+        return codebook_prompt((codebook,), has_reason=has_reason, has_news=has_news)
     if (folder / OWN).exists():
-        return codebook_prompt((_own_codebook(folder / OWN),), has_reason=has_reason)
+        own = _own_codebook(folder / OWN)
+        return codebook_prompt((own,), has_reason=has_reason, has_news=has_news)
     try:
         index = tomllib.loads((folder / "prompt.toml").read_text("utf-8"))
         name, parts = str(index["name"]), [str(part) for part in index["parts"]]
@@ -94,7 +99,7 @@ def load_prompt(folder: Path | None = None, *, has_reason: bool = False) -> Prom
             f"{folder / 'prompt.toml'} is of an earlier form: the form of the answer is no part "
             "of a prompt now; remove `parts_with_reason`, and output.md from `parts`"
         )
-    return _prompt(name, texts, (codebook,), has_reason=has_reason)
+    return _prompt(name, [*texts, *_of_news(has_news)], (codebook,), has_reason=has_reason)
 
 
 def _own_codebook(path: Path) -> Codebook:
@@ -109,7 +114,9 @@ def _own_codebook(path: Path) -> Codebook:
 
 
 @cache
-def codebook_prompt(codebooks: tuple[Codebook, ...], *, has_reason: bool = False) -> Prompt:
+def codebook_prompt(
+    codebooks: tuple[Codebook, ...], *, has_reason: bool = False, has_news: bool = False
+) -> Prompt:
     """The prompt that asks `codebooks`, all of them about the same posts."""
     name = " and ".join(f"{codebook.name}-{codebook.version}" for codebook in codebooks)
     first, *_ = codebooks
@@ -118,7 +125,11 @@ def codebook_prompt(codebooks: tuple[Codebook, ...], *, has_reason: bool = False
     else:
         questions = (_question(codebook, codebooks) for codebook in codebooks)
         texts = [_built_in("codebook.md"), *questions, _built_in("input.md")]
-    return _prompt(name, texts, codebooks, has_reason=has_reason)
+    return _prompt(name, [*texts, *_of_news(has_news)], codebooks, has_reason=has_reason)
+
+
+def _of_news(has_news: bool) -> list[str]:
+    return [_built_in("news.md")] if has_news else []
 
 
 def _prompt(

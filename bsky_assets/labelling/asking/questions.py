@@ -8,7 +8,7 @@ are one question. What does not belong here: the prompt, and who is asked.
 import hashlib
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -25,7 +25,10 @@ CONTEXT_OF_POSTS = ("reply_to", "thread_root", "quoted")
 """The kinds of context that are the words of other posts."""
 
 CONTEXT = (*CONTEXT_OF_POSTS, "link", "alt_texts")
-"""The kinds of context, in the order in which they are sent."""
+"""The kinds of context that are collected with posts, in the order in which they are sent."""
+
+NEWS = "news"
+"""The kind of context that is articles, sent last."""
 
 _CONTEXT_CHARACTERS = 500
 """Of one piece of context; a post has at most 300 graphemes, a link card is often longer."""
@@ -104,16 +107,20 @@ def day_questions(
     day: date,
     which: str = "passed_filters",
     kinds_of_context: Sequence[str] = CONTEXT,
+    news: Mapping[str, Sequence[str]] | None = None,
 ) -> DayQuestions:
     """What is to be asked about `day`, in the order of the questions' hashes.
 
-    `which` is a condition in SQL on the filtered posts.
+    `which` is a condition in SQL on the filtered posts; `news` is what posts are told of it, by
+    URI.
     """
     questions: dict[str, Question] = {}
     uris, hashes, text_hashes, kinds = [], [], [], []
     for batch in _posts(con, lake, day, which).to_arrow_reader(10_000):
         for post in batch.to_pylist():
             context = _context(post, kinds_of_context)
+            if told := (news or {}).get(post["uri"]):
+                context[NEWS] = [*map(normalise, told)]
             question = make_question(post["text"], context)
             questions[question.hash] = question
             uris.append(post["uri"])

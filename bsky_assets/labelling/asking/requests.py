@@ -141,6 +141,28 @@ class Statistics:
     """The lowest and highest number of requests allowed at once."""
     seconds: float = 0.0
 
+    def plus(self, other: "Statistics") -> "Statistics":
+        """What both took together."""
+        if not other.requests:
+            return self
+        if not self.requests:
+            return other
+        lows, highs = zip(self.concurrency, other.concurrency, strict=True)  # lowest, highest
+        return Statistics(
+            self.requests + other.requests,
+            self.answered + other.answered,
+            self.failed + other.failed,
+            _sum(self.prompt_tokens, other.prompt_tokens),
+            _sum(self.completion_tokens, other.completion_tokens),
+            _sum(self.cached_tokens, other.cached_tokens),
+            self.models | other.models,
+            self.retries + other.retries,
+            self.latencies + other.latencies,
+            self.one_by_one or other.one_by_one,
+            (min(lows), max(highs)),
+            self.seconds + other.seconds,
+        )
+
 
 class Asking:
     """One round of questions to one model."""

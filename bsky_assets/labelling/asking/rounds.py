@@ -37,6 +37,16 @@ class Round:
     notices: tuple[str, ...] = ()
     """What whoever runs the endpoint should know of it."""
 
+    def and_then(self, second: "Round") -> "Round":
+        """Both, where more was asked of the same model afterwards."""
+        new = second.statistics.answered + second.statistics.failed
+        return replace(
+            self,
+            questions=self.questions + new,
+            statistics=self.statistics.plus(second.statistics),
+            notices=tuple(dict.fromkeys((*self.notices, *second.notices))),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Asker:

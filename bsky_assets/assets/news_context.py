@@ -1,0 +1,64 @@
+"""Which posts are about what is in the news, and what they are told of it."""
+
+import time
+
+from dagster import AssetExecutionContext, AssetsDefinition, MaterializeResult
+from dagster_duckdb import DuckDBResource
+
+from bsky_assets.assets.filtered_posts import filtered_posts
+from bsky_assets.checks import news_context as checks
+from bsky_assets.contracts.details import ContextDetails
+from bsky_assets.contracts.news import NewsContext
+from bsky_assets.news.gate import judge_day
+from bsky_assets.orchestration.empty_days import skips_empty_days
+from bsky_assets.orchestration.materialisation import (
+    explained,
+    result,
+    row_asset,
+    sample,
+)
+from bsky_assets.orchestration.partitions import day_of
+from bsky_assets.orchestration.resources import DataDirectory
+
+
+def news_context(embeddings: AssetsDefinition) -> AssetsDefinition:
+    """The asset, made of posts and the `embeddings` of articles."""
+
+    @row_asset(NewsContext, group="news", checks=checks.SPECS, deps=[filtered_posts, embeddings])
+    @skips_empty_days(checks.SPECS)
+    def asset(
+        context: AssetExecutionContext, data: DataDirectory, duckdb: DuckDBResource
+    ) -> MaterializeResult:
+        """The article nearest to a post, and whether the post's question tells of it.
+
+        A post is told of an article if a name in the news of the days before is in both and the
+        article is near enough, and much nearer than any about something else. `llm_labels` reads
+        it where BSKY_NEWS_CONTEXT is on; until then it shows what would be told.
+        """
+        started = time.monotonic()
+        with explained(), data.published(), duckdb.get_connection() as con:
+            day = day_of(context.partition_key)
+            partition = judge_day(con, data.lake, data.settings, day)
+            outcomes = checks.evaluate(con, data.lake, data.settings, partition)
+            rows = sample(
+                con, data.lake, partition, NewsContext, "gate, distance, margin", each="gate"
+            )
+        told = partition.told(ContextDetails)
+        if told.problem:
+            context.log.warning(told.problem)
+        return result(
+            NewsContext,
+            partition,
+            started,
+            sample=rows,
+            metadata={
+                "posts": told.posts,
+                "articles": told.articles,
+                "names_in_the_news": told.names,
+                "opened": told.opened,
+                "if_unclear": told.if_unclear,
+            },
+            checks=outcomes,
+        )
+
+    return asset

@@ -1,0 +1,62 @@
+"""No post is told of an article that was not there yet, or that is too old."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec
+from duckdb import DuckDBPyConnection
+
+from bsky_assets.contracts import FilteredPost
+from bsky_assets.contracts.details import ContextDetails
+from bsky_assets.contracts.news import NewsArticle, NewsContext
+from bsky_assets.orchestration.materialisation import check
+from bsky_assets.settings import Settings
+from bsky_assets.storage.lake import Lake, Partition
+
+ASSET = NewsContext.asset
+
+SPECS = [
+    AssetCheckSpec(
+        "articles_came_before_posts",
+        asset=ASSET,
+        description="Each article appeared before its post, and within BSKY_NEWS_WINDOW_DAYS.",
+    )
+]
+
+
+def evaluate(
+    con: DuckDBPyConnection, lake: Lake, settings: Settings, partition: Partition
+) -> list[AssetCheckResult]:
+    return [
+        check(
+            "articles_came_before_posts",
+            _problems(con, lake, settings, partition),
+            asset=ASSET,
+            severity=AssetCheckSeverity.ERROR,
+            checked=partition.rows,
+            nothing=partition.told(ContextDetails).problem or "no post is near an article",
+        )
+    ]
+
+
+def _problems(
+    con: DuckDBPyConnection, lake: Lake, settings: Settings, partition: Partition
+) -> Iterator[str]:
+    window = settings.news_window_days
+    days = [partition.day - timedelta(days=back) for back in range(window + 1)]
+    lake.relation(con, NewsContext, [partition.day]).create_view("checked_context", replace=True)
+    lake.relation(con, NewsArticle, days).create_view("checked_articles", replace=True)
+    lake.relation(con, FilteredPost, [partition.day]).create_view("checked_posts", replace=True)
+    ((late, old),) = con.execute(
+        """
+        SELECT count(*) FILTER (article.published_at > post.indexed_at),
+            count(*) FILTER (article.published_at < post.indexed_at - to_days($window::INTEGER))
+        FROM checked_context JOIN checked_posts AS post USING (uri)
+        JOIN checked_articles AS article USING (article_id)
+        """,
+        {"window": window},
+    ).fetchall()
+    if late:
+        yield f"{late:,} posts are told of an article that appeared after them"
+    if old:
+        yield f"{old:,} posts are told of an article from before the window"

@@ -1,0 +1,48 @@
+"""What posts are told of the news, by post: where the gate and labelling meet.
+
+`context_of` gives the first question's context, `context_if_unclear` that of a second question,
+which is asked only where the first answer is unclear. Both are mappings from a post's URI to texts;
+`labelling.asking.questions.day_questions` takes one as `news`. To label a sample without and with
+news, as `labels effect` does, call it with `{}` and with `context_of(...)`, and take the prompts of
+`prompt_of(settings)` with `news_context` off and on: with it off, requests are what they are where
+there is no news at all.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+import duckdb
+
+from bsky_assets.contracts.news import NewsContext
+from bsky_assets.settings import Settings
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.sql import literal
+
+Told = Mapping[str, Sequence[str]]
+"""Texts of articles, by the URI of the post that is told of them."""
+NAME, IF_UNCLEAR, CLOSED = "name", "if_unclear", "closed"
+"""What the gate says: see the column `gate` of `news_context`."""
+
+
+def has_context(settings: Settings) -> bool:
+    """Whether labels of record are asked for with news."""
+    return bool(settings.news_feeds) and settings.news_context == "on"
+
+
+def context_of(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> Told:
+    """What posts of `day` are told in the first question."""
+    return _told(con, lake, day, NAME)
+
+
+def context_if_unclear(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> Told:
+    """What posts of `day` are told in a second question."""
+    return _told(con, lake, day, IF_UNCLEAR)
+
+
+def _told(con: duckdb.DuckDBPyConnection, lake: Lake, day: date, gate: str) -> Told:
+    rows = (
+        lake.relation(con, NewsContext, [day])
+        .filter(f"gate = {literal(gate)}")
+        .aggregate("uri, list(told ORDER BY rank) AS told", "uri")
+    )
+    return dict(rows.fetchall())
