@@ -23,6 +23,7 @@ BENCHMARKS = (
     "labelling_ledger",
     "estimating_simulated",
     "student_scoring",
+    "sampled_day",
     "migrate_legacy_sqlite",
     "command_line",
 )

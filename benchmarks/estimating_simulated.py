@@ -1,10 +1,10 @@
 """How often intervals hold the truth, and how often there is a finding where there is none.
 
-    python -m benchmarks.estimating_simulated [REPETITIONS] [POSTS] [CODED]
+    python -m benchmarks.estimating_simulated [REPETITIONS] [POSTS] [CODED] [FIRST]
 
 Each repetition is a week of posts (`testbed.studied_days`) labelled by a model whose accuracy is
 drawn between 50 and 95% and whose errors depend on the covariate, with a sample by people. Naive is
-the same regression on the model's labels.
+the same regression on the model's labels. `FIRST` is the first seed, so that runs can be split.
 """
 
 import json
@@ -24,12 +24,12 @@ DAY = [date(2026, 3, 2)]
 NO_EFFECT = World(link=0.0)
 
 
-def main(repetitions: int = 1000, posts: int = 4000, coded: int = 400) -> None:
+def main(repetitions: int = 1000, posts: int = 4000, coded: int = 400, first: int = 0) -> None:
     """Print what was found, and last one line of JSON."""
     started, held = time.monotonic(), defaultdict(list)
     world = World()
     truths = {kind: world.truth(kind) for kind in (LINEAR, LOGISTIC)}
-    for seed in range(repetitions):
+    for seed in range(first, first + repetitions):
         dice = np.random.default_rng(seed)
         accuracy = dice.uniform(0.5, 0.95)
         week = studied(dice, world, posts=posts, accuracy=accuracy)
@@ -41,7 +41,8 @@ def main(repetitions: int = 1000, posts: int = 4000, coded: int = 400) -> None:
             note(held, f"{kind} difference", found, 1, truth[1])
             note(held, f"{kind} trend", found, 2, truth[2])
         if accuracy >= 0.85:
-            narrower(held, week, share, coded, dice)
+            narrower(held, "width to people alone, accuracy over .85", week, share, coded, dice)
+        sampled(held, week, accuracy, coded, dice)
         null = studied(dice, NO_EFFECT, posts=posts, accuracy=accuracy)
         people = null.people(coded, dice)
         (_, effect) = estimated("political ~ has_link", null.posts, people, DAY).coefficients
@@ -55,6 +56,32 @@ def main(repetitions: int = 1000, posts: int = 4000, coded: int = 400) -> None:
     print(json.dumps({**told, "coded": coded, "seconds": seconds, **shares}))
 
 
+def sampled(
+    held: dict[str, list[float]],
+    week: Studied,
+    accuracy: float,
+    coded: int,
+    dice: np.random.Generator,
+) -> None:
+    """The same week with a student of 85%, where the model was asked about a third of the posts.
+
+    Widths are to those of as many posts by people alone.
+    """
+    world = World()
+    part = week.labelled(len(week.truth) // 3, dice, accuracy=0.85)
+    people = part.people(coded, dice)
+    share = estimated("political", part.posts, people, DAY)
+    note(held, "sampled share", share, 0, world.share())
+    found = estimated("political ~ has_link + day", part.posts, people, DAY)
+    note(held, "sampled linear difference", found, 1, world.truth(LINEAR)[1])
+    (one,) = share.coefficients
+    held["sampled share off by"].append(one.corrected.value - float(week.truth.mean()))
+    narrower(held, "width with a student, a sample labelled", week, share, coded, dice)
+    if accuracy >= 0.85:
+        name = "width with a student, a sample labelled, accuracy over .85"
+        narrower(held, name, week, share, coded, dice)
+
+
 def note(
     held: dict[str, list[float]], name: str, found: Estimated, which: int, true: float
 ) -> None:
@@ -66,6 +93,7 @@ def note(
 
 def narrower(
     held: dict[str, list[float]],
+    name: str,
     week: Studied,
     share: Estimated,
     coded: int,
@@ -76,7 +104,7 @@ def narrower(
     alone = OLS(week.truth[drawn], np.ones(coded)).fit().conf_int()[0]
     (one,) = share.coefficients
     width = one.corrected.high - one.corrected.low
-    held["width to people alone, accuracy over .85"].append(width / (alone[1] - alone[0]))
+    held[name].append(width / (alone[1] - alone[0]))
 
 
 if __name__ == "__main__":

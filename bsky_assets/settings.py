@@ -207,6 +207,12 @@ class Settings(BaseSettings):
     llm_codebooks_a_request: int = Field(
         1, ge=1, le=7, description="Codebooks asked about in one request, where posts are the same."
     )
+    llm_sample: float | None = Field(
+        None,
+        gt=0,
+        description="Posts a day that the model of record labels, drawn at random: a number, or a "
+        "share like 0.05; default: all.",
+    )
     llm_sample_size: int | None = Field(
         None, ge=1, description="Posts a day for each model after the first; default: all."
     )
@@ -344,6 +350,13 @@ class Settings(BaseSettings):
     def _at_least_one(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value:
             raise ValueError("expected at least one model name")
+        return value
+
+    @field_validator("llm_sample")
+    @classmethod
+    def _number_or_share(cls, value: float | None) -> float | None:
+        if value is not None and value >= 1 and (value == 1 or value != int(value)):
+            raise ValueError("expected a number of posts above 1, or a share below 1")
         return value
 
     @field_validator("trusted_labelers")

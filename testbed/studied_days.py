@@ -57,6 +57,22 @@ class Studied:
     posts: pd.DataFrame
     truth: Floats
 
+    def labelled(self, size: int, dice: np.random.Generator, *, accuracy: float) -> "Studied":
+        """The same where the model was asked about `size` posts, drawn in the groups of a student
+        of that accuracy, who errs for reasons of its own."""
+        posts = len(self.truth)
+        says = np.where(dice.random(posts) < accuracy, self.truth, 1 - self.truth)
+        groups = pd.Series(says.astype(int).astype(str), index=self.posts.index)
+        chance = np.full(posts, np.nan)
+        drawn = allocate({str(k): int(n) for k, n in groups.value_counts().items()}, size)
+        for name, count in drawn.items():
+            members = np.flatnonzero(groups == name)
+            chance[dice.choice(members, count, replace=False)] = count / len(members)
+        frame = self.posts.assign(chance=chance, student_group=groups)
+        frame["label"] = frame["label"].where(frame["chance"].notna())
+        frame["stratum"] = frame["label"] + " " + groups
+        return Studied(frame, self.truth)
+
     def people(self, coded: int, dice: np.random.Generator, *, by: str | None = "label") -> People:
         """What people say who make no mistakes, of a sample stratified by a column."""
         strata = self.posts[by] if by else pd.Series("all", index=self.posts.index)

@@ -7,6 +7,7 @@ from dagster import AssetDep, AssetExecutionContext, AssetsDefinition, Materiali
 from dagster_duckdb import DuckDBResource
 
 from bsky_assets.assets.filtered_posts import filtered_posts
+from bsky_assets.assets.student_scores import student_scores
 from bsky_assets.checks import llm_labels as checks
 from bsky_assets.contracts.codebooks import CodebookLabel, load_codebooks, rows_of
 from bsky_assets.orchestration.empty_days import skips_empty_days
@@ -38,7 +39,7 @@ def _asset(row: type[CodebookLabel]) -> AssetsDefinition:
         group="labels",
         kinds={"openai"},
         checks=asset_checks,
-        deps=[filtered_posts, *(AssetDep(parent.asset) for parent in row.parents)],
+        deps=[filtered_posts, student_scores, *(AssetDep(parent.asset) for parent in row.parents)],
         pool="llm_endpoint",
         description=f"{codebook.question} By the codebook {codebook.name}, version "
         f"{codebook.version}, of the data directory. One row is one answer of one post by one "

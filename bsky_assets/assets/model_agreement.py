@@ -38,7 +38,8 @@ def model_agreement(
     """The posts on which models disagree, and Cohen's kappa for each pair of models.
 
     With one model in BSKY_LLM_MODELS there is nothing to compare, and no row. Kappa is given for
-    the ideology, with `none` for posts that are not sociopolitical, and its 95% interval.
+    the ideology, with `none` for posts that are not sociopolitical, and its 95% interval. Of a
+    day of which a sample is labelled, each post of the sample counts once.
     """
     started = time.monotonic()
     day = day_of(context.partition_key)

@@ -37,7 +37,8 @@ def specs(asset: str) -> list[AssetCheckSpec]:
             "labels_cover_all_passed_posts",
             asset=asset,
             blocking=True,
-            description="Every post that is asked about has a label of the model of record.",
+            description="Every post that is asked about has a label of the model of record; with "
+            "BSKY_LLM_SAMPLE these are the posts of the day's sample.",
         ),
         AssetCheckSpec(
             "label_shares_in_range",
@@ -74,9 +75,9 @@ def evaluate(
     row: type[Row] = LlmLabel,
 ) -> list[AssetCheckResult]:
     error, warn = AssetCheckSeverity.ERROR, AssetCheckSeverity.WARN
-    posts = lake.relation(con, FilteredPost, [partition.day])
-    asked = posts.filter(asked_about(con, lake, partition.day, row, settings)).select("uri")
     compared, told = _compared(con, lake, settings, row), partition.told(LabelDetails)
+    of_record = lake.relation(con, row, [partition.day]).filter("is_label_of_record").select("uri")
+    asked = of_record if told.sample else _asked(con, lake, settings, partition, row)
     return [
         check(
             "labels_cover_all_passed_posts",
@@ -85,6 +86,7 @@ def evaluate(
             severity=error,
             checked=len(asked),
             nothing="no post passed the filters",
+            not_asked=told.not_asked,
         ),
         check(
             "label_shares_in_range",
@@ -121,6 +123,13 @@ def evaluate(
     ]
 
 
+def _asked(
+    con: DuckDBPyConnection, lake: Lake, settings: Settings, partition: Partition, row: type[Row]
+) -> DuckDBPyRelation:
+    posts = lake.relation(con, FilteredPost, [partition.day])
+    return posts.filter(asked_about(con, lake, partition.day, row, settings)).select("uri")
+
+
 def _uncovered(
     con: DuckDBPyConnection,
     lake: Lake,
@@ -135,6 +144,11 @@ def _uncovered(
     ((count,),) = missing.fetchall()
     if count:
         yield f"{count:,} posts have no label; run again to ask about them once more"
+    told = partition.told(LabelDetails)
+    drawn = sum(stratum.sampled for stratum in told.sample.strata) if told.sample else 0
+    left = sum(sum(since.posts_by_reason.values()) for since in told.removed_since)
+    if drawn > len(asked) + left:
+        yield f"{drawn - len(asked):,} posts of the day's sample have no row; run again"
 
 
 def _odd_shares(told: LabelDetails, rows: int, row: type[Row]) -> Iterator[str]:

@@ -78,9 +78,10 @@ def _formula(given: str, difference_by: str | None, *, trend: bool) -> str:
 
 def _show(found: Estimated) -> None:
     days = f"{found.days[0]}" if len(found.days) == 1 else f"{found.days[0]} to {found.days[-1]}"
+    labelled = f"{found.labelled:,} labelled, " if found.labelled < found.posts else ""
     stdout.print(
         f"{found.formula}, {found.model}, {days}: {found.posts:,} posts by {found.authors:,} "
-        f"authors, {found.coded:,} of them coded by people ({found.sample})",
+        f"authors, {labelled}{found.coded:,} of them coded by people ({found.sample})",
         markup=False,
         soft_wrap=True,
     )

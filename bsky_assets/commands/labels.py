@@ -283,6 +283,12 @@ def _show_scores(scores: Scores) -> None:
 
 
 def _show_shares(evaluation: Evaluation) -> None:
+    if evaluation.is_of_sample:
+        stdout.print(
+            "of these days a sample is labelled: `bsky-assets labels import` and `bsky-assets "
+            "estimate political` weigh it",
+            soft_wrap=True,
+        )
     if not evaluation.shares:
         return
     sampled = "by the sample's design" if evaluation.is_designed else "as if drawn at random"

@@ -132,7 +132,8 @@ def _funnel_lines(filtered: Partition) -> Iterable[str]:
 def _label_lines(labels: Partition) -> Iterable[str]:
     told = labels.told(LabelDetails)
     models = ", ".join(model.model for model in told.models)
-    yield f"labels by {models}: {told.labelled:,} of {told.posts:,} posts"
+    sampled = f", a random sample: {told.not_asked:,} not asked about" if told.sample else ""
+    yield f"labels by {models}: {told.labelled:,} of {told.posts:,} posts{sampled}"
     for name, share in told.shares.items():
         yield f"  {name:<18} {share:>7.1%}"
 

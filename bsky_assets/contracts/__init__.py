@@ -6,7 +6,15 @@ Nothing flows through: every other room reads its schemas here, and states none 
 
 from bsky_assets.contracts.arrival import Arrival
 from bsky_assets.contracts.base import Row, arrow_schema, columns, contract_version
-from bsky_assets.contracts.labels import AuditedShare, DisputedPost, LlmAnswer, LlmLabel, LlmPrompt
+from bsky_assets.contracts.labels import (
+    AuditedShare,
+    DisputedPost,
+    LabelShare,
+    LlmAnswer,
+    LlmLabel,
+    LlmPrompt,
+    ScoredPost,
+)
 from bsky_assets.contracts.posts import ConsolidatedPost, FilteredPost, LeftOut
 from bsky_assets.contracts.raw import (
     RAW,
@@ -21,7 +29,9 @@ ALL: tuple[type[Row], ...] = (
     *RAW,
     ConsolidatedPost,
     FilteredPost,
+    ScoredPost,
     LlmLabel,
+    LabelShare,
     DisputedPost,
     AuditedShare,
     LeftOut,
@@ -49,6 +59,7 @@ __all__ = [
     "ConsolidatedPost",
     "DisputedPost",
     "FilteredPost",
+    "LabelShare",
     "LeftOut",
     "LlmAnswer",
     "LlmLabel",
@@ -59,6 +70,7 @@ __all__ = [
     "RawModerationLabel",
     "RawPostDeletion",
     "Row",
+    "ScoredPost",
     "arrow_schema",
     "columns",
     "contract_version",

@@ -392,7 +392,7 @@ _OF_STOPPED = ("filtered_by_func", "filter_reason", "is_english")
 
 
 def _rows_from(codebook: Codebook) -> Iterator[str]:
-    yield "filtered_posts.passed_filters"
+    yield from LlmLabel.rows_from
     if codebook.stopped:
         yield from (f"filtered_posts.{name}" for name in _OF_STOPPED)
     if set(codebook.languages) - {ENGLISH}:

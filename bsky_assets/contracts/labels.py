@@ -26,7 +26,6 @@ the first by CID."""
 
 _ASKED_ABOUT = ("filtered_posts.record.text", *_CONTEXT)
 
-
 _STOPPED = (
     "filtered_posts.passed_filters",
     "filtered_posts.is_english",
@@ -38,6 +37,38 @@ _LABELLED = (
     "llm_labels.is_label_of_record",
     "llm_labels.was_successfully_labeled",
 )
+
+
+class ScoredPost(Row):
+    """How likely a student takes each label of a post that passed to be; no label of record.
+
+    The student is a small classifier that learnt from labels (`bsky-assets labels distil`). There
+    is no row where none is of use.
+    """
+
+    asset: ClassVar[str] = "student_scores"
+    key: ClassVar[tuple[str, ...]] = ("uri",)
+    rows_from: ClassVar[tuple[str, ...]] = ("filtered_posts.passed_filters",)
+
+    uri: Annotated[str, From("filtered_posts.uri")] = Field(description="AT URI of the post.")
+    political: Annotated[float, From("filtered_posts.record.text")] = Field(
+        description="Probability that it is about politics or social issues, from 0 to 1."
+    )
+    left: Annotated[float | None, From("filtered_posts.record.text")] = Field(
+        description="Probability that it takes the side of the left, if it is political; null "
+        "where no student of sides is of use."
+    )
+    right: Annotated[float | None, From("filtered_posts.record.text")] = Field(
+        description="The same of the right."
+    )
+    moderate: Annotated[float | None, From("filtered_posts.record.text")] = Field(
+        description="The same of a moderate position."
+    )
+    unclear: Annotated[float | None, From("filtered_posts.record.text")] = Field(
+        description="The same of no clear side."
+    )
+    student: str = Field(description="Hash of what the student of politics learnt from.")
+    ideology_student: str | None = Field(description="The same of the student of sides.")
 
 
 class LlmLabel(Row):
@@ -57,7 +88,11 @@ class LlmLabel(Row):
         "parameters",
     )
 
-    rows_from: ClassVar[tuple[str, ...]] = ("filtered_posts.passed_filters",)
+    rows_from: ClassVar[tuple[str, ...]] = (
+        "filtered_posts.passed_filters",
+        "filtered_posts.metadata.source",
+        "student_scores.political",
+    )
 
     uri: Annotated[str, From("filtered_posts.uri")] = Field(description="AT URI of the post.")
     is_label_of_record: bool = Field(
@@ -75,6 +110,13 @@ class LlmLabel(Row):
     was_successfully_labeled: bool = Field(description="Whether a valid answer was given.")
     error: str | None = Field(description="Why there is none.")
     label_timestamp: datetime = Field(description="When the answer arrived.")
+    selection_chance: float | None = Field(
+        description="Chance that the post was in the day's sample (BSKY_LLM_SAMPLE), by one over "
+        "which it is weighed; 1 where all are asked about, null where that was not kept."
+    )
+    selection_stratum: str | None = Field(
+        description="What it was drawn from; null where all are asked about."
+    )
     text_hash: Annotated[str, From("filtered_posts.record.text")] = Field(
         description="SHA-256 of the normalised text that was asked about, in hex."
     )
@@ -125,6 +167,63 @@ class DisputedPost(Row):
     labels: Annotated[list[str], From("llm_labels.political_ideology", "llm_labels.model")] = Field(
         description="What each says, in the same order; `none` for not sociopolitical."
     )
+
+
+_SPOKEN_OF = (
+    "filtered_posts.author.did",
+    "filtered_posts.passed_filters",
+    "filtered_posts.metadata.source",
+    "student_scores.political",
+    "llm_labels.selection_chance",
+    *_LABELLED,
+)
+"""What estimates of a day's shares are made from, besides what people coded."""
+
+
+class LabelShare(Row):
+    """The share of one label in one stratum of the day, corrected by people and by the model alone.
+
+    Corrected is right on average however wrong the model is, where people coded a designed sample;
+    `method` says how, or why not.
+    """
+
+    asset: ClassVar[str] = "label_shares"
+    key: ClassVar[tuple[str, ...]] = ("label", "share_of", "stratum")
+    rows_from: ClassVar[tuple[str, ...]] = _SPOKEN_OF
+
+    label: str = Field(description="`political`, for any side, or a side.")
+    share_of: str = Field(
+        description="What it is a share of: `all` posts that the labels speak of, or those that "
+        "are `political`."
+    )
+    stratum: Annotated[str, From("filtered_posts.metadata.source", "student_scores.political")] = (
+        Field(description="`all`, a source, or a group of a student's scores.")
+    )
+    posts: Annotated[int, From(*_SPOKEN_OF)] = Field(
+        description="Posts that it speaks of: those with a label of record or, where a sample was "
+        "asked about, all that it was drawn from."
+    )
+    labelled: Annotated[int, From(*_SPOKEN_OF)] = Field(
+        description="Posts of these with a label of record."
+    )
+    coded: int = Field(description="Posts of these that people coded.")
+    corrected: Annotated[float | None, From(*_SPOKEN_OF)] = Field(
+        description="The share, corrected by what people coded; null where it is not corrected."
+    )
+    corrected_low: Annotated[float | None, From(*_SPOKEN_OF)] = Field(
+        description="Lower end of its 95% interval."
+    )
+    corrected_high: Annotated[float | None, From(*_SPOKEN_OF)] = Field(description="Upper end.")
+    naive: Annotated[float, From(*_SPOKEN_OF)] = Field(
+        description="The share by the model's labels alone, wrong as far as the model is; of a "
+        "sample, weighed by its design."
+    )
+    naive_low: Annotated[float, From(*_SPOKEN_OF)] = Field(
+        description="Lower end of its 95% interval, which knows nothing of the model's mistakes."
+    )
+    naive_high: Annotated[float, From(*_SPOKEN_OF)] = Field(description="Upper end.")
+    method: str = Field(description="How it was corrected, or why it was not.")
+    people_sample: str | None = Field(description="The sample that people coded.")
 
 
 class AuditedShare(Row):

@@ -138,6 +138,13 @@ class _Label(Row):
     was_successfully_labeled: Annotated[
         bool | None, Copied("llm_labels.was_successfully_labeled")
     ] = Field(description="Whether a valid answer was given.")
+    selection_chance: Annotated[float | None, Copied("llm_labels.selection_chance")] = Field(
+        description="Chance that the post was in the day's sample: weigh by one over it; 1 where "
+        "all were asked about."
+    )
+    selection_stratum: Annotated[str | None, Copied("llm_labels.selection_stratum")] = Field(
+        description="What it was drawn from; null where all were asked about."
+    )
     model: Annotated[str | None, Copied("llm_labels.model")] = Field(
         description="Name of the model, as the endpoint knows it."
     )
@@ -195,6 +202,7 @@ class DehydratedPost(_Label, _Address):
 
 _OF_CODEBOOKS = (
     *("is_label_of_record", "answer", "was_successfully_labeled"),
+    *("selection_chance", "selection_stratum"),
     *_ONE_OF_A_POST,
 )
 

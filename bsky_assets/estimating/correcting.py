@@ -5,6 +5,12 @@ difference between people and prediction is added, over the post's chance of bei
 
     y~ = m + R / pi (y - m)
 
+Where the model was asked about a sample only, the same is done once more: what is found so of the
+posts with a label is carried to all by what is predicted of posts without one, from what a student
+says of them or from nothing, plus the difference over a post's chance of having a label:
+
+    z = p + S / chi (y~ - p)
+
 Its mean given everything else is y, whatever m is, so that any regression on it is consistent
 (Egami, Hinck, Stewart & Wei, NeurIPS 2023). m is the mean of people's answers where the model said
 the same, estimated without the post's own author (cross-fitting), by the sample's weights. It makes
@@ -38,36 +44,101 @@ class Corrected:
     unseen: Floats
     """Of every coded post, the part of an error that its predicted class may have unseen."""
 
+    def within(self, inside: npt.NDArray[np.bool_]) -> "Corrected":
+        """The same of some of the posts."""
+        return Corrected(
+            self.outcome[inside], self.is_coded[inside], self.weight[inside], self.unseen[inside]
+        )
+
 
 def correct(
-    people: Floats, chance: Floats, strata: pd.Series, predicted: Floats, authors: pd.Series
+    people: Floats,
+    chance: Floats,
+    strata: pd.Series,
+    predicted: Floats,
+    authors: pd.Series,
+    labelled: "Labelled | None" = None,
 ) -> Corrected:
     """Correct what `predicted` says (0 or 1) by `people`, which is not a number where none coded.
 
-    `strata` has what the prediction may depend on, the model's label say.
+    `chance` is that of a labelled post to be coded. `strata` has what the prediction may depend
+    on, the model's label say. `labelled` tells which posts have a label, None if all do; what
+    `predicted` says of the others is not read.
     """
     is_coded = ~np.isnan(people)
-    weight = np.where(is_coded, 1 / np.where(is_coded, chance, 1.0), 0.0)
-    folds = authors.map(lambda author: crc32(str(author).encode()) % FOLDS).to_numpy()
-    codes = pd.factorize(strata)[0]
-    means = np.empty(len(people))
+    labelled = labelled or Labelled.every(len(people))
+    weight = np.where(is_coded, labelled.weight / np.where(is_coded, chance, 1.0), 0.0)
+    folds = folds_of(authors)
+    means = predicted_by(pd.factorize(strata)[0], people, weight, folds)
+    of_labelled = means + np.where(
+        is_coded, (people - means) / np.where(is_coded, chance, 1.0), 0.0
+    )
+    outcome = carried(of_labelled, means, labelled, folds)
+    return Corrected(outcome, is_coded, weight, _unseen(predicted, is_coded))
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """Which posts have a label of record, where a sample was asked about."""
+
+    weight: Floats
+    """One over the chance of having a label, of every post that has one; 0 elsewhere."""
+    groups: npt.NDArray[np.int_]
+    """Of every post what is known without its label: a student's group, say."""
+
+    @classmethod
+    def every(cls, posts: int) -> "Labelled":
+        """All of so many posts have one."""
+        return cls(np.ones(posts), np.zeros(posts, dtype=int))
+
+
+def carried(
+    values: Floats, expected: Floats, labelled: Labelled, folds: npt.NDArray[np.int_]
+) -> Floats:
+    """What is known of labelled posts, carried to all: each has `values` or more on average.
+
+    `expected` is what `values` are about, with less noise; from it the other posts' are predicted.
+    """
+    if (labelled.weight == 1).all():
+        return values
+    has_label = labelled.weight > 0
+    known = np.where(has_label, expected, np.nan)
+    predicted = predicted_by(labelled.groups, known, labelled.weight, folds)
+    return predicted + labelled.weight * np.where(has_label, values - predicted, 0.0)
+
+
+def folds_of(authors: pd.Series) -> npt.NDArray[np.int_]:
+    """The fold of each post, the same for all of an author."""
+    writers, names = pd.factorize(authors)
+    each = np.array([crc32(str(name).encode()) % FOLDS for name in names], dtype=int)
+    return each[writers]
+
+
+def predicted_by(
+    codes: npt.NDArray[np.int_],
+    known: Floats,
+    weight: Floats,
+    folds: npt.NDArray[np.int_],
+) -> Floats:
+    """Of each post the mean of what is `known` where its code stands, without its own author's."""
+    is_known = ~np.isnan(known)
+    means = np.empty(len(known))
     for fold in range(FOLDS):
         inside = folds == fold
-        means[inside] = _means(people, weight, codes, is_coded & ~inside)[codes[inside]]
-    difference = np.where(is_coded, people - means, 0.0)
-    return Corrected(means + weight * difference, is_coded, weight, _unseen(predicted, is_coded))
+        means[inside] = _means(known, weight, codes, is_known & ~inside)[codes[inside]]
+    return means
 
 
 def _means(
-    people: Floats, weight: Floats, codes: npt.NDArray[np.int_], learnt: npt.NDArray[np.bool_]
+    known: Floats, weight: Floats, codes: npt.NDArray[np.int_], learnt: npt.NDArray[np.bool_]
 ) -> Floats:
-    """People's mean answer where each code stands, drawn a little to the overall mean."""
+    """The mean of what is known where each code stands, drawn a little to the overall mean."""
     kinds = int(codes.max()) + 1
     if not learnt.any():
         return np.full(kinds, 0.5)
     mine = weight[learnt] / weight[learnt].mean()
-    overall = float(np.average(people[learnt], weights=mine))
-    total = np.bincount(codes[learnt], mine * people[learnt], kinds)
+    overall = float(np.average(known[learnt], weights=mine))
+    total = np.bincount(codes[learnt], mine * known[learnt], kinds)
     posts = np.bincount(codes[learnt], mine, kinds)
     return np.asarray((total + _PRIOR * overall) / (posts + _PRIOR))
 

@@ -10,7 +10,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from bsky_assets.estimating.correcting import correct
+from bsky_assets.estimating.correcting import Labelled, carried, correct, folds_of
 from bsky_assets.estimating.formula import design_of, outcome_of
 from bsky_assets.estimating.people import NotCorrected, People, people_of
 from bsky_assets.estimating.population import is_outcome, population
@@ -21,7 +21,16 @@ from bsky_assets.sync_day import parse_days
 
 STRATUM = "stratum"
 """A column of posts by which they are predicted, where there is one; otherwise it is the label."""
+CHANCE = "chance"
+"""A column of posts with their chance of having a label, null where they have none; without it all
+have one."""
+GROUP = "student_group"
+"""A column of posts by which those without a label are predicted, where there is one."""
 METHOD = "design-based supervised learning, errors clustered by author"
+
+
+_MOST_CHANGED = 0.05
+"""Of the labelled posts: so many may have come or gone since some were drawn for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +54,8 @@ class Estimated:
     days: tuple[date, ...]
     posts: int
     authors: int
+    labelled: int
+    """Of these posts, those with a label of record: all, unless a sample was asked about."""
     coded: int
     """Of these posts, those that people coded."""
     sample: str
@@ -95,11 +106,22 @@ def estimate(
     people = people_of(settings, chosen, sample)
     posts = population(settings, chosen)
     if student:
-        from bsky_assets.students.scoring import political_groups
-
-        groups = posts["uri"].map(political_groups(settings, chosen, people.sample))
-        posts[STRATUM] = posts["label"] + " " + groups.astype(str)
+        add_student(posts, settings, chosen, people.sample)
     return estimated(formula, posts, people, chosen, model)
+
+
+def add_student(posts: pd.DataFrame, settings: Settings, days: Sequence[date], sample: str) -> None:
+    """Let what is predicted of `posts` depend on what the student says of them, too.
+
+    `sample` is what people coded, from which the student must not have learnt.
+
+    Raises:
+        NoStudent: there is none that can be used.
+    """
+    from bsky_assets.students.scoring import political_groups
+
+    posts[GROUP] = posts["uri"].map(political_groups(settings, days, sample)).astype(str)
+    posts[STRATUM] = posts["label"] + " " + posts[GROUP]
 
 
 def estimated(
@@ -108,10 +130,12 @@ def estimated(
     """Estimate `formula` over `posts`, a `population`, with what `people` said of some of them.
 
     Raises:
-        NotCorrected: people's labels of these posts are all of one class, or there are none.
+        NotCorrected: people's labels of these posts are all of one class, or there are none, or
+            they were drawn from another sample than is labelled.
     """
-    design = design_of(formula, posts)
-    said = posts["uri"].map(people.labels)
+    design, labelled = design_of(formula, posts), labelled_of(posts)
+    check_drawn(people, labelled)
+    said = posts["uri"].map(people.labels).where(labelled.weight > 0)
     is_coded = said.notna().to_numpy()
     held = is_outcome(design.outcome, said.fillna("")).where(is_coded)
     coded = np.asarray(held, dtype=np.float64)
@@ -124,9 +148,11 @@ def estimated(
     chance = np.asarray(posts["uri"].map(people.chances), dtype=np.float64)
     authors = pd.factorize(posts["author"])[0]
     strata = posts[STRATUM] if STRATUM in posts else posts["label"]
-    corrected = correct(coded, chance, strata, predicted, posts["author"])
+    corrected = correct(coded, chance, strata, predicted, posts["author"], labelled)
     right = fit_corrected(model, corrected, design.matrix, authors)
-    naive = fit(model, predicted, design.matrix, authors, max(len(posts) - len(design.names), 1))
+    by_model = carried(predicted, predicted, labelled, folds_of(posts["author"]))
+    freedom = max(int((labelled.weight > 0).sum()) - len(design.names), 1)
+    naive = fit(model, by_model, design.matrix, authors, freedom)
     return Estimated(
         formula,
         model,
@@ -134,6 +160,7 @@ def estimated(
         tuple(days),
         len(posts),
         len(np.unique(authors)),
+        int((labelled.weight > 0).sum()),
         int(is_coded.sum()),
         people.sample,
         tuple(
@@ -147,3 +174,28 @@ def estimated(
             for number, name in enumerate(design.names)
         ),
     )
+
+
+def check_drawn(people: People, labelled: Labelled) -> None:
+    """See that people's posts were drawn from the sample that is labelled now.
+
+    Raises:
+        NotCorrected: the sample is another.
+    """
+    have = int((labelled.weight > 0).sum())
+    if people.drawn_from is None or (labelled.weight == 1).all():
+        return
+    if abs(have - people.drawn_from) > _MOST_CHANGED * people.drawn_from:
+        raise NotCorrected(
+            f"{people.sample} was drawn from {people.drawn_from:,} labelled posts, and {have:,} of "
+            "these days are labelled now: the day's sample is another; draw posts for people anew"
+        )
+
+
+def labelled_of(posts: pd.DataFrame) -> Labelled:
+    """Which of `posts` have a label, and what is known of those that have none."""
+    if CHANCE not in posts:
+        return Labelled.every(len(posts))
+    weight = np.nan_to_num(1 / np.asarray(posts[CHANCE], dtype=np.float64))
+    known = posts[GROUP] if GROUP in posts else pd.Series("", index=posts.index)
+    return Labelled(weight, pd.factorize(known)[0])

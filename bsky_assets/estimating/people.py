@@ -22,7 +22,9 @@ class People:
     labels: dict[str, str]
     """The answer about each post, by URI."""
     chances: dict[str, float]
-    """Of each of these posts to be drawn and coded."""
+    """Of each of these posts to be drawn and coded, where it has a label."""
+    drawn_from: int | None = None
+    """How many labelled posts there were; None where the sample is of more days than these."""
 
 
 def people_of(settings: Settings, days: Sequence[date], sample: str | None = None) -> People:
@@ -59,6 +61,7 @@ def people_of(settings: Settings, days: Sequence[date], sample: str | None = Non
         room.name,
         {uri: answer for uri, (answer, _) in found.items()},
         {uri: chance for uri, (_, chance) in found.items()},
+        sum(room.sizes.values()) if {*room.days} == {*days} else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""The posts that an estimate is about: all that have a label of record, with what is known of each.
+"""The posts that an estimate is about: those with a label of record, or that a sample stands for.
 
 One row is a post. The columns are those that a formula can name, and few on purpose: each is
 defined here and nowhere else.
@@ -11,6 +11,7 @@ import duckdb
 import pandas as pd
 
 from bsky_assets.contracts import FilteredPost, LlmLabel
+from bsky_assets.contracts.details import LabelDetails
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.asking.answers import IDEOLOGIES, NOT_SOCIOPOLITICAL
 from bsky_assets.settings import Settings
@@ -33,45 +34,80 @@ COVARIATES = {
 }
 """What a formula can name, and how it is computed; `day` counts from the first of the days."""
 
+_LABEL = f"coalesce(political_ideology, {literal(NOT_SOCIOPOLITICAL)})"
+_SELECT = f"""
+    SELECT uri, post.author.did AS author, label, chance,
+        {", ".join(f"{sql} AS {name}" for name, sql in COVARIATES.items())}
+    FROM (SELECT *, $day::DATE AS sync_day FROM day_posts) AS post JOIN day_record USING (uri)
+"""
+
 
 class NothingToEstimate(UserError):
     """There are no labelled posts on these days."""
 
 
 def population(settings: Settings, days: Sequence[date]) -> pd.DataFrame:
-    """uri, author, label and the covariates of each post of `days` with a label of record.
+    """uri, author, label, chance and the covariates of each post of `days` that is spoken of.
+
+    These are the posts with a label of record; of a day of which a sample was asked about, all
+    that it was drawn from. `chance` is that of a post to have a label; both are null where it has
+    none.
 
     Raises:
         NothingToEstimate: there is none.
     """
-    computed = ", ".join(f"{sql} AS {name}" for name, sql in COVARIATES.items())
     lake = Lake.of(settings)
     with duckdb.connect() as con:
         con.execute("SET enable_progress_bar = false")
         for number, day in enumerate(days):
-            lake.relation(con, FilteredPost, [day]).create_view("day_posts", replace=True)
-            lake.relation(con, LlmLabel, [day]).create_view("day_labels", replace=True)
+            _register(con, lake, day)
             into = "INSERT INTO posts" if number else "CREATE TEMP TABLE posts AS"
             con.execute(
-                f"""
-                {into}
-                SELECT uri, post.author.did AS author,
-                    coalesce(political_ideology, {literal(NOT_SOCIOPOLITICAL)}) AS label, {computed}
-                FROM (SELECT *, $day::DATE AS sync_day FROM day_posts) AS post
-                JOIN day_labels USING (uri)
-                WHERE is_label_of_record AND was_successfully_labeled
-                """,
+                f"{into} {_SELECT}",
                 {"day": day, "first": days[0], "timezone": settings.timezone.key},
             )
         frame: pd.DataFrame = con.sql("FROM posts ORDER BY uri").df()
-    if frame.empty:
+    if frame["label"].isna().all():
         raise NothingToEstimate(
             f"no labelled posts on {days[0]} to {days[-1]}; materialise llm_labels first"
         )
     return frame
 
 
+def _register(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> None:
+    """Make the table `day_record` of the posts that are spoken of, with label and chance."""
+    lake.relation(con, FilteredPost, [day]).create_view("day_posts", replace=True)
+    lake.relation(con, LlmLabel, [day]).create_view("day_labels", replace=True)
+    partition = lake.current(LlmLabel, day)
+    if partition is None or partition.told(LabelDetails).sample is None:
+        con.execute(
+            f"""
+            CREATE OR REPLACE TEMP TABLE day_record AS
+            SELECT uri, {_LABEL} AS label, 1.0::DOUBLE AS chance FROM day_labels
+            WHERE is_label_of_record AND was_successfully_labeled
+            """
+        )
+        return
+    # Of a stratum, labels that failed are as if they had not been drawn.
+    con.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE day_record AS
+        WITH drawn AS (
+            SELECT uri, {_LABEL} AS label, was_successfully_labeled AS is_valid,
+                count(*) FILTER (was_successfully_labeled) OVER stratum
+                    / sum(1 / selection_chance) OVER stratum AS chance
+            FROM day_labels WHERE is_label_of_record
+            WINDOW stratum AS (PARTITION BY selection_stratum)
+        )
+        SELECT uri, label, chance FROM drawn WHERE is_valid
+        UNION ALL
+        SELECT uri, NULL, NULL FROM day_posts
+        WHERE passed_filters AND uri NOT IN (SELECT uri FROM drawn WHERE is_valid)
+        """
+    )
+
+
 def is_outcome(outcome: str, labels: pd.Series) -> pd.Series:
-    """Whether each label is `outcome`, as 0 or 1."""
+    """Whether each label is `outcome`, as 0 or 1; not a number where there is none."""
     held = labels != NOT_SOCIOPOLITICAL if outcome == "political" else labels == outcome
-    return held.astype(float)
+    return held.astype(float).where(labels.notna())

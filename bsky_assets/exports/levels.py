@@ -137,7 +137,7 @@ _TOLD = frozenset(
         *("received_from", "received_to", "read_at", "ended", "host", "erased_at"),
         *("filter", "filter_version", "model", "model_digest", "parameters", "prompt"),
         *("prompt_version", "schema_version", "labelling_version", "consolidation_version"),
-        *("merge_version", "reader_version", "reader_versions"),
+        *("merge_version", "reader_version", "reader_versions", "stratum", "student"),
     )
 )
 """Of what a partition says of itself in words, what is ours or an endpoint's, not a person's."""

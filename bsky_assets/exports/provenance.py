@@ -67,6 +67,11 @@ _LATER: Mapping[Level, str] = {
     "texts that you fetched long ago.",
 }
 
+_WEIGH = (
+    "Each label of record stands for one over its `selection_chance` posts: shares that are "
+    "counted without that weight are wrong. The others were not asked about."
+)
+
 
 @dataclass(frozen=True)
 class ExportedFile:
@@ -355,6 +360,14 @@ def _labels(partitions: Sequence[Partition], prompts: Sequence[Mapping[str, Any]
         "failed",
     )
     lines = _section("## Labels", header, rows)
+    samples = [
+        f"- {escaped(partition.dataset)} of {partition.day}: a random sample, "
+        f"{told.labelled:,} of {told.posts:,} posts. {_WEIGH}"
+        for partition in partitions
+        for told in (partition.told(LabelDetails),)
+        if told.sample
+    ]
+    lines += ["", *samples] if samples else []
     if prompts:
         lines += ["", "The prompts and the schemas of their answers:", ""]
         lines += [f"- `prompts/{prompt_file(prompt)}`" for prompt in prompts]

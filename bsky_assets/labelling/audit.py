@@ -4,13 +4,14 @@ A filter that stops one side's posts bends every share, and nothing that passed 
 random sample of the English posts that each filter stopped goes to the same model with the same
 prompt. Its answers are kept in the ledger, and make no labels of the day.
 
-The posts that passed are all labelled, so that only what was stopped is estimated. Had a filter
-stopped nothing, a share s of N posts would be s + w (p - s), where w is the part that its n stopped
-posts have of N + n, and p is the share among them. The interval of p is the exact one of a sample
-drawn without replacement (Clopper & Pearson, Biometrika 26, 1934, with the hypergeometric
-distribution: Katz, JASA 48, 1953); those of several filters are put together by the method of
-variance estimates recovery (Zou & Donner, Statistics in Medicine 27, 2008), and widened to whole
-posts: near a census the method alone can miss by the part of a post.
+The posts that passed are all labelled, so that only what was stopped is estimated; where a sample
+of them is, the interval of their share counts too. Had a filter stopped nothing, a share s of N
+posts would be s + w (p - s), where w is the part that its n stopped posts have of N + n, and p is
+the share among them. The interval of p is the exact one of a sample drawn without replacement
+(Clopper & Pearson, Biometrika 26, 1934, with the hypergeometric distribution: Katz, JASA 48, 1953);
+those of several filters are put together by the method of variance estimates recovery (Zou &
+Donner, Statistics in Medicine 27, 2008), and widened to whole posts: near a census the method alone
+can miss by the part of a post.
 What does not belong here: what happens to a post that one filter lets go and a later one would
 stop. It is counted as passed.
 """
@@ -38,6 +39,7 @@ from bsky_assets.labelling.asking.rounds import Asker
 from bsky_assets.labelling.day import NothingToLabel, prompt_of
 from bsky_assets.labelling.ledger.store import ledger_of
 from bsky_assets.labelling.statistics.metrics import LEVEL, Estimate
+from bsky_assets.labelling.statistics.weighing import weighted_share
 from bsky_assets.labelling.versions import labelling_version
 from bsky_assets.settings import Settings
 from bsky_assets.storage.inputs import made_from
@@ -88,16 +90,28 @@ def finite_rate(hits: int, sampled: int, population: int) -> Estimate:
     return Estimate(hits / sampled, possible[low] / population, possible[above - 1] / population)
 
 
-def shift(day_share: float, passed: int, strata: Sequence[Stratum], share: str) -> Estimate:
-    """By how much `share` of `passed` posts moves if what `strata` stopped is counted too."""
+def shift(
+    day_share: float,
+    passed: int,
+    strata: Sequence[Stratum],
+    share: str,
+    known_within: tuple[float, float] | None = None,
+) -> Estimate:
+    """By how much `share` of `passed` posts moves if what `strata` stopped is counted too.
+
+    `known_within` is the interval of `day_share` where it is that of a sample.
+    """
     value = below = above = 0.0
     for stratum in strata:
         rate = stratum.estimate(share)
         value += stratum.stopped * rate.value
         below += (stratum.stopped * (rate.value - rate.low)) ** 2
         above += (stratum.stopped * (rate.high - rate.value)) ** 2
-    low, high = floor(value - sqrt(below) + _ROUNDING), ceil(value + sqrt(above) - _ROUNDING)
     stopped = sum(stratum.stopped for stratum in strata)
+    if known_within:
+        below += (stopped * (known_within[1] - day_share)) ** 2
+        above += (stopped * (day_share - known_within[0])) ** 2
+    low, high = floor(value - sqrt(below) + _ROUNDING), ceil(value + sqrt(above) - _ROUNDING)
     moved = [(posts - stopped * day_share) / (passed + stopped) for posts in (value, low, high)]
     return Estimate(*moved)
 
@@ -200,11 +214,17 @@ def _row(
     stratum: Stratum, parts: Sequence[Stratum], labels: Partition, share: str
 ) -> dict[str, Any]:
     told = labels.told(LabelDetails)
+    known_within = None
     passed = told.labelled
+    if passed and told.sample:
+        passed = told.posts
+        labels_of = [label for label in LABELS if counts_for(label, share)]
+        if found := weighted_share(told.sample.strata, labels_of):
+            known_within = found[1:]
     # The sample is not drawn from all filters alike: of the whole, each counts by its size.
     rate = shift(0.0, 0, parts, share)
     day_share = told.shares.get(share, 0.0) if passed else None
-    moved = None if day_share is None else shift(day_share, passed, parts, share)
+    moved = None if day_share is None else shift(day_share, passed, parts, share, known_within)
     return {
         "filter": stratum.filter,
         "label": share,

@@ -21,7 +21,7 @@ from bsky_assets.contracts.codebooks import (
     Stopped,
     UnusableCodebook,
 )
-from bsky_assets.contracts.details import Company
+from bsky_assets.contracts.details import Company, RecordSample
 from bsky_assets.contracts.progress import Reporter, silent
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.answer_sql import has_answer, listed
@@ -38,6 +38,7 @@ from bsky_assets.labelling.asking.rounds import Asker, Round
 from bsky_assets.labelling.batch_size import batch_size_for
 from bsky_assets.labelling.details import day_details
 from bsky_assets.labelling.ledger.store import ledger_of
+from bsky_assets.labelling.sample import draw
 from bsky_assets.labelling.second_question import second_questions
 from bsky_assets.labelling.statistics.consistency import effect_of_company
 from bsky_assets.news.context import Told, context_if_unclear, context_of, has_context
@@ -92,8 +93,9 @@ def label_day(
 ) -> Partition:
     """Label the posts of `day` that the codebook of `row` asks about, and write the partition.
 
-    Each model is asked what is not in the ledger yet; the first labels every post, the others a
-    sample if the settings limit it. Labels that are there by another prompt or model stay.
+    Each model is asked what is not in the ledger yet; the first labels every post, or those that
+    are drawn (`sample`), the others fewer of them if the settings limit it. Labels
+    that are there by another prompt or model stay, and those of posts that are not drawn any more.
     `progress` is called about once a second.
 
     Raises:
@@ -106,7 +108,7 @@ def label_day(
     """
     inputs = made_from(lake, row, day)
     ledger, prompt, codebook = ledger_of(settings), prompt_of(settings, row), codebook_of(row)
-    asked = _asked(con, lake, day, row, settings)
+    asked, sample = _asked(con, lake, day, row, settings)
     ledger.seal_abandoned()
     size = batch_size_for(lake, row, day, batch_size or settings.llm_batch_size, prompt)
     asker = Asker(
@@ -137,7 +139,7 @@ def label_day(
         row,
         day,
         "SELECT * FROM labelling_rows ORDER BY is_label_of_record DESC, uri, model, prompt_version",
-        day_details(con, settings, row, prompt, asked, rounds, company, size),
+        day_details(con, settings, row, prompt, asked, rounds, company, size, sample),
         made_from=inputs,
     )
 
@@ -175,13 +177,14 @@ def _news(
 
 def _asked(
     con: duckdb.DuckDBPyConnection, lake: Lake, day: date, row: type[Row], settings: Settings
-) -> DayQuestions:
-    """Each post that the codebook asks about, as a question."""
+) -> tuple[DayQuestions, RecordSample | None]:
+    """Each post that the codebook asks about and that is drawn, as a question; and the design."""
     if lake.current(FilteredPost, day) is None:
         raise NothingToLabel(f"the posts of {day} are not filtered; materialise filtered_posts")
     news = _news(con, lake, day, row, settings, context_of)
-    which = asked_about(con, lake, day, row, settings)
-    return day_questions(con, lake, day, which, codebook_of(row).context, news)
+    sample = draw(con, lake, day, asked_about(con, lake, day, row, settings), row, settings)
+    which = "uri IN (SELECT uri FROM labelling_drawn WHERE is_drawn)"
+    return day_questions(con, lake, day, which, codebook_of(row).context, news), sample
 
 
 def asked_about(
@@ -300,12 +303,13 @@ def _add_rows(con: duckdb.DuckDBPyConnection, row: type[Row], *, of_record: bool
         f"""
         INSERT INTO labelling_rows BY NAME
         SELECT uri, posts.context, posts.text_hash, best.question_hash, ? AS is_label_of_record,
-            {answers}, reason, is_valid AS was_successfully_labeled,
-            error,
+            {answers}, reason, is_valid AS was_successfully_labeled, selection_chance,
+            selection_stratum, error,
             answered_at AS label_timestamp, model, model_digest, prompt_version, schema_version,
             parameters, attempt AS attempts, prompt_tokens, completion_tokens, latency_seconds,
             batch_size, request_id, slot
         FROM labelling_posts AS posts JOIN labelling_best AS best USING (question_hash)
+        JOIN labelling_drawn USING (uri)
         """,
         [of_record],
     )
@@ -330,7 +334,7 @@ def _add_rows(con: duckdb.DuckDBPyConnection, row: type[Row], *, of_record: bool
 def _keep_earlier_rows(
     con: duckdb.DuckDBPyConnection, lake: Lake, row: type[Row], day: date
 ) -> None:
-    """Labels of the same posts by other prompts and models stay, beside the present ones.
+    """Labels by other prompts and models stay, and those of posts that are not drawn now.
 
     An answer of another type than the codebook has now stays in the ledger alone.
     """
@@ -343,7 +347,7 @@ def _keep_earlier_rows(
         f"""
         INSERT INTO labelling_rows BY NAME
         SELECT earlier.* REPLACE (false AS is_label_of_record)
-        FROM labelling_earlier AS earlier SEMI JOIN labelling_posts USING (uri)
+        FROM labelling_earlier AS earlier SEMI JOIN labelling_drawn USING (uri)
         WHERE NOT EXISTS (SELECT 1 FROM labelling_rows AS new WHERE {same})
         """
     )

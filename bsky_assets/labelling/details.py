@@ -1,18 +1,27 @@
 """What the partition of a day's labels says of itself: counts, shares, tokens, time, cost."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import duckdb
 import numpy as np
 
 from bsky_assets.contracts import LlmLabel, Row
 from bsky_assets.contracts.codebooks import CodebookLabel
-from bsky_assets.contracts.details import Company, InFlight, LabelDetails, ModelRound
+from bsky_assets.contracts.details import (
+    Company,
+    InFlight,
+    LabelDetails,
+    ModelRound,
+    RecordSample,
+)
 from bsky_assets.labelling.answer_sql import answer_as_text
 from bsky_assets.labelling.asking.prompt import Prompt
 from bsky_assets.labelling.asking.questions import DayQuestions
 from bsky_assets.labelling.asking.rounds import Round
 from bsky_assets.labelling.batch_size import BatchSize
+from bsky_assets.labelling.sample import counted
+from bsky_assets.labelling.statistics.weighing import weighted_share
 from bsky_assets.labelling.versions import labelling_version
 from bsky_assets.settings import Settings
 
@@ -28,6 +37,7 @@ def day_details(
     rounds: Sequence[Round],
     company: Company | None,
     size: BatchSize,
+    sample: RecordSample | None = None,
 ) -> LabelDetails:
     """The details of the partition that the table `labelling_rows` becomes."""
     ((labelled, failed, earlier),) = con.sql(
@@ -38,17 +48,23 @@ def day_details(
         FROM labelling_rows
         """
     ).fetchall()
+    posts = asked.posts.num_rows
+    found: dict[str, Any] = {"shares": _shares(con, row)}
+    if sample:
+        sample = counted(con, row, sample)
+        posts = sum(stratum.posts for stratum in sample.strata)
+        found = {"shares": _weighted(sample, row), "sample": sample}
     return LabelDetails(
         prompt=prompt.name,
         prompt_version=prompt.version,
         schema_version=rounds[0].answer_key.schema_version,
         labelling_version=labelling_version(row),
-        posts=asked.posts.num_rows,
+        posts=posts,
         questions=len(asked.questions),
         labelled=labelled,
         failed=failed,
         other_labels=earlier,
-        shares=_shares(con, row),
+        **found,
         batch_size=size.posts,
         lowered=size.lowered,
         overruled_by=settings.overruling_codebook if row is LlmLabel else None,
@@ -72,7 +88,19 @@ def _shares(con: duckdb.DuckDBPyConnection, row: type[Row]) -> dict[str, float]:
         FROM (SELECT {label} AS label FROM valid) GROUP BY label ORDER BY label
         """
     ).fetchall()
-    shares = {label: float(share) for label, share in rows}
+    return _with_political({label: float(share) for label, share in rows}, row)
+
+
+def _weighted(sample: RecordSample, row: type[Row]) -> dict[str, float]:
+    """The same of all posts that the sample was drawn from."""
+    if issubclass(row, CodebookLabel) and row.codebook.answer.type == "text":
+        return {}
+    labels = sorted({label for stratum in sample.strata for label in stratum.labels})
+    shares = ((label, weighted_share(sample.strata, [label])) for label in labels)
+    return _with_political({label: found[0] for label, found in shares if found}, row)
+
+
+def _with_political(shares: dict[str, float], row: type[Row]) -> dict[str, float]:
     if not shares or row is not LlmLabel:
         return shares
     return {"sociopolitical": 1.0 - shares.get("not_sociopolitical", 0.0), **shares}

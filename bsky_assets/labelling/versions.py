@@ -12,11 +12,11 @@ from bsky_assets.contracts.versions import source_version
 
 _LABELS = (
     "asking/answers", "asking/batches", "asking/endpoint", "asking/preflight", "asking/questions",
-    "asking/requests", "asking/rounds", "day", "ledger/store", "second_question",
+    "asking/requests", "asking/rounds", "day", "ledger/store", "sample", "second_question",
 )  # fmt: skip
 RULES: dict[type[Row], tuple[str, ...]] = {
     LlmLabel: _LABELS,
-    AuditedShare: (*_LABELS, "audit", "statistics/metrics"),
+    AuditedShare: (*_LABELS, "audit", "statistics/metrics", "statistics/weighing"),
     DisputedPost: ("asking/answers", "statistics/agreement"),
 }
 """The modules that decide the rows of a contract."""

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
+import pandas as pd
 from dagster import (
     AssetCheckResult,
     AssetExecutionContext,
@@ -16,7 +17,7 @@ from pydantic import Field
 from bsky_assets.contracts import LlmLabel, Row
 from bsky_assets.contracts.details import LabelDetails, ModelRound
 from bsky_assets.orchestration.launcher import launch_partition
-from bsky_assets.orchestration.materialisation import explained, result, sample
+from bsky_assets.orchestration.materialisation import explained, frame_table, result, sample
 from bsky_assets.orchestration.resources import DataDirectory
 from bsky_assets.reporting.figures import inline_png, labels_figure, shares_figure
 from bsky_assets.settings import Settings
@@ -70,6 +71,7 @@ def labelled(
         metadata={
             "labelled": told.labelled,
             "failed": told.failed,
+            **_sampled(told),
             "prompt_version": told.prompt_version,
             "requests": sum(model.requests for model in told.models),
             **tokens(told.models),
@@ -78,6 +80,22 @@ def labelled(
         },
         checks=outcomes,
     )
+
+
+def _sampled(told: LabelDetails) -> dict[str, MetadataValue]:
+    """How the day's sample was drawn, if the labels are those of one."""
+    if told.sample is None:
+        return {}
+    strata = pd.DataFrame(
+        {
+            "stratum": one.stratum,
+            "posts": one.posts,
+            "drawn": one.sampled,
+            "labelled": one.labelled,
+        }
+        for one in told.sample.strata
+    )
+    return {"not_asked": MetadataValue.int(told.not_asked), "sample_design": frame_table(strata)}
 
 
 def _shown(row: type[Row]) -> str:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from bsky_assets.contracts.details import FilterDetails, LabelDetails
-from bsky_assets.reporting.measures import Point, Usual, share, sides
+from bsky_assets.reporting.measures import Point, Usual, answer_share, sides
 from bsky_assets.reporting.palette import LIGHT
 from bsky_assets.storage.lake import Partition
 
@@ -57,12 +57,8 @@ def labels_figure(labels: Partition) -> Figure:
 
 def shares_figure(labels: Partition) -> Figure:
     """The share of each answer to a codebook, with intervals, by the model of record."""
-    told = labels.told(LabelDetails)
-    posts = told.labelled
-    found = (
-        (label, share(labels.day, round(part * posts), posts))
-        for label, part in told.shares.items()
-    )
+    shares = labels.told(LabelDetails).shares
+    found = ((label, answer_share(labels, label)) for label in shares)
     return ranges_figure([Ranged(label, "neutral", point, None) for label, point in found if point])
 
 

@@ -7,15 +7,14 @@ usual. What does not: where they are shown.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from math import sqrt
-from statistics import NormalDist, median
+from statistics import median
 
 from bsky_assets.contracts.details import FilterDetails, LabelDetails
+from bsky_assets.labelling.statistics.weighing import weighted_share, wilson
 from bsky_assets.reporting.palette import SIDES
 from bsky_assets.storage.lake import Partition
 
-LEVEL = 0.95
-_Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
+LABELS = (*SIDES, "not_sociopolitical")
 LEAST_DAYS = 3
 """With fewer earlier days nothing is usual."""
 
@@ -85,29 +84,41 @@ def share(day: date, part: int, whole: int) -> Point | None:
     """A share with its Wilson interval (JASA 22, 1927); None of nothing."""
     if not whole:
         return None
-    value = part / whole
-    middle = value + _Z**2 / (2 * whole)
-    margin = _Z * sqrt(value * (1 - value) / whole + (_Z / (2 * whole)) ** 2)
-    ends = ((middle + sign * margin) / (1 + _Z**2 / whole) for sign in (-1, 1))
-    low, high = (min(max(end, 0.0), 1.0) for end in ends)
-    return Point(day, value, low, high)
+    return Point(day, *wilson(part / whole, whole))
 
 
 def counts(labels: Partition) -> dict[str, int]:
-    """How many posts have each label, `not_sociopolitical` among them."""
+    """How many posts have each label, `not_sociopolitical` among them; of a sample, about how many
+    of all posts that it was drawn from."""
     told = labels.told(LabelDetails)
-    return {
-        name: round(told.shares.get(name, 0.0) * told.labelled)
-        for name in (*SIDES, "not_sociopolitical")
-    }
+    posts = told.posts if told.sample else told.labelled
+    return {name: round(told.shares.get(name, 0.0) * posts) for name in LABELS}
+
+
+def part_of(labels: Partition, part: Sequence[str], whole: Sequence[str] = LABELS) -> Point | None:
+    """The share of posts with a label of `part` among those with one of `whole`, with its interval;
+    of a sample, by its design."""
+    sample = labels.told(LabelDetails).sample
+    if sample:
+        found = weighted_share(sample.strata, part, whole)
+        return Point(labels.day, *found) if found else None
+    posts = counts(labels)
+    return share(labels.day, sum(posts[name] for name in part), sum(posts[n] for n in whole))
+
+
+def answer_share(labels: Partition, answer: str) -> Point | None:
+    """The share of an answer to a codebook among all posts with an answer, likewise."""
+    told = labels.told(LabelDetails)
+    if told.sample:
+        found = weighted_share(told.sample.strata, [answer])
+        return Point(labels.day, *found) if found else None
+    return share(labels.day, round(told.shares[answer] * told.labelled), told.labelled)
 
 
 def sides(labels: Partition) -> Iterator[tuple[str, Point]]:
     """The share that each side has of the political posts; nothing where there are none."""
-    found = counts(labels)
-    political = sum(found[side] for side in SIDES)
     for side in SIDES:
-        if point := share(labels.day, found[side], political):
+        if point := part_of(labels, [side], SIDES):
             yield side, point
 
 
@@ -122,10 +133,7 @@ def _passed(stored: Stored) -> Point | None:
 
 
 def _political(stored: Stored) -> Point | None:
-    if stored.labels is None:
-        return None
-    found = counts(stored.labels)
-    return share(stored.day, sum(found[side] for side in SIDES), sum(found.values()))
+    return part_of(stored.labels, SIDES) if stored.labels else None
 
 
 def _side(side: str) -> Callable[[Stored], Point | None]:

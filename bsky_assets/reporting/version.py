@@ -20,6 +20,7 @@ BESIDES = (
     "estimating/shares.py",
     "labelling/statistics/corrected.py",
     "labelling/statistics/metrics.py",
+    "labelling/statistics/weighing.py",
     "storage/completeness.py",
     "storage/coverage.py",
 )

@@ -14,12 +14,14 @@ from bsky_assets.contracts import (
     ConsolidatedPost,
     DisputedPost,
     FilteredPost,
+    LabelShare,
     LlmLabel,
     RawFeedPost,
     RawFirehosePost,
     RawModerationLabel,
     RawPostDeletion,
     Row,
+    ScoredPost,
 )
 from bsky_assets.contracts.codebooks import CodebookLabel
 from bsky_assets.contracts.news import ArticleEmbedding, NewsArticle, NewsContext
@@ -52,7 +54,9 @@ INPUTS: Mapping[type[Row], tuple[Input, ...]] = {
         Input(ConsolidatedPost, looks_back=True),
         Input(RawModerationLabel, looks_back=True),
     ),
-    LlmLabel: (Input(FilteredPost),),
+    ScoredPost: (Input(FilteredPost),),
+    LlmLabel: (Input(FilteredPost), Input(ScoredPost)),
+    LabelShare: (Input(LlmLabel), Input(FilteredPost), Input(ScoredPost)),
     DisputedPost: (Input(LlmLabel),),
     AuditedShare: (Input(FilteredPost), Input(LlmLabel)),
 }
@@ -69,7 +73,7 @@ def inputs_of(row: type[Row]) -> tuple[Input, ...]:
     """What is read for a partition of `row`, first what it cannot do without; nothing where it
     arrives from outside."""
     if issubclass(row, CodebookLabel):
-        return (*map(Input, row.parents), Input(FilteredPost))
+        return (*map(Input, row.parents), Input(FilteredPost), Input(ScoredPost))
     return {**INPUTS, **NEWS_INPUTS}.get(row, ())
 
 

@@ -21,6 +21,8 @@ from bsky_assets.contracts.details import (
     FilterDetails,
     LabelDetails,
     NewsDetails,
+    ShareDetails,
+    StudentDetails,
     details_version,
 )
 from bsky_assets.storage.completeness import StreamDetails
@@ -41,7 +43,9 @@ MODELS: tuple[type[Details], ...] = (
     FilterDetails,
     LabelDetails,
     NewsDetails,
+    ShareDetails,
     StreamDetails,
+    StudentDetails,
 )
 
 

@@ -302,6 +302,7 @@ def test_every_module_of_the_protocol_makes_rows_or_is_known_to_make_none() -> N
         ("statistics/metrics", {AuditedShare}),
         ("asking/questions", {LlmLabel, AuditedShare}),
         ("asking/answers", {LlmLabel, AuditedShare, DisputedPost}),
+        ("sample", {LlmLabel, AuditedShare}),
         ("asking/concurrency", set()),
         ("statistics/confusion_figure", set()),
         ("statistics/gold", set()),

@@ -44,12 +44,14 @@ from bsky_assets.contracts import (
     ConsolidatedPost,
     DisputedPost,
     FilteredPost,
+    LabelShare,
     LlmLabel,
     RawFeedPost,
     RawFirehosePost,
     RawModerationLabel,
     RawPostDeletion,
     Row,
+    ScoredPost,
 )
 from bsky_assets.contracts.arrival import FIREHOSE, LABELS
 from bsky_assets.contracts.lineage import DAILY_REPORT
@@ -288,7 +290,14 @@ class Days:
         return head.written_at
 
 
-STAND_INS: tuple[type[Row], ...] = (FilteredPost, LlmLabel, DisputedPost, AuditedShare)
+STAND_INS: tuple[type[Row], ...] = (
+    FilteredPost,
+    ScoredPost,
+    LlmLabel,
+    LabelShare,
+    DisputedPost,
+    AuditedShare,
+)
 ASSETS = (
     RawFirehosePost.asset,
     RawFeedPost.asset,

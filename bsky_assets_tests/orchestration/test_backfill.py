@@ -45,8 +45,8 @@ def test_what_reads_earlier_days_begins_when_all_of_these_are_done() -> None:
             "raw_moderation_labels",
         },
         {"consolidated_posts"},
-        {"filtered_posts"},
-        {"llm_labels", "model_agreement"},
+        {"filtered_posts", "student_scores"},
+        {"llm_labels", "label_shares", "model_agreement"},
         {"filter_audit", "daily_report"},
     ]
     assert [wave.one_at_a_time for wave in found] == [False, False, False, True, True]

@@ -13,6 +13,10 @@ from bsky_assets.contracts.details.llm_labels import (
     InFlight,
     LabelDetails,
     ModelRound,
+    RecordSample,
+    SampledStratum,
+    ShareDetails,
+    StudentDetails,
 )
 from bsky_assets.contracts.details.news import (
     ContextDetails,
@@ -38,7 +42,11 @@ __all__ = [
     "ModelRound",
     "NewsDetails",
     "NewsReading",
+    "RecordSample",
     "Rewriting",
+    "SampledStratum",
+    "ShareDetails",
     "Since",
+    "StudentDetails",
     "details_version",
 ]

@@ -57,13 +57,36 @@ class ModelRound(Part):
     concurrency: InFlight | None = None
 
 
+class SampledStratum(Part):
+    """What a day's sample was drawn from in one part, and what was found there."""
+
+    stratum: str
+    posts: int
+    sampled: int
+    """Posts drawn by chance; of these a label was asked for."""
+    labelled: int = 0
+    labels: dict[str, int] = Field(default_factory=dict)
+    """Labelled posts by label; of several that one post may have, each by itself."""
+
+
+class RecordSample(Part):
+    """The design of a day's sample: posts were drawn by chance in each stratum, seeded by the day,
+    and the others were not asked about."""
+
+    wanted: float
+    """A number of posts, or a share of them."""
+    student: str | None = None
+    """Hash of the student whose scores make the strata; None where sources do."""
+    strata: tuple[SampledStratum, ...] = ()
+
+
 class LabelDetails(Details):
     """What models were asked about a day, and what came of it."""
 
     prompt: str | None = None
     """Name of the prompt."""
     posts: int = 0
-    """Posts that passed the filters."""
+    """Posts that passed the filters, whether or not they were drawn for the day's sample."""
     questions: int = 0
     """Different texts among them."""
     labelled: int = 0
@@ -72,7 +95,10 @@ class LabelDetails(Details):
     other_labels: int = 0
     """Labels by other models, prompts and forms of answers."""
     shares: dict[str, float] = Field(default_factory=dict)
-    """Of the labelled posts, by label, and `sociopolitical`, all of these together."""
+    """Of the labelled posts, by label, and `sociopolitical`, all of these together; where they are
+    a sample, of all posts that passed, estimated by its design."""
+    sample: RecordSample | None = None
+    """None where all posts are asked about."""
     batch_size: int | None = None
     """Posts that were asked about together, at most."""
     lowered: str | None = None
@@ -82,6 +108,33 @@ class LabelDetails(Details):
     company: Company | None = None
     models: tuple[ModelRound, ...] = ()
     """The model of record first."""
+
+    @property
+    def not_asked(self) -> int:
+        """Posts that were not drawn for the day's sample; 0 where all are asked about."""
+        strata = self.sample.strata if self.sample else ()
+        return sum(stratum.posts - stratum.sampled for stratum in strata)
+
+
+class StudentDetails(Details):
+    """Which students scored the posts of a day, or why none did."""
+
+    students: dict[str, str] = Field(default_factory=dict)
+    """Hashes of what they learnt from, by question."""
+    learnt_from: dict[str, str] = Field(default_factory=dict)
+    """Whose labels these were: `model`, or samples that people coded."""
+    unused: dict[str, str] = Field(default_factory=dict)
+    """By question, why there is no student of it that is of use."""
+    scored: int = 0
+
+
+class ShareDetails(Details):
+    """From what the shares of a day were corrected."""
+
+    people_sample: str | None = None
+    coded: int = 0
+    not_corrected: str | None = None
+    """Why no share is corrected; None where one is."""
 
 
 class AuditDetails(Details):

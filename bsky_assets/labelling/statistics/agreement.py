@@ -75,6 +75,8 @@ def _register_labels(con: duckdb.DuckDBPyConnection, lake: Lake, days: Sequence[
             WHERE is_label_of_record
         ) AS in_force USING (prompt_version, schema_version)
         WHERE was_successfully_labeled
+            -- a post that is not of the day's sample may keep a label from before it was drawn
+            AND uri IN (SELECT uri FROM compared_labels WHERE is_label_of_record)
         QUALIFY row_number() OVER (
             PARTITION BY uri, model ORDER BY is_label_of_record DESC, label_timestamp DESC
         ) = 1

@@ -101,19 +101,26 @@ def _variance_of_product(x: tuple[float, float], y: tuple[float, float]) -> floa
     return (x[1] + x[0] ** 2) * (y[1] + y[0] ** 2) - (x[0] * y[0]) ** 2
 
 
-def allocate(sizes: Mapping[str, int], sample: int, least: int = 5) -> dict[str, int]:
-    """How many posts to draw from each stratum: by the square root of its size.
+def allocate(
+    sizes: Mapping[str, int],
+    sample: int,
+    least: int = 5,
+    weights: Mapping[str, float] | None = None,
+) -> dict[str, int]:
+    """How many posts to draw from each stratum: by its weight, or the square root of its size.
 
     A compromise: proportionally, rare labels get no post; equally, most posts speak of few
     (Bankier, Power Allocations, The American Statistician 42, 1988).
     """
+    weights = weights or {name: size**0.5 for name, size in sizes.items()}
     drawn: dict[str, int] = {}
     left = min(sample, sum(sizes.values()))
-    remaining = sorted(sizes, key=lambda name: (sizes[name], name))
+    # First those of which the largest part is drawn: what they cannot give, the others do.
+    remaining = sorted(sizes, key=lambda name: (-weights[name] / max(sizes[name], 1), name))
     while remaining:
-        total = sum(sizes[name] ** 0.5 for name in remaining)
+        total = sum(weights[name] for name in remaining)
         name = remaining.pop(0)
-        fair = round(left * sizes[name] ** 0.5 / total) if remaining else left
+        fair = round(left * weights[name] / total) if remaining else left
         drawn[name] = min(sizes[name], max(fair, min(least, left)))
         left -= drawn[name]
     return drawn

@@ -8,6 +8,7 @@ import duckdb
 import pyarrow as pa
 
 from bsky_assets.contracts import LlmLabel, Row
+from bsky_assets.contracts.details import LabelDetails
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.answer_sql import answer_as_text
 from bsky_assets.labelling.asking.answers import IDEOLOGIES, NONE
@@ -66,6 +67,9 @@ class Evaluation:
     """Whether the sample's design is known; if not, it is taken for a simple random one."""
     uris: tuple[str, ...]
     """The posts that were found among the labels of record."""
+    is_of_sample: bool = False
+    """Whether a sample of the posts was asked about: then there are no `shares` here, which do not
+    weigh it; `bsky_assets.estimating` does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +103,21 @@ def evaluate(
     design = load_design(ledger, gold.samples[0]) if len(gold.samples) == 1 else None
     days = _days(records, design)
     posts, naive = _population(con, lake, days, row)
+    partitions = (lake.current(row, day) for day in days)
+    is_of_sample = any(one and one.told(LabelDetails).sample for one in partitions)
     strata = _strata(records, design)
+    drawn_from = strata if design and not is_of_sample else None
     sizes = design.sizes if design else {ALL: posts}
     return Evaluation(
         compared=tuple(
-            _compare(
-                variable, _predicted(variable, records, row), strata if design else None, sizes
-            )
+            _compare(variable, _predicted(variable, records, row), drawn_from, sizes)
             for variable in gold.variables
         ),
-        shares=tuple(_shares(gold, records, strata, sizes, naive, row)),
+        shares=() if is_of_sample else tuple(_shares(gold, records, strata, sizes, naive, row)),
         days=tuple(days),
         is_designed=design is not None,
         uris=tuple(record.uri for record in records if record),
+        is_of_sample=is_of_sample,
     )
 
 

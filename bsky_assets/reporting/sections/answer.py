@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 
 from bsky_assets.contracts import LlmLabel
+from bsky_assets.estimating.shares import ALL, POLITICAL, DayShares
 from bsky_assets.reporting.day import FORTNIGHT, StoredDay
 from bsky_assets.reporting.figures import Ranged, course_figure, ranges_figure, sparkline_figure
 from bsky_assets.reporting.measures import MEASURES, Measure, Point, Usual
 from bsky_assets.reporting.page import Block, Fact, Facts, Picture, Section, Share, Text, Value
 from bsky_assets.reporting.palette import SIDES
+from bsky_assets.reporting.sections.labels import as_share
 from bsky_assets.reporting.svg import inline_svg
 
 TILES = ("posts", "passed", "political", "left", "right")
@@ -32,10 +34,26 @@ def shown(measure: Measure, point: Point | None) -> Value:
 
 
 def _blocks(day: StoredDay) -> Iterator[Block]:
+    if isinstance(day.corrected, DayShares):
+        yield Text(tuple(_corrected(day.corrected)), is_lead=True)
     yield Text(tuple(_sentences(day)), is_lead=True)
     yield Facts(tuple(_fact(day, _BY_KEY[key]) for key in TILES))
     yield from _pictures(day)
     yield Text((_compared_with(day),))
+
+
+def _corrected(found: DayShares) -> Iterator[Value]:
+    """The shares corrected by what people coded, before those by the model."""
+    yield f"Corrected by {found.coded:,} posts that people coded, "
+    told = [(row, row.corrected) for row in found.rows if row.corrected]
+    for row, one in told:
+        if row.label == POLITICAL and row.share_of == ALL:
+            yield from (as_share(one), " of the posts are political")
+    sides = [(row.label, one) for row, one in told if row.share_of == POLITICAL]
+    for place, (side, one) in enumerate(sides):
+        yield ", " if place else "; of the political ones "
+        yield from (as_share(one), f" {SIDE_PHRASES[side]}")
+    yield ". By the model alone:"
 
 
 def _sentences(day: StoredDay) -> Iterator[Value]:

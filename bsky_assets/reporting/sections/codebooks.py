@@ -6,8 +6,9 @@ from bsky_assets.contracts.codebooks import CodebookLabel
 from bsky_assets.contracts.details import LabelDetails
 from bsky_assets.reporting.day import StoredDay
 from bsky_assets.reporting.figures import shares_figure
-from bsky_assets.reporting.measures import share
+from bsky_assets.reporting.measures import answer_share
 from bsky_assets.reporting.page import Block, Column, Picture, Section, Share, Table, Text, Value
+from bsky_assets.reporting.sections.labels import drawn
 from bsky_assets.reporting.svg import inline_svg
 from bsky_assets.storage.lake import Partition
 
@@ -26,7 +27,7 @@ def section(day: StoredDay) -> Section | None:
 def _blocks(row: type[CodebookLabel], labels: Partition) -> Iterator[Block]:
     codebook, told = row.codebook, labels.told(LabelDetails)
     counted = (told.labelled, " of ", told.posts, " posts have an answer to: ")
-    yield Text((*counted, codebook.question))
+    yield Text((*counted, codebook.question, drawn(told)))
     if not told.shares:
         return
     columns = (
@@ -39,6 +40,6 @@ def _blocks(row: type[CodebookLabel], labels: Partition) -> Iterator[Block]:
 
 
 def _rows(labels: Partition, told: LabelDetails) -> Iterator[tuple[Value, ...]]:
-    for label, part in told.shares.items():
-        point = share(labels.day, round(part * told.labelled), told.labelled)
+    for label in told.shares:
+        point = answer_share(labels, label)
         yield label, Share(point.value, point.low, point.high) if point else None

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from bsky_assets.contracts.details import LabelDetails
+from bsky_assets.labelling.statistics.metrics import Estimate
 from bsky_assets.reporting.day import StoredDay
-from bsky_assets.reporting.measures import Point, Stored, counts, share, usual
+from bsky_assets.reporting.measures import Point, Stored, counts, part_of, usual
 from bsky_assets.reporting.page import Block, Column, Section, Share, Table, Text, Value
 
 COLUMNS = (
@@ -25,10 +26,22 @@ def section(day: StoredDay) -> Section | None:
     if day.labels is None:
         return None
     told = day.labels.told(LabelDetails)
-    said = Text((told.labelled, " of ", told.posts, " posts that passed have a label."))
+    labelled = (told.labelled, " of ", told.posts, " posts that passed have a label.")
+    said = Text((*labelled, drawn(told)))
     rows = tuple(_row(day, name) for name in counts(day.labels))
     by_model = Table("Posts by label, as the model has it", COLUMNS, rows)
     return Section("labels", "Labels", (said, *_corrected(day), by_model))
+
+
+def drawn(told: LabelDetails) -> str:
+    """That the labels are those of a sample, if they are, and how many posts are not in it."""
+    if told.sample is None:
+        return ""
+    by = "the student's scores" if told.sample.student else "source"
+    return (
+        f" They are a random sample, stratified by {by}: {told.not_asked:,} posts were not asked "
+        "about. Shares, and numbers of posts, are estimates for all of them."
+    )
 
 
 def _corrected(day: StoredDay) -> Iterator[Block]:
@@ -46,12 +59,19 @@ def _corrected(day: StoredDay) -> Iterator[Block]:
     rows = tuple(
         (
             name,
-            Share(one.corrected.value, max(one.corrected.low, 0.0), min(one.corrected.high, 1.0)),
+            as_share(one.corrected),
             Share(one.naive.value),
         )
         for name, one in found.shares.items()
     )
     yield Table("Shares corrected by what people coded", columns, rows)
+
+
+def as_share(estimate: Estimate | None) -> Value:
+    """An estimate as the page shows it: no share is below nought, or more than all."""
+    if estimate is None:
+        return None
+    return Share(estimate.value, max(estimate.low, 0.0), min(estimate.high, 1.0))
 
 
 def _row(day: StoredDay, name: str) -> tuple[Value, ...]:
@@ -67,7 +87,4 @@ def _row(day: StoredDay, name: str) -> tuple[Value, ...]:
 
 
 def _share(stored: Stored, name: str) -> Point | None:
-    if stored.labels is None:
-        return None
-    found = counts(stored.labels)
-    return share(stored.day, found[name], sum(found.values()))
+    return part_of(stored.labels, [name]) if stored.labels else None

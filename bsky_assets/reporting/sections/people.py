@@ -70,6 +70,14 @@ def _blocks(scored: Evaluation) -> Iterator[Block]:
         ),
         tuple(_agreement(each) for each in scored.compared),
     )
+    if scored.is_of_sample:
+        yield Text(
+            (
+                "Of the posts a sample is labelled, which this file cannot weigh: take it in with ",
+                Code("bsky-assets labels import"),
+                ".",
+            )
+        )
     if scored.shares:
         first, last = scored.days[0], scored.days[-1]
         yield Table(

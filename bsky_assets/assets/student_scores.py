@@ -1,0 +1,36 @@
+"""What a student says of the posts that passed."""
+
+import time
+
+from dagster import AssetExecutionContext, MaterializeResult, MetadataValue
+from dagster_duckdb import DuckDBResource
+
+from bsky_assets.assets.filtered_posts import filtered_posts
+from bsky_assets.contracts import ScoredPost
+from bsky_assets.contracts.details import StudentDetails
+from bsky_assets.orchestration.empty_days import skips_empty_days
+from bsky_assets.orchestration.materialisation import explained, result, row_asset
+from bsky_assets.orchestration.partitions import day_of
+from bsky_assets.orchestration.resources import DataDirectory
+
+
+@row_asset(ScoredPost, group="labels", kinds={"scikitlearn"}, deps=[filtered_posts])
+@skips_empty_days(())
+def student_scores(
+    context: AssetExecutionContext, data: DataDirectory, duckdb: DuckDBResource
+) -> MaterializeResult:
+    """How likely a student, a small classifier, takes each label of a post that passed to be.
+
+    Scores are no labels. They make the strata of the day's sample (BSKY_LLM_SAMPLE) and narrow
+    corrected estimates. Without a student that is of use (`bsky-assets labels distil`) there is no
+    row, and nothing needs one. A day keeps the scores that it was made with.
+    """
+    from bsky_assets.students.scoring import score_day
+
+    started = time.monotonic()
+    with explained(), data.published(), duckdb.get_connection() as con:
+        partition = score_day(con, data.lake, day_of(context.partition_key), data.settings)
+    told = partition.told(StudentDetails)
+    said = {f"unused_{question}": MetadataValue.text(why) for question, why in told.unused.items()}
+    used = {f"student_{question}": student for question, student in told.students.items()}
+    return result(ScoredPost, partition, started, metadata={"scored": told.scored, **used, **said})
