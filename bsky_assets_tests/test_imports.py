@@ -185,6 +185,12 @@ def test_what_a_completion_and_an_option_offer_is_what_their_rooms_have() -> Non
     assert tuple(population.COVARIATES) == choices.COVARIATES
 
 
+def test_definitions_load_no_client_and_no_statistics_that_few_runs_need(tmp_path: Path) -> None:
+    code = "import sys, bsky_assets.definitions; print(' '.join(sys.modules))"
+    loaded = {name.partition(".")[0] for name in python(code, folder=tmp_path).split()}
+    assert not loaded & {"atproto", "fasttext", "openai", "sklearn", "statsmodels"}
+
+
 @pytest.mark.parametrize("arguments", [["query", "SELECT 1"], ["status"], ["config"]])
 def test_looking_at_data_loads_no_orchestration(arguments: list[str], tmp_path: Path) -> None:
     imported(["query", "SELECT 1"], tmp_path)  # the first makes the catalogue

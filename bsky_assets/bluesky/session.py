@@ -4,25 +4,24 @@ It is kept in the data directory, readable by its owner alone, so that a run doe
 anew each time: hosts allow few sign-ins a day. Neither it nor the password is ever logged.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import orjson
 import stamina
-from atproto import Client, Request, Session
-from atproto.exceptions import (
-    AtProtocolError,
-    BadRequestError,
-    NetworkError,
-    RateLimitExceededError,
-    UnauthorizedError,
-)
 
 from bsky_assets.errors import UserError
 from bsky_assets.settings import Settings, host_of, without_credentials
 from bsky_assets.storage.files import staged
+
+if TYPE_CHECKING:
+    # The SDK takes seconds to import, and few read feeds as an account.
+    from atproto import Client, Session
 
 ENTRYWAY = "https://bsky.social"
 """Where accounts of the network's own AppViews sign in; those take no passwords themselves."""
@@ -99,6 +98,8 @@ class _Kept:
 
 
 def _client(host: str, sessions: list[Session], kept: _Kept) -> Client:
+    from atproto import Client, Request
+
     client = Client(host, request=Request(timeout=_TIMEOUT_SECONDS))
 
     def keep(_: object, session: Session) -> None:
@@ -111,6 +112,8 @@ def _client(host: str, sessions: list[Session], kept: _Kept) -> Client:
 
 def _resume(host: str, kept: _Kept) -> Session | None:
     """The kept session, refreshed where it is about to end; None where it is no good any more."""
+    from atproto.exceptions import AtProtocolError
+
     if (stored := kept.read()) is None:
         return None
     sessions: list[Session] = []
@@ -124,6 +127,14 @@ def _resume(host: str, kept: _Kept) -> Session | None:
 
 
 def _start(host: str, kept: _Kept, handle: str, password: str) -> Session:
+    from atproto.exceptions import (
+        AtProtocolError,
+        BadRequestError,
+        NetworkError,
+        RateLimitExceededError,
+        UnauthorizedError,
+    )
+
     sessions: list[Session] = []
     client = _client(host, sessions, kept)
     try:

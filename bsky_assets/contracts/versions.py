@@ -11,6 +11,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 
@@ -22,15 +23,19 @@ def source_version(paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
         digest.update(path.name.encode())
-        digest.update(hashlib.sha256(_meaning(path)).digest())
+        digest.update(_digest_of_meaning(path.suffix, path.read_bytes()))
     return digest.hexdigest()[:12]
 
 
-def _meaning(path: Path) -> bytes:
-    content = path.read_bytes()
-    if path.suffix == ".py":
+@lru_cache(maxsize=1_024)  # a file decides the rows of many assets, and parsing it takes a while
+def _digest_of_meaning(suffix: str, content: bytes) -> bytes:
+    return hashlib.sha256(_meaning(suffix, content)).digest()
+
+
+def _meaning(suffix: str, content: bytes) -> bytes:
+    if suffix == ".py":
         return ast.dump(_WithoutLayout().visit(ast.parse(content))).encode()
-    if path.suffix == ".toml":
+    if suffix == ".toml":
         values = tomllib.loads(content.decode())
         return json.dumps(values, sort_keys=True, default=str).encode()
     return content

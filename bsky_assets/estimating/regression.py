@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit
-from scipy.stats import t as student
+from scipy.special import expit, stdtr, stdtrit
 
 from bsky_assets.errors import UserError
 from bsky_assets.estimating.correcting import Corrected
@@ -40,14 +39,14 @@ class Fit:
     def estimate(self, number: int) -> Estimate:
         """One coefficient with its interval."""
         value, error = float(self.values[number]), float(self.covariance[number, number] ** 0.5)
-        margin = float(student.ppf((1 + LEVEL) / 2, self.freedom)) * error
+        margin = float(stdtrit(self.freedom, (1 + LEVEL) / 2)) * error
         return Estimate(value, value - margin, value + margin)
 
     def p_value(self, number: int) -> float:
         """Of the hypothesis that the coefficient is nought, on two sides."""
         error = float(self.covariance[number, number] ** 0.5)
         ratio = abs(float(self.values[number])) / error if error else np.inf
-        return float(2 * student.sf(ratio, self.freedom))
+        return float(2 * stdtr(self.freedom, -ratio))
 
 
 def fit(

@@ -26,7 +26,6 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-from scipy.stats import hypergeom
 
 from bsky_assets.contracts import AuditedShare, FilteredPost, LlmLabel, arrow_schema
 from bsky_assets.contracts.details import AuditDetails, LabelDetails
@@ -80,6 +79,8 @@ def counts_for(label: str, share: str) -> bool:
 @cache
 def finite_rate(hits: int, sampled: int, population: int) -> Estimate:
     """A rate in `population`, from a sample drawn from it without replacement."""
+    from scipy.stats import hypergeom  # which takes a second to import
+
     possible = range(hits, population - sampled + hits + 1)
     low = bisect_left(
         possible, True, key=lambda n: hypergeom.sf(hits - 1, population, n, sampled) > _TAIL

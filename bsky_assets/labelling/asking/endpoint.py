@@ -4,6 +4,8 @@ The SDK's own retries are off. What does not belong here: what to do about a fai
 for `asking`, and finding out what the server is, which is for `preflight`.
 """
 
+from __future__ import annotations
+
 import asyncio
 import json
 import re
@@ -11,17 +13,19 @@ import time
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx2
-import openai
-from openai import AsyncOpenAI, DefaultAioHttpClient
-from openai.types.chat import ChatCompletion
 from pydantic import SecretStr
 
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.asking.answers import has_thoughts
 from bsky_assets.settings import Settings, host_of, without_credentials
+
+if TYPE_CHECKING:
+    # The SDK takes seconds to import, and most processes ask nothing.
+    import openai
+    from openai.types.chat import ChatCompletion
 
 CONNECT_SECONDS = 10.0
 _UNTIL_DEADLINE = httpx2.Timeout(None, connect=CONNECT_SECONDS)
@@ -178,7 +182,7 @@ class Service:
     how_to_start: str
 
     @classmethod
-    def of_labels(cls, settings: Settings) -> "Service":
+    def of_labels(cls, settings: Settings) -> Service:
         """The endpoint that labels posts."""
         how = (
             "start one with `ollama pull {model}` and `ollama serve`, or with "
@@ -194,7 +198,7 @@ class Service:
         )
 
     @classmethod
-    def of_embeddings(cls, settings: Settings) -> "Service":
+    def of_embeddings(cls, settings: Settings) -> Service:
         """The endpoint that makes vectors of texts."""
         return cls(
             settings.embeddings_base_url or "",
@@ -212,6 +216,8 @@ class Endpoint:
 
     def __init__(self, service: Service, connections: int) -> None:
         """Look at the endpoint of `service`; up to `connections` requests can be in flight."""
+        from openai import AsyncOpenAI, DefaultAioHttpClient
+
         self.service = service
         self.url, self._headers = without_credentials(service.url)
         self.host = host_of(self.url)
@@ -229,7 +235,7 @@ class Endpoint:
             http_client=self.http,
         )
 
-    async def __aenter__(self) -> "Endpoint":
+    async def __aenter__(self) -> Endpoint:
         return self
 
     async def __aexit__(
@@ -278,6 +284,8 @@ class Endpoint:
 
     async def _sent(self, request: Coroutine[Any, Any, T], deadline: asyncio.Timeout) -> T:
         """What comes of `request`, one of the SDK's, until `deadline`."""
+        import openai
+
         started = time.monotonic()
         try:
             async with deadline:
@@ -349,6 +357,8 @@ def shorten(text: str, characters: int = 200) -> str:
 
 
 def _reply(completion: ChatCompletion, latency: float) -> Reply:
+    from openai.types.chat import ChatCompletion
+
     if not isinstance(completion, ChatCompletion):
         raise ServerFailed("unreadable response: no completion")
     if error := (completion.model_extra or {}).get("error"):

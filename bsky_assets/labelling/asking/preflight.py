@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import httpx2
-import openai
 
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.asking.endpoint import (
@@ -255,6 +254,8 @@ def _of_model(listed: Any, key: str, model: str) -> Mapping[str, Any]:
 
 
 async def _cards(endpoint: Endpoint, model: str) -> list[Mapping[str, Any]]:
+    import openai  # which takes seconds
+
     waiting = Waiting()
     while True:
         try:

@@ -15,13 +15,13 @@ no error at all, and the usual interval would take that for certainty.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
-from scipy.stats import norm
 
 from bsky_assets.labelling.statistics.metrics import LEVEL, Estimate
 
-_Z = float(norm.ppf((1 + LEVEL) / 2))
+_Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
 
 
 @dataclass(frozen=True, slots=True)

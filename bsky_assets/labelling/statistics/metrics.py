@@ -12,12 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
-from sklearn.metrics import (
-    cohen_kappa_score,
-    confusion_matrix,
-    precision_recall_fscore_support,
-)
 
 RESAMPLES = 2000
 LEVEL = 0.95
@@ -78,6 +72,8 @@ def score(
     Raises:
         ValueError: there is no post, or their numbers differ.
     """
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support  # takes a second
+
     if not gold or len(gold) != len(predicted):
         raise ValueError(f"{len(gold)} gold and {len(predicted)} other labels")
     classes = sorted({*gold, *predicted})
@@ -104,6 +100,8 @@ def score(
 
 
 def _kappa(gold: Sequence[str], predicted: Sequence[str], classes: Sequence[str]) -> float:
+    from sklearn.metrics import cohen_kappa_score
+
     # Undefined where both use one and the same class throughout: there is nothing to agree on.
     return float(cohen_kappa_score(gold, predicted)) if len(classes) > 1 else float("nan")
 
@@ -147,6 +145,8 @@ def kappas(confusions: Counts) -> Counts:
 
 def rate(hits: int, trials: int) -> Estimate:
     """A share and Wilson's interval."""
+    from scipy.stats import binomtest  # which takes a second to import
+
     interval = binomtest(hits, trials).proportion_ci(LEVEL, method="wilson")
     return Estimate(hits / trials, float(interval.low), float(interval.high))
 
