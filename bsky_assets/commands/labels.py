@@ -76,6 +76,7 @@ def export_sample(
     Example:
       bsky-assets labels export --sample 200 --stratify label --day 2026-03-08 gold.csv
     """
+    from bsky_assets.labelling.day import row_of
     from bsky_assets.labelling.ledger.store import ledger_of
     from bsky_assets.labelling.statistics.sampling import export
     from bsky_assets.storage.lake import Lake
@@ -84,7 +85,7 @@ def export_sample(
     lake = Lake.of(settings)
     strata = [name.strip() for name in stratify.split(",") if name.strip() not in ("", "none")]
     with _connection() as con:
-        row = _row(lake, codebook)
+        row = row_of(lake, codebook)
         days = _days(settings, lake, day, to, row)
         design = export(
             con, lake, ledger_of(settings), days, sample, strata, out, row=row, seed=seed
@@ -129,7 +130,7 @@ def evaluate_labels(
     Example:
       bsky-assets labels eval gold.csv --figure pictures
     """
-    from bsky_assets.labelling.day import prompt_of
+    from bsky_assets.labelling.day import prompt_of, row_of
     from bsky_assets.labelling.ledger.store import ledger_of
     from bsky_assets.labelling.statistics.consistency import measure
     from bsky_assets.labelling.statistics.evaluation import evaluate
@@ -138,7 +139,7 @@ def evaluate_labels(
 
     settings = get_settings()
     lake, ledger = Lake.of(settings), ledger_of(settings)
-    row = _row(lake, codebook)
+    row = row_of(lake, codebook)
     labelled = read_gold(gold_file, gold=gold, predicted=predicted, row=row)
     with _connection() as con:
         evaluation = evaluate(con, lake, ledger, labelled, row)
@@ -190,13 +191,14 @@ def compare_models(
     Example:
       bsky-assets labels compare --day 2026-03-08 --disputed disputed.csv
     """
+    from bsky_assets.labelling.day import row_of
     from bsky_assets.labelling.statistics.agreement import compare
     from bsky_assets.storage.lake import Lake
 
     settings = get_settings()
     lake = Lake.of(settings)
     with _connection() as con:
-        agreement = compare(con, lake, _days(settings, lake, day, to, _row(lake, None)))
+        agreement = compare(con, lake, _days(settings, lake, day, to, row_of(lake, None)))
     if not agreement.pairs:
         raise UserError(
             "no two models labelled the same posts; set BSKY_LLM_MODELS to more than one and "
@@ -217,20 +219,6 @@ def _connection() -> duckdb.DuckDBPyConnection:
     con = duckdb.connect()
     con.execute("SET enable_progress_bar = false")
     return con
-
-
-def _row(lake: Lake, codebook: str | None) -> type[Row]:
-    """The contract of the labels that are meant."""
-    from bsky_assets.contracts import LlmLabel
-    from bsky_assets.contracts.codebooks import CodebookLabel
-
-    if codebook is None:
-        return LlmLabel
-    rows = {row.codebook.name: row for row in lake.rows if issubclass(row, CodebookLabel)}
-    if codebook not in rows:
-        there = ", ".join(rows) or "none; `bsky-assets codebook add` adds one"
-        raise UserError(f"there is no codebook {codebook!r}; there are {there}")
-    return rows[codebook]
 
 
 def _days(

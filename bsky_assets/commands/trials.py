@@ -10,9 +10,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from bsky_assets.console import stdout
+from bsky_assets.console import stderr, stdout
+from bsky_assets.settings import get_settings
 
 if TYPE_CHECKING:
+    from bsky_assets.labelling.optimising.calling import Called
     from bsky_assets.labelling.statistics.arms import Arms
     from bsky_assets.labelling.statistics.paired import Effect
 
@@ -81,6 +83,107 @@ def show_effect(found: Effect) -> None:
     )
 
 
+def optimise_wording(
+    gold: Annotated[Path, typer.Argument(metavar="GOLD.csv", help="Labels by people.")],
+    codebook: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="A codebook of yours; default: that of llm_labels."),
+    ] = None,
+    max_requests: Annotated[int, typer.Option(min=1, help="Of this call, all together.")] = 500,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Of this call, read and written.")] = (
+        2_000_000
+    ),
+    openings: Annotated[
+        int,
+        typer.Option(
+            min=1, max=20, help="How many wordings the sealed test may be opened for; set once."
+        ),
+    ] = 3,
+    gain: Annotated[
+        float, typer.Option(min=0.001, max=0.5, help="A gain that you would like to see.")
+    ] = 0.05,
+    seed: Annotated[int, typer.Option(help="Another seed searches another way.")] = 0,
+) -> None:
+    """Look for better words for a codebook, and keep them only if they are shown to be better.
+
+    The posts that people coded are divided, by author and day, into some to learn from, some to
+    choose by, and a sealed test. The model reads what it labelled wrongly and words the codebook
+    anew; the best wording is tried once on the sealed test. A wording that is better there is
+    written as a new version and nothing is asked by it until you put it to work. A call that was
+    stopped goes on from what was answered. Needs `pip install 'bsky_assets[optimise]'`.
+
+    \b
+    Example:
+      bsky-assets labels optimise people.csv --max-requests 300
+    """
+    from bsky_assets.commands.progress import shown
+    from bsky_assets.labelling.asking.budget import Budget
+    from bsky_assets.labelling.optimising.calling import optimise_file
+
+    budget = Budget(max_requests, max_tokens)
+    with shown() as report:
+        try:
+            called = optimise_file(
+                get_settings(), gold, codebook, budget, report,
+                openings=openings, gain=gain, seed=seed,
+            )  # fmt: skip
+        finally:
+            stderr.print(f"{budget.spent_requests:,} requests, {budget.spent_tokens:,} tokens")
+    _tell(called, gain)
+    _tell_of_new(called, is_own=codebook is not None)
+
+
+def _tell(called: Called, gain: float) -> None:
+    outcome = called.outcome
+    parts, verdict = outcome.division, outcome.verdict
+    apart = "authors and days" if parts.is_by_day else "authors, of too few days to divide them"
+    _line(
+        f"{len(parts.train)} posts to learn from, {len(parts.development)} to choose by, "
+        f"{len(parts.test)} in the sealed test; other {apart}; {parts.left_out} left out"
+    )
+    if outcome.in_force:
+        old = outcome.in_force.score
+        best = max(old, outcome.candidate.score if outcome.candidate else 0)
+        _line(
+            f"{outcome.tried} wordings scored on the posts to choose by: {old:.3f} right by the "
+            f"one in force, {best:.3f} by the best, which shows nothing by itself"
+        )
+    if verdict:
+        _line(f"the sealed test, opened {verdict.opened} of {verdict.may_open} times:")
+        show_effect(verdict.effect)
+        _line(
+            f"corrected: p = {verdict.corrected_p:.4f}, gain {verdict.gain.low:+.3f} to "
+            f"{verdict.gain.high:+.3f} at a level of {verdict.level:.3f}"
+        )
+    if not outcome.promoted:
+        _line(
+            f"no better, keep yours; to see a gain of {100 * gain:g} points in four of five cases "
+            f"takes about {outcome.more_needed:,} more posts coded by people"
+        )
+    _line(f"what was tried is in {called.folder / 'tried.jsonl'}")
+
+
+def _tell_of_new(called: Called, *, is_own: bool) -> None:
+    promoted, made = called.outcome.promoted, called.made
+    if promoted is None:
+        return
+    how = f"set BSKY_LLM_PROMPT={promoted.parent}"
+    if is_own:
+        how = f"bsky-assets codebook add {promoted} --replace"
+    _line(f"better: {promoted}; to put it to work: {how}")
+    if made:
+        _line(
+            f"{made.labels:,} labels of {made.first_day} to {made.last_day} are by the earlier "
+            "wording and stay; a day is asked again when you materialise it: "
+            f"bsky-assets materialize --day {made.last_day} --select {called.asset}"
+        )
+
+
+def _line(text: str) -> None:
+    stdout.print(text, markup=False, soft_wrap=True)
+
+
 def take_part(app: typer.Typer) -> None:
     """Put these commands into `app`."""
     app.command("effect")(effect_of_files)
+    app.command("optimise")(optimise_wording)

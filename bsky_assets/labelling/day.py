@@ -66,6 +66,21 @@ def codebook_of(row: type[Row]) -> Codebook:
     return row.codebook if issubclass(row, CodebookLabel) else built_in_codebook()
 
 
+def row_of(lake: Lake, codebook: str | None) -> type[Row]:
+    """The contract of the labels by a codebook of that name; None: of `llm_labels`.
+
+    Raises:
+        UserError: there is no such codebook.
+    """
+    if codebook is None:
+        return LlmLabel
+    rows = {row.codebook.name: row for row in lake.rows if issubclass(row, CodebookLabel)}
+    if codebook not in rows:
+        there = ", ".join(rows) or "none; `bsky-assets codebook add` adds one"
+        raise UserError(f"there is no codebook {codebook!r}; there are {there}")
+    return rows[codebook]
+
+
 def prompt_of(settings: Settings, row: type[Row] = LlmLabel) -> Prompt:
     """The prompt in force for the labels of `row`.
 

@@ -251,7 +251,7 @@ def _last_object(content: str) -> Members | None:
     position = content.find("{")
     found: Members | None = None
     if position > 0:  # what is nothing but JSON has no thoughts, whatever the posts say
-        content = _after_thoughts(content)
+        content = after_thoughts(content)
         position = content.find("{")
     while position >= 0:
         try:
@@ -262,7 +262,7 @@ def _last_object(content: str) -> Members | None:
     return found
 
 
-def _after_thoughts(content: str) -> str:
+def after_thoughts(content: str) -> str:
     """What follows the thoughts.
 
     Templates may open them in the prompt, so that a reply has only their end; and thoughts that

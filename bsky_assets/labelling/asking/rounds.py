@@ -10,6 +10,7 @@ import duckdb
 
 from bsky_assets.contracts.codebooks import Codebook
 from bsky_assets.contracts.progress import Progress, Reporter
+from bsky_assets.labelling.asking.budget import Budget, MeteredEndpoint
 from bsky_assets.labelling.asking.endpoint import Endpoint, EndpointUnreachable, Service
 from bsky_assets.labelling.asking.preflight import Preflight, identify, probe, raise_context
 from bsky_assets.labelling.asking.prompt import Prompt, codebook_prompt
@@ -62,6 +63,8 @@ class Asker:
     report: Reporter
     together: tuple[Codebook, ...] = ()
     """The codebook of `prompt`, and others that can be asked about the same posts."""
+    budget: Budget | None = None
+    """What may be spent, where that is bounded."""
 
     def ask(
         self, model: str, questions: Sequence[Question], table: str, parameters: str = PARAMETERS
@@ -80,8 +83,7 @@ class Asker:
     async def _ask(
         self, model: str, questions: Sequence[Question], table: str, parameters: str
     ) -> Round:
-        service = Service.of_labels(self.settings)
-        async with Endpoint(service, self.settings.llm_concurrency) as endpoint:
+        async with self._endpoint() as endpoint:
             preflight: Preflight | None = None
             try:
                 preflight = await identify(endpoint, model)
@@ -116,6 +118,12 @@ class Asker:
         known = len(questions) - len(unanswered)
         notices = _notices(preflight, self.batch_size, batch_size, statistics)
         return Round(answer_key, preflight, len(questions), known, statistics, notices)
+
+    def _endpoint(self) -> Endpoint:
+        service, connections = Service.of_labels(self.settings), self.settings.llm_concurrency
+        if self.budget is None:
+            return Endpoint(service, connections)
+        return MeteredEndpoint(service, connections, self.budget)
 
     def _prompt_for(self, questions: Sequence[Question], answer_key: AnswerKey) -> Prompt:
         """What is sent: with this codebook those that know no answer to `questions` either."""

@@ -247,7 +247,7 @@ def _shares(
 ) -> Iterator[Share]:
     """The shares that the file can correct; none where a stratum has no labelled post yet."""
     is_political = row is LlmLabel
-    people = _labels_by_people(gold) if is_political else gold.variables[0].gold
+    people = labels_by_people(gold) if is_political else gold.variables[0].gold
     for target in (SOCIOPOLITICAL, *IDEOLOGIES) if is_political else sorted(naive):
         rows = [
             (_is(target, label), _is(target, record.label), stratum)
@@ -276,7 +276,7 @@ def _divide(
     return parts
 
 
-def _labels_by_people(gold: Gold) -> list[str | None]:
+def labels_by_people(gold: Gold) -> list[str | None]:
     """One label a row, made of both variables: an ideology, `none`, SOCIOPOLITICAL where only
     that is known, or None."""
     by_name = {variable.name: variable.gold for variable in gold.variables}

@@ -1,0 +1,5 @@
+"""Better words for a codebook, shown to be better on posts that were kept from the search.
+
+What belongs here: the division of coded posts, the search among wordings, the sealed test and what
+it decides. What does not: how a model is asked (`asking`), and the statistics (`statistics`).
+"""

@@ -1,0 +1,160 @@
+"""The model of record as a search asks it: by the ledger, within a budget.
+
+Answers go to the ledger as answers of any other labelling do, so that they are not asked for again
+when a wording is put to work. What the model wrote is kept in a file of the search, by what it was
+asked. What does not belong here: which questions are asked.
+"""
+
+import asyncio
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import orjson
+
+from bsky_assets.contracts.codebooks import Codebook
+from bsky_assets.contracts.progress import Reporter
+from bsky_assets.labelling.asking.answers import after_thoughts
+from bsky_assets.labelling.asking.batches import by_chance
+from bsky_assets.labelling.asking.budget import Budget, MeteredEndpoint
+from bsky_assets.labelling.asking.endpoint import (
+    Busy,
+    Endpoint,
+    EndpointUnreachable,
+    Failure,
+    Reply,
+    Service,
+    Waiting,
+)
+from bsky_assets.labelling.asking.preflight import Preflight, identify, probe
+from bsky_assets.labelling.asking.prompt import Prompt, codebook_prompt
+from bsky_assets.labelling.asking.requests import Policy
+from bsky_assets.labelling.asking.rounds import Asker
+from bsky_assets.labelling.ledger.store import ANSWER, Ledger
+from bsky_assets.labelling.optimising.coded import Coded
+from bsky_assets.settings import Settings
+from bsky_assets.storage.files import make_folder
+
+_WRITTEN_TOKENS = 1_500
+_TRIES = 3
+_SECONDS = 300.0
+_TEMPERATURE = 0.7
+"""So that a part that is worded anew twice is not worded the same."""
+
+
+class Asked:
+    """The model of record."""
+
+    def __init__(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        settings: Settings,
+        ledger: Ledger,
+        day: date,
+        written: Path,
+        budget: Budget,
+        report: Reporter,
+        policy: Policy | None = None,
+    ) -> None:
+        """Ask within `budget`; answers are filed under `day`, and what is written in `written`."""
+        self.budget = budget
+        self._con, self._settings, self._ledger, self._day = con, settings, ledger, day
+        self._report, self._policy = report, policy or Policy()
+        self._written = _Written(written)
+        self._preflight: Preflight | None = None
+        self._known: dict[tuple[str, str], str | None] = {}
+
+    def prompt(self, codebook: Codebook) -> Prompt:
+        """What is sent of `codebook`."""
+        return codebook_prompt((codebook,), has_reason=self._settings.llm_reason)
+
+    def answers(self, codebook: Codebook, posts: Sequence[Coded]) -> list[str | None]:
+        """What it says of each post; None where there is no valid answer."""
+        prompt = self.prompt(codebook)
+        asked = {post.question.hash: post.question for post in posts}  # some come twice
+        fresh = [one for key, one in asked.items() if (prompt.version, key) not in self._known]
+        if fresh:
+            asker = Asker(
+                self._con, self._ledger, self._settings, prompt, self._day,
+                self._settings.llm_batch_size, self._policy, self._report, budget=self.budget,
+            )  # fmt: skip
+            asker.ask(
+                self._settings.label_of_record, by_chance(fresh, str(self._day)), "optimising"
+            )
+            said = f"SELECT question_hash, {ANSWER} FROM optimising WHERE is_valid"
+            found = dict(self._con.sql(said).fetchall())
+            self._known |= {(prompt.version, one.hash): found.get(one.hash) for one in fresh}
+        return [self._known[prompt.version, one.question.hash] for one in posts]
+
+    def write(self, prompt: str) -> str:
+        """What it writes when it is asked so, or wrote when it was asked before."""
+        key = hashlib.sha256(f"{self._settings.label_of_record}\n{prompt}".encode()).hexdigest()
+        written = self._written.next_of(key)
+        if written is None:
+            reply = asyncio.run(self._write(prompt))
+            written = after_thoughts(reply.content)
+            self._written.add(key, written)
+        return written
+
+    async def _write(self, prompt: str) -> Reply:
+        async with MeteredEndpoint(Service.of_labels(self._settings), 1, self.budget) as endpoint:
+            if self._preflight is None:
+                found = await identify(endpoint, self._settings.label_of_record)
+                self._preflight = await probe(endpoint, found, "You write instructions.")
+            request = {
+                **replace(self._preflight, response_format="text").options(
+                    {}, _TEMPERATURE, self._room(self._preflight)
+                ),
+                "messages": [{"role": "user", "content": prompt}],
+            }
+            return await _ask(endpoint, request)
+
+    def _room(self, preflight: Preflight) -> int:
+        return _WRITTEN_TOKENS + self._policy.tokens_of_thought * preflight.thinks
+
+
+async def _ask(endpoint: Endpoint, request: dict[str, object]) -> Reply:
+    waiting, failures = Waiting(), 0
+    while True:
+        try:
+            return await endpoint.ask(request, asyncio.timeout(_SECONDS))
+        except Busy as failure:
+            await waiting.for_load(endpoint.host, str(failure))
+        except Failure as failure:
+            failures += 1
+            if failures == _TRIES:
+                raise EndpointUnreachable(
+                    f"{endpoint.host} does not write ({failure}); run again to go on"
+                ) from None
+
+
+class _Written:
+    """What was written, by what was asked: the first time, the second time, and so on."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._texts: dict[str, list[str]] = {}
+        self._times: Counter[str] = Counter()
+        for line in file.read_bytes().splitlines() if file.is_file() else ():
+            try:
+                told = orjson.loads(line)
+            except orjson.JSONDecodeError:
+                continue  # torn by a kill
+            self._texts.setdefault(told["asked"], []).append(told["written"])
+
+    def next_of(self, key: str) -> str | None:
+        texts, number = self._texts.get(key, []), self._times[key]
+        self._times[key] += 1
+        return texts[number] if number < len(texts) else None
+
+    def add(self, key: str, text: str) -> None:
+        make_folder(self._file.parent)
+        with self._file.open("ab") as out:
+            out.write(b"\n" + orjson.dumps({"asked": key, "written": text}))
+            out.flush()
+            os.fsync(out.fileno())
