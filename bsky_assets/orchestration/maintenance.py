@@ -21,6 +21,7 @@ from duckdb import DuckDBPyConnection
 
 from bsky_assets.bluesky.collected import all_segments
 from bsky_assets.consolidation.erase import Forget, erase_deleted
+from bsky_assets.consolidation.erase_fetched import erase_in_fetched
 from bsky_assets.consolidation.erase_segments import erase_in_segments
 from bsky_assets.consolidation.tombstones import apply_tombstones
 from bsky_assets.labelling.ledger.store import ledger_of
@@ -29,6 +30,7 @@ from bsky_assets.orchestration.forgetting import forget_again
 from bsky_assets.orchestration.prune import prune_runs
 from bsky_assets.orchestration.resources import DataDirectory
 from bsky_assets.settings import Settings
+from bsky_assets.storage.compaction import vacuum_segments
 from bsky_assets.storage.files import remove_unfinished
 from bsky_assets.storage.lake import GRACE
 from bsky_assets.sync_day import now
@@ -89,6 +91,8 @@ def erase_deleted_words(
         for segments in all_segments(data.settings):
             rows = erase_in_segments(con, data.lake, segments)
             context.log.info(f"segments of {segments.stream}: {rows:,} rows erased")
+        rows = erase_in_fetched(con, data.lake, data.settings)
+        context.log.info(f"what was fetched of an archive: {rows:,} rows erased")
         again = len([*forget_again(con, data.settings)])
         context.log.info(f"{again:,} that are to be forgotten had come in again")
 
@@ -97,6 +101,8 @@ def erase_deleted_words(
 def vacuum_lake(context: OpExecutionContext, data: DataDirectory) -> None:
     """Remove files that were replaced a while ago, and what killed writers left."""
     freed = data.lake.vacuum()
+    for segments in all_segments(data.settings):
+        freed += vacuum_segments(data.lake, segments)
     freed += remove_unfinished(data.settings.data_dir.rglob(".*"), now() - GRACE)
     context.log.info(f"{freed:,} bytes freed")
 

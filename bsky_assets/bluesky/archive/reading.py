@@ -21,7 +21,7 @@ from bsky_assets.bluesky.archive.blocks import read_block
 from bsky_assets.bluesky.archive.dating import Dating, is_backfilled
 from bsky_assets.bluesky.archive.fetching import AT_ONCE, Budget, Spool, estimated
 from bsky_assets.bluesky.archive.host import ArchiveHost, Listed, Rewritten, Unit
-from bsky_assets.bluesky.archive.sheets import SHEET, Sheet, Sheets
+from bsky_assets.bluesky.archive.sheets import FETCHED, INDEX, SHEET, Sheet, Sheets
 from bsky_assets.bluesky.archive.taking import wanted
 from bsky_assets.bluesky.records import POST
 from bsky_assets.errors import UserError
@@ -70,8 +70,8 @@ class ArchiveReading:
         self._folder = folder / re.sub(r"[^\w.-]", "_", host.name)
         self.budget = budget
         self._tell = tell
-        self._spool = Spool(self._folder / "fetched", host, budget)
-        self._sheets = Sheets(self._folder / "index")
+        self._spool = Spool(self._folder / FETCHED, host, budget)
+        self._sheets = Sheets(self._folder / INDEX)
         self._begun = now()
 
     def read(

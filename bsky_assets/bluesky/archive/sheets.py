@@ -7,7 +7,7 @@ What does not belong here: what becomes of the rows.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -31,6 +31,8 @@ SHEET = pa.schema(
 """A row of a block, when it happened (microseconds since the epoch) and how that is known."""
 FOLDER = "archive"
 """In the data directory; what is in it can be fetched again."""
+FETCHED, INDEX = "fetched", "index"
+"""Below it, of each archive: blocks that are not taken in yet, and the sheets."""
 GROUP_ROWS = 8_192
 SORTED_BYTES = 96 * 2**20
 """About as many bytes of rows are sorted at a time."""
@@ -97,6 +99,22 @@ class Sheets:
             }
             writer.add_key_value_metadata({_KEY: orjson.dumps(told)})
         return _read(target)
+
+    def rewrite(self, sheet: Sheet, left: Callable[[pa.Table], pa.Table]) -> None:
+        """Put what is `left` of each group of rows in the place of a sheet.
+
+        Raises:
+            UnusableDataDirectory: the folder cannot be written to.
+        """
+        with (
+            pq.ParquetFile(sheet.path) as file,
+            staged(sheet.path) as path,
+            pq.ParquetWriter(path, SHEET, compression="zstd", compression_level=1) as writer,
+        ):
+            writer.add_key_value_metadata({_KEY: file.metadata.metadata[_KEY]})
+            for group in range(file.num_row_groups):
+                if (rows := left(file.read_row_group(group))).num_rows:
+                    writer.write_table(rows, row_group_size=GROUP_ROWS)
 
     def between(
         self, sheets: Iterable[Sheet], since: int, until: int
