@@ -21,6 +21,7 @@ from bsky_assets.orchestration.automation import (
     daily_sync_schedule,
 )
 from bsky_assets.orchestration.following import follow_inputs_sensor
+from bsky_assets.orchestration.healing import heal_days_sensor, healing
 from bsky_assets.orchestration.maintenance import maintenance, maintenance_schedule
 from bsky_assets.orchestration.of_settings import of_settings
 from bsky_assets.orchestration.partitions import first_day
@@ -43,11 +44,12 @@ def build_defs(settings: Settings) -> Definitions:
         settings = settings.model_copy(update={"first_day": first_day(settings)})
     return Definitions(
         assets=_assets(settings),
-        jobs=[daily_sync, maintenance],
+        jobs=[daily_sync, maintenance, healing],
         schedules=[daily_sync_schedule(settings), maintenance_schedule(settings)],
         sensors=[
             follow_inputs_sensor(settings),
             refresh_stale_sensor(settings),
+            heal_days_sensor(settings),
         ],
         resources={"data": DataDirectory(settings), "duckdb": duckdb_resource(settings)},
         executor=in_process_executor,

@@ -161,6 +161,9 @@ class Settings(BaseSettings):
         "https://plc.directory",
         description="Directory of accounts, which says where an account's repository is.",
     )
+    heal: bool = Field(
+        False, description="Whether a sensor heals what days lack, by itself, once they are over."
+    )
     appview_url: HttpUrl = Field(
         "https://public.api.bsky.app", description="Host of app.bsky.feed.getFeed."
     )

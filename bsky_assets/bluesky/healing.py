@@ -3,9 +3,10 @@
 What does not belong here: how either is done (`archive.healing`, `accounts.healing`).
 """
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 
 import duckdb
 
@@ -17,8 +18,16 @@ from bsky_assets.contracts import RawFirehosePost
 from bsky_assets.settings import Settings
 from bsky_assets.storage.compaction import compact_firehose_day
 from bsky_assets.storage.completeness import StreamDetails
-from bsky_assets.storage.healing import AccountHealing, Healing
+from bsky_assets.storage.healing import AccountHealing, Healing, JumpKey, Key
 from bsky_assets.storage.lake import Lake
+from bsky_assets.sync_day import bounds
+
+SETTLED = timedelta(hours=1)
+"""How long after its end a day is healed for the first time: an archive seals what it has seen."""
+AGAIN = timedelta(days=1)
+"""After so long the same is asked for again."""
+TRIED = timedelta(days=7)
+"""For so long after a day."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,41 @@ def days_lacking(settings: Settings) -> list[date]:
     partitions = Lake.of(settings).partitions(RawFirehosePost)
     still = ((found.day, found.told(StreamDetails).still) for found in partitions)
     return sorted(day for day, lacking in still if lacking.gaps or lacking.jumps)
+
+
+def due(settings: Settings, at: datetime) -> dict[date, str]:
+    """The days that are to be healed now, each with what identifies what is asked for.
+
+    A day is, once it is over, if it lacks something that nobody has been asked about; and on the
+    days after it, again, if that was more than a day ago.
+    """
+    found = {}
+    for partition in Lake.of(settings).partitions(RawFirehosePost):
+        end = bounds(partition.day, settings.timezone)[1]
+        if at < end + SETTLED:
+            continue
+        told = partition.told(StreamDetails)
+        asked: dict[Key | JumpKey, str] = {one.key: one.at for one in told.healing}
+        asked |= {one.key: one.at for one in told.account_healing}
+        wanted = [
+            (key, asked.get(key, ""))
+            for key in _open(told, settings)
+            if key not in asked or (at < end + TRIED and _is_old(asked[key], at))
+        ]
+        if wanted:
+            found[partition.day] = hashlib.sha256(repr(wanted).encode()).hexdigest()[:16]
+    return found
+
+
+def _open(told: StreamDetails, settings: Settings) -> Iterator[Key | JumpKey]:
+    """What of a day can be asked for; of gaps only an archive knows."""
+    if settings.archive_url:
+        yield from ((gap.host, gap.after, gap.before) for gap in told.still.gaps)
+    yield from ((jump.did, jump.had, jump.rev) for jump in told.still.jumps)
+
+
+def _is_old(asked: str, at: datetime) -> bool:
+    return at - datetime.fromisoformat(asked) > AGAIN
 
 
 def heal_day(con: duckdb.DuckDBPyConnection, settings: Settings, day: date, tell: Tell) -> Healed:

@@ -14,6 +14,7 @@ _COLLECTING = {
     "archive_api_key",
     "archive_max_bytes",
     "plc_url",
+    "heal",
     "appview_url",
     "labeler_url",
     "feeds",

@@ -51,7 +51,7 @@ ONLY_LANDED = {
 }
 """Run config by asset: take in what has landed, and read nothing from the network."""
 
-_UNDER_WAY = [
+UNDER_WAY = [
     DagsterRunStatus.QUEUED,
     DagsterRunStatus.STARTING,
     DagsterRunStatus.STARTED,
@@ -138,7 +138,7 @@ def request(state: DayState, attempt: int) -> RunRequest:
 
 def days_under_way(instance: DagsterInstance) -> set[date]:
     """The days that some run is at, or waits to be."""
-    runs = instance.get_runs(RunsFilter(statuses=_UNDER_WAY))
+    runs = instance.get_runs(RunsFilter(statuses=UNDER_WAY))
     return {date.fromisoformat(day) for run in runs if (day := run.tags.get(PARTITION_NAME_TAG))}
 
 

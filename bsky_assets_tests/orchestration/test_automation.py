@@ -58,6 +58,7 @@ def test_schedules_and_sensors_run_by_themselves_only_live(settings: Settings, l
     sensors = {one.name: one.default_status for one in repository.sensor_defs}
     assert set(schedules) == {"daily_sync_schedule", "maintenance_schedule"}
     assert sensors.pop("refresh_stale") is DefaultSensorStatus.STOPPED
+    assert sensors.pop("heal_days") is DefaultSensorStatus.STOPPED
     assert set(sensors) == {"follow_inputs"}
     running = (DefaultScheduleStatus.RUNNING, DefaultSensorStatus.RUNNING)
     assert all((status in running) is live for status in (*schedules.values(), *sensors.values()))
