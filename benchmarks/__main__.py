@@ -25,6 +25,7 @@ BENCHMARKS = (
     "optimise_simulated",
     "student_scoring",
     "sampled_day",
+    "news_gate",
     "migrate_legacy_sqlite",
     "command_line",
 )

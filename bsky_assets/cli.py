@@ -29,6 +29,7 @@ COMMANDS = {
     "estimate": "Estimate shares, differences and trends, corrected by what people coded.",
     "labels": "Check labels against people, and models against each other.",
     "codebook": "Ask the language model questions of your own: a text file each.",
+    "news": "Code pairs of post and article, and calibrate from them what is near enough.",
     "llm": "Serve a language model on this machine.",
     "migrate": "Bring older data into today's shape.",
     "export": "Write a sync day, or several, to Parquet or CSV files to archive with a paper.",

@@ -1,8 +1,9 @@
 """The outlets of the sandbox: feeds, an article list, and much that goes wrong with feeds."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from email.utils import format_datetime
+from functools import cached_property
 from xml.sax.saxutils import escape
 
 import orjson
@@ -10,6 +11,15 @@ from aiohttp import web
 
 from bsky_sandbox.news import News, SandboxArticle
 
+FEEDS = {
+    "wire": "wire.rss",
+    "herald:left": "herald.atom",
+    "tribune:right": "tribune",
+    "gdelt": "gdelt.json",
+    "broken": "broken.rss",
+    "gone": "gone.rss",
+}
+"""Paths, as BSKY_NEWS_FEEDS names sources."""
 _FUTURE = timedelta(days=2)
 
 
@@ -17,9 +27,14 @@ class NewsServer:
     """Serves what outlets report: `/wire.rss`, `/herald.atom`, `/tribune` (which has moved to
     `/tribune.rss`), `/gdelt.json`; `/broken.rss` breaks off, and what else there is not is 404."""
 
-    def __init__(self, news: News, now: datetime) -> None:
-        """Serve `news`; one article is dated after `now`."""
-        self.news, self._now = news, now
+    def __init__(self, news: Callable[[], News], now: datetime) -> None:
+        """Serve what `news` gives once it is asked for; one article is dated after `now`."""
+        self._made, self._now = news, now
+
+    @cached_property
+    def news(self) -> News:
+        """What is served."""
+        return self._made()
 
     def app(self) -> web.Application:
         """The outlets as an application, to be run where the caller pleases."""

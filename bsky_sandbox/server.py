@@ -8,7 +8,7 @@ import asyncio
 import threading
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from types import TracebackType
 from typing import TypeVar
 
@@ -23,6 +23,8 @@ from bsky_sandbox.chat import MODEL
 from bsky_sandbox.jetstream import Jetstream
 from bsky_sandbox.labeler import Labeler
 from bsky_sandbox.llm import LlmServer
+from bsky_sandbox.news import News
+from bsky_sandbox.news_server import FEEDS, NewsServer
 from bsky_sandbox.posts import Json, to_dag
 from bsky_sandbox.relay import Relay
 from bsky_sandbox.repo import Cid, cid_of
@@ -38,6 +40,7 @@ DEFAULT_PORTS: Mapping[str, int] = {
     "llm": 2583,
     "jetstream": 2584,
     "archive": 2585,
+    "news": 2586,
     "repositories": 2586,
 }
 """Where the servers of the `sandbox` command listen, unless something else does."""
@@ -65,6 +68,7 @@ class Servers:
     labeler: Labeler
     llm: LlmServer
     archive: Archive
+    news: NewsServer
     repositories: Repositories
 
     @classmethod
@@ -82,6 +86,7 @@ class Servers:
             labeler=Labeler(world.labels),
             llm=LlmServer(world.posts),
             archive=Archive(lambda: history_of(world).rows()),
+            news=NewsServer(lambda: News.of(world), datetime.now(UTC)),
             repositories=repositories_of(world),
         )
 
@@ -94,6 +99,7 @@ class Servers:
             "labeler": self.labeler.app(),
             "llm": self.llm.app(),
             "archive": self.archive.app(),
+            "news": self.news.app(),
             "repositories": self.repositories.app(),
         }
 
@@ -197,6 +203,12 @@ class Sandbox:
     def plc_url(self) -> str:
         """The directory of accounts, whose repositories are at the same place."""
         return f"http://{HOST}:{self._ports['repositories']}"
+
+    @property
+    def news_feeds(self) -> str:
+        """Outlets that report what posts speak of, for BSKY_NEWS_FEEDS."""
+        base = f"http://{HOST}:{self._ports['news']}"
+        return ",".join(f"{name}={base}/{path}" for name, path in FEEDS.items())
 
     @property
     def llm_base_url(self) -> str:

@@ -23,7 +23,7 @@ from bsky_assets.news.sources import UnreadableNews, kind_of
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets.storage.locks import exclusive
-from bsky_assets.sync_day import now, sync_day_of, today
+from bsky_assets.sync_day import now, sync_day_of
 
 _CLOCKS_DIFFER = timedelta(minutes=5)
 
@@ -33,25 +33,30 @@ class _Read:
     """What one reading of one source brought."""
 
     source: Source
+    at: datetime
     kind: str = ""
-    at: datetime = field(default_factory=now)
     items: list[Item] = field(default_factory=list)
     told: NewsReading = field(default_factory=NewsReading)
 
 
 def collect_news(
-    con: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings, day: date
+    con: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    settings: Settings,
+    day: date,
+    at: datetime | None = None,
 ) -> Partition:
-    """Read what there is for `day`, and add what is absent.
+    """Read what there is for `day`, and add what is absent; `at` is when that is, now by default.
 
     A source that is down, broken or too long stops no other: its reading has a `problem`.
 
     Raises:
         UnusableDataDirectory: the partition cannot be written.
     """
-    is_today = day == today(settings.timezone)
+    at = at or now()
+    is_today = day == sync_day_of(at, settings.timezone)
     sources = [Source.of(name, place) for name, place in settings.news_feeds.items()]
-    reads = [_read(source) for source in sources if source.is_file or is_today]
+    reads = [_read(source, at) for source in sources if source.is_file or is_today]
     with exclusive(lake.root / NewsArticle.asset):
         days = [day - timedelta(days=back) for back in range(settings.news_window_days + 1)]
         shelf = _Shelf(settings, day, _stored(con, lake, days, day))
@@ -62,8 +67,8 @@ def collect_news(
         return lake.write(NewsArticle, day, rows, NewsDetails(readings=readings))
 
 
-def _read(source: Source) -> _Read:
-    read, unusable = _Read(source), 0
+def _read(source: Source, at: datetime) -> _Read:
+    read, unusable = _Read(source, at), 0
     problem: str | None = None
     try:
         content = source.content()

@@ -1,10 +1,12 @@
 """The gate: right about posts whose event the sandbox knows, and never ahead of time."""
 
+import shutil
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 
 import duckdb
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -17,7 +19,8 @@ from bsky_assets.news.calibrating import Pair, calibrate, measure
 from bsky_assets.news.gate import Gate, gate_of, judge_day, keep_gate
 from bsky_assets.news.names import names_in_the_news, shared_name, terms
 from bsky_assets.storage.lake import Lake
-from bsky_assets_tests.news.sandbox_news import NewsDay, make_news_day
+from bsky_assets_tests.support.command import run
+from testbed.news_days import NewsDay, make_news_day
 
 SEED = 31
 """None of those by which the gate was made."""
@@ -25,13 +28,13 @@ SEED = 31
 
 @pytest.fixture(scope="module")
 def day(tmp_path_factory: pytest.TempPathFactory) -> NewsDay:
-    return make_news_day(tmp_path_factory.mktemp("news"), SEED, 12_000, news_articles=2)
+    return make_news_day(tmp_path_factory.mktemp("news"), SEED, 40_000, news_articles=2)
 
 
 def test_most_posts_that_are_told_of_an_article_are_about_it(day: NewsDay) -> None:
     precision, recall = day.precision_and_recall()
-    assert precision >= 0.8  # of some ten posts; `benchmarks/news_gate.py` has more
-    assert recall >= 0.4
+    assert precision >= 0.75  # of a day's few posts; `benchmarks/news_gate.py` has more
+    assert recall >= 0.35
     told = day.context.told(ContextDetails)
     assert told.opened >= 5
     assert told.posts > 20 * told.opened
@@ -73,8 +76,13 @@ def test_what_is_told_of_an_article_is_short_and_names_its_outlet(day: NewsDay) 
         assert row["told"].partition(",")[0] in ("wire", "herald", "tribune")
 
 
-def test_without_vectors_there_is_no_context_and_one_line_says_why(day: NewsDay) -> None:
-    settings = day.settings.model_copy(update={"embeddings_model": "another"})
+def test_without_vectors_there_is_no_context_and_one_line_says_why(
+    tmp_path: Path, day: NewsDay
+) -> None:
+    shutil.copytree(day.settings.data_dir, tmp_path / "data")
+    settings = day.settings.model_copy(
+        update={"embeddings_model": "another", "data_dir": tmp_path / "data"}
+    )
     with duckdb.connect() as con:
         partition = judge_day(con, Lake.of(settings), settings, day.context.day)
     problem = str(partition.told(ContextDetails).problem)
@@ -132,3 +140,32 @@ def test_the_table_of_context_is_left_by_a_post_that_is_deleted() -> None:
     from bsky_assets.contracts.leaving import is_of_posts
 
     assert is_of_posts(NewsContext)
+
+
+def test_coded_pairs_make_the_gate_and_a_file_that_says_nothing_is_refused(
+    tmp_path: Path,
+    day: NewsDay,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    settings, file = day.settings, tmp_path / "pairs.csv"
+    for name in ("data_dir", "sync_timezone"):
+        monkeypatch.setenv(f"BSKY_{name.upper()}", str(getattr(settings, name)))
+    monkeypatch.setenv("BSKY_NEWS_FEEDS", "wire=https://wire.example/rss")
+    assert run(monkeypatch, capsys, "news", "pairs", "--out", str(file))[0] == 0
+    pairs = pd.read_csv(file)
+    assert len(pairs) == len(day.pairs()) >= 20
+    events = {row["uri"]: row["event"] for row in day.rows()}
+    about = [day.news.reported.get(uri) == events[uri] for uri in pairs["uri"]]
+    pairs.assign(is_about=["yes" if one else "no" for one in about]).to_csv(file, index=False)
+    status, said, _ = run(monkeypatch, capsys, "news", "calibrate", str(file))
+    assert (status, said.partition(":")[0]) == (0, "sandbox")
+    assert gate_of(settings, "sandbox") == calibrate(day.pairs())
+    pairs.head(5).assign(is_about="yes").to_csv(file, index=False)
+    status, _, error = run(monkeypatch, capsys, "news", "calibrate", str(file))
+    assert (status, "5 coded pairs are too few" in error) == (1, True)
+    pairs.assign(is_about="perhaps").to_csv(file, index=False)
+    status, _, error = run(monkeypatch, capsys, "news", "calibrate", str(file))
+    assert (status, "neither yes nor no" in error) == (1, True)
+    missing = str(tmp_path / "none.csv")
+    assert run(monkeypatch, capsys, "news", "calibrate", missing)[0] == 1

@@ -1,7 +1,7 @@
 """A sandbox's posts and news in a data directory, and what is true of the gate."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +15,15 @@ from bsky_assets.news.embedding import embed_articles
 from bsky_assets.news.gate import judge_day
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake, Partition
-from bsky_assets.sync_day import today
-from bsky_assets_tests.support.serving import served
-from bsky_sandbox.llm import LlmServer
+from bsky_sandbox.chat import MODEL
 from bsky_sandbox.news import News
-from bsky_sandbox.news_server import NewsServer
 from bsky_sandbox.posts import SandboxPost
+from bsky_sandbox.server import Sandbox, Servers
 from bsky_sandbox.world import World
 from testbed.rows import filtered_post, table
 
-FEEDS = {
-    "wire": "wire.rss",
-    "herald:left": "herald.atom",
-    "tribune:right": "tribune",
-    "gdelt": "gdelt.json",
-    "broken": "broken.rss",
-    "gone": "gone.rss",
-}
+DAY = date(2026, 3, 8)
+EVENING = datetime(2026, 3, 8, 22, tzinfo=UTC)
 
 
 @dataclass
@@ -83,18 +75,15 @@ def english(world: World) -> list[SandboxPost]:
 
 def make_news_day(folder: Path, seed: int, events: int, **options: Any) -> NewsDay:
     """Posts of a world, articles of its outlets read twice, vectors by the sandbox, the gate."""
-    day = today(Settings(_env_file=None, sync_timezone="UTC").timezone)
-    now = datetime.now(UTC)
-    world = World.generate(seed, day=day, events=events, now=now)
-    news = News.of(world)
-    with served(NewsServer(news, now).app()) as url, served(LlmServer(()).app()) as llm:
+    world = World.generate(seed, day=DAY, events=events, now=EVENING)
+    with Sandbox(world, Servers.of(world)) as sandbox:
         settings = Settings(
             _env_file=None,
             data_dir=folder,
             sync_timezone="UTC",
-            news_feeds={name: f"{url}/{path}" for name, path in FEEDS.items()},
-            embeddings_base_url=f"{llm}/v1",
-            embeddings_model="sandbox",
+            news_feeds=sandbox.news_feeds,
+            embeddings_base_url=sandbox.llm_base_url,
+            embeddings_model=MODEL,
             **options,
         )
         lake = Lake.of(settings)
@@ -108,9 +97,10 @@ def make_news_day(folder: Path, seed: int, events: int, **options: Any) -> NewsD
             )
             for number, post in enumerate(english(world))
         ]
-        lake.write(FilteredPost, day, table(FilteredPost, posts))
+        lake.write(FilteredPost, DAY, table(FilteredPost, posts))
         with duckdb.connect() as con:
-            collect_news(con, lake, settings, day)
-            collect_news(con, lake, settings, day)
-            embed_articles(con, lake, settings, day)
-            return NewsDay(settings, world, news, judge_day(con, lake, settings, day))
+            collect_news(con, lake, settings, DAY, EVENING)
+            collect_news(con, lake, settings, DAY, EVENING)
+            embed_articles(con, lake, settings, DAY)
+            context = judge_day(con, lake, settings, DAY)
+        return NewsDay(settings, world, sandbox.servers.news.news, context)
