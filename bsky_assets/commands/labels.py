@@ -10,8 +10,9 @@ import orjson
 import typer
 from rich.table import Table
 
-from bsky_assets.commands import people, trials
+from bsky_assets.commands import people, texts, trials
 from bsky_assets.commands.choices import STRATA
+from bsky_assets.commands.of_codebook import OfCodebook
 from bsky_assets.console import stderr, stdout
 from bsky_assets.errors import UserError
 from bsky_assets.settings import Settings, get_settings
@@ -38,15 +39,10 @@ Day = Annotated[
 ]
 people.take_part(app)
 trials.take_part(app)
+app.command("ask")(texts.ask_about_texts)
 
 LastDay = Annotated[
     str | None, typer.Option(metavar="DAY", help="Last sync day; default: the same.")
-]
-
-
-OfCodebook = Annotated[
-    str | None,
-    typer.Option("--codebook", metavar="NAME", help="Of a codebook of yours; default: llm_labels."),
 ]
 
 

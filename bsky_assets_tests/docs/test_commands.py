@@ -58,6 +58,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox_day: Sandbox
     cases = ["text,label", *(f"A quiet sentence {n},0" for n in range(5)), "Kill all of them,1"]
     for name, label in (("with", "left"), ("without", "right"), ("people", "left")):
         (tmp_path / f"{name}.csv").write_text(f"uri,label\nat://a,{label}\nat://b,unclear\n")
+    (tmp_path / "speeches.csv").write_text("text,political_ideology\nA speech of mine,none\n")
     (tmp_path / "cases.csv").write_text("\n".join(cases))
     return tmp_path
 
