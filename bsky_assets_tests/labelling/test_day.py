@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from aiohttp import web
 
@@ -89,6 +90,20 @@ def test_a_second_run_asks_nothing_and_gives_the_same(lab: Lab, endpoint: FakeEn
     assert (len(endpoint.requests), len(endpoint.probes)) == (asked, probes)
     assert details["models"][0]["already_known"] == 40
     assert lab.rows() == before
+
+
+def test_a_ledger_of_the_time_before_codebooks_answers_everything(
+    lab: Lab, endpoint: FakeEndpoint
+) -> None:
+    store(lab, *words(40))
+    lab.label()
+    labels, asked = lab.rows(), len(endpoint.requests)
+    for path in ledger_of(lab.settings).files(LlmAnswer):
+        added = ("answer", "answered_by", "sent_prompt_version")
+        pq.write_table(pq.ParquetFile(path).read().drop_columns(list(added)), path)
+    assert lab.label().details["models"][0]["requests"] == 0
+    assert len(endpoint.requests) == asked
+    assert lab.rows() == labels
 
 
 def test_one_other_word_in_the_prompt_asks_everything_again_and_keeps_the_old(

@@ -1,6 +1,8 @@
 """The Dagster UI of a real `bsky-assets run`, as a person sees it in a browser."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -11,10 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import Browser, FloatRect, Locator, Page, expect
 
+import bsky_assets
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, Quarantined, Row, columns
 from bsky_assets.reporting.report import report_of, write_page
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets_tests.support.sandbox_day import plain_environment
 from bsky_assets_tests.support.ui import (
     CHROMIUM,
     Platform,
@@ -46,10 +50,36 @@ GROUPS = {
 HOSTILE = "<script>document.title='taken'</script><img src=http://127.0.0.1:9/x onerror=alert(1)>"
 
 
+CODEBOOK = "wistfulness"
+
+
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    with running_platform(tmp_path_factory.mktemp("ui"), events=1500) as platform:
+    folder = tmp_path_factory.mktemp("ui")
+    add_codebook(folder)
+    with running_platform(folder, events=1500) as platform:
         yield platform
+
+
+def add_codebook(folder: Path) -> None:
+    """A question of one's own, from `codebook new` to `codebook add`, as its user fills it in."""
+
+    def codebook(*arguments: str) -> None:
+        subprocess.run(
+            [sys.executable, "-m", "bsky_assets", "codebook", *arguments],
+            cwd=folder,
+            env=plain_environment() | {"BSKY_DATA_DIR": str(folder / "data")},
+            check=True,
+            capture_output=True,
+        )
+
+    codebook("new", CODEBOOK)
+    path = folder / f"{CODEBOOK}.toml"
+    text = path.read_text().replace('question = ""', 'question = "Is the post wistful?"')
+    for said in ("It longs for what is gone.", "It does not."):
+        text = text.replace('definition = ""', f'definition = "{said}"', 1)
+    path.write_text(text)
+    codebook("add", path.name)
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +209,12 @@ def test_metadata_tell_rows_and_a_sample_without_what_posts_say(
 
 
 @pytest.mark.parametrize(
-    ("asset", "key"), [("filtered_posts", "funnel"), ("daily_report", "labels")]
+    ("asset", "key"),
+    [
+        ("filtered_posts", "funnel"),
+        ("daily_report", "labels"),
+        (f"labels_{CODEBOOK}", "shares"),
+    ],
 )
 def test_a_plot_is_drawn_on_the_page_of_its_asset(
     page: Page, platform: Platform, asset: str, key: str
@@ -189,6 +224,19 @@ def test_a_plot_is_drawn_on_the_page_of_its_asset(
     plot = page.locator("img[src^='data:image/png']").first
     plot.wait_for()
     assert plot.evaluate("image => image.decode().then(() => image.naturalWidth)") > 300
+
+
+def test_a_question_of_ones_own_is_in_the_lineage_and_in_no_file_of_the_package(
+    page: Page, platform: Platform
+) -> None:
+    page.goto(f"{platform.url}/assets/labels_{CODEBOOK}?view=lineage")
+    page.locator("foreignObject").filter(has_text="filtered_posts").first.wait_for()
+    page.goto(f"{platform.url}/assets/labels_{CODEBOOK}")
+    page.get_by_text("Is the post wistful?").first.wait_for()
+    ((labelled,),) = platform.rows(f"SELECT count(answer) FROM labels_{CODEBOOK}")
+    assert labelled > 0
+    files = (path for path in Path(bsky_assets.__file__).parent.rglob("*") if path.is_file())
+    assert [path for path in files if CODEBOOK.encode() in path.read_bytes()] == []
 
 
 def test_checks_are_listed_as_passed(page: Page, platform: Platform) -> None:
