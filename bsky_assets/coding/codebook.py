@@ -5,7 +5,9 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from bsky_assets.contracts.codebooks import read_codebook
+from bsky_assets.contracts import LlmLabel
+from bsky_assets.contracts.codebooks import Codebook as AskedOfModels
+from bsky_assets.contracts.codebooks import UnusableCodebook, read_codebook
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.asking.answers import LABELS
 from bsky_assets.labelling.asking.prompt import OWN, built_in_codebook, load_prompt
@@ -22,6 +24,8 @@ class Codebook:
     name: str
     text: str
     answers: tuple[str, ...]
+    asset: str = LlmLabel.asset
+    """Where the answers of models to it are."""
 
     @property
     def version(self) -> str:
@@ -35,14 +39,38 @@ class Codebook:
         Raises:
             NotInTheCodebook: it is none.
         """
-        found = "_".join(given.lower().replace("-", " ").replace("_", " ").split())
-        found = LABELS[0] if found == "none" and LABELS[0] in self.answers else found
-        if found not in self.answers:
+        plain = _plain(given)
+        plain = LABELS[0] if plain == "none" and LABELS[0] in self.answers else plain
+        found = {_plain(answer): answer for answer in self.answers}.get(plain)
+        if found is None:
             raise NotInTheCodebook(
                 f"the codebook {self.name!r} has no answer {given[:40]!r}; it has "
                 f"{', '.join(self.answers)}"
             )
         return found
+
+
+def _plain(answer: str) -> str:
+    return "_".join(answer.lower().replace("-", " ").replace("_", " ").split())
+
+
+def codebook_to_code(asked: AskedOfModels) -> Codebook:
+    """What models are asked, for coders.
+
+    Raises:
+        UnusableCodebook: a post has not one of several answers.
+    """
+    if asked.answer.type in ("several_of", "text"):
+        raise UnusableCodebook(
+            f"{asked.name}: answer.type: coders give one of the answers by its key; "
+            f"{asked.answer.type} cannot be coded in a room"
+        )
+    return Codebook(asked.name, _told(asked), asked.answer.values, asked.asset)
+
+
+def _told(asked: AskedOfModels) -> str:
+    labels = "\n".join(f"- {label.name}: {label.definition}" for label in asked.answer.labels)
+    return (asked.text or "\n\n".join([asked.question, labels, asked.instructions])).strip()
 
 
 def codebook_of_prompt(folder: Path | None) -> Codebook:
@@ -57,6 +85,4 @@ def codebook_of_prompt(folder: Path | None) -> Codebook:
         texts = [(folder / part).read_text("utf-8").strip() for part in parts]
         return Codebook(name, "\n\n".join(texts), LABELS)
     asked = built_in_codebook() if folder is None else read_codebook(folder / OWN)
-    labels = "\n".join(f"- {label.name}: {label.definition}" for label in asked.answer.labels)
-    told = asked.text or "\n\n".join([asked.question, labels, asked.instructions])
-    return Codebook(name, told.strip(), LABELS)
+    return Codebook(name, _told(asked), LABELS)

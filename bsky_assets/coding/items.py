@@ -14,7 +14,7 @@ import orjson
 import pyarrow as pa
 
 from bsky_assets.consolidation.removals import PRESENT
-from bsky_assets.contracts import LlmLabel, RawPostDeletion
+from bsky_assets.contracts import LlmLabel, RawPostDeletion, Row
 from bsky_assets.labelling.asking.questions import CONTEXT
 from bsky_assets.labelling.ledger.store import Ledger
 from bsky_assets.settings import Settings
@@ -38,15 +38,20 @@ class Item:
     """Of being drawn; None where that is not known."""
 
 
-def words(settings: Settings, days: Sequence[date], items: Iterable[Item]) -> dict[int, Shown]:
-    """What is shown of each item, by number; without those whose post is gone."""
+def words(
+    settings: Settings, days: Sequence[date], items: Iterable[Item], asset: str = LlmLabel.asset
+) -> dict[int, Shown]:
+    """What is shown of each item, by number; without those whose post is gone.
+
+    `asset` has the labels that our posts were drawn from.
+    """
     listed = list(items)
     lake, ledger = Lake.of(settings), Ledger(settings.ledger_dir)
     with duckdb.connect() as con:
         con.execute("SET enable_progress_bar = false")
         gone = _gone(con, lake, [item.uri for item in listed if item.uri])
         asked = {item.uri: item.number for item in listed if item.uri and item.shown is None}
-        found = _from_ledger(con, lake, ledger, days, asked)
+        found = _from_ledger(con, lake, ledger, days, asked, asset)
     own = {item.number: item.shown for item in listed if item.shown is not None}
     numbers = {item.number for item in listed if item.uri not in gone}
     return {number: shown for number, shown in {**own, **found}.items() if number in numbers}
@@ -76,11 +81,13 @@ def _from_ledger(
     ledger: Ledger,
     days: Sequence[date],
     asked: dict[str, int],
+    asset: str,
 ) -> dict[int, Shown]:
     """What the model was given, of the posts that are there still."""
-    if not asked:
+    row = _table(lake, asset)
+    if not asked or row is None:
         return {}
-    lake.relation(con, LlmLabel, days).create_view("labels_now")
+    lake.relation(con, row, days).create_view("labels_now")
     con.register("asked", pa.table({"uri": pa.array(asked, pa.string())}))
     rows = con.sql(
         "SELECT uri, question_hash FROM labels_now SEMI JOIN asked USING (uri) "
@@ -91,6 +98,11 @@ def _from_ledger(
         for question in ledger.questions(con, [key for _, key in rows])
     }
     return {asked[uri]: questions[key] for uri, key in rows if key in questions}
+
+
+def _table(lake: Lake, asset: str) -> type[Row] | None:
+    """Its contract, also where its codebook is not there any more; None where nothing is stored."""
+    return next((row for row in lake.tables if row.asset == asset), None)
 
 
 def shown_of(question: dict[str, Any]) -> Shown:
@@ -107,9 +119,12 @@ def shown_of(question: dict[str, Any]) -> Shown:
     return shown
 
 
-def version(settings: Settings, days: Sequence[date]) -> tuple[str, ...]:
+def version(
+    settings: Settings, days: Sequence[date], asset: str = LlmLabel.asset
+) -> tuple[str, ...]:
     """What changes when posts may have left: the partitions that tell of it."""
     lake = Lake.of(settings)
-    labels = (lake.current(LlmLabel, day) for day in days)
+    row = _table(lake, asset)
+    labels = (lake.current(row, day) for day in days if row)
     found = [*filter(None, labels), *lake.partitions(RawPostDeletion)]
     return tuple(sorted(partition.path.name for partition in found))

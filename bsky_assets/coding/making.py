@@ -15,9 +15,11 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 
-from bsky_assets.coding.codebook import Codebook, codebook_of_prompt
+from bsky_assets.coding.codebook import Codebook, codebook_of_prompt, codebook_to_code
 from bsky_assets.coding.items import Item
 from bsky_assets.coding.room import CannotBeCoded, Room, make_room
+from bsky_assets.contracts import LlmLabel, Row
+from bsky_assets.contracts.codebooks import CodebookLabel
 from bsky_assets.labelling.asking.questions import CONTEXT
 from bsky_assets.labelling.ledger.store import Ledger
 from bsky_assets.labelling.statistics.sampling import Design, export, load_design, unguarded
@@ -35,6 +37,8 @@ class Draw:
     size: int
     by: Sequence[str]
     seed: int | None = None
+    row: type[Row] = LlmLabel
+    """Of what labels; its codebook is that of the coders."""
 
 
 def room_of_draw(
@@ -45,29 +49,37 @@ def room_of_draw(
     Raises:
         NothingToSample: no post of the days is labelled.
         CannotBeCoded: the coders do not fit.
+        UnusableCodebook: the codebook's answers cannot be coded by a key each.
     """
+    _book(settings, draw.row)
     with TemporaryDirectory() as folder, duckdb.connect() as con:
         con.execute("SET enable_progress_bar = false")
         lake, ledger = Lake.of(settings), Ledger(settings.ledger_dir)
         drawn = Path(folder) / "drawn.csv"
-        export(con, lake, ledger, draw.days, draw.size, draw.by, drawn, seed=draw.seed)
-        return room_of_file(settings, drawn, coders, overlap)
+        export(
+            con, lake, ledger, draw.days, draw.size, draw.by, drawn, row=draw.row, seed=draw.seed
+        )
+        return room_of_file(settings, drawn, coders, overlap, draw.row)
 
 
 def room_of_file(
-    settings: Settings, path: Path, coders: Sequence[str], overlap: int | None = None
+    settings: Settings,
+    path: Path,
+    coders: Sequence[str],
+    overlap: int | None = None,
+    row: type[Row] = LlmLabel,
 ) -> Room:
-    """A room of the texts in the CSV file at `path`.
+    """A room of the texts in the CSV file at `path`, coded by the codebook of `row`.
 
     Raises:
         CannotBeCoded: the file has no texts, is of samples that were not drawn here, or of several.
     """
-    rows = read_rows(path)
+    rows, book = read_rows(path), _book(settings, row)
     samples = {row["sample"] for row in rows if row.get("sample")}
     if not samples:
         items = [_own_item(path, number, row) for number, row in enumerate(rows, start=1)]
         name = re.sub(r"[^\w-]+", "-", path.stem)[:64]
-        return make_room(settings, name, items, coders, _book(settings), overlap=overlap)
+        return make_room(settings, name, items, coders, book, overlap=overlap)
     design = load_design(Ledger(settings.ledger_dir), min(samples))
     if len(samples) > 1 or design is None:
         raise CannotBeCoded(
@@ -79,7 +91,7 @@ def room_of_file(
         design.sample,
         _designed_items(path, rows, design),
         coders,
-        _book(settings),
+        book,
         overlap=overlap,
         days=[date.fromisoformat(day) for day in design.days],
         sizes=design.sizes,
@@ -108,7 +120,9 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _book(settings: Settings) -> Codebook:
+def _book(settings: Settings, row: type[Row]) -> Codebook:
+    if issubclass(row, CodebookLabel):
+        return codebook_to_code(row.codebook)
     return codebook_of_prompt(settings.llm_prompt)
 
 

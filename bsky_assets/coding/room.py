@@ -120,7 +120,7 @@ def open_room(settings: Settings, name: str) -> Room:
         stored["name"],
         tuple(map(date.fromisoformat, stored["days"])),
         stored["sizes"],
-        Codebook(book["name"], book["text"], tuple(book["answers"])),
+        Codebook(**{**book, "answers": tuple(book["answers"])}),
         {item["number"]: Item(**item) for item in stored["items"]},
         {coder: tuple(numbers) for coder, numbers in stored["assigned"].items()},
         folder,

@@ -111,10 +111,11 @@ class Present:
 
     def shown(self) -> dict[int, Shown]:
         """Of each item that is there, by number."""
+        days, asset = self._room.days, self._room.codebook.asset
         with self._turn:
-            if (now := version(self._settings, self._room.days)) != self._version:
+            if (now := version(self._settings, days, asset)) != self._version:
                 items = self._room.items.values()
-                self._shown = words(self._settings, self._room.days, items)
+                self._shown = words(self._settings, days, items, asset)
                 self._version = now
             return self._shown
 

@@ -130,8 +130,8 @@ def _found(room: Room, path: Path) -> Iterator[Found]:
         place = f"line {line}"
         if row.get("answer"):
             yield place, row, row.get("coder"), row["answer"]
-        elif both := _both_columns(row):
-            yield place, row, row.get("coder"), both
+        elif filled := row.get(room.codebook.name) or _both_columns(row):
+            yield place, row, row.get("coder"), filled
         else:
             for coder in room.assigned:
                 if row.get(coder):

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bsky_assets.commands.choices import Teacher
+from bsky_assets.commands.of_codebook import OfCodebook
 from bsky_assets.console import stdout
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.sync_day import parse_days
@@ -20,6 +21,7 @@ from bsky_assets.sync_day import parse_days
 if TYPE_CHECKING:
     from bsky_assets.coding.agreement import Agreed
     from bsky_assets.coding.room import Room
+    from bsky_assets.contracts import Row
     from bsky_assets.students.training import Figures
 
 Name = Annotated[
@@ -54,6 +56,7 @@ def room(
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free.")] = 0,
     seed: Annotated[int | None, typer.Option(help="Draw the same posts again.")] = None,
+    codebook: OfCodebook = None,
 ) -> None:
     """Open a room for people to label posts in: a page on this machine for each coder.
 
@@ -67,16 +70,18 @@ def room(
       bsky-assets labels room --sample 200 --coders ada,ben --overlap 50
     """
     from bsky_assets.coding.making import Draw, room_of_draw, room_of_file
+    from bsky_assets.labelling.day import row_of
+    from bsky_assets.storage.lake import Lake
 
     settings = get_settings()
+    row = row_of(Lake.of(settings), codebook)
     names = [name.strip() for name in coders.split(",") if name.strip()]
     if sample is not None and what is None:
         strata = [name.strip() for name in stratify.split(",") if name.strip() not in ("", "none")]
-        opened = room_of_draw(
-            settings, Draw(_days(settings, days), sample, strata, seed), names, overlap
-        )
+        chosen = _days(settings, days, row)
+        opened = room_of_draw(settings, Draw(chosen, sample, strata, seed, row), names, overlap)
     elif what and Path(what).is_file() and sample is None:
-        opened = room_of_file(settings, Path(what), names, overlap)
+        opened = room_of_file(settings, Path(what), names, overlap, row)
     else:
         opened = _the_room(settings, what)
     _serve(settings, opened, adjudicate, port)
@@ -102,6 +107,7 @@ def import_answers(
     coder: Annotated[
         str | None, typer.Option(metavar="WHO", help="Who coded, where the file does not say.")
     ] = None,
+    codebook: OfCodebook = None,
 ) -> None:
     """Take in what people coded with other tools.
 
@@ -117,22 +123,27 @@ def import_answers(
     from bsky_assets.coding.tables import read_answers, take_in
 
     settings = get_settings()
-    opened = _room_for(settings, file, name, coder)
+    opened = _room_for(settings, file, name, coder, codebook)
     for who, count in take_in(opened, read_answers(opened, file, coder)).items():
         stdout.print(f"{opened.name}: {count} answers by {who}", markup=False, soft_wrap=True)
 
 
-def _room_for(settings: Settings, file: Path, name: str | None, coder: str | None) -> Room:
+def _room_for(
+    settings: Settings, file: Path, name: str | None, coder: str | None, codebook: str | None
+) -> Room:
     """The room that is named, or the one of the file's sample, which is made if there is none."""
     from bsky_assets.coding.making import read_rows, room_of_file
     from bsky_assets.coding.room import open_room, rooms
+    from bsky_assets.labelling.day import row_of
+    from bsky_assets.storage.lake import Lake
 
     if name is None and file.suffix == ".csv":
         samples = {row["sample"] for row in read_rows(file) if row.get("sample")}
         if len(samples) == 1 and min(samples) in rooms(settings):
             return open_room(settings, min(samples))
         if samples:
-            return room_of_file(settings, file, [coder] if coder else [])
+            row = row_of(Lake.of(settings), codebook)
+            return room_of_file(settings, file, [coder] if coder else [], row=row)
     return _the_room(settings, name)
 
 
@@ -157,7 +168,7 @@ def coded_answers(
 
     settings = get_settings()
     opened = _the_room(settings, name)
-    present = words(settings, opened.days, opened.items.values())
+    present = words(settings, opened.days, opened.items.values(), opened.codebook.asset)
     rows = (write_wide if wide else write_long)(opened, present, out)
     stdout.print(f"{out}: {rows} rows", markup=False, soft_wrap=True)
 
@@ -231,11 +242,10 @@ def _the_room(settings: Settings, name: str | None) -> Room:
     return open_room(settings, name or known[0])
 
 
-def _days(settings: Settings, days: str | None) -> list[date]:
-    from bsky_assets.contracts import LlmLabel
+def _days(settings: Settings, days: str | None, row: type[Row]) -> list[date]:
     from bsky_assets.storage.lake import Lake
 
-    return parse_days(days, settings.timezone) if days else Lake.of(settings).days(LlmLabel)[-1:]
+    return parse_days(days, settings.timezone) if days else Lake.of(settings).days(row)[-1:]
 
 
 def distil_labels(
@@ -257,11 +267,12 @@ def distil_labels(
     Example:
       bsky-assets labels distil --from model
     """
+    from bsky_assets.contracts import LlmLabel
     from bsky_assets.students.kept import keep
     from bsky_assets.students.lessons import distil
 
     settings = get_settings()
-    for question, student in distil(settings, _days(settings, days), source).items():
+    for question, student in distil(settings, _days(settings, days, LlmLabel), source).items():
         if isinstance(student, str):
             stdout.print(f"{question}: not taught: {student}", markup=False, soft_wrap=True)
             continue

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from bsky_assets.coding.room import Room, decided, disputed, open_room, rooms
+from bsky_assets.contracts import LlmLabel
 from bsky_assets.errors import UserError
 from bsky_assets.settings import Settings
 
@@ -36,6 +37,11 @@ def people_of(settings: Settings, days: Sequence[date], sample: str | None = Non
             that was coded: what cannot be corrected by design is not corrected.
     """
     room = open_room(settings, sample) if sample else _only(settings, days)
+    if room.codebook.asset != LlmLabel.asset:
+        raise NotCorrected(
+            f"{room.name} is coded by the codebook {room.codebook.name}, and this is estimated "
+            f"from {LlmLabel.asset}"
+        )
     if missing := [day for day in days if day not in room.days]:
         raise NotCorrected(f"{room.name} was not drawn from {missing[0]}: people coded none of it")
     if not room.sizes:
@@ -68,7 +74,8 @@ def people_of(settings: Settings, days: Sequence[date], sample: str | None = Non
 def _only(settings: Settings, days: Sequence[date]) -> Room:
     """The one room that was drawn from all of `days` and has an answer."""
     every = [open_room(settings, name) for name in rooms(settings)]
-    fitting = [room for room in every if {*days} <= {*room.days} and decided(room)]
+    of_record = [room for room in every if room.codebook.asset == LlmLabel.asset]
+    fitting = [room for room in of_record if {*days} <= {*room.days} and decided(room)]
     if len(fitting) == 1:
         return fitting[0]
     when = f"{days[0]}" if len(days) == 1 else f"{days[0]} to {days[-1]}"

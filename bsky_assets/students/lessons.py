@@ -87,7 +87,7 @@ def _by_people(settings: Settings) -> tuple[pd.DataFrame, str]:
     for name in rooms(settings):
         room = open_room(settings, name)
         found = {room.items[number].uri: label.answer for number, label in decided(room).items()}
-        if room.days and found:
+        if room.days and found and room.codebook.asset == LlmLabel.asset:
             labels.update(found)
             days |= {*room.days}
             names.append(name)
