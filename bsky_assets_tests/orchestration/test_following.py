@@ -156,7 +156,7 @@ def test_a_day_that_fails_is_tried_a_few_times_told_and_holds_up_no_other(
         days.at += HOUR
     tried = [run for run in days.runs if run[0] == "2026-03-10"]
     # The first is news by itself: what it took in is not asked for again.
-    assert [len(run[1]) for run in tried] == [9, *[4] * MOST_ATTEMPTS]
+    assert [len(run[1]) for run in tried] == [11, *[5] * MOST_ATTEMPTS]
     assert any(line.startswith("llm_labels:") for line in days.lacking(date(2026, 3, 10)))
     check = AssetCheckKey(AssetKey("daily_report"), DAY_IS_COMPLETE)
     told = [
