@@ -13,6 +13,7 @@ from dagster import (
 from bsky_assets import assets
 from bsky_assets.assets.article_embeddings import article_embeddings
 from bsky_assets.assets.codebook_labels import codebook_assets
+from bsky_assets.assets.context_effect import context_effect
 from bsky_assets.assets.news_articles import news_articles
 from bsky_assets.assets.news_context import news_context
 from bsky_assets.contracts.lineage import DAILY_REPORT
@@ -73,7 +74,8 @@ def _news(settings: Settings) -> list[AssetsDefinition]:
         return []
     articles = news_articles()
     embeddings = article_embeddings(articles)
-    return [articles, embeddings, news_context(embeddings)]
+    told = news_context(embeddings)
+    return [articles, embeddings, told, context_effect(told)]
 
 
 def current_defs(day: date | None = None) -> Definitions:

@@ -257,8 +257,13 @@ class Settings(BaseSettings):
         description="News for context, as comma-separated name=url or name=file; name:side=… says "
         "which side an outlet is on: left, right or moderate.",
     )
-    news_context: Literal["off", "on"] = Field(
-        "off", description="Whether llm_labels asks about posts with the news that they are about."
+    news_context: Literal["off", "proven", "on"] = Field(
+        "off",
+        description="Whether llm_labels asks about posts with the news that they are about; "
+        "proven: if context_effect shows that it helps.",
+    )
+    news_context_sample: int = Field(
+        50, ge=1, description="Posts a day that context_effect asks about without news and with it."
     )
     news_window_days: int = Field(
         14, ge=1, le=60, description="Days before a post in which an article may have appeared."

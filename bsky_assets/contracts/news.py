@@ -105,5 +105,42 @@ class NewsContext(Row):
     )
 
 
-NEWS: tuple[type[Row], ...] = (NewsArticle, ArticleEmbedding, NewsContext)
+_ASKED_ABOUT = ("filtered_posts.record.text", "news_context.gate", "news_context.told")
+
+
+class ContextEffect(Row):
+    """One measure of the labels of the same posts, without and with news."""
+
+    asset: ClassVar[str] = "context_effect"
+    key: ClassVar[tuple[str, ...]] = ("measure", "label")
+    rows_from: ClassVar[tuple[str, ...]] = ("filtered_posts.passed_filters", *_ASKED_ABOUT)
+    parents: ClassVar[tuple[type[Row], ...]] = (NewsContext,)
+
+    measure: Literal["accuracy", "share"] = Field(
+        description="accuracy: of posts coded by people; share: of the sample of the day."
+    )
+    label: str = Field(description="The label whose share it is; `all` for accuracy.")
+    posts: Annotated[int, From(*_ASKED_ABOUT)] = Field(description="Posts that were asked about.")
+    value_without: Annotated[float, From(*_ASKED_ABOUT)] = Field(
+        description="Accuracy or share without news, from 0 to 1."
+    )
+    value_with: Annotated[float, From(*_ASKED_ABOUT)] = Field(description="The same with news.")
+    difference: Annotated[float, From(*_ASKED_ABOUT)] = Field(description="With less without.")
+    difference_low: Annotated[float, From(*_ASKED_ABOUT)] = Field(
+        description="Lower end of its 95% interval."
+    )
+    difference_high: Annotated[float, From(*_ASKED_ABOUT)] = Field(description="Upper end.")
+    only_with: Annotated[int, From(*_ASKED_ABOUT)] = Field(
+        description="Posts that are right, or have the label, only with news."
+    )
+    only_without: Annotated[int, From(*_ASKED_ABOUT)] = Field(description="Only without.")
+    p: Annotated[float | None, From(*_ASKED_ABOUT)] = Field(
+        description="McNemar's exact test, two-sided; null for shares."
+    )
+    model: str = Field(description="The model of record.")
+    prompt_without: str = Field(description="Hash of the prompt without news; see llm_prompts.")
+    prompt_with: str = Field(description="Hash of the prompt with news.")
+
+
+NEWS: tuple[type[Row], ...] = (NewsArticle, ArticleEmbedding, NewsContext, ContextEffect)
 """In the order of the lineage."""

@@ -14,6 +14,8 @@ from datetime import date
 import duckdb
 
 from bsky_assets.contracts.news import NewsContext
+from bsky_assets.labelling.asking.prompt import load_prompt
+from bsky_assets.labelling.context_proof import is_proven
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.sql import literal
@@ -25,8 +27,22 @@ NAME, IF_UNCLEAR, CLOSED = "name", "if_unclear", "closed"
 
 
 def has_context(settings: Settings) -> bool:
-    """Whether labels of record are asked for with news."""
-    return bool(settings.news_feeds) and settings.news_context == "on"
+    """Whether labels of record are asked for with news.
+
+    With BSKY_NEWS_CONTEXT=proven that is so where `context_effect` has shown, for the model of
+    record and the prompt with news, that labels are right more often.
+    """
+    if not reads_news(settings):
+        return False
+    if settings.news_context == "on":
+        return True
+    asked = load_prompt(settings.llm_prompt, has_reason=settings.llm_reason, has_news=True)
+    return is_proven(settings, asked.version)
+
+
+def reads_news(settings: Settings) -> bool:
+    """Whether labels of record may be asked for with news."""
+    return bool(settings.news_feeds) and settings.news_context != "off"
 
 
 def context_of(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> Told:

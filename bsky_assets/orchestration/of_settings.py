@@ -21,8 +21,8 @@ from dagster._core.definitions.decorators.op_decorator import DecoratedOpFunctio
 from bsky_assets.bluesky.versions import READERS, reader_version
 from bsky_assets.contracts import LlmLabel, Row
 from bsky_assets.contracts.lineage import DAILY_REPORT, ROWS, contract_of, lineage_version
-from bsky_assets.contracts.news import NewsContext
-from bsky_assets.news.context import has_context
+from bsky_assets.contracts.news import ContextEffect, NewsContext
+from bsky_assets.news.context import reads_news
 from bsky_assets.orchestration.partitions import sync_days
 from bsky_assets.orchestration.staleness import made_with
 from bsky_assets.reporting.version import report_version
@@ -45,7 +45,9 @@ def of_settings(
         more = codebooks if name == DAILY_REPORT else ()
         if name == LlmLabel.asset:
             more = [key for key in codebooks if key.to_user_string() == decides]
-            more += [AssetKey(NewsContext.asset)] if has_context(settings) else []
+            more += [AssetKey(NewsContext.asset)] if reads_news(settings) else []
+            if reads_news(settings) and settings.news_context == "proven":
+                more += [AssetKey(ContextEffect.asset)]
         return spec.replace_attributes(
             deps=[*spec.deps, *more],
             partitions_def=sync_days(settings),

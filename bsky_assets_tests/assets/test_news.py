@@ -20,17 +20,18 @@ def news_group(settings: Settings) -> set[str]:
     return {key.to_user_string() for key in graph.get_all_asset_keys() if key.path[-1] in NEWS}
 
 
-NEWS = {"news_articles", "article_embeddings", "news_context"}
+NEWS = {"news_articles", "article_embeddings", "news_context", "context_effect"}
 
 
 def test_without_feeds_there_is_no_asset_of_news(tmp_path: Path) -> None:
     assert news_group(settings_of(tmp_path, {})) == set()
     feeds = {"a": "https://a.example/rss"}
     assert news_group(settings_of(tmp_path, feeds)) == NEWS
-    for context, reads in (("off", False), ("on", True)):
+    for context, reads in (("off", False), ("proven", True), ("on", True)):
         defs = build_defs(settings_of(tmp_path, feeds, news_context=context))
         labels = defs.resolve_asset_graph().get(AssetKey("llm_labels"))
         assert (AssetKey("news_context") in labels.parent_keys) == reads
+        assert (AssetKey("context_effect") in labels.parent_keys) == (context == "proven")
 
 
 def test_articles_get_vectors_and_without_a_model_the_day_goes_on(tmp_path: Path) -> None:
@@ -47,7 +48,7 @@ def test_articles_get_vectors_and_without_a_model_the_day_goes_on(tmp_path: Path
                 done = materialize(
                     [
                         defs.resolve_assets_def(AssetKey(name))
-                        for name in sorted(NEWS - {"news_context"})
+                        for name in sorted(NEWS - {"news_context", "context_effect"})
                     ],
                     partition_key=day.isoformat(),
                     instance=instance,

@@ -20,6 +20,7 @@ from bsky_assets.contracts.details.llm_labels import (
 )
 from bsky_assets.contracts.details.news import (
     ContextDetails,
+    ContextEffectDetails,
     EmbeddingDetails,
     NewsDetails,
     NewsReading,
@@ -31,6 +32,7 @@ __all__ = [
     "Company",
     "ConsolidationDetails",
     "ContextDetails",
+    "ContextEffectDetails",
     "Details",
     "EmbeddingDetails",
     "FeedDetails",

@@ -61,3 +61,19 @@ class ContextDetails(Details):
     model: str | None = None
     problem: str | None = None
     """For a person, why there is no context."""
+
+
+class ContextEffectDetails(Details):
+    """What was asked without news and with it, and whether it is shown to help."""
+
+    sampled: int = 0
+    """Posts of the day."""
+    with_news: int = 0
+    """Of these, how many are asked about with an article."""
+    coded: int = 0
+    """Posts coded by people, of any day."""
+    is_proven: bool = False
+    """Whether labels of these are surely right more often with news."""
+    tokens_a_post: tuple[float | None, float | None] = (None, None)
+    """Without and with; None where the endpoint does not tell them."""
+    seconds_a_post: tuple[float | None, float | None] = (None, None)

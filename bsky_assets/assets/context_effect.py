@@ -1,0 +1,72 @@
+"""What news beside posts does to their labels."""
+
+import time
+
+from dagster import AssetExecutionContext, AssetsDefinition, MaterializeResult
+from dagster_duckdb import DuckDBResource
+
+from bsky_assets.assets.filtered_posts import filtered_posts
+from bsky_assets.checks import context_effect as checks
+from bsky_assets.contracts.details import ContextEffectDetails
+from bsky_assets.contracts.news import ContextEffect
+from bsky_assets.labelling.context_effect import measure_context
+from bsky_assets.orchestration.empty_days import skips_empty_days
+from bsky_assets.orchestration.materialisation import (
+    explained,
+    frame_table,
+    result,
+    row_asset,
+    sample,
+)
+from bsky_assets.orchestration.partitions import day_of
+from bsky_assets.orchestration.resources import DataDirectory
+
+
+def context_effect(news_context: AssetsDefinition) -> AssetsDefinition:
+    """The asset, made of posts and the articles that go with them."""
+
+    @row_asset(
+        ContextEffect,
+        group="news",
+        kinds={"openai"},
+        checks=checks.SPECS,
+        deps=[filtered_posts, news_context],
+        pool="llm_endpoint",
+    )
+    @skips_empty_days(checks.SPECS)
+    def asset(
+        context: AssetExecutionContext, data: DataDirectory, duckdb: DuckDBResource
+    ) -> MaterializeResult:
+        """The same posts, asked about without news and with it: whether labels are right more
+        often, and how far the day's shares move.
+
+        A random sample of the day, and the posts of BSKY_LLM_GOLD, go to the model of record both
+        ways. With BSKY_NEWS_CONTEXT=proven, `llm_labels` is asked with news only if the lower end
+        of the gain's interval on the coded posts is above 0.
+        """
+        started = time.monotonic()
+        day = day_of(context.partition_key)
+        with explained(), data.published(), duckdb.get_connection() as con:
+            partition = measure_context(con, data.lake, day, data.settings)
+            rows = sample(
+                con, data.lake, partition, ContextEffect, "measure, label", each="measure"
+            )
+            found = data.lake.relation(con, ContextEffect, [day]).order("measure, label").df()
+        told = partition.told(ContextEffectDetails)
+        shown = found[["measure", "label", "posts", "value_without", "value_with", "difference"]]
+        return result(
+            ContextEffect,
+            partition,
+            started,
+            sample=rows,
+            metadata={
+                "effects": frame_table(shown.round(4)),
+                "sampled": told.sampled,
+                "with_news": told.with_news,
+                "coded": told.coded,
+                "is_proven": told.is_proven,
+            },
+            checks=checks.evaluate(data.settings, partition),
+        )
+
+    return asset

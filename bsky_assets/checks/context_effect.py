@@ -1,0 +1,44 @@
+"""Labels of record are asked for with news only where news is shown to help."""
+
+from collections.abc import Iterator
+
+from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec
+
+from bsky_assets.contracts.details import ContextEffectDetails
+from bsky_assets.contracts.news import ContextEffect
+from bsky_assets.orchestration.materialisation import check
+from bsky_assets.settings import Settings
+from bsky_assets.storage.lake import Partition
+
+ASSET = ContextEffect.asset
+
+SPECS = [
+    AssetCheckSpec(
+        "news_helps_where_it_is_used",
+        asset=ASSET,
+        description="Where BSKY_NEWS_CONTEXT is on, labels of coded posts are surely right more "
+        "often with news than without.",
+    )
+]
+
+
+def evaluate(settings: Settings, partition: Partition) -> list[AssetCheckResult]:
+    told = partition.told(ContextEffectDetails)
+    return [
+        check(
+            "news_helps_where_it_is_used",
+            _problems(settings, told),
+            asset=ASSET,
+            severity=AssetCheckSeverity.WARN,
+            checked=told.coded,
+            nothing="no post coded by people is stored here; set BSKY_LLM_GOLD to a file of such",
+        )
+    ]
+
+
+def _problems(settings: Settings, told: ContextEffectDetails) -> Iterator[str]:
+    if settings.news_context == "on" and not told.is_proven:
+        yield (
+            "labels are asked for with news, and it is not shown to help; set "
+            "BSKY_NEWS_CONTEXT=proven to have it only where it is"
+        )
