@@ -11,6 +11,7 @@ import numpy as np
 
 from bsky_assets.contracts.codebooks import Codebook
 from bsky_assets.labelling.asking.budget import Budget
+from bsky_assets.labelling.asking.prompt import codebook_prompt
 from bsky_assets.labelling.asking.questions import make_question
 from bsky_assets.labelling.optimising.coded import Coded
 
@@ -59,6 +60,10 @@ class SimulatedModel:
         self.budget = Budget(requests, requests * _TOKENS)
         self._seed, self._accuracy, self._gain = seed, accuracy, gain
         self._dice = random.Random(seed)
+
+    def version(self, codebook: Codebook) -> str:
+        """Of the prompt that would be sent."""
+        return codebook_prompt((codebook,)).version
 
     def answers(self, codebook: Codebook, posts: Sequence[Coded]) -> list[str | None]:
         """A label each."""

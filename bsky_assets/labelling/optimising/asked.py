@@ -60,8 +60,14 @@ class Asked:
         budget: Budget,
         report: Reporter,
         policy: Policy | None = None,
+        *,
+        has_news: bool = False,
     ) -> None:
-        """Ask within `budget`; answers are filed under `day`, and what is written in `written`."""
+        """Ask within `budget`; answers are filed under `day`, and what is written in `written`.
+
+        `has_news` says that posts may come with articles.
+        """
+        self._has_news = has_news
         self.budget = budget
         self._con, self._settings, self._ledger, self._day = con, settings, ledger, day
         self._report, self._policy = report, policy or Policy()
@@ -69,13 +75,18 @@ class Asked:
         self._preflight: Preflight | None = None
         self._known: dict[tuple[str, str], str | None] = {}
 
-    def prompt(self, codebook: Codebook) -> Prompt:
-        """What is sent of `codebook`."""
-        return codebook_prompt((codebook,), has_reason=self._settings.llm_reason)
+    def version(self, codebook: Codebook) -> str:
+        """Of what is sent of `codebook`."""
+        return self._prompt(codebook).version
+
+    def _prompt(self, codebook: Codebook) -> Prompt:
+        return codebook_prompt(
+            (codebook,), has_reason=self._settings.llm_reason, has_news=self._has_news
+        )
 
     def answers(self, codebook: Codebook, posts: Sequence[Coded]) -> list[str | None]:
         """What it says of each post; None where there is no valid answer."""
-        prompt = self.prompt(codebook)
+        prompt = self._prompt(codebook)
         asked = {post.question.hash: post.question for post in posts}  # some come twice
         fresh = [one for key, one in asked.items() if (prompt.version, key) not in self._known]
         if fresh:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from bsky_assets.contracts import LlmLabel
 from bsky_assets.contracts.progress import Reporter
 from bsky_assets.labelling.asking.budget import Budget
 from bsky_assets.labelling.day import row_of
@@ -12,6 +13,7 @@ from bsky_assets.labelling.optimising.coded import coded_posts
 from bsky_assets.labelling.optimising.in_force import Made, codebook_in_force, labels_by
 from bsky_assets.labelling.optimising.optimise import Outcome, Plan, optimise
 from bsky_assets.labelling.statistics.gold import read_gold
+from bsky_assets.news.context import has_context
 from bsky_assets.settings import Settings
 from bsky_assets.storage.connection import connect
 from bsky_assets.storage.lake import Lake
@@ -57,8 +59,11 @@ def optimise_file(
         ledger.seal_abandoned()
         day = max((post.day for post in posts if post.day), default=today(settings.timezone))
         folder = settings.optimising_dir / own.name
-        model = Asked(con, settings, ledger, day, folder / "written.jsonl", budget, report)
+        model = Asked(
+            con, settings, ledger, day, folder / "written.jsonl", budget, report,
+            has_news=row is LlmLabel and has_context(settings),
+        )  # fmt: skip
         plan = Plan(settings.label_of_record, settings.llm_batch_size, openings, gain, seed)
         outcome = optimise(model, own, posts, folder, plan)
-        made = labels_by(con, lake, model.prompt(own).version, row)
+        made = labels_by(con, lake, model.version(own), row)
     return Called(outcome, folder, own.asset, made)

@@ -112,7 +112,7 @@ def _opened(
     other = reworded(codebook, candidate.wording)
     if other is None:
         raise CannotOptimise("the wording that the test was begun for does not fit the codebook")
-    versions = [codebook_prompt((one,)).version for one in (other, codebook)]
+    versions = [model.version(one) for one in (other, codebook)]
     journal.keep(versions[0], candidate)
 
     def ask() -> tuple[Right, Right]:
@@ -172,7 +172,7 @@ class _Journal:
     def tried(self, part: str, tried: Tried) -> None:
         """Note a wording with its score on a part, and what that took."""
         codebook = reworded(self._codebook, tried.wording)
-        version = codebook_prompt((codebook,)).version if codebook else None
+        version = self._model.version(codebook) if codebook else None
         budget = self._model.budget
         self._add(
             {

@@ -45,6 +45,9 @@ class Model(Protocol):
 
     budget: Budget
 
+    def version(self, codebook: Codebook) -> str:
+        """Of the prompt by which it is asked."""
+
     def answers(self, codebook: Codebook, posts: Sequence[Coded]) -> Sequence[str | None]:
         """What it says of each post, as `Coded.is_right` takes it; None where it says nothing."""
 
