@@ -63,3 +63,11 @@ def test_all_that_a_message_names_is_there() -> None:
 )
 def test_what_is_not_there_is_found_out(text: str) -> None:
     assert astray(text)
+
+
+def test_messages_on_the_page_of_troubleshooting_are_messages() -> None:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    named = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
+    told = [text for _, text in messages()]
+    assert len(named) > 20
+    assert [name for name in named if not any(name in text for text in told)] == []
