@@ -19,7 +19,7 @@ live: setup
 	$(BIN)/bsky-assets run --live $(ARGS)
 
 test: setup-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-real-llm: setup-dev
 	$(BIN)/python -m pytest -m real_llm $(ARGS)

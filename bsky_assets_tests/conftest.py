@@ -20,7 +20,18 @@ os.environ["BSKY_DATA_DIR"] = str(Path(tempfile.gettempdir(), "bsky_assets_tests
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
+_LONGEST = (
+    "orchestration", "test_packaging", "storage", "labelling", "ui", "consolidation", "docs",
+    "migrations", "exports", "test_secrets", "bluesky",
+)  # fmt: skip
+
 __all__ = ["bucket_endpoint", "sandbox_day"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take longest begin first, so that several processes end at about the same time."""
+    here = Path(__file__).parent
+    items.sort(key=lambda item: not str(item.path.relative_to(here)).startswith(_LONGEST))
 
 
 @pytest.fixture(scope="session")
