@@ -21,6 +21,7 @@ from bsky_assets.labelling.sample import group_names
 from bsky_assets.labelling.statistics.weighing import weighted_share
 from bsky_assets.reporting.measures import counts, part_of, share
 from bsky_assets.settings import get_settings
+from bsky_assets_tests.support.codebooks import codebook, read_off
 from bsky_assets_tests.support.labelling import DAY, Lab
 from bsky_assets_tests.support.llm_endpoint import FakeEndpoint, by_first_letter
 from bsky_assets_tests.support.serving import served
@@ -263,3 +264,26 @@ def test_the_shift_by_a_filter_allows_for_a_share_of_the_day_that_is_a_samples()
     assert sampled.low < whole.low - 0.002
     assert sampled.high > whole.high + 0.002
     assert shift(0.5, 1000, [stopped], "left", (0.5, 0.5)) == whole
+
+
+def test_a_codebook_asks_about_the_same_sample_and_within_that_of_the_codebook_above_it(
+    tmp_path: Path,
+) -> None:
+    above = codebook("toxic", "boolean", {"yes": "It attacks.", "no": "It does not."})
+    where = 'only_where = {codebook = "toxic", answers = ["yes"]}'
+    below = codebook("feelings", "several_of", {"joy": "Glad.", "fear": "Dread."}, where)
+    with served(FakeEndpoint(read_off).app()) as url:
+        lab = Lab(tmp_path, f"{url}/v1", {"llm_models": ("fake",), "llm_sample": 0.25})
+        toxic, feelings = lab.codebook(above), lab.codebook(below)
+        said = ("toxic=yes feelings=joy,fear", "toxic=yes feelings=joy", "toxic=no", "toxic=no")
+        lab.filtered(filtered_post(n, f"{said[n % 4]} {n}") for n in range(200))
+        first, second = (lab.label(row=row).told(LabelDetails) for row in (toxic, feelings))
+        drawn, asked = ({row["uri"]: row for row in lab.rows(row)} for row in (toxic, feelings))
+    assert (first.posts, first.labelled, len(drawn)) == (200, 50, 50)
+    assert {*asked} == {uri for uri, row in drawn.items() if row["answer"]}
+    assert {row["selection_chance"] for row in asked.values()} == {0.25}
+    assert second.sample
+    assert second.posts == 4 * len(asked), "so many posts of the day are toxic, about"
+    assert second.shares["joy"] == 1
+    fearful = sum("fear" in row["answer"] for row in asked.values()) / len(asked)
+    assert second.shares["fear"] == pytest.approx(fearful)
