@@ -92,6 +92,7 @@ def _announce(sandbox: Sandbox) -> None:
         f"for {world.private_feed_uri}",
         "",
         *(f"export {name}={shlex.quote(value)}" for name, value in variables.items()),
+        f"# and for news, if you want it: export BSKY_NEWS_FEEDS={shlex.quote(sandbox.news_feeds)}",
     ]
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
