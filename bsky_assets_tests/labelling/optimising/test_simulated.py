@@ -31,8 +31,8 @@ def test_chosen_by_score_a_wording_that_does_not_help_seems_to_and_is_not_promot
 ) -> None:
     """`benchmarks/optimise_simulated.py` does this 200 times."""
     monkeypatch.setattr(searching, "ROUNDS", 12)
-    outcomes = [searched(tmp_path, seed, 0.0, 160) for seed in range(12)]
-    assert sum(one.candidate is not None for one in outcomes) >= 7
+    outcomes = [searched(tmp_path, seed, 0.0, 160) for seed in range(8)]
+    assert sum(one.candidate is not None for one in outcomes) >= 4
     assert sum(one.promoted is not None for one in outcomes) <= 1
     assert all(one.more_needed > 0 for one in outcomes)
 
@@ -47,21 +47,20 @@ def test_a_wording_that_helps_is_found_within_the_budget(tmp_path: Path) -> None
 def test_however_often_a_test_may_be_opened_it_is_passed_by_chance_as_rarely(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """400 tests of 100 posts, each opened for five wordings that are no better."""
+    """200 tests of 100 posts, each opened for five wordings that are no better."""
     monkeypatch.setattr("gc.collect", lambda: 0)  # by statsmodels, a tenth of a second each time
     dice = np.random.default_rng(5)
     passed = uncorrected = 0
-    for _ in range(400):
+    for _ in range(200):
         old = dice.random(100) < 0.7
         opened: dict[str, Effect] = {}
-        verdicts = []
         for candidate in "abcde":
             new = np.where(dice.random(100) < 0.4, dice.random(100) < 0.7, old)
             opened[candidate] = effect(old.tolist(), new.tolist())
-            verdicts.append(judge(opened, candidate, 5))
+        verdicts = [judge(opened, candidate, 5) for candidate in opened]
         passed += any(one.is_better for one in verdicts)
         uncorrected += any(one.effect.gain.low > 0 for one in verdicts)
-    assert passed <= 0.05 * 400
+    assert passed <= 0.05 * 200
     assert uncorrected > 2 * passed
 
 
