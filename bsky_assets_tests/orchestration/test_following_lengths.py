@@ -29,9 +29,9 @@ def test_days_of_another_length_are_followed_too(
     start: Callable[..., Days], timezone: str, month: int, day: int
 ) -> None:
     days = start(timezone, 2026, month, day, 0)
-    days.at -= 2 * HOUR
+    days.at -= 4 * HOUR
     end = local(days, 2026, month, day) + timedelta(hours=29)
-    days.pass_time(end, HOUR)
+    days.pass_time(end, 3 * HOUR)  # the first posts land an hour before the day begins
     settle(days)
     assert len(set(days.posts.values())) == 3
     require_all_followed(days)

@@ -284,7 +284,10 @@ def test_who_does_not_say_which_weights_it_has_is_not_labelled_with(tmp_path: Pa
         return answer
 
     app.middlewares.append(silent)
-    with served(app) as url, pytest.raises(EndpointUnreachable, match="identifies"):
+    with (
+        served(app) as url,
+        pytest.raises(EndpointUnreachable, match="does not answer as it should"),
+    ):
         lab_of(tmp_path, url).label()
     assert server.requests == 0
 
