@@ -193,17 +193,19 @@ def add(
     Example:
       bsky-assets codebook add toxic.toml
     """
-    from bsky_assets.contracts.codebooks import SUFFIX, codebook_among, read_codebook
+    from bsky_assets.contracts.codebooks import SUFFIX, codebook_among
     from bsky_assets.orchestration.publish import publish
+    from bsky_assets.storage.lake import Lake, contract_in
 
     settings = get_settings()
-    codebook = _own(codebook_among(settings.codebooks_dir, file).usable, file)
+    row = _row(codebook_among(settings.codebooks_dir, file), file)
+    lake, codebook = Lake.of(settings), row.codebook
     target = settings.codebooks_dir / f"{codebook.name}{SUFFIX}"
     if target.exists() and not replace:
         raise UserError(
             f"{file.name}: name: {codebook.name!r} is taken; take another, or --replace it"
         )
-    if target.exists() and read_codebook(target).answer.type != codebook.answer.type:
+    if any(contract_in(row, stored) is not row for stored in lake.partitions(row)):
         raise UserError(
             f"{file.name}: answer.type: the answers that are stored are of another type; take "
             "another name"

@@ -112,6 +112,10 @@ def test_a_new_codebook_gets_from_a_file_to_its_view_without_a_change_of_the_pac
     with duckdb.connect(str(lab.settings.catalogue_path), read_only=True) as con:
         rows = con.sql(f"SELECT uri, answer FROM labels_{NAME} WHERE sync_day = '{DAY}'").fetchall()
     assert dict(rows) == {filtered_post(n, "")["uri"]: n % 3 > 0 for n in range(12)}
+    (lab.settings.codebooks_dir / path.name).unlink()
+    path.write_text(HEAT.replace("heat", NAME))
+    with pytest.raises(UserError, match="the answers that are stored are of another type"):
+        command("add", path.name)
     package = Path(bsky_assets.__file__).parent
     mentions = [path for path in package.rglob("*.*") if NAME.encode() in path.read_bytes()]
     assert mentions == []
