@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -10,7 +11,7 @@ from bsky_assets.settings import Settings, get_settings
 from bsky_assets.sync_day import parse_day
 
 ALL = "*"
-Source = Literal["stream", "archive"]
+Source = Literal["stream", "archive", "repos"]
 
 
 def materialize(
@@ -32,9 +33,14 @@ def materialize(
         typer.Option(
             "--from",
             help="`archive`: fetch the posts of past days from BSKY_ARCHIVE_URL first; they hold "
-            "what has not been deleted since.",
+            "what has not been deleted since. `repos`: those of the accounts in --dids, from "
+            "their repositories.",
         ),
     ] = "stream",
+    dids: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Of `--from repos`: DIDs of accounts, one a line."),
+    ] = None,
     only_stale: Annotated[
         bool,
         typer.Option(
@@ -63,6 +69,7 @@ def materialize(
       bsky-assets materialize --day 2026-03-08 --select 'filtered_posts+'
       bsky-assets materialize --day 2026-03-01 --to 2026-03-31 --missing
       bsky-assets materialize --day 2024-11-05 --from archive
+      bsky-assets materialize --day 2024-11-05 --dids accounts.txt --from repos
     """
     from bsky_assets.commands.running import (
         materialize_day,
@@ -81,14 +88,24 @@ def materialize(
     if last < first:
         raise typer.BadParameter(f"{last} is before {first}", param_hint="--to")
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-    if source == "archive":
+    if (source == "repos") is (dids is None):
+        raise typer.BadParameter("goes with --from repos, and that with it", param_hint="--dids")
+    if source != "stream":
         selected(select)  # which is refused before anything is fetched
-        _land_from_archive(settings, days)
+        _land(settings, days, dids)
     with open_instance(settings) as instance:
         if first == last and not only_missing:
             materialize_day(instance, first, select)
         else:
             materialize_days(settings, days, select, only_missing)
+
+
+def _land(settings: Settings, days: Sequence[date], dids: Path | None) -> None:
+    """Land what is to be had of `days`: of the accounts of a list, or else of an archive."""
+    if dids:
+        _land_panel(settings, dids, days)
+    else:
+        _land_from_archive(settings, days)
 
 
 def _land_from_archive(settings: Settings, days: Sequence[date]) -> None:
@@ -100,3 +117,18 @@ def _land_from_archive(settings: Settings, days: Sequence[date]) -> None:
     for day in days:
         posts = land_day(settings, day, tell).rows[STREAMED[RawFirehosePost].column]
         tell(f"{day}: {posts:,} posts of the archive landed")
+
+
+def _land_panel(settings: Settings, path: Path, days: Sequence[date]) -> None:
+    """Land what repositories of the accounts in a file have of `days`."""
+    from bsky_assets.bluesky.accounts.panel import land_panel, read_list
+    from bsky_assets.commands.running import tell
+    from bsky_assets.storage.connection import connect
+
+    dids = read_list(path, tell)
+    with connect(settings) as con:
+        panel = land_panel(con, settings, dids, days, tell)
+    for did, reason in panel.lacking.items():
+        tell(f"{did}: {reason}")
+    for day, posts in panel.posts.items():
+        tell(f"{day}: {posts:,} posts of {len(dids) - len(panel.lacking):,} accounts landed")

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
-from itertools import count, islice
+from itertools import count
 
 import duckdb
 import pyarrow as pa
@@ -20,16 +20,14 @@ import pyarrow.compute as pc
 from bsky_assets.bluesky.accounts.holding import Answer, repositories
 from bsky_assets.bluesky.accounts.holes import Had, Hole, hole_of
 from bsky_assets.bluesky.accounts.identity import Directory
-from bsky_assets.bluesky.accounts.repository import Repository
+from bsky_assets.bluesky.accounts.repository import rows_of
 from bsky_assets.bluesky.archive.blocks import CREATE, DELETE, UPDATE
-from bsky_assets.bluesky.archive.dating import clocks
 from bsky_assets.bluesky.archive.fetching import Budget
 from bsky_assets.bluesky.archive.host import ArchiveHost
 from bsky_assets.bluesky.archive.landing import Landing
 from bsky_assets.bluesky.archive.reading import ArchiveEnds, ArchiveReading, Tell, instant_of
 from bsky_assets.bluesky.archive.sheets import FOLDER, SHEET
 from bsky_assets.bluesky.collected import archive_segments, firehose_segments
-from bsky_assets.bluesky.records import POST
 from bsky_assets.settings import Settings
 from bsky_assets.storage import network
 from bsky_assets.storage.archived import REPOSITORIES
@@ -128,7 +126,7 @@ class _Healer:
         told.append(self._of_repository(hole, answer, len(new)))
         if repository and new:
             self._had.have(answer.did, new)
-            yield _rows(repository, sorted(new), self._numbers)
+            yield rows_of(repository, sorted(new), self._numbers, BETWEEN)
 
     def _of_repository(self, hole: Hole, answer: Answer, posts: int) -> AccountHealing:
         repository, reason = answer.repository, answer.reason
@@ -211,26 +209,6 @@ class _Healer:
 
     def _landing(self, host: str) -> Landing:
         return Landing(self._settings, self._writer, host, self._day)
-
-
-def _rows(repository: Repository, keys: Sequence[str], numbers: Iterator[int]) -> pa.Table:
-    """Records of a repository, as a sheet has them; a number for each is made up."""
-    size = len(keys)
-    at = clocks(pa.array(keys, pa.string()))
-    columns = {
-        "seq": [*islice(numbers, size)],
-        "witnessed_at": at,
-        "indexed_at": [0] * size,
-        "kind": [CREATE] * size,
-        "collection": [POST] * size,
-        "did": [repository.did] * size,
-        "rkey": keys,
-        "rev": [repository.rev] * size,
-        "payload": [repository.records[key] for key in keys],
-        "at": at,
-        "dated_by": [BETWEEN] * size,
-    }
-    return pa.table(columns, schema=SHEET)
 
 
 def _of_accounts(tables: Iterator[pa.Table], dids: Sequence[str]) -> pa.Table:

@@ -8,17 +8,22 @@ What does not belong here: asking for it, and what becomes of its posts.
 Source: https://atproto.com/specs/repository; the CAR v1 specification.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 from typing import Any
 
+import pyarrow as pa
 from atproto_crypto.verify import verify_signature
 from libipld import decode_dag_cbor, encode_dag_cbor
 
 from bsky_assets.bluesky.accounts.identity import Identity, NoRepository
+from bsky_assets.bluesky.archive.blocks import CREATE
+from bsky_assets.bluesky.archive.dating import clocks
+from bsky_assets.bluesky.archive.sheets import SHEET
 from bsky_assets.bluesky.cars import read_car
-from bsky_assets.bluesky.records import PROBLEMS
+from bsky_assets.bluesky.records import POST, PROBLEMS
 from bsky_assets.bluesky.syntax import is_record_key, is_tid
 
 _VERSION = 3
@@ -64,6 +69,28 @@ def read_repository(content: bytes, identity: Identity, collection: str) -> Repo
         raise NoRepository("its repository is not whole") from None
     except (*PROBLEMS, IndexError):
         raise NoRepository("its repository cannot be read") from None
+
+
+def rows_of(
+    repository: Repository, keys: Sequence[str], numbers: Iterator[int], dated_by: str
+) -> pa.Table:
+    """Records of a repository, as a sheet has them; a number for each is made up."""
+    size = len(keys)
+    at = clocks(pa.array(keys, pa.string()))
+    columns = {
+        "seq": [*islice(numbers, size)],
+        "witnessed_at": at,
+        "indexed_at": [0] * size,
+        "kind": [CREATE] * size,
+        "collection": [POST] * size,
+        "did": [repository.did] * size,
+        "rkey": keys,
+        "rev": [repository.rev] * size,
+        "payload": [repository.records[key] for key in keys],
+        "at": at,
+        "dated_by": [dated_by] * size,
+    }
+    return pa.table(columns, schema=SHEET)
 
 
 def _check_commit(commit: Any, identity: Identity) -> None:
