@@ -21,7 +21,13 @@ _RECORDS = ("json_text", "records", "rows", "syntax")
 _KINDS = "repositories"
 """Asks the kinds of records, each a module of its own."""
 _FRAMES = ("cars", "firehose", "frames", "jetstream", "reader", "relay", _KINDS)
-_ARCHIVE = ("archive/blocks", "archive/dating", "archive/taking", "post_columns")
+_ARCHIVE = (
+    "archive/blocks",
+    "archive/dating",
+    "archive/markers",
+    "archive/taking",
+    "post_columns",
+)
 _LABELS = ("frames", "label_query", "labels", "labels_stream", "reader")
 
 READERS: dict[type[Row], tuple[str, ...]] = {

@@ -8,9 +8,12 @@ Source: https://atproto.com/specs/xrpc (errors, rate limits).
 
 import json
 import math
+import os
+import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any, Self, TypeVar
 
 import httpx
@@ -59,6 +62,12 @@ class _Passing(Exception):
         self.wait = wait
 
 
+@cache
+def _tls(file: str | None, folder: str | None) -> ssl.SSLContext:
+    """The certificates that are trusted, read once for each place where they may be."""
+    return httpx.create_ssl_context()
+
+
 class XrpcHost:
     """One host and the headers that it is asked with; safe to use from several threads."""
 
@@ -75,8 +84,9 @@ class XrpcHost:
         self.url = address.rstrip("/")
         self._variable = variable
         sent = {**credentials, **(headers or {})}
+        tls = _tls(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
         self._client = httpx.Client(
-            headers=sent, timeout=TIMEOUT, follow_redirects=follow_redirects
+            headers=sent, timeout=TIMEOUT, follow_redirects=follow_redirects, verify=tls
         )
 
     def __enter__(self) -> Self:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from libipld import decode_dag_cbor, encode_cid, encode_dag_cbor
 
 from bsky_assets.bluesky import post_columns
-from bsky_assets.bluesky.archive.blocks import read_block
+from bsky_assets.bluesky.archive.blocks import DELETE, read_block
 from bsky_assets.bluesky.archive.dating import Dating
 from bsky_assets.bluesky.archive.landing import land_day
 from bsky_assets.bluesky.archive.sheets import SHEET
@@ -352,6 +352,10 @@ def archived() -> pa.Table:
         rows[at] = replace(rows[at], payload=payload)
     rows[posts[1]] = replace(rows[posts[1]], seq=2**63)
     rows[posts[2]] = replace(rows[posts[2]], rkey="no key")
+    gone = [at for at, row in enumerate(rows) if at in posts and row.kind == DELETE]
+    odd_ones = ({"seq": 2**63}, {"rkey": ".."}, {"rev": "none"})
+    for at, odd in zip(gone[1::2], odd_ones, strict=False):
+        rows[at] = replace(rows[at], **odd)
     block = read_block(Block.of(rows).frame(), "it")
     at, how = Dating().of(block)
     dated = block.append_column("at", pa.array(at, pa.int64())).append_column("dated_by", how)

@@ -30,12 +30,12 @@ WITNESSED, IMPORTED, KEY = "witnessed_at", "indexed_at", "record_key"
 """How a row is dated."""
 NOT_DATED = -1
 
-_DIGITS = np.full(256, -1, np.int64)
+_NO_DIGIT = 0xFF
+_DIGITS = np.full(256, _NO_DIGIT, np.uint8)
 _DIGITS[np.frombuffer(b"234567abcdefghijklmnopqrstuvwxyz", np.uint8)] = np.arange(32)
 _TID_BYTES = 13
 _CLOCK_DIGITS = 11
 """The two after them number the clock."""
-_POWERS = 32 ** np.arange(_CLOCK_DIGITS - 1, -1, -1, dtype=np.int64)
 
 
 def clocks(tids: pa.StringArray) -> Any:
@@ -46,11 +46,17 @@ def clocks(tids: pa.StringArray) -> Any:
         return found
     offsets = np.frombuffer(offsets_buffer, np.int32)[tids.offset : tids.offset + len(tids) + 1]
     (fitting,) = np.nonzero(np.diff(offsets) == _TID_BYTES)
-    if len(fitting):
-        places = offsets[fitting][:, None] + np.arange(_TID_BYTES)
-        digits = _DIGITS[np.frombuffer(data, np.uint8)[places]]
-        is_tid = (digits >= 0).all(axis=1) & (digits[:, 0] < 16)
-        found[fitting[is_tid]] = digits[is_tid, :_CLOCK_DIGITS] @ _POWERS
+    # A digit at a time, of all of them: what is none sets bits that no digit has, and so does a
+    # first digit that is too large.
+    characters, starts = np.frombuffer(data, np.uint8), offsets[fitting]
+    clock, seen = np.zeros(len(fitting), np.int64), np.zeros(len(fitting), np.uint8)
+    for place in range(_TID_BYTES):
+        digits = _DIGITS[characters[starts + place]]
+        seen |= digits if place else digits << 1 | digits
+        if place < _CLOCK_DIGITS:
+            clock = clock << 5 | digits
+    is_tid = seen < 32
+    found[fitting[is_tid]] = clock[is_tid]
     return found
 
 

@@ -8,12 +8,15 @@ What does not belong here: what is asked for, and what is in it.
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from shutil import rmtree
 from threading import Lock
+from typing import TypeVar
+
+import pyarrow as pa
 
 from bsky_assets.bluesky.archive.blocks import UnreadableArchive, read_block
 from bsky_assets.bluesky.archive.host import ArchiveHost, Listed, Unit
@@ -26,6 +29,9 @@ EVENTS_A_BLOCK = 4_096
 """As the server packs them by default, to estimate with."""
 _ATTEMPTS = 3
 """Of a block or segment that comes damaged."""
+
+Blocks = Iterator[tuple[int, pa.RecordBatch]]
+Result = TypeVar("Result")
 
 
 class ArchiveBudget(UserError):
@@ -107,22 +113,53 @@ class Spool:
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 
-    def frames(self, unit: Unit) -> Iterator[tuple[int, bytes]]:
-        """Each block's number and frame, in order, of a unit that was fetched."""
-        if unit.blocks is not None:
-            for block in unit.blocks:
-                yield block, self._block_path(unit, block).read_bytes()
-            return
-        with (
-            self._file_path(unit).open("rb") as file,
-            mmap(file.fileno(), 0, access=ACCESS_READ) as data,
-            memoryview(data) as view,
-        ):
-            yield from enumerate(read_frames(view, unit.segment))
+    def read(self, unit: Unit, use: Callable[[Blocks], Result]) -> Result:
+        """Have `use` read each block of a unit, with its number, in order.
+
+        What is not here is fetched, and so is again what came damaged; of a whole segment `use`
+        begins anew then. After some attempts it stays `UnreadableArchive`.
+
+        Raises:
+            ArchiveBudget, Rewritten, NoArchive, Refused, Unanswered, UnreadableArchive: as `fetch`.
+        """
+        for _ in range(_ATTEMPTS - 1 if unit.blocks is None else 0):
+            with suppress(UnreadableArchive):
+                return self._read_once(unit, use)
+        return self._read_once(unit, use)
 
     def clear(self, unit: Unit) -> None:
         """Remove what was fetched of a unit."""
         rmtree(self._folder_of(unit), ignore_errors=True)
+
+    def _read_once(self, unit: Unit, use: Callable[[Blocks], Result]) -> Result:
+        self.fetch([unit])
+        return use(self._blocks(unit))
+
+    def _blocks(self, unit: Unit) -> Blocks:
+        if unit.blocks is None:
+            yield from self._blocks_of_file(unit)
+        for number in unit.blocks or ():
+            yield number, self._block(unit, number)
+
+    def _block(self, unit: Unit, number: int) -> pa.RecordBatch:
+        for _ in range(_ATTEMPTS - 1):
+            with suppress(UnreadableArchive):
+                return self._block_once(unit, number)
+        return self._block_once(unit, number)
+
+    def _block_once(self, unit: Unit, number: int) -> pa.RecordBatch:
+        path = self._block_path(unit, number)
+        if not path.exists():
+            self._fetch_block(unit, number)
+        with _removed_if_damaged(path):
+            return read_block(path.read_bytes(), _name(unit, number))
+
+    def _blocks_of_file(self, unit: Unit) -> Blocks:
+        path = self._file_path(unit)
+        with _removed_if_damaged(path), pa.memory_map(str(path)) as file:
+            segment = memoryview(file.read_buffer())
+            for number, frame in enumerate(read_frames(segment, unit.segment)):
+                yield number, read_block(frame, _name(unit, number))
 
     def _tasks(self, unit: Unit) -> Iterator[Callable[[], None]]:
         make_folder(self._folder_of(unit))
@@ -134,36 +171,17 @@ class Spool:
                 yield partial(self._fetch_block, unit, block)
 
     def _fetch_block(self, unit: Unit, block: int) -> None:
-        name = f"block {block} of {unit.segment}"
-        for attempt in range(1, _ATTEMPTS + 1):
-            frame = self._host.block(unit.segment, unit.checksum, block)
-            self._budget.spend(len(frame))
-            try:
-                read_block(frame, name)
-            except UnreadableArchive:
-                if attempt == _ATTEMPTS:
-                    raise
-            else:
-                break
+        frame = self._host.block(unit.segment, unit.checksum, block)
+        self._budget.spend(len(frame))
         with staged(self._block_path(unit, block)) as path:
             path.write_bytes(frame)
 
     def _fetch_file(self, unit: Unit) -> None:
         target = self._file_path(unit)
-        for attempt in range(1, _ATTEMPTS + 1):
-            if target.exists():
-                return
+        if not target.exists():
             part = target.with_suffix(".part")
             self._fetch_parts(unit, part)
-            try:
-                for block, frame in enumerate(read_frames(part.read_bytes(), unit.segment)):
-                    read_block(frame, f"block {block} of {unit.segment}")
-            except UnreadableArchive:
-                part.unlink()
-                if attempt == _ATTEMPTS:
-                    raise
-            else:
-                part.rename(target)
+            part.rename(target)
 
     def _fetch_parts(self, unit: Unit, part: Path) -> None:
         is_last = False
@@ -183,3 +201,16 @@ class Spool:
 
     def _file_path(self, unit: Unit) -> Path:
         return self._folder_of(unit) / "whole.jss"
+
+
+def _name(unit: Unit, block: int) -> str:
+    return f"block {block} of {unit.segment}"
+
+
+@contextmanager
+def _removed_if_damaged(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except UnreadableArchive:
+        path.unlink()
+        raise

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,9 +18,8 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from bsky_assets.bluesky.archive.blocks import read_block
 from bsky_assets.bluesky.archive.dating import Dating, is_backfilled
-from bsky_assets.bluesky.archive.fetching import AT_ONCE, Budget, Spool, estimated
+from bsky_assets.bluesky.archive.fetching import AT_ONCE, Blocks, Budget, Spool, estimated
 from bsky_assets.bluesky.archive.host import ArchiveHost, Listed, Rewritten, Unit
 from bsky_assets.bluesky.archive.sheets import FETCHED, INDEX, SHEET, Sheet, Sheets
 from bsky_assets.bluesky.archive.taking import wanted
@@ -135,9 +135,7 @@ class ArchiveReading:
         for _ in range(_ATTEMPTS):
             try:
                 unit = Unit(one.name, one.checksum, (0,))
-                self._spool.fetch([unit])
-                ((_, frame),) = self._spool.frames(unit)
-                return is_backfilled(read_block(frame, f"block 0 of {one.name}"))
+                return self._spool.read(unit, _begins_backfilled)
             except Rewritten:
                 again = (each for each in self._host.segments() if each.name == one.name)
                 one = next(again, one)
@@ -214,25 +212,32 @@ class ArchiveReading:
         """Fetch `units`, and keep what is wanted of them in sheets."""
         self._spool.fetch(units)
         for unit in units:
-            at = now()
-            whole = unit.blocks is None
-            self._sheets.write(unit.segment, unit.checksum, self._rows(unit), at, is_whole=whole)
+            self._spool.read(unit, partial(self._index, unit, now()))
             self._spool.clear(unit)
 
-    def _rows(self, unit: Unit) -> Iterator[tuple[int, pa.RecordBatch]]:
-        dating = Dating()
-        for number, frame in self._spool.frames(unit):
-            block = read_block(frame, f"block {number} of {unit.segment}")
-            at, how = dating.of(block)
-            dated = block.append_column("at", pa.array(np.asarray(at), pa.int64()))
-            dated = dated.append_column("dated_by", how)
-            yield number, wanted(dated).cast(SHEET)
+    def _index(self, unit: Unit, fetched_at: datetime, blocks: Blocks) -> None:
+        whole = unit.blocks is None
+        self._sheets.write(unit.segment, unit.checksum, _dated(blocks), fetched_at, is_whole=whole)
 
     def _unsettled(self) -> UserError:
         return ArchiveEnds(
             f"{self._host.name} rewrote what was being fetched {_ATTEMPTS} times; what came is "
             "kept: run it again"
         )
+
+
+def _dated(blocks: Blocks) -> Blocks:
+    """What is wanted of the blocks of a segment, and when it happened."""
+    dating = Dating()
+    for number, block in blocks:
+        at, how = dating.of(block)
+        dated = block.append_column("at", pa.array(np.asarray(at), pa.int64()))
+        yield number, wanted(dated.append_column("dated_by", how)).cast(SHEET)
+
+
+def _begins_backfilled(blocks: Blocks) -> bool:
+    ((_, block),) = blocks
+    return is_backfilled(block)
 
 
 def _runs(chosen: Sequence[Listed]) -> Iterator[list[Listed]]:

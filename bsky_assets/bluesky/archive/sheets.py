@@ -36,6 +36,8 @@ FETCHED, INDEX = "fetched", "index"
 GROUP_ROWS = 8_192
 SORTED_BYTES = 96 * 2**20
 """About as many bytes of rows are sorted at a time."""
+_REPEATED = ["collection", "kind", "dated_by"]
+"""The columns that have few values."""
 _KEY = b"bsky_assets.sheet"
 _FILE = re.compile(r"[0-9a-z_]+\.jss\.[0-9a-f]{16}\.[0-9a-f]{16}\.parquet")
 
@@ -85,7 +87,7 @@ class Sheets:
         undated = 0
         with (
             staged(target) as path,
-            pq.ParquetWriter(path, SHEET, compression="zstd", compression_level=1) as writer,
+            pq.ParquetWriter(path, SHEET, use_dictionary=_REPEATED, compression="lz4") as writer,
         ):
             covered: list[int] = []
             for table in _gathered(covered, blocks):

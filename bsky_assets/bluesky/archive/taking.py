@@ -7,41 +7,31 @@ What does not belong here: which rows are asked for, and where they land.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from libipld import decode_dag_cbor
 
 from bsky_assets.bluesky.archive.blocks import ACCOUNT, CREATE, DELETE, UPDATE
 from bsky_assets.bluesky.archive.dating import KEY, NOT_DATED, clocks
+from bsky_assets.bluesky.archive.markers import fits, is_named, take_markers
 from bsky_assets.bluesky.cars import CID_PREFIX
 from bsky_assets.bluesky.kinds.posts import KIND as POSTS
 from bsky_assets.bluesky.post_columns import PostColumns, read_posts
-from bsky_assets.bluesky.records import POST, PROBLEMS, Unreadable, problem_of
-from bsky_assets.bluesky.repositories import take_account
-from bsky_assets.bluesky.rows import Deletion, Put, Rows, Tables, common, instants
-from bsky_assets.bluesky.syntax import DID_PATTERN, RECORD_KEY_PATTERN
+from bsky_assets.bluesky.records import POST, Unreadable
+from bsky_assets.bluesky.rows import Put, Rows, Tables, common, instants
 from bsky_assets.contracts import Quarantined, RawFirehosePost, RawPostDeletion, arrow_schema
 
 UNDATABLE = "undatable"
 """Why a post is in quarantine whose day cannot be known."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INSTANT = pa.timestamp("us", tz="UTC")
-_LARGE = pa.scalar(2**63, pa.uint64())
 _APART = timedelta(hours=1)
 """Two clocks that are no further apart are taken to agree, on whichever side of midnight."""
-_GOOD = {
-    "did": rf"\A{DID_PATTERN}\z",
-    "rkey": rf"\A{RECORD_KEY_PATTERN}\z",
-    "rev": r"\A[2-7a-j][2-7a-z]{12}\z",
-}
 _CLOCKS_DISAGREE = "the day cannot be known: the record's key and its createdAt name two"
 
 
@@ -76,8 +66,10 @@ def take(rows: pa.Table, host: str, received: datetime, timezone: ZoneInfo) -> T
     rows = rows.append_column("place", pa.array(np.arange(rows.num_rows)))
     puts = rows.filter(pc.less_equal(rows["kind"], UPDATE))
     puts = puts.append_column("action", _actions(puts, timezone))
-    _take_markers(gathered, rows.filter(pc.greater(rows["kind"], UPDATE)), at)
-    tables, posts = _read_posts(gathered, _good_puts(gathered, puts, at), at)
+    good = _good_puts(gathered, puts, at)
+    markers = take_markers(gathered, rows.filter(pc.greater(rows["kind"], UPDATE)), at)
+    tables, posts = _read_posts(gathered, good, at)
+    tables[RawPostDeletion] = markers
     posts = _dated(posts, rows)
     is_known = _is_day_known(posts, timezone)
     posts, apart = posts.filter(is_known), posts.filter(pc.invert(is_known))
@@ -103,10 +95,7 @@ def _actions(puts: pa.Table, timezone: ZoneInfo) -> pa.Array:
 
 def _good_puts(gathered: Rows, rows: pa.Table, received: int) -> pa.Table:
     """The posts that have a record and are what they say; the others go into quarantine."""
-    is_good = pc.is_valid(rows["payload"])
-    for column, pattern in _GOOD.items():
-        is_good = pc.and_(is_good, pc.match_substring_regex(rows[column], pattern))
-    is_good = pc.and_(is_good, pc.invert(pc.is_in(rows["rkey"], pa.array([".", ".."]))))
+    is_good = pc.and_(is_named(rows), pc.is_valid(rows["payload"]))
     bad = rows.filter(pc.invert(is_good))
     problem = Unreadable("bad_commit", "the post has no record, or is none by its DID, key or rev")
     for seq, record in zip(bad["seq"].to_pylist(), bad["payload"].to_pylist(), strict=True):
@@ -119,9 +108,9 @@ def _read_posts(gathered: Rows, puts: pa.Table, received: int) -> tuple[Tables, 
     puts = puts.combine_chunks()
     usual = read_posts(_whole(puts["payload"]))
     # A number that does not fit is told of by the code that reads one by one.
-    is_usual = pc.and_(usual.is_usual, pc.less(_whole(puts["seq"]), _LARGE))
-    fits = is_usual.filter(usual.is_usual)
-    by_column = _table(gathered.host, puts.filter(is_usual), usual, fits, received)
+    is_usual = pc.and_(usual.is_usual, fits(_whole(puts["seq"])))
+    is_kept = is_usual.filter(usual.is_usual)
+    by_column = _table(gathered.host, puts.filter(is_usual), usual, is_kept, received)
     unusual = puts.filter(pc.invert(is_usual))
     gathered.puts[POSTS] = list(_puts(unusual, received))
     places = dict(zip(map(id, gathered.puts[POSTS]), unusual["place"].to_pylist(), strict=True))
@@ -133,20 +122,22 @@ def _read_posts(gathered: Rows, puts: pa.Table, received: int) -> tuple[Tables, 
     return tables, posts.sort_by("place") if one_by_one.num_rows else posts
 
 
-def _table(host: str, puts: pa.Table, read: PostColumns, fits: pa.Array, received: int) -> pa.Table:
+def _table(
+    host: str, puts: pa.Table, read: PostColumns, is_kept: pa.Array, received: int
+) -> pa.Table:
     """The rows of posts that were read by column, with their places."""
     at = pa.repeat(pa.scalar(received, _INSTANT), puts.num_rows)
     given = {
         "author": _whole(puts["did"]),
         "path": pc.binary_join_element_wise(POST, _whole(puts["rkey"]), "/"),
-        "cid": read.cid.filter(fits),
+        "cid": read.cid.filter(is_kept),
         "rev": _whole(puts["rev"]),
         "action": _whole(puts["action"]),
         "seq": _whole(puts["seq"]).cast(pa.int64()),
         "commit_time": pa.nulls(puts.num_rows, _INSTANT),
     }
     columns = common(host, given, at)
-    columns |= POSTS.columns_of(read.record.filter(fits), at)
+    columns |= POSTS.columns_of(read.record.filter(is_kept), at)
     schema = arrow_schema(RawFirehosePost)
     table = pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
     return table.append_column("place", puts["place"])
@@ -164,26 +155,6 @@ def _puts(rows: pa.Table, received: int) -> Iterator[Put]:
     ):
         cid = CID_PREFIX + sha256(record).digest()
         yield did, f"{POST}/{key}", cid, rev, action, seq, None, received, record
-
-
-def _take_markers(gathered: Rows, rows: pa.Table, received: int) -> None:
-    for row in rows.select(["kind", "did", "rkey", "rev", "seq", "at", "payload"]).to_pylist():
-        try:
-            _take_marker(gathered, row, received)
-        except PROBLEMS as error:
-            problem, content = problem_of(error), row["payload"] or b""
-            gathered.quarantine(problem, content, str(row["seq"]), received, RawPostDeletion.asset)
-
-
-def _take_marker(gathered: Rows, row: Mapping[str, Any], received: int) -> None:
-    time = (_EPOCH + timedelta(microseconds=row["at"])).isoformat()
-    if row["kind"] == DELETE:
-        path = f"{POST}/{row['rkey']}"
-        POSTS.take_deletion(
-            gathered, Deletion(row["did"], path, row["rev"], row["seq"], time, received)
-        )
-    else:
-        take_account(gathered, decode_dag_cbor(row["payload"]), row["seq"], time, received)
 
 
 def _dated(posts: pa.Table, rows: pa.Table) -> pa.Table:
