@@ -15,6 +15,7 @@ BENCHMARKS = (
     "wire_memory",
     "wire_quarantine",
     "archive_read",
+    "archive_memory",
     "filters_chain",
     "filters_identification",
     "day_scale",

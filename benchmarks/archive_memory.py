@@ -1,0 +1,101 @@
+"""What it takes to land a day of many posts from an archive: CPU a post, and memory as it grows.
+
+The blocks of a sandbox's archive stand for those of a large one: they are taken in again and again,
+each time as another segment, and then landed as one day. Nothing is fetched. Each size is landed in
+a process of its own.
+Usage: python -m benchmarks.archive_memory [POSTS ...]
+"""
+
+import json
+import pickle
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from datetime import date
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from bsky_assets.bluesky.archive.blocks import read_block
+from bsky_assets.bluesky.archive.dating import Dating
+from bsky_assets.bluesky.archive.landing import Landing
+from bsky_assets.bluesky.archive.sheets import SHEET, Sheets
+from bsky_assets.bluesky.archive.taking import wanted
+from bsky_assets.bluesky.collected import archive_segments
+from bsky_assets.settings import Settings
+from bsky_assets.sync_day import now
+from bsky_sandbox.archive import Archive
+from bsky_sandbox.server import history_of
+from bsky_sandbox.world import World
+
+DAY = date(2026, 3, 8)
+EVENTS = 60_000
+CHECKSUM = "0" * 16
+
+
+def make_frames(path: Path) -> None:
+    """Not in the process that starts the others: a process has the peak of the one it is of."""
+    world = World.generate(0, day=DAY, events=EVENTS)
+    segments = Archive(lambda: history_of(world).rows()).segments
+    path.write_bytes(pickle.dumps([frame for one in segments for frame in one.frames]))
+
+
+def blocks(frames: list[bytes]) -> Iterator[tuple[int, pa.RecordBatch]]:
+    dating = Dating()
+    for number, frame in enumerate(frames):
+        block = read_block(frame, "a block")
+        at, how = dating.of(block)
+        dated = block.append_column("at", pa.array(np.asarray(at), pa.int64()))
+        yield number, wanted(dated.append_column("dated_by", how)).cast(SHEET)
+
+
+def land(path: Path, folder: Path, posts: int) -> tuple[int, float, int]:
+    """How many posts were landed, at least as many as asked for, CPU seconds and peak memory."""
+    frames = pickle.loads(path.read_bytes())
+    settings = Settings(_env_file=None, data_dir=folder, sync_timezone="UTC")
+    sheets = Sheets(folder / "index")
+    began = time.process_time()
+    with archive_segments(settings).collecting() as writer:
+        landing = Landing(settings, writer, "sandbox", DAY)
+        while landing.landed.rows["post"] < posts:
+            number = landing.landed.segments
+            sheet = sheets.write(f"{number}.jss", CHECKSUM, blocks(frames), now(), is_whole=True)
+            landing.land(table for _, table in sheets.between([sheet], 0, 2**62))
+        landing.end()
+    seconds = time.process_time() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return landing.landed.rows["post"], seconds, peak // 1024
+
+
+def main(*sizes: int) -> None:
+    landed = []
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "frames"
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            pool.submit(make_frames, path).result()
+        for size in sizes or (50_000, 500_000):
+            with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+                folder = Path(name) / str(size)
+                landed.append(pool.submit(land, path, folder, size).result())
+    (fewest, _, least), (most, seconds, peak) = landed[0], landed[-1]
+    print(
+        json.dumps(
+            {
+                "name": "archive_memory",
+                "ratio": round(peak / least, 2),
+                "posts": [fewest, most],
+                "peak_mb": peak,
+                "peak_mb_of_fewest": least,
+                "us_a_post": round(seconds / most * 1e6, 1),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
