@@ -87,7 +87,7 @@ def test_writers_who_were_left_out() -> None:
     """The rules aside: weights learnt from the others let nearly all that is harmless through."""
     writers = {name: texts for name, texts in weights.written().items() if name != "beside_rules"}
     figures = {name: shares for name, *shares in weights.left_out(writers)}
-    assert min(let_through for _, let_through in figures.values()) >= 0.995
+    assert min(let_through for _, let_through in figures.values()) >= 0.99
     assert all(found >= 0.1 for found, _ in figures.values())
     assert lexicon(NAME)["evidence"]["enough"] > 0
 

@@ -25,7 +25,7 @@ WRITTEN = FOLDER / "models" / "written"
 LEAST_TEXTS = 2
 """In how many texts a sign is, at least."""
 LEAST_WEIGHT = 0.05
-STRENGTH = 0.5
+STRENGTH = 1.0
 """How freely weights are fitted: scikit-learn's C."""
 _HEADER = (
     "# The weight of each sign of hate speech, learnt by\n"
