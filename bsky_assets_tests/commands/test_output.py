@@ -227,7 +227,7 @@ def test_the_help_has_every_command_in_a_line() -> None:
     modules = Path(commands.__file__).parent.glob("*.py")
     assert set(cli.COMMANDS) == {path.stem for path in modules} - {
         "__init__",
-        *("people", "trials"),  # below `labels`
+        *("of_codebook", "people", "texts", "trials"),  # below `labels`
         *("asking", "choices", "completion", "examining", "progress", "running", "stored"),
     }
 

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from math import ceil, sqrt
 
 from scipy.stats import norm
-from statsmodels.stats.contingency_tables import mcnemar
 
 from bsky_assets.labelling.statistics.metrics import LEVEL, Estimate, rate
 
@@ -60,6 +59,8 @@ def effect(right_without: Sequence[bool], right_with: Sequence[bool]) -> Effect:
     if not right_with or len(right_with) != len(right_without):
         raise ValueError(f"{len(right_without)} answers without and {len(right_with)} with")
     pairs = list(zip(right_without, right_with, strict=True))
+    from statsmodels.stats.contingency_tables import mcnemar  # which takes a second to import
+
     posts, gained, lost = len(pairs), pairs.count((False, True)), pairs.count((True, False))
     table = [[pairs.count((True, True)), lost], [gained, pairs.count((False, False))]]
     return Effect(
