@@ -30,7 +30,7 @@ from bsky_assets.labelling.ledger.store import ANSWER, ledger_of
 from bsky_assets.labelling.optimising.coded import Coded, coded_posts
 from bsky_assets.labelling.statistics.gold import read_gold
 from bsky_assets.labelling.statistics.paired import Effect, effect, shifts
-from bsky_assets.news.context import context_of
+from bsky_assets.labelling.told import context_of
 from bsky_assets.settings import Settings
 from bsky_assets.storage.inputs import made_from
 from bsky_assets.storage.lake import Lake, Partition

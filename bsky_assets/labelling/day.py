@@ -41,7 +41,7 @@ from bsky_assets.labelling.ledger.store import ledger_of
 from bsky_assets.labelling.sample import draw
 from bsky_assets.labelling.second_question import second_questions
 from bsky_assets.labelling.statistics.consistency import effect_of_company
-from bsky_assets.news.context import Told, context_if_unclear, context_of, has_context
+from bsky_assets.labelling.told import Told, context_if_unclear, context_of, has_context
 from bsky_assets.settings import Settings
 from bsky_assets.storage.inputs import made_from
 from bsky_assets.storage.lake import Lake, Partition

@@ -18,7 +18,7 @@ from bsky_assets.labelling.asking.questions import (
     make_question,
     normalise,
 )
-from bsky_assets.news.context import Told
+from bsky_assets.labelling.told import Told
 
 
 @dataclass(frozen=True)

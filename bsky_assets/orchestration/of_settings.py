@@ -22,7 +22,7 @@ from bsky_assets.bluesky.versions import READERS, reader_version
 from bsky_assets.contracts import LlmLabel, Row
 from bsky_assets.contracts.lineage import DAILY_REPORT, ROWS, contract_of, lineage_version
 from bsky_assets.contracts.news import ContextEffect, NewsContext
-from bsky_assets.news.context import reads_news
+from bsky_assets.labelling.told import reads_news
 from bsky_assets.orchestration.partitions import sync_days
 from bsky_assets.orchestration.staleness import made_with
 from bsky_assets.reporting.version import report_version

@@ -206,7 +206,8 @@ def test_every_module_of_consolidation_is_a_rule_or_comes_later() -> None:
     folder = Path(consolidate.__file__).parent
     names = {path.stem for path in folder.glob("*.py")}
     later = {
-        "erase", "erase_quarantine", "erase_segments", "forget", "returned", "tombstones",
+        "erase", "erase_fetched", "erase_quarantine", "erase_segments", "forget", "returned",
+        "tombstones",
         "__init__",
     }  # fmt: skip
     assert names == {*consolidate._RULES, *later}
