@@ -8,8 +8,8 @@ from typing import Literal
 AnswerKind = Literal["boolean", "one_of", "several_of", "scale", "text"]
 ASSETS = (
     "raw_firehose_posts", "raw_feed_posts", "raw_post_deletions", "raw_moderation_labels",
-    "consolidated_posts", "filtered_posts", "llm_labels", "model_agreement", "filter_audit",
-    "daily_report",
+    "consolidated_posts", "filtered_posts", "student_scores", "llm_labels", "label_shares",
+    "model_agreement", "filter_audit", "daily_report",
 )  # fmt: skip
 EXPORTED = ("filtered_posts", "llm_labels")
 Level = Literal["restricted", "public", "dehydrated"]
