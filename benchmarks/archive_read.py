@@ -3,7 +3,7 @@
 Both ask the same sandbox, which is in another process, for the same posts. Ours plans, fetches,
 keeps an index, dates the rows, reads the records and commits segments; the SDK plans, fetches and
 makes a message of each row. The posts must be the same, with their CIDs. Of three turns the best
-counts.
+counts; of ours also without the reader that is compiled.
 Usage: python -m benchmarks.archive_read [EVENTS]
 """
 
@@ -18,11 +18,13 @@ from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import duckdb
 import httpx
 from atproto import JetstreamClient
 
+from bsky_assets.bluesky import post_columns
 from bsky_assets.bluesky.archive.landing import land_day
 from bsky_assets.bluesky.collected import archive_segments
 from bsky_assets.contracts import Quarantined, RawFirehosePost
@@ -69,11 +71,20 @@ def by_sdk(url: str) -> Posts:
     }
 
 
-def ours(url: str, folder: Path) -> Settings:
-    settings = Settings(_env_file=None, data_dir=folder, archive_url=url, sync_timezone="UTC")
+def ours(settings: Settings) -> None:
     for back in range(DAYS_BEFORE):
         land_day(settings, DAY - timedelta(days=back), lambda _: None)
-    return settings
+
+
+@contextmanager
+def reader(*, is_used: bool) -> Iterator[None]:
+    """With the reader that is compiled, or without."""
+    if is_used:
+        assert post_columns.is_compiled(), post_columns.NOT_COMPILED
+        yield
+    else:
+        with patch.object(post_columns, "_compiled", lambda: None):
+            yield
 
 
 def committed(settings: Settings) -> tuple[Posts, int]:
@@ -97,19 +108,24 @@ def cpu(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.process_time() - began, result
 
 
-def main(events: int = 40_000) -> None:
+def main(events: int = 60_000) -> None:
     duckdb.connect().close()
     with tempfile.TemporaryDirectory() as name, archive(events, Path(name)) as url:
-        best = {"sdk": float("inf"), "ours": float("inf")}
+        best = dict.fromkeys(("sdk", "ours", "one_by_one"), float("inf"))
         for turn in range(TURNS):
-            folder = Path(name) / str(turn)
             seconds, there = cpu(lambda: by_sdk(url))
             best["sdk"] = min(best["sdk"], seconds)
-            seconds, settings = cpu(lambda folder=folder: ours(url, folder))
-            best["ours"] = min(best["ours"], seconds)
-            found, apart = committed(settings)
-            assert found <= there, "rows that the SDK does not have"
-            assert len(found) + apart == len(there), "rows are missing"
+            for way in ("ours", "one_by_one"):
+                folder = Path(name) / f"{turn}-{way}"
+                settings = Settings(
+                    _env_file=None, data_dir=folder, archive_url=url, sync_timezone="UTC"
+                )
+                with reader(is_used=way == "ours"):
+                    seconds, _ = cpu(lambda settings=settings: ours(settings))
+                best[way] = min(best[way], seconds)
+                found, apart = committed(settings)
+                assert found <= there, "rows that the SDK does not have"
+                assert len(found) + apart == len(there), "rows are missing"
     rows = len(there)
     print(
         json.dumps(
@@ -118,6 +134,7 @@ def main(events: int = 40_000) -> None:
                 "ratio": round(best["sdk"] / best["ours"], 1),
                 "sdk_us_a_row": round(best["sdk"] / rows * 1e6, 1),
                 "ours_us_a_row": round(best["ours"] / rows * 1e6, 1),
+                "one_by_one_us_a_row": round(best["one_by_one"] / rows * 1e6, 1),
                 "rows": rows,
                 "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
             }
