@@ -27,6 +27,7 @@ COMMANDS = {
     "schema": "Show columns, what they are made from, and what a change of them touches.",
     "filters": "Measure the filters, train models for them, ask their canaries.",
     "estimate": "Estimate shares, differences and trends, corrected by what people coded.",
+    "study": "Declare a study as a file, run it, seal it, verify one that was sealed.",
     "labels": "Check labels against people, and models against each other.",
     "codebook": "Ask the language model questions of your own: a text file each.",
     "news": "Code pairs of post and article, and calibrate from them what is near enough.",

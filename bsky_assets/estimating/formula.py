@@ -45,6 +45,16 @@ def outcome_of(formula: str) -> str:
     return outcome
 
 
+def check_formula(formula: str) -> None:
+    """See that `formula` names nothing but an outcome and columns that there are.
+
+    Raises:
+        UnusableFormula: it does.
+    """
+    outcome_of(formula)
+    _check(formula.partition("~")[2])
+
+
 def design_of(formula: str, posts: pd.DataFrame) -> Design:
     """The matrix of `formula`, as `political ~ has_link + C(hour)`; `political` alone is its share.
 

@@ -29,6 +29,7 @@ ONLY_READ = {
     r"bsky-assets labels room .*": "serves until it is stopped",
     r"bsky-assets llm serve .*": "needs a language model, and serves until it is stopped",
     r"bsky-assets labels (export|eval) --codebook .*": "needs labels of a codebook",
+    r"bsky-assets study (seal|verify) .*": "needs a sample that people coded",
     r"bsky-assets news .*": "needs news, and pairs that people coded",
     r"bsky-assets labels compare": "needs labels of a second model",
     r"bsky-assets labels optimise .*": "needs a hundred posts coded by people, and a model",
