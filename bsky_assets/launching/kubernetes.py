@@ -35,7 +35,7 @@ def run(context: AssetExecutionContext, job: Job, settings: Settings) -> Ended:
     except ImportError as error:
         raise UserError(
             f"BSKY_LAUNCHER is kubernetes, and dagster-k8s is not installed ({error}); "
-            "install it with pip install '.[k8s]'"
+            "install it with pip install -c constraints.txt -e '.[k8s]'"
         ) from None
 
     class Reader(KeepsReports, PipesK8sPodLogsMessageReader):

@@ -27,7 +27,7 @@ def run(context: AssetExecutionContext, job: Job, settings: Settings) -> Ended:
     except ImportError as error:
         raise UserError(
             f"BSKY_LAUNCHER is ray, and Ray is not installed ({error}); "
-            "install it with pip install '.[ray]'"
+            "install it with pip install -c constraints.txt -e '.[ray]'"
         ) from None
 
     class Reader(KeepsReports, PipesRayJobMessageReader):  # type: ignore[misc]  # untyped

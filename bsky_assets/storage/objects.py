@@ -213,7 +213,8 @@ def _file_system(endpoint: str | None) -> fs.FileSystem:
         from pyarrow.fs import S3FileSystem
     except ImportError:
         raise UnusableObjectStorage(
-            "this pyarrow cannot read object storage; install it with pip install '.[s3]', or "
+            "this pyarrow cannot read object storage; install it with "
+            "pip install -c constraints.txt -e '.[s3]', or "
             "from conda-forge as pyarrow and not as pyarrow-core"
         ) from None
     # A small file is sent when it is closed, by one request.

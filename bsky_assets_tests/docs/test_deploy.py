@@ -136,6 +136,17 @@ def test_cron_starts_commands_that_are_there() -> None:
         runs(["bsky-assets", *arguments.split()])
 
 
+def test_the_script_is_installed_where_cron_looks_for_it(tmp_path: Path) -> None:
+    page = (DEPLOY / "hpc.md").read_text()
+    (command,) = re.findall(r"^install .*$", page, re.MULTILINE)
+    home = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    subprocess.run(["sh", "-c", command], cwd=ROOT, env=home, check=True, timeout=60)
+    scripts = re.findall(r"\$HOME/(\S+)", (DEPLOY / "hpc" / "crontab").read_text())
+    assert scripts
+    for script in scripts:
+        assert os.access(tmp_path / script, os.X_OK)
+
+
 STANDS_IN = """#!/bin/sh
 echo "$BSKY_LAKE_URL $1 begins"
 test "$1" = collect && exec sleep 60

@@ -48,3 +48,13 @@ def test_pages_link_to_projects_and_not_to_a_registry(page: Path) -> None:
     assert not re.search(
         r"https?://(pypi|files\.pythonhosted|hub\.docker|registry)\b", page.read_text()
     )
+
+
+def test_what_is_installed_from_the_folder_is_pinned_and_stays_the_folder() -> None:
+    # Without -e a copy takes its place, which no later change of the folder reaches.
+    sources = [*(ROOT / "bsky_assets").rglob("*.py"), *(ROOT / "docs").rglob("Dockerfile")]
+    texts = [path.read_text() for path in [*(ROOT / page for page in PAGES), *sources]]
+    folder = re.compile(r"pip install ((?:[\w.-]+ )*)'?\.(?:\[| |$)", re.MULTILINE)
+    options = folder.findall("\n".join(texts))
+    assert len(options) > 5
+    assert [said for said in options if "-c constraints.txt -e " not in said] == []

@@ -13,7 +13,7 @@ from testbed.ray_cluster import RayCluster, ray_cluster
 
 # Ray reads how it is let in when it is imported, so it is not imported before its cluster is there.
 pytestmark = pytest.mark.skipif(
-    find_spec("ray") is None, reason="Ray is not installed here: pip install '.[ray]'"
+    find_spec("ray") is None, reason="Ray is not installed here: see docs/deploy/ray.md"
 )
 SECRET = "hunter2-is-not-a-password"
 
