@@ -11,6 +11,7 @@ from dagster import (
 )
 
 from bsky_assets import assets
+from bsky_assets.assets.archive_survival import archive_survival
 from bsky_assets.assets.article_embeddings import article_embeddings
 from bsky_assets.assets.codebook_labels import codebook_assets
 from bsky_assets.assets.context_effect import context_effect
@@ -59,12 +60,13 @@ def build_defs(settings: Settings) -> Definitions:
 
 
 def _assets(settings: Settings) -> list[AssetsDefinition]:
-    """Those of the package, those of news, and one for each codebook of the data directory."""
+    """Those of the package, those of news and of an archive, and one for each codebook of the data
+    directory."""
     found = load_assets_from_package_module(assets)
     always = [asset for asset in found if isinstance(asset, AssetsDefinition)]
     codebooks = [*codebook_assets(settings)]
     reported = [asset.key for asset in codebooks]
-    every = (*always, *_news(settings), *codebooks)
+    every = (*always, *_news(settings), *_survival(settings), *codebooks)
     return [of_settings(asset, settings, reported) for asset in every]
 
 
@@ -76,6 +78,11 @@ def _news(settings: Settings) -> list[AssetsDefinition]:
     embeddings = article_embeddings(articles)
     told = news_context(embeddings)
     return [articles, embeddings, told, context_effect(told)]
+
+
+def _survival(settings: Settings) -> list[AssetsDefinition]:
+    """What an archive has kept, where the settings name one."""
+    return [archive_survival()] if settings.archive_url else []
 
 
 def current_defs(day: date | None = None) -> Definitions:

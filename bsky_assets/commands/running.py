@@ -29,6 +29,7 @@ from dagster._core.errors import DagsterExecutionInterruptedError, DagsterInvali
 from bsky_assets.console import stderr, tell_retries
 from bsky_assets.contracts.lineage import meant
 from bsky_assets.errors import UserError
+from bsky_assets.orchestration.automation import BY_ITSELF
 from bsky_assets.orchestration.instance import open_instance, this_process
 from bsky_assets.orchestration.run_log import PLAIN_LINES, failure_reason, lines_of, run_progress
 from bsky_assets.settings import Settings
@@ -184,7 +185,7 @@ def selected(select: str) -> list[AssetKey]:
 def selection(select: str, known: Sequence[str]) -> AssetSelection:
     """What is selected, in the syntax of the UI, where names need no `key:` and commas mean or."""
     if select == ALL:
-        return AssetSelection.all()
+        return BY_ITSELF
 
     def spelt_out(found: "re.Match[str]") -> str:
         if found[0] in known:

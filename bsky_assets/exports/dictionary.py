@@ -12,6 +12,7 @@ from bsky_assets.contracts import ALL, LEDGER, Row, columns, contract_version
 from bsky_assets.contracts.news import NEWS
 from bsky_assets.contracts.provenance import PROVENANCE
 from bsky_assets.contracts.published import PUBLISHED
+from bsky_assets.contracts.survival import SURVIVAL
 from bsky_assets.exports.markdown import Markdown, code, escaped, table
 from bsky_assets.storage.upcasts import sql_type
 
@@ -61,4 +62,4 @@ def _type(kind: pa.DataType) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(dictionary((*ALL, *NEWS, *LEDGER, *PROVENANCE, *PUBLISHED)))
+    sys.stdout.write(dictionary((*ALL, *NEWS, *SURVIVAL, *LEDGER, *PROVENANCE, *PUBLISHED)))

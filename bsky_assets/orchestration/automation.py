@@ -1,6 +1,7 @@
 """The daily job and its schedule; what follows by itself is in `following`."""
 
 from dagster import (
+    AssetKey,
     AssetSelection,
     DefaultScheduleStatus,
     RunRequest,
@@ -13,6 +14,10 @@ from dagster import (
 
 from bsky_assets.settings import Settings
 from bsky_assets.sync_day import sync_day_of, today
+
+BY_ITSELF = AssetSelection.all() - AssetSelection.groups("archive")
+"""What is made without being asked for by name: all but what reads an archive, whose bytes may be
+metered."""
 
 daily_sync = define_asset_job(
     "daily_sync",
@@ -29,11 +34,17 @@ def daily_sync_schedule(settings: Settings) -> ScheduleDefinition:
     can be read for it, and what has landed is followed by `follow_inputs`.
     """
 
+    def chosen(context: ScheduleEvaluationContext) -> list[AssetKey] | None:
+        if not settings.archive_url:
+            return None
+        return sorted(BY_ITSELF.resolve(context.repository_def.asset_graph))
+
     def present_day(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
         day = sync_day_of(context.scheduled_execution_time, settings.timezone)
         if day < today(settings.timezone):
             return SkipReason(f"{day} is over; `follow_inputs` makes what landed on it")
-        return RunRequest(run_key=day.isoformat(), partition_key=day.isoformat())
+        key = day.isoformat()
+        return RunRequest(run_key=key, partition_key=key, asset_selection=chosen(context))
 
     return ScheduleDefinition(
         name="daily_sync_schedule",

@@ -68,6 +68,9 @@ NEWS_INPUTS: Mapping[type[Row], tuple[Input, ...]] = {
 }
 """The same of the assets that are there where news is. Context reads articles of days before, too;
 that there are more of these since makes it not behind."""
+SURVIVAL_INPUTS = (Input(RawFirehosePost), Input(FilteredPost), Input(LlmLabel))
+"""What `archive_survival` was made from. It is made where somebody asks for it, so that it is never
+behind: it has no place among the inputs that are followed."""
 
 
 def inputs_of(row: type[Row]) -> tuple[Input, ...]:

@@ -31,6 +31,7 @@ from bsky_assets.contracts.details import Details, details_version
 from bsky_assets.contracts.lineage import ROWS, lineage_version
 from bsky_assets.contracts.news import NEWS
 from bsky_assets.contracts.stored import StoredRow, row_as_stored
+from bsky_assets.contracts.survival import SURVIVAL
 from bsky_assets.settings import Settings
 from bsky_assets.storage import timezones, upcasts
 from bsky_assets.storage.damage import Damaged, damage_named
@@ -151,10 +152,11 @@ class _Written(NamedTuple):
 
 
 def rows_by_settings(settings: Settings) -> tuple[type[Row], ...]:
-    """The contracts of the assets that are not in every lake: those of news, where the settings
-    name any, and those of codebooks."""
+    """The contracts of the assets that are not in every lake: those of news and of an archive,
+    where the settings name any, and those of codebooks."""
     news = NEWS if settings.news_feeds else ()
-    return (*news, *rows_of(load_codebooks(settings.codebooks_dir)))
+    survival = SURVIVAL if settings.archive_url else ()
+    return (*news, *survival, *rows_of(load_codebooks(settings.codebooks_dir)))
 
 
 class Lake:

@@ -24,6 +24,7 @@ from bsky_assets.contracts.details import (
     NewsDetails,
     ShareDetails,
     StudentDetails,
+    SurvivalDetails,
     details_version,
 )
 from bsky_assets.storage.completeness import StreamDetails
@@ -48,6 +49,7 @@ MODELS: tuple[type[Details], ...] = (
     ShareDetails,
     StreamDetails,
     StudentDetails,
+    SurvivalDetails,
 )
 
 

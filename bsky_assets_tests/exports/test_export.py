@@ -43,6 +43,7 @@ from bsky_assets.contracts import (
 from bsky_assets.contracts.news import NEWS
 from bsky_assets.contracts.provenance import PROVENANCE
 from bsky_assets.contracts.published import PUBLISHED
+from bsky_assets.contracts.survival import SURVIVAL
 from bsky_assets.exports.dictionary import dictionary
 from bsky_assets.exports.export import (
     FolderNotEmpty,
@@ -402,7 +403,7 @@ def test_nothing_stored_is_said(con: duckdb.DuckDBPyConnection, lake: Lake, tmp_
 
 
 def test_every_column_is_in_the_dictionary() -> None:
-    lines = dictionary((*ALL, *NEWS, *LEDGER, *PROVENANCE, *PUBLISHED)).splitlines()
+    lines = dictionary((*ALL, *NEWS, *SURVIVAL, *LEDGER, *PROVENANCE, *PUBLISHED)).splitlines()
     sections: dict[str, list[str]] = {}
     for line in lines:
         if line.startswith("## "):
@@ -411,14 +412,14 @@ def test_every_column_is_in_the_dictionary() -> None:
             section.append(line.split("|")[1].strip(" `"))
     assert sections == {
         row.asset: [column.name for column in columns(row)]
-        for row in (*ALL, *NEWS, *LEDGER, *PROVENANCE, *PUBLISHED)
+        for row in (*ALL, *NEWS, *SURVIVAL, *LEDGER, *PROVENANCE, *PUBLISHED)
     }
 
 
 def test_the_dictionary_in_the_docs_is_current() -> None:
-    assert DOCS.read_text() == dictionary((*ALL, *NEWS, *LEDGER, *PROVENANCE, *PUBLISHED)), (
-        f"run: {Path(sys.executable).name} -m bsky_assets.exports.dictionary > {DOCS.name}"
-    )
+    assert DOCS.read_text() == dictionary(
+        (*ALL, *NEWS, *SURVIVAL, *LEDGER, *PROVENANCE, *PUBLISHED)
+    ), f"run: {Path(sys.executable).name} -m bsky_assets.exports.dictionary > {DOCS.name}"
 
 
 @given(st.text(alphabet=st.sampled_from("ab|`*_[]()<>&\\\n#~!$:/w.@"), max_size=30))

@@ -81,12 +81,14 @@ class ArchiveReading:
         *,
         with_backfill: bool = True,
         dids: Sequence[str] = (),
+        around: timedelta = timedelta(),
     ) -> tuple[Span, Iterator[pa.Table]]:
         """What happened from `since` on and before `until`, once all that is needed is here.
 
         The tables have the columns of a sheet. `with_backfill`: look through what the archive took
         in with whole repositories, too. `dids`: only blocks that may have something of these are
-        fetched; whatever else is in them comes with it.
+        fetched; whatever else is in them comes with it. `around`: what happened so long before or
+        after comes, too.
 
         Raises:
             ArchiveEnds: the archive ends before `since`, or has nothing yet.
@@ -100,10 +102,11 @@ class ArchiveReading:
                 f"the archive of {self._host.name} ends at {instant_of(ends):%Y-%m-%d %H:%M} UTC, "
                 f"before {since:%Y-%m-%d %H:%M} UTC; try again when it has sealed what came then"
             )
+        begin, end = since - around, until + around
         back = self._backfilled(listed) if with_backfill else set()
-        chosen = [one for one in listed if one.index in back or _overlaps(one, since, until)]
+        chosen = [one for one in listed if one.index in back or _overlaps(one, begin, end)]
         sheets = self._have(chosen, {one.name for one in chosen if one.index in back}, dids)
-        found = self._sheets.between(sheets, micros_of(since), micros_of(until))
+        found = self._sheets.between(sheets, micros_of(begin), micros_of(end))
         as_of = min((sheet.fetched_at for sheet in sheets), default=None)
         undated = sum(sheet.undated for sheet in sheets)
         covers = _covers(listed, since, until)

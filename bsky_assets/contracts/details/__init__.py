@@ -26,6 +26,7 @@ from bsky_assets.contracts.details.news import (
     NewsReading,
 )
 from bsky_assets.contracts.details.raw_feed_posts import FeedDetails, FeedReading
+from bsky_assets.contracts.details.survival import SurvivalDetails
 
 __all__ = [
     "AuditDetails",
@@ -50,5 +51,6 @@ __all__ = [
     "ShareDetails",
     "Since",
     "StudentDetails",
+    "SurvivalDetails",
     "details_version",
 ]

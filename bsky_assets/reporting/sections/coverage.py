@@ -3,6 +3,7 @@
 from bsky_assets.reporting.coverage import coverage_figure, share_covered
 from bsky_assets.reporting.day import StoredDay
 from bsky_assets.reporting.page import Block, Fact, Facts, Picture, Seconds, Section, Share, Text
+from bsky_assets.reporting.sections.survival import expected_losses
 from bsky_assets.reporting.svg import inline_svg
 from bsky_assets.storage.completeness import Completeness
 
@@ -14,7 +15,7 @@ def section(day: StoredDay) -> Section:
         blocks = (Facts(tuple(_facts(day, day.completeness))), _picture(day, day.completeness))
     lines = [f"{line[0].upper()}{line[1:]}." for line in day.source_lines]
     if lines:
-        blocks = (Text((" ".join(lines),)), *blocks)
+        blocks = (Text((" ".join(lines),)), *expected_losses(day), *blocks)
     return Section("coverage", "Was the whole day read?", blocks)
 
 
