@@ -179,8 +179,10 @@ def _label(settings: Settings, study: Study) -> None:
 
     if days := days_to_label(settings, study, parse_days(study.days, settings.timezone)):
         from bsky_assets.commands.running import materialize_days
+        from bsky_assets.orchestration.instance import open_instance
 
-        materialize_days(settings, days, "+llm_labels", only_missing=True)
+        with open_instance(settings):  # which the processes of the days open, too
+            materialize_days(settings, days, "+llm_labels", only_missing=True)
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from dagster import DagsterInstance
 
 from bsky_assets.coding.journal import Journal
 from bsky_assets.coding.room import open_room, rooms
@@ -95,6 +96,8 @@ def sealed(lab: Lab, folder: Path, ours: Run, monkeypatch: pytest.MonkeyPatch) -
 
     def labelled(_settings: object, days: object, select: str, *, only_missing: bool) -> None:
         assert (days, only_missing) == ([DAY], True)
+        with DagsterInstance.get():
+            pass  # as the process of a day does
         names = [key.to_user_string() for key in selected(select)]
         assert names[-1] == "llm_labels"
         assert {"raw_firehose_posts", "filtered_posts"} <= {*names}
