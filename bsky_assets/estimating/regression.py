@@ -55,8 +55,12 @@ def fit(
     """Regress `outcome` on the columns of `matrix`, by the model of `kind`.
 
     Raises:
-        CannotBeFitted: the logistic model has no solution.
+        CannotBeFitted: the logistic model has no solution, or all posts are of one author.
     """
+    if len(np.unique(authors)) < 2:
+        raise CannotBeFitted(
+            "all posts are of one author, which says nothing of others; take more days or posts"
+        )
     if kind == LINEAR:
         return _linear(outcome, matrix, authors, freedom)
     values = _logistic(outcome, matrix)

@@ -266,12 +266,12 @@ class _Making:
         mine = self.outcomes[label].by_model[inside]
         freedom = max(int((self.labelled.weight[inside] > 0).sum()) - 1, 1)
         if share_of == ALL:
-            return fit(LINEAR, mine, np.ones((len(mine), 1)), authors, freedom).estimate(0)
+            return _mean(mine, authors, freedom).estimate(0)
         whole = self.outcomes[POLITICAL].by_model[inside]
         if whole.mean() <= 0:
             return None
         ratio = float(mine.mean() / whole.mean())
-        rest = fit(LINEAR, mine - ratio * whole, np.ones((len(mine), 1)), authors, freedom)
+        rest = _mean(mine - ratio * whole, authors, freedom)
         return _around(ratio, rest, float(whole.mean()))
 
     def _corrected(
@@ -280,6 +280,8 @@ class _Making:
         own, political = self.outcomes[label], self.outcomes[POLITICAL]
         if own.corrected is None or political.corrected is None:
             return None, self.why
+        if not authors.any():
+            return None, "not corrected: all posts are of one author"
         if not all((mask & inside).any() for mask in own.classes.values()):
             coded = int((self.coded & inside).sum())
             return None, f"not corrected: the {coded} posts that people coded are all of one class"
@@ -296,6 +298,13 @@ class _Making:
             mine.outcome - ratio * whole.outcome, mine.is_coded, mine.weight, mine.unseen
         )
         return _around(ratio, fit_corrected(LINEAR, rest, ones, authors), level), self.method
+
+
+def _mean(outcome: Floats, authors: npt.NDArray[np.int_], freedom: int) -> Fit:
+    """The mean; of one author's posts it may be any, since they say nothing of others'."""
+    if not authors.any():
+        return Fit(np.array([outcome.mean()]), np.array([[np.inf]]), freedom)
+    return fit(LINEAR, outcome, np.ones((len(outcome), 1)), authors, freedom)
 
 
 def _around(ratio: float, rest: Fit, level: float) -> Estimate:

@@ -82,7 +82,7 @@ def heal_days_sensor(settings: Settings) -> SensorDefinition:
     return SensorDefinition(
         name="heal_days",
         evaluation_fn=look,
-        job=healing,
+        job_name=healing.name,
         minimum_interval_seconds=LOOK_SECONDS,
         default_status=(
             DefaultSensorStatus.RUNNING if settings.heal else DefaultSensorStatus.STOPPED

@@ -119,3 +119,13 @@ def test_scores_of_a_student_that_learnt_from_these_people_do_not_correct_them(l
     share = rows(lab)["political", "all", "all"]
     assert share["method"] == "design-based supervised learning"
     assert share["corrected_low"] <= 1 / 3 <= share["corrected_high"]
+
+
+def test_a_day_of_one_author_carries_no_interval(tmp_path: Path) -> None:
+    with served(FakeEndpoint(by_first_letter).app()) as url:
+        lab = Lab(tmp_path / "data", f"{url}/v1", {"llm_models": ("fake",)})
+        lab.filtered([filtered_post(1, "L post 1")])
+        lab.label()
+        found = rows(lab)["political", "all", "all"]
+    assert (found["posts"], found["naive"]) == (1, 1.0)
+    assert (found["naive_low"], found["naive_high"]) == (0.0, 1.0)
