@@ -130,6 +130,7 @@ setup(
     install_requires=[
         "aiohttp",
         "atproto==0.0.73",
+        "cryptography",
         "dagster==1.13.27",
         "dagster-dg-cli==1.13.27",
         "dagster-duckdb==0.29.27",

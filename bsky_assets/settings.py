@@ -420,7 +420,7 @@ class Settings(BaseSettings):
             name, separator, place = (piece.strip() for piece in part.partition("="))
             side = name.partition(":")[2]
             if not separator or not name.partition(":")[0] or not place:
-                raise ValueError(f"expected name=url or name:side=url, got {part!r:.80}")
+                raise ValueError("expected name=url or name:side=url in each part")
             if side and side not in SIDES:
                 raise ValueError(f"{side!r:.20} is no side; expected one of {', '.join(SIDES)}")
             if has_credentials(place):

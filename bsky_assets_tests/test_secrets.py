@@ -139,7 +139,8 @@ def test_a_url_with_a_password_is_masked_and_goes_as_a_secret(
 ) -> None:
     scheme = "ws" if name in ("relay_url", "jetstream_url") else "http"
     url = with_password(f"{scheme}://host.test:81/path", name)
-    _, out, _ = run(monkeypatch, capsys, "config", **{variable_name(name): url})
+    variables = {variable_name(name): url, "BSKY_EMBEDDINGS_MODEL": "all-minilm"}
+    _, out, _ = run(monkeypatch, capsys, "config", **variables)
     assert f"{scheme}://**********@host.test:81" in out
     assert not is_in(out.encode())
     settings = get_settings()
@@ -156,6 +157,17 @@ def test_a_url_that_is_none_is_refused_without_being_repeated(
     monkeypatch: pytest.MonkeyPatch, name: str, url: str
 ) -> None:
     monkeypatch.setenv(variable_name(name), url)
+    get_settings.cache_clear()
+    with pytest.raises(InvalidSettings) as refused:
+        get_settings()
+    assert not is_in(str(refused.value).encode())
+
+
+@pytest.mark.parametrize(
+    "feeds", ["a=https://spy-x:hunter2-x@host", "https://spy-x:hunter2-x@host"]
+)
+def test_a_feed_of_news_has_no_password_in_it(monkeypatch: pytest.MonkeyPatch, feeds: str) -> None:
+    monkeypatch.setenv("BSKY_NEWS_FEEDS", feeds)
     get_settings.cache_clear()
     with pytest.raises(InvalidSettings) as refused:
         get_settings()
@@ -189,6 +201,7 @@ VALUES: dict[str, Any] = {
     "slurm_export": ("A", "B"),
     "ray_options": {"entrypoint_num_cpus": 2, "metadata": {"a": "it's"}},
     "feeds": {"one": "at://did:plc:a/x/y", "two": "at://did:plc:b/x/y"},
+    "news_feeds": {"one": "https://one.test/rss?a=b", "two:left": "articles.jsonl"},
     "handle": "a 'b' #c\\",
     "jetstream_url": None,
     "memory_limit": "2.5 GB",

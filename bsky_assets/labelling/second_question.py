@@ -19,6 +19,7 @@ from bsky_assets.labelling.asking.questions import (
     normalise,
 )
 from bsky_assets.labelling.told import Told
+from bsky_assets.storage.sql import literal
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ def second_questions(
         f"""
         SELECT uri, question_hash FROM labelling_posts SEMI JOIN labelling_told USING (uri)
         JOIN labelling_best USING (question_hash)
-        WHERE is_valid AND political_ideology = 'unclear' AND NOT list_contains(context, '{NEWS}')
+        WHERE is_valid AND political_ideology = 'unclear'
+            AND NOT list_contains(context, {literal(NEWS)})
         """
     ).fetchall()
     anew = {uri: _with_news(asked.questions[hash_], told[uri]) for uri, hash_ in unclear}
