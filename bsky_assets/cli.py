@@ -20,7 +20,7 @@ COMMANDS = {
     "collect": "Collect the firehose and the labeler's stream until stopped; made to run long.",
     "sync": "Collect now, up to limits, into today's raw partitions.",
     "materialize": "Materialise a sync day, or several, through Dagster.",
-    "heal": "Fill the gaps of the firehose from an archive, and say what is gone.",
+    "heal": "Fill what the firehose lacks, from an archive and repositories; say what is gone.",
     "status": "Show what is stored: rows of each asset by sync day, or one day in detail.",
     "doctor": "List what is damaged or stray, and what each can be made again from.",
     "query": "Ask the catalogue: a table in a terminal, CSV elsewhere.",

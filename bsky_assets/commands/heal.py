@@ -28,7 +28,7 @@ def heal(
         str | None, typer.Option(metavar="DAY", help="Last sync day; default: the same.")
     ] = None,
 ) -> None:
-    """Fill what is missing of the firehose, from an archive and repositories; say what is gone.
+    """Fill what the firehose lacks, from an archive and repositories; say what is gone.
 
     A gap is healed only if the archive spans it and has, next to it on both sides, posts that we
     have too. What did not come of one account is had from its repository, if that is signed and
