@@ -70,7 +70,7 @@ def refresh_stale_sensor(settings: Settings) -> SensorDefinition:
         if not found:
             yield SkipReason("every stored partition is as it would be made today")
             return
-        graph = context.repository_def.asset_graph  # type: ignore[union-attr]
+        graph = context.repository_def.asset_graph  # type: ignore[union-attr]  # a sensor's
         for day, assets in _with_what_follows(settings, graph, found).items():
             reasons = sorted(f"{each.asset} {each.reasons}" for each in found if each.day == day)
             yield RunRequest(

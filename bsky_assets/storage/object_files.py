@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
-from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
+from fsspec import AbstractFileSystem  # type: ignore[import-untyped]  # has no types
 
 _UNCHANGED = datetime(2020, 1, 1, tzinfo=UTC)
 """Files of partitions never change, so that what DuckDB remembers of one stays true."""
 
 
-class ObjectFiles(AbstractFileSystem):  # type: ignore[misc]
+class ObjectFiles(AbstractFileSystem):  # type: ignore[misc]  # its base has no types
     """Only what DuckDB asks for; every path is one whole URL."""
 
     cachable = False

@@ -225,4 +225,4 @@ def test_settings_of_news_that_cannot_be_meant_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match=says) as told:
             Settings(_env_file=None, news_feeds=value)
-        assert "secret" not in str(told.value.errors()[0]["msg"])  # type: ignore[attr-defined]
+        assert "secret" not in str(told.value.errors()[0]["msg"])

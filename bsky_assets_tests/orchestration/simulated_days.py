@@ -150,7 +150,7 @@ class Days:
         host, seq = f"{stream}.test", self._seq
         rows = {"post": 0, "deletion": 0, "label": 0}
         names = {RawFirehosePost: "post", RawPostDeletion: "deletion", RawModerationLabel: "label"}
-        rows |= {names[row]: found.num_rows for row, found in tables.items()}  # type: ignore[attr-defined]
+        rows |= {names[row]: found.num_rows for row, found in tables.items()}
         footer = Footer(stream, host, None, seq, at, at, at, cursors={host: seq}, rows=rows)
         segments = firehose_segments if stream == FIREHOSE else label_segments
         with segments(self.settings).collecting() as writer:
