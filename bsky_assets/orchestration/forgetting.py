@@ -79,6 +79,8 @@ def forget_everywhere(con: duckdb.DuckDBPyConnection, settings: Settings, name: 
     )
     if (fetched := settings.data_dir / ARCHIVE_FOLDER).exists():
         shutil.rmtree(fetched)
+    for written in settings.optimising_dir.glob("*/written.jsonl"):
+        written.unlink()  # a model wrote it with posts in sight; it is only asked again
     lake.vacuum(timedelta(0))
     publish(settings)
     return made

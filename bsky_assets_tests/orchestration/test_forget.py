@@ -75,10 +75,13 @@ def test_no_byte_tells_of_an_account_that_is_forgotten(
     (day.data / "archive").mkdir()
     (day.data / "archive" / "a_segment.parquet").write_bytes(did.encode())
     copytree(day.data / "segments" / "firehose", day.data / "segments" / "archive")
+    written = day.data / "optimise" / "toxic" / "written.jsonl"
+    written.parent.mkdir(parents=True)
+    written.write_text(json.dumps({"asked": "0", "written": f"Say yes to what {did} says."}))
     code_everything(day, tmp_path / "gold.csv")
     before = holding(day.data, [did])
     places = ("lake/filtered_posts", "lake/llm_labels", "segments/firehose", "segments/archive")
-    for place in (*places, "dagster", "coding", "ledger/samples"):
+    for place in (*places, "dagster", "coding", "ledger/samples", "optimise"):
         assert any(name.startswith(place) for name in before), place
     assert any(name.startswith("ledger") for name in holding_pieces(day.data, words))
     others = day.rows(f"SELECT count(*) FROM filtered_posts WHERE author.did <> '{did}'")
