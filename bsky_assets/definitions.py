@@ -17,6 +17,7 @@ from bsky_assets.assets.codebook_labels import codebook_assets
 from bsky_assets.assets.context_effect import context_effect
 from bsky_assets.assets.news_articles import news_articles
 from bsky_assets.assets.news_context import news_context
+from bsky_assets.assets.news_views import news_views
 from bsky_assets.contracts.lineage import DAILY_REPORT
 from bsky_assets.orchestration.automation import (
     daily_sync,
@@ -77,7 +78,10 @@ def _news(settings: Settings) -> list[AssetsDefinition]:
     articles = news_articles()
     embeddings = article_embeddings(articles)
     told = news_context(embeddings)
-    return [articles, embeddings, told, context_effect(told)]
+    if not settings.news_views:
+        return [articles, embeddings, told, context_effect(told)]
+    views = news_views(told)
+    return [articles, embeddings, told, views, context_effect(told, views)]
 
 
 def _survival(settings: Settings) -> list[AssetsDefinition]:

@@ -262,6 +262,11 @@ class Settings(BaseSettings):
         description="Whether llm_labels asks about posts with the news that they are about; "
         "proven: if context_effect shows that it helps.",
     )
+    news_views: bool = Field(
+        False,
+        description="Whether the model of record first sums up what each side says of a topic, and "
+        "posts are asked about with that in the place of the article.",
+    )
     news_context_sample: int = Field(
         50, ge=1, description="Posts a day that context_effect asks about without news and with it."
     )

@@ -29,6 +29,7 @@ from bsky_sandbox.chat import (
     parse_request,
     verdict_lookup,
 )
+from bsky_sandbox.distilling import views_in
 from bsky_sandbox.embeddings import embeddings
 from bsky_sandbox.http_faults import (
     FaultInjector,
@@ -183,7 +184,11 @@ class LlmServer:
         chat = await _read(request)
         posts = find_posts(chat.question)
         await self.injector.meet(request, extra=faults.latency_per_post * len(posts))
-        verdicts = {key: self._verdict(text) for key, text in posts.items()}
+        views = views_in(chat.question)
+        verdicts = {
+            key: replace(self._verdict(text), views=views.get(key, {}))
+            for key, text in posts.items()
+        }
         completion = self._completion(chat, verdicts)
         head = {
             "id": f"chatcmpl-sandbox-{next(self._numbers)}",

@@ -8,7 +8,7 @@ What does not belong here: HTTP, prompts, and how the sandbox came to know its p
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
@@ -18,6 +18,9 @@ STATEMENT = "Answered by the bsky-assets sandbox, which knows its own posts and 
 _POLITICS = "is_sociopolitical"
 _ECHOES = ("text", "code")
 """Strings of these names repeat what the request has: a post's first word, the request's code."""
+_ARGUMENT, _SAYING = "argument", "articles"
+"""Of a side in a topic: what it says, and the articles that say so."""
+_NO_VIEW: tuple[str, Sequence[str]] = ("", ())
 _NO_LEAN = (
     None,
     "none",
@@ -78,6 +81,8 @@ class Verdict:
     """left, right, moderate, unclear, or None where the post is not political."""
     echo: str = ""
     """What shows that the post, or the request, was read."""
+    views: Mapping[str, tuple[str, Sequence[str]]] = field(default_factory=dict)
+    """Of a topic in the news: each side's argument, and the keys of the articles that say so."""
 
 
 NOT_POLITICAL = Verdict(is_political=False, ideology=None)
@@ -214,8 +219,13 @@ class _Compiler:
         }
 
     def _array(self, node: dict[str, Any], path: tuple[str, ...]) -> Fill:
-        count, _ = _lengths(node, "Items", path)
+        count, most = _lengths(node, "Items", path)
         fill = self.compile(node.get("items", True), (*path, "items"))
+        if path[-1:] == (_SAYING,) and count == 0:
+            given = self._choices(_as_object(node.get("items"), path), path) or ()
+            return lambda verdict, _verdicts: [
+                one for one in verdict.views.get(path[-2], _NO_VIEW)[1] if one in given
+            ][:most]
         return lambda verdict, verdicts: [fill(verdict, verdicts) for _ in range(count)]
 
     def _string(self, node: dict[str, Any], path: tuple[str, ...]) -> Fill:
@@ -223,6 +233,10 @@ class _Compiler:
         text = STATEMENT[:most].ljust(least)
         if path and path[-1] in _ECHOES:
             return lambda verdict, _verdicts: (verdict.echo or text)[:most].ljust(least)
+        if path[-1:] == (_ARGUMENT,):
+            return lambda verdict, _verdicts: verdict.views.get(path[-2], _NO_VIEW)[0][:most].ljust(
+                least
+            )
         return lambda _verdict, _verdicts: text
 
     def _integer(self, node: dict[str, Any], path: tuple[str, ...]) -> Fill:

@@ -22,15 +22,15 @@ from bsky_assets.orchestration.partitions import day_of
 from bsky_assets.orchestration.resources import DataDirectory
 
 
-def context_effect(news_context: AssetsDefinition) -> AssetsDefinition:
-    """The asset, made of posts and the articles that go with them."""
+def context_effect(*told: AssetsDefinition) -> AssetsDefinition:
+    """The asset, made of posts and what they are `told`: articles, and views where these are."""
 
     @row_asset(
         ContextEffect,
         group="news",
         kinds={"openai"},
         checks=checks.SPECS,
-        deps=[filtered_posts, news_context],
+        deps=[filtered_posts, *told],
         pool="llm_endpoint",
     )
     @skips_empty_days(checks.SPECS)

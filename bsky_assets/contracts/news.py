@@ -100,9 +100,47 @@ class NewsContext(Row):
     told: Annotated[str, From(*_ARTICLE)] = Field(
         description="What is sent of it: outlet, day, title and the beginning of the text."
     )
+    topic_id: Annotated[str | None, From(*_JUDGED)] = Field(
+        description="16 hex digits of the SHA-256 of `topic_articles`; null where the gate is "
+        "closed. With BSKY_NEWS_VIEWS the post is asked about with the views of this topic in "
+        "news_views, if there are any, in the place of `told`."
+    )
+    topic_articles: Annotated[list[str] | None, From(*_JUDGED)] = Field(
+        description="Articles of the same story, the latest eight at most, that were out before "
+        "any post of the day that is told of it."
+    )
     model: Annotated[str, From("article_embeddings.model")] = Field(
         description="What made the vectors."
     )
+
+
+_SUMMED_UP = (
+    *_WORDS,
+    "news_articles.outlets",
+    "news_articles.published_at",
+    "news_context.topic_articles",
+)
+
+
+class NewsView(Row):
+    """What one side says of a topic of the day, by a model that was given its articles."""
+
+    asset: ClassVar[str] = "news_views"
+    key: ClassVar[tuple[str, ...]] = ("topic_id", "side")
+    rows_from: ClassVar[tuple[str, ...]] = ("news_context.topic_id", *_SUMMED_UP)
+    parents: ClassVar[tuple[type[Row], ...]] = (NewsArticle, NewsContext)
+
+    topic_id: Annotated[str, From("news_context.topic_id")] = Field(description="The topic.")
+    side: Annotated[Side, From(*_SUMMED_UP)] = Field(description="Whose argument it is.")
+    argument: Annotated[str, From(*_SUMMED_UP)] = Field(
+        description="The argument, as the model sums it up: two sentences are asked for."
+    )
+    article_ids: Annotated[list[str], From(*_SUMMED_UP)] = Field(
+        description="The articles that say so, by the model; only articles that it was given."
+    )
+    model: str = Field(description="The model that was asked: that of record.")
+    prompt_version: str = Field(description="Hash of the prompt; see llm_prompts.")
+    request_id: str = Field(description="The request in llm_answers, with what was sent and said.")
 
 
 _ASKED_ABOUT = ("filtered_posts.record.text", "news_context.gate", "news_context.told")
@@ -144,3 +182,5 @@ class ContextEffect(Row):
 
 NEWS: tuple[type[Row], ...] = (NewsArticle, ArticleEmbedding, NewsContext, ContextEffect)
 """In the order of the lineage."""
+VIEWS: tuple[type[Row], ...] = (NewsView,)
+"""Where BSKY_NEWS_VIEWS is on."""

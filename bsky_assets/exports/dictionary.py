@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import pyarrow as pa
 
 from bsky_assets.contracts import ALL, LEDGER, Row, columns, contract_version
-from bsky_assets.contracts.news import NEWS
+from bsky_assets.contracts.news import NEWS, VIEWS
 from bsky_assets.contracts.provenance import PROVENANCE
 from bsky_assets.contracts.published import PUBLISHED
 from bsky_assets.contracts.survival import SURVIVAL
@@ -62,4 +62,4 @@ def _type(kind: pa.DataType) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(dictionary((*ALL, *NEWS, *SURVIVAL, *LEDGER, *PROVENANCE, *PUBLISHED)))
+    sys.stdout.write(dictionary((*ALL, *NEWS, *VIEWS, *SURVIVAL, *LEDGER, *PROVENANCE, *PUBLISHED)))

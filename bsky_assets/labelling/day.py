@@ -90,7 +90,10 @@ def prompt_of(settings: Settings, row: type[Row] = LlmLabel) -> Prompt:
     if issubclass(row, CodebookLabel):
         return codebook_prompt((row.codebook,), has_reason=settings.llm_reason)
     return load_prompt(
-        settings.llm_prompt, has_reason=settings.llm_reason, has_news=has_context(settings)
+        settings.llm_prompt,
+        has_reason=settings.llm_reason,
+        has_news=has_context(settings),
+        has_views=settings.news_views,
     )
 
 

@@ -13,7 +13,7 @@ from datetime import date
 
 import duckdb
 
-from bsky_assets.contracts.news import NewsContext
+from bsky_assets.contracts.news import NewsContext, NewsView
 from bsky_assets.labelling.asking.prompt import load_prompt
 from bsky_assets.labelling.context_proof import is_proven
 from bsky_assets.settings import Settings
@@ -21,7 +21,7 @@ from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.sql import literal
 
 Told = Mapping[str, Sequence[str]]
-"""Texts of articles, by the URI of the post that is told of them."""
+"""Texts of articles, or summaries of them, by the URI of the post that is told of them."""
 NAME, IF_UNCLEAR, CLOSED = "name", "if_unclear", "closed"
 """What the gate says: see the column `gate` of `news_context`."""
 
@@ -36,7 +36,12 @@ def has_context(settings: Settings) -> bool:
         return False
     if settings.news_context == "on":
         return True
-    asked = load_prompt(settings.llm_prompt, has_reason=settings.llm_reason, has_news=True)
+    asked = load_prompt(
+        settings.llm_prompt,
+        has_reason=settings.llm_reason,
+        has_news=True,
+        has_views=settings.news_views,
+    )
     return is_proven(settings, asked.version)
 
 
@@ -60,5 +65,20 @@ def _told(con: duckdb.DuckDBPyConnection, lake: Lake, day: date, gate: str) -> T
         lake.relation(con, NewsContext, [day])
         .filter(f"gate = {literal(gate)}")
         .aggregate("uri, list(told ORDER BY rank) AS told", "uri")
+    )
+    told = dict(rows.fetchall())
+    return {**told, **_summaries(con, lake, day, gate)} if NewsView in lake.rows else told
+
+
+def _summaries(con: duckdb.DuckDBPyConnection, lake: Lake, day: date, gate: str) -> Told:
+    """What each side says, for each post whose topic has been summed up."""
+    lake.relation(con, NewsContext, [day]).create_view("told_context", replace=True)
+    lake.relation(con, NewsView, [day]).create_view("told_views", replace=True)
+    rows = con.sql(
+        f"""
+        SELECT uri, list(upper(side[1]) || side[2:] || ': ' || argument ORDER BY side)
+        FROM told_context JOIN told_views USING (topic_id)
+        WHERE gate = {literal(gate)} AND rank = 1 GROUP BY uri
+        """
     )
     return dict(rows.fetchall())

@@ -27,6 +27,7 @@ from bsky_assets.labelling.embedding.embedder import embedder_of
 from bsky_assets.labelling.embedding.packaged import Vectors
 from bsky_assets.labelling.told import CLOSED, IF_UNCLEAR, NAME
 from bsky_assets.news.names import names_in_the_news, shared_name, terms
+from bsky_assets.news.topics import told_topic, topics_of
 from bsky_assets.settings import Settings
 from bsky_assets.storage.files import write_json
 from bsky_assets.storage.inputs import made_from
@@ -135,6 +136,19 @@ def _judged(
     rows: list[dict[str, Any]] = []
     for uri, found in near.items():
         rows += _rows(uri, texts[uri], found, names, articles, gate, settings, embedder.name)
+    at = dict(zip(posts["uri"].to_pylist(), posts["at"].to_pylist(), strict=True))
+    opened = {
+        row["uri"]: row["article_id"] for row in rows if row["rank"] == 1 and row["gate"] != CLOSED
+    }
+    published = {one: row["published_at"] for one, row in articles.rows.items()}
+    topics = topics_of(
+        opened,
+        at,
+        published,
+        timedelta(days=settings.news_window_days),
+        lambda one, other: _belong_together(one, other, names, articles),
+    )
+    rows = [{**row, **told_topic(topics.get(row["uri"]))} for row in rows]
     first = [row["gate"] for row in rows if row["rank"] == 1]
     return sorted(rows, key=lambda row: (row["uri"], row["rank"])), ContextDetails(
         posts=len(texts),
@@ -288,6 +302,16 @@ def _same_story(one: str, other: str, names: frozenset[str], articles: Articles)
     distance = 1 - float(articles.vectors[one] @ articles.vectors[other])
     shared = articles.words[one] & articles.words[other] & names
     return distance <= articles.usual_distance * SAME_STORY and len(shared) > 1
+
+
+def _belong_together(one: str, other: str, names: frozenset[str], articles: Articles) -> bool:
+    """Whether two articles are one topic: one story, and not that of two towns."""
+    if one == other:
+        return True
+    row = articles.rows[one]
+    return _same_story(one, other, names, articles) and bool(
+        shared_name(f"{row['title']} . {row['text']}", names, articles.words[other])
+    )
 
 
 def told_of(article: Mapping[str, Any], characters: int) -> str:

@@ -21,7 +21,7 @@ from dagster._core.definitions.decorators.op_decorator import DecoratedOpFunctio
 from bsky_assets.bluesky.versions import READERS, reader_version
 from bsky_assets.contracts import LlmLabel, Row
 from bsky_assets.contracts.lineage import DAILY_REPORT, ROWS, contract_of, lineage_version
-from bsky_assets.contracts.news import ContextEffect, NewsContext
+from bsky_assets.contracts.news import ContextEffect, NewsContext, NewsView
 from bsky_assets.labelling.told import reads_news
 from bsky_assets.orchestration.partitions import sync_days
 from bsky_assets.orchestration.staleness import made_with
@@ -46,6 +46,8 @@ def of_settings(
         if name == LlmLabel.asset:
             more = [key for key in codebooks if key.to_user_string() == decides]
             more += [AssetKey(NewsContext.asset)] if reads_news(settings) else []
+            if reads_news(settings) and settings.news_views:
+                more += [AssetKey(NewsView.asset)]
             if reads_news(settings) and settings.news_context == "proven":
                 more += [AssetKey(ContextEffect.asset)]
         return spec.replace_attributes(

@@ -25,7 +25,9 @@ from bsky_assets.contracts import (
 from bsky_assets.contracts.codebooks import CodebookLabel
 from bsky_assets.contracts.details import Details, LabelDetails
 from bsky_assets.contracts.lineage import DAILY_REPORT, lineage_version
+from bsky_assets.contracts.news import NewsView
 from bsky_assets.filters.config import config_version
+from bsky_assets.labelling.asking.prompt import views_prompt
 from bsky_assets.labelling.day import prompt_of
 from bsky_assets.labelling.versions import labelling_version
 from bsky_assets.reporting.head import read_head
@@ -67,6 +69,8 @@ def _made_with(row: type[Row], settings: Settings) -> Details:
             labelling_version=labelling_version(row),
             overruled_by=settings.overruling_codebook if row is LlmLabel else None,
         )
+    if row is NewsView:
+        return Details(prompt_version=views_prompt().version)
     return Details()
 
 

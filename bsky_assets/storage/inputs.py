@@ -24,7 +24,13 @@ from bsky_assets.contracts import (
     ScoredPost,
 )
 from bsky_assets.contracts.codebooks import CodebookLabel
-from bsky_assets.contracts.news import ArticleEmbedding, ContextEffect, NewsArticle, NewsContext
+from bsky_assets.contracts.news import (
+    ArticleEmbedding,
+    ContextEffect,
+    NewsArticle,
+    NewsContext,
+    NewsView,
+)
 from bsky_assets.storage.damage import Damaged
 from bsky_assets.storage.lake import Lake, Partition, Versions
 from bsky_assets.sync_day import look_back
@@ -64,6 +70,7 @@ INPUTS: Mapping[type[Row], tuple[Input, ...]] = {
 NEWS_INPUTS: Mapping[type[Row], tuple[Input, ...]] = {
     ArticleEmbedding: (Input(NewsArticle),),
     NewsContext: (Input(FilteredPost), Input(ArticleEmbedding)),
+    NewsView: (Input(NewsContext),),
     ContextEffect: (Input(FilteredPost), Input(NewsContext)),
 }
 """The same of the assets that are there where news is. Context reads articles of days before, too;

@@ -29,7 +29,7 @@ from bsky_assets.contracts import ASIDE, Quarantined, Row, arrow_schema, contrac
 from bsky_assets.contracts.codebooks import load_codebooks, rows_of
 from bsky_assets.contracts.details import Details, details_version
 from bsky_assets.contracts.lineage import ROWS, lineage_version
-from bsky_assets.contracts.news import NEWS
+from bsky_assets.contracts.news import NEWS, VIEWS
 from bsky_assets.contracts.stored import StoredRow, row_as_stored
 from bsky_assets.contracts.survival import SURVIVAL
 from bsky_assets.settings import Settings
@@ -154,7 +154,7 @@ class _Written(NamedTuple):
 def rows_by_settings(settings: Settings) -> tuple[type[Row], ...]:
     """The contracts of the assets that are not in every lake: those of news and of an archive,
     where the settings name any, and those of codebooks."""
-    news = NEWS if settings.news_feeds else ()
+    news = (*NEWS, *(VIEWS if settings.news_views else ())) if settings.news_feeds else ()
     survival = SURVIVAL if settings.archive_url else ()
     return (*news, *survival, *rows_of(load_codebooks(settings.codebooks_dir)))
 

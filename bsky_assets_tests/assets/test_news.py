@@ -17,7 +17,11 @@ from bsky_sandbox.llm import LlmServer
 
 def news_group(settings: Settings) -> set[str]:
     graph = build_defs(settings).resolve_asset_graph()
-    return {key.to_user_string() for key in graph.get_all_asset_keys() if key.path[-1] in NEWS}
+    return {
+        key.to_user_string()
+        for key in graph.get_all_asset_keys()
+        if key.path[-1] in {*NEWS, "news_views"}
+    }
 
 
 NEWS = {"news_articles", "article_embeddings", "news_context", "context_effect"}
@@ -27,11 +31,21 @@ def test_without_feeds_there_is_no_asset_of_news(tmp_path: Path) -> None:
     assert news_group(settings_of(tmp_path, {})) == set()
     feeds = {"a": "https://a.example/rss"}
     assert news_group(settings_of(tmp_path, feeds)) == NEWS
+    assert news_group(settings_of(tmp_path, {}, news_views=True)) == set()
+    assert news_group(settings_of(tmp_path, feeds, news_views=True)) == {*NEWS, "news_views"}
     for context, reads in (("off", False), ("proven", True), ("on", True)):
         defs = build_defs(settings_of(tmp_path, feeds, news_context=context))
         labels = defs.resolve_asset_graph().get(AssetKey("llm_labels"))
         assert (AssetKey("news_context") in labels.parent_keys) == reads
         assert (AssetKey("context_effect") in labels.parent_keys) == (context == "proven")
+        assert AssetKey("news_views") not in labels.parent_keys
+        summed_up = build_defs(
+            settings_of(tmp_path, feeds, news_context=context, news_views=True)
+        ).resolve_asset_graph()
+        labels = summed_up.get(AssetKey("llm_labels"))
+        assert (AssetKey("news_views") in labels.parent_keys) == reads
+        effect = summed_up.get(AssetKey("context_effect"))
+        assert AssetKey("news_views") in effect.parent_keys
 
 
 def test_articles_get_vectors_and_without_a_model_the_day_goes_on(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from bsky_assets.contracts.details import (
     ShareDetails,
     StudentDetails,
     SurvivalDetails,
+    ViewsDetails,
     details_version,
 )
 from bsky_assets.storage.completeness import StreamDetails
@@ -50,6 +51,7 @@ MODELS: tuple[type[Details], ...] = (
     StreamDetails,
     StudentDetails,
     SurvivalDetails,
+    ViewsDetails,
 )
 
 

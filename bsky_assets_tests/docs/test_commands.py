@@ -47,6 +47,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox_day: Sandbox
     """Where the commands of a page are run: with the data of `make run`, and files they name."""
     # The views of news are there where a source is named; this one has nothing.
     monkeypatch.setenv("BSKY_NEWS_FEEDS", f"file={tmp_path / 'news.csv'}")
+    monkeypatch.setenv("BSKY_NEWS_VIEWS", "yes")
     day = sandbox_day.copied(tmp_path / "data" / "sandbox")
     for name, value in day.environment.items():
         monkeypatch.setenv(name, value)

@@ -13,20 +13,13 @@ from bsky_assets.contracts.news import NewsArticle, NewsContext
 from bsky_assets.orchestration.publish import publish
 from bsky_assets_tests.support.labelling import DAY, Lab
 from bsky_assets_tests.support.llm_endpoint import FakeEndpoint, Question, by_first_letter
+from bsky_assets_tests.support.news import ON, TEXTS, article, told
 from bsky_assets_tests.support.serving import served
-from testbed.rows import NOON, filtered_post, table
+from testbed.rows import filtered_post, table
 
-TEXTS = [
-    "Left is what this post is",
-    "Right turn ahead for the senate",
-    "A garden of roses",
-    "Unclear, as news is",
-    "Moderate views, é and 🙂",
-]
 REQUESTS = "fe35a39e78077730b27c658cf6b546c3fd2b67b00451af9deee594b854faf4f1"
 PROMPT = "57539260e4e8f7ee"
 """Of requests about `TEXTS`, and of the prompt, as they were before there was any news."""
-ON = {"news_feeds": {"wire": "https://wire.example/rss"}, "news_context": "on"}
 
 
 def with_news_right(body: dict[str, Any], question: Question) -> dict[str, Any]:
@@ -49,39 +42,13 @@ def lab(folder: Path, url: str, **options: Any) -> Lab:
     return made
 
 
-def told(number: int, gate: str, name: str | None = "senate") -> dict[str, Any]:
-    return {
-        "uri": filtered_post(number, "")["uri"],
-        "article_id": f"article{number}",
-        "gate": gate,
-        "name": name,
-        "distance": 0.3,
-        "margin": 0.2,
-        "rank": 1,
-        "told": f"wire, 2026-03-08: Senate votes {number}.",
-        "model": "m",
-    }
-
-
-def article(number: int) -> dict[str, Any]:
-    return {
-        "article_id": f"article{number}",
-        "url": f"https://wire.example/{number}",
-        "title": f"Senate votes {number}",
-        "text": "",
-        "outlets": [{"name": "wire", "side": None, "url": f"https://wire.example/{number}"}],
-        "published_at": NOON,
-        "is_dated": True,
-        "received_at": NOON,
-        "source": "feed",
-    }
-
-
 def test_without_news_requests_are_byte_for_byte_what_they_were(
     tmp_path: Path, endpoint: tuple[FakeEndpoint, str]
 ) -> None:
     fake, url = endpoint
-    for number, options in enumerate(({}, {**ON, "news_context": "off"})):
+    for number, options in enumerate(
+        ({}, {**ON, "news_context": "off"}, {**ON, "news_context": "off", "news_views": True})
+    ):
         fake.requests.clear()
         one = lab(tmp_path / str(number), url, **options)
         if options:

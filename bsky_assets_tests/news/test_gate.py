@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from bsky_assets.contracts.details import ContextDetails, NewsDetails
-from bsky_assets.contracts.news import NewsArticle, NewsContext
+from bsky_assets.contracts.news import NewsArticle, NewsContext, NewsView
 from bsky_assets.errors import UserError
 from bsky_assets.news.calibrating import Pair, calibrate, measure
 from bsky_assets.news.gate import Gate, gate_of, judge_day, keep_gate
@@ -64,6 +64,27 @@ def test_no_article_is_there_twice_ahead_of_its_post_or_from_before_the_window(
     for row in day.rows():
         age = posted[row["uri"]] - row["published_at"]
         assert timedelta(0) <= age <= timedelta(days=14)
+
+
+def test_a_topic_is_one_event_by_articles_that_were_out_before_each_post_that_is_told(
+    day: NewsDay,
+) -> None:
+    posted = {post.uri: post.indexed_at for post in day.world.posts}
+    lake = Lake.of(day.settings)
+    with duckdb.connect() as con:
+        rows = lake.relation(con, NewsArticle, [day.context.day]).to_arrow_table().to_pylist()
+    articles = {row["article_id"]: row for row in rows}
+    opened = [row for row in day.rows() if row["gate"] != "closed"]
+    assert len(opened) >= 5
+    assert all(row["topic_id"] is None for row in day.rows() if row["gate"] == "closed")
+    topics = {row["topic_id"]: row["topic_articles"] for row in opened}
+    events = [{event_of(day, articles[one]["url"]) for one in topic} for topic in topics.values()]
+    assert sum(len(each) == 1 for each in events) >= 0.9 * len(topics)
+    assert max(map(len, topics.values())) > 1
+    for row in opened:
+        for one in row["topic_articles"]:
+            age = posted[row["uri"]] - articles[one]["published_at"]
+            assert timedelta(0) <= age <= timedelta(days=14)
 
 
 def event_of(day: NewsDay, url: str) -> str:
@@ -140,6 +161,7 @@ def test_the_table_of_context_is_left_by_a_post_that_is_deleted() -> None:
     from bsky_assets.contracts.leaving import is_of_posts
 
     assert is_of_posts(NewsContext)
+    assert not is_of_posts(NewsView)  # it has nothing of posts
 
 
 def test_coded_pairs_make_the_gate_and_a_file_that_says_nothing_is_refused(

@@ -24,6 +24,7 @@ from bsky_assets.contracts.details.news import (
     EmbeddingDetails,
     NewsDetails,
     NewsReading,
+    ViewsDetails,
 )
 from bsky_assets.contracts.details.raw_feed_posts import FeedDetails, FeedReading
 from bsky_assets.contracts.details.survival import SurvivalDetails
@@ -52,5 +53,6 @@ __all__ = [
     "Since",
     "StudentDetails",
     "SurvivalDetails",
+    "ViewsDetails",
     "details_version",
 ]

@@ -63,6 +63,19 @@ class ContextDetails(Details):
     """For a person, why there is no context."""
 
 
+class ViewsDetails(Details):
+    """What was asked of the day's topics."""
+
+    topics: int = 0
+    """Topics that posts are told of."""
+    summed_up: int = 0
+    """Of these, how many have views; posts of the others are told of the article."""
+    requests: int = 0
+    """How many it took; none for what the ledger has already."""
+    problem: str | None = None
+    """For a person, why topics have none."""
+
+
 class ContextEffectDetails(Details):
     """What was asked without news and with it, and whether it is shown to help."""
 

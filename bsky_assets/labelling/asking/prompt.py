@@ -68,11 +68,15 @@ def built_in_codebook() -> Codebook:
 
 @cache
 def load_prompt(
-    folder: Path | None = None, *, has_reason: bool = False, has_news: bool = False
+    folder: Path | None = None,
+    *,
+    has_reason: bool = False,
+    has_news: bool = False,
+    has_views: bool = False,
 ) -> Prompt:
     """The prompt of `llm_labels`: the built-in one, or the one whose files are in `folder`.
 
-    With `has_news` it says what articles beside a post are.
+    With `has_news` it says what articles beside a post are, with `has_views` what summaries are.
 
     There it is a codebook with the answer of the built-in one, or `prompt.toml` names its parts.
 
@@ -81,10 +85,14 @@ def load_prompt(
     """
     codebook = built_in_codebook()
     if folder is None:
-        return codebook_prompt((codebook,), has_reason=has_reason, has_news=has_news)
+        return codebook_prompt(
+            (codebook,), has_reason=has_reason, has_news=has_news, has_views=has_views
+        )
     if (folder / OWN).exists():
         own = _own_codebook(folder / OWN)
-        return codebook_prompt((own,), has_reason=has_reason, has_news=has_news)
+        return codebook_prompt(
+            (own,), has_reason=has_reason, has_news=has_news, has_views=has_views
+        )
     try:
         index = tomllib.loads((folder / "prompt.toml").read_text("utf-8"))
         name, parts = str(index["name"]), [str(part) for part in index["parts"]]
@@ -99,7 +107,8 @@ def load_prompt(
             f"{folder / 'prompt.toml'} is of an earlier form: the form of the answer is no part "
             "of a prompt now; remove `parts_with_reason`, and output.md from `parts`"
         )
-    return _prompt(name, [*texts, *_of_news(has_news)], (codebook,), has_reason=has_reason)
+    texts += _of_news(has_news=has_news, has_views=has_views)
+    return _prompt(name, texts, (codebook,), has_reason=has_reason)
 
 
 def _own_codebook(path: Path) -> Codebook:
@@ -115,7 +124,11 @@ def _own_codebook(path: Path) -> Codebook:
 
 @cache
 def codebook_prompt(
-    codebooks: tuple[Codebook, ...], *, has_reason: bool = False, has_news: bool = False
+    codebooks: tuple[Codebook, ...],
+    *,
+    has_reason: bool = False,
+    has_news: bool = False,
+    has_views: bool = False,
 ) -> Prompt:
     """The prompt that asks `codebooks`, all of them about the same posts."""
     name = " and ".join(f"{codebook.name}-{codebook.version}" for codebook in codebooks)
@@ -125,11 +138,18 @@ def codebook_prompt(
     else:
         questions = (_question(codebook, codebooks) for codebook in codebooks)
         texts = [_built_in("codebook.md"), *questions, _built_in("input.md")]
-    return _prompt(name, [*texts, *_of_news(has_news)], codebooks, has_reason=has_reason)
+    texts += _of_news(has_news=has_news, has_views=has_views)
+    return _prompt(name, texts, codebooks, has_reason=has_reason)
 
 
-def _of_news(has_news: bool) -> list[str]:
-    return [_built_in("news.md")] if has_news else []
+def _of_news(*, has_news: bool, has_views: bool) -> list[str]:
+    return [_built_in("news_views.md" if has_views else "news.md")] if has_news else []
+
+
+@cache
+def views_prompt() -> Prompt:
+    """The prompt that asks what each side says of a topic, by its articles; `form` asks of none."""
+    return _with_opening("news-views", _built_in("views.md"), AnswerForm(asked=()))
 
 
 def _prompt(
@@ -137,10 +157,16 @@ def _prompt(
 ) -> Prompt:
     form = AnswerForm(has_reason, asked=tuple(AnswerField.of(codebook) for codebook in codebooks))
     asked = "\n\n".join([*texts, _answer(codebooks, form)])
-    code = _code_of(asked)
-    opening = _built_in("opening.md").replace("CODE", code)
     several = codebooks if len(codebooks) > 1 else ()
     parts = tuple(codebook_prompt((one,), has_reason=has_reason) for one in several)
+    return _with_opening(name, asked, form, parts)
+
+
+def _with_opening(
+    name: str, asked: str, form: AnswerForm, parts: tuple[Prompt, ...] = ()
+) -> Prompt:
+    code = _code_of(asked)
+    opening = _built_in("opening.md").replace("CODE", code)
     return Prompt(name, f"{opening}\n\n{asked}", code, form, parts)
 
 

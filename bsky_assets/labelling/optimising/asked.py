@@ -81,7 +81,10 @@ class Asked:
 
     def _prompt(self, codebook: Codebook) -> Prompt:
         return codebook_prompt(
-            (codebook,), has_reason=self._settings.llm_reason, has_news=self._has_news
+            (codebook,),
+            has_reason=self._settings.llm_reason,
+            has_news=self._has_news,
+            has_views=self._settings.news_views,
         )
 
     def answers(self, codebook: Codebook, posts: Sequence[Coded]) -> list[str | None]:

@@ -1,0 +1,49 @@
+"""What each side says of the topics that posts are told of."""
+
+import time
+
+from dagster import AssetExecutionContext, AssetsDefinition, MaterializeResult
+from dagster_duckdb import DuckDBResource
+
+from bsky_assets.contracts.details import ViewsDetails
+from bsky_assets.contracts.news import NewsView
+from bsky_assets.labelling.views import distil_day
+from bsky_assets.orchestration.materialisation import explained, result, row_asset, sample
+from bsky_assets.orchestration.partitions import day_of
+from bsky_assets.orchestration.resources import DataDirectory
+
+
+def news_views(news_context: AssetsDefinition) -> AssetsDefinition:
+    """The asset, made of the articles that go with posts."""
+
+    @row_asset(NewsView, group="news", kinds={"openai"}, deps=[news_context], pool="llm_endpoint")
+    def asset(
+        context: AssetExecutionContext, data: DataDirectory, duckdb: DuckDBResource
+    ) -> MaterializeResult:
+        """The argument of each side in a topic of the day, in two sentences, with the articles
+        that say so, by the model of record.
+
+        A post is asked about with this in the place of the article. Where a topic has none, it is
+        asked about with the article.
+        """
+        started = time.monotonic()
+        with explained(), data.published(), duckdb.get_connection() as con:
+            day = day_of(context.partition_key)
+            partition = distil_day(con, data.lake, data.settings, day)
+            rows = sample(con, data.lake, partition, NewsView, "side, argument", each="side")
+        told = partition.told(ViewsDetails)
+        if told.problem:
+            context.log.warning(told.problem)
+        return result(
+            NewsView,
+            partition,
+            started,
+            sample=rows,
+            metadata={
+                "topics": told.topics,
+                "summed_up": told.summed_up,
+                "requests": told.requests,
+            },
+        )
+
+    return asset
