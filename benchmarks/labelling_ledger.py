@@ -66,6 +66,7 @@ def slots(first: int) -> list[SlotAnswer]:
             answer='"left"',
             is_sociopolitical=True,
             political_ideology="left",
+            confidence=0.9,
             reason=None,
             error=None,
             attempt=1,

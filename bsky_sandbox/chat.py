@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from zlib import crc32
 
 from bsky_sandbox.posts import SandboxPost
 from bsky_sandbox.schema_answers import STATEMENT, Verdict, lean
@@ -52,6 +53,7 @@ class ChatRequest:
     max_tokens: int | None
     stream: bool
     include_usage: bool
+    logprobs: bool
 
     @property
     def question(self) -> str:
@@ -83,6 +85,7 @@ def parse_request(body: object) -> ChatRequest:
         max_tokens=_max_tokens(body),
         stream=body.get("stream") is True,
         include_usage=isinstance(options, dict) and options.get("include_usage") is True,
+        logprobs=body.get("logprobs") is True,
     )
 
 
@@ -199,6 +202,22 @@ def free_answer(code: str, verdicts: Mapping[str, Verdict]) -> dict[str, Any]:
 def count_tokens(text: str) -> int:
     """How many tokens `text` is taken to have."""
     return -(-len(text.encode(errors="replace")) // BYTES_A_TOKEN)
+
+
+def logprobs(text: str) -> dict[str, Any]:
+    """How likely each token of `text` is said to be: made up, and the same for the same bytes."""
+    content = text.encode(errors="replace")
+    tokens = (content[at : at + BYTES_A_TOKEN] for at in range(0, len(content), BYTES_A_TOKEN))
+    told = [
+        {
+            "token": token.decode(errors="replace"),
+            "bytes": [*token],
+            "logprob": -(crc32(token) % 1_000) / 2_000,
+            "top_logprobs": [],
+        }
+        for token in tokens
+    ]
+    return {"content": told, "refusal": None}
 
 
 def cut(text: str, tokens: int) -> str:

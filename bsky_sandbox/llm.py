@@ -26,6 +26,7 @@ from bsky_sandbox.chat import (
     find_code,
     find_posts,
     free_answer,
+    logprobs,
     parse_request,
     verdict_lookup,
 )
@@ -73,6 +74,7 @@ class LlmFaults(HttpFaults):
     p_missing_slot: Probability = Field(0, description="Share of answers that leave a key out.")
     p_truncate: Probability = Field(0, description="Share of answers cut off half-way.")
     ignore_schema: bool = Field(False, description="Answer in a form of its own, with a 200.")
+    logprobs: bool = Field(False, description="Say how likely tokens were, to whoever asks.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ class Completion:
     content: str
     finish_reason: str
     usage: dict[str, Any]
+    logprobs: dict[str, Any] | None
 
 
 class LlmServer:
@@ -209,7 +212,8 @@ class LlmServer:
             content, finish_reason = content[: len(content) // 2], "length"
         if chat.max_tokens is not None and count_tokens(content) > chat.max_tokens:
             content, finish_reason = cut(content, chat.max_tokens), "length"
-        return Completion(content, finish_reason, self._usage(chat, content))
+        told = logprobs(content) if chat.logprobs and faults.logprobs else None
+        return Completion(content, finish_reason, self._usage(chat, content), told)
 
     def _content(self, chat: ChatRequest, verdicts: dict[str, Verdict]) -> str:
         faults = self.injector.faults
@@ -301,7 +305,7 @@ def _whole(head: dict[str, Any], completion: Completion) -> dict[str, Any]:
     choice = {
         "index": 0,
         "message": message,
-        "logprobs": None,
+        "logprobs": completion.logprobs,
         "finish_reason": completion.finish_reason,
     }
     return {

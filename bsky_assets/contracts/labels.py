@@ -104,6 +104,10 @@ class LlmLabel(Row):
     political_ideology: Annotated[Ideology | None, From(*_ASKED_ABOUT)] = Field(
         description="The side it takes; null where it is not sociopolitical."
     )
+    confidence: Annotated[float | None, From(*_ASKED_ABOUT)] = Field(
+        description="Probability of the answer by the model's own account, from 0 to 1: that of "
+        "the tokens that it wrote; null where the server does not say it. Not calibrated."
+    )
     reason: Annotated[str | None, From(*_ASKED_ABOUT)] = Field(
         description="Why, in the model's words; null unless BSKY_LLM_REASON asked for it."
     )
@@ -300,6 +304,10 @@ class LlmAnswer(Row):
         description="The answer to sociopolitical; null if not valid, or to another codebook."
     )
     political_ideology: Ideology | None = Field(description="The answer; null where 'none'.")
+    confidence: float | None = Field(
+        default=None,
+        description="Probability of the tokens of the answer, where the server says it.",
+    )
     reason: str | None = Field(description="Why, in the model's words, where that was asked.")
     error: str | None = Field(description="What is wrong with it.")
     attempt: int = Field(description="How often the post had been asked about, this included.")

@@ -321,7 +321,7 @@ def _add_rows(con: duckdb.DuckDBPyConnection, row: type[Row], *, of_record: bool
         f"""
         INSERT INTO labelling_rows BY NAME
         SELECT uri, posts.context, posts.text_hash, best.question_hash, ? AS is_label_of_record,
-            {answers}, reason, is_valid AS was_successfully_labeled, selection_chance,
+            {answers}, confidence, reason, is_valid AS was_successfully_labeled, selection_chance,
             selection_stratum, error,
             answered_at AS label_timestamp, model, model_digest, prompt_version, schema_version,
             parameters, attempt AS attempts, prompt_tokens, completion_tokens, latency_seconds,

@@ -19,6 +19,7 @@ from typing import Any, get_args
 
 from bsky_assets.contracts.codebooks import Codebook, Kind
 from bsky_assets.contracts.labels import Ideology
+from bsky_assets.labelling.asking.confidence import Token, confidence_of
 
 NONE = "none"
 """How figures call the ideology of a post that is not sociopolitical; null in our rows."""
@@ -171,6 +172,9 @@ class Answer:
     """To each codebook that was asked, in order."""
     reason: str | None = None
     """Why, in the model's words; null where it gives none."""
+    confidence: tuple[float | None, ...] = ()
+    """How likely each of the values was to be written, null where that is not known; empty where
+    it is known of none."""
 
 
 def politics_of(field: AnswerField, value: Any) -> tuple[bool | None, str | None]:
@@ -219,16 +223,23 @@ def _object_schema(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_answers(
-    content: str, code: str, texts: Sequence[str], form: AnswerForm, *, cut_off: bool
+    content: str,
+    code: str,
+    texts: Sequence[str],
+    form: AnswerForm,
+    *,
+    cut_off: bool,
+    tokens: Sequence[Token] = (),
 ) -> list[Answer | Invalid] | Invalid:
     """What `content` says of each of `texts`, or why nothing in it can be relied on.
 
     An echo that is given is judged, whether or not it was asked for. `cut_off` says that the server
-    stopped before the model did.
+    stopped before the model did; `tokens` are what it says of how likely `content` was.
     """
-    found = _last_object(content)
-    if found is None:
+    last = _last_object(content)
+    if last is None:
         return Invalid("truncated" if cut_off else "no_json")
+    found, source = last
     answers = dict(found)
     if len(answers) < len(found):
         return Invalid("answered_twice")
@@ -242,23 +253,42 @@ def read_answers(
     judged = [_judge(answers[key], text, form) for key, text in zip(keys, texts, strict=True)]
     if judged.count(_ANOTHER_TEXT) >= _CONFUSED:
         return _ANOTHER_TEXT
-    return judged
+    if not tokens:
+        return judged
+    return [
+        replace(one, confidence=_confidence(source, key, form, tokens))
+        if isinstance(one, Answer)
+        else one
+        for key, one in zip(keys, judged, strict=True)
+    ]
 
 
-def _last_object(content: str) -> Members | None:
-    """The last JSON object in `content`; None where there is none, or a brace belongs to none."""
+def _confidence(
+    source: str, key: str, form: AnswerForm, tokens: Sequence[Token]
+) -> tuple[float | None, ...]:
+    """Of each answer under `key` in `source`; a text of the model's own has none."""
+    return tuple(
+        None if field.kind == "text" else confidence_of(source, (key, field.name), tokens)
+        for field in form.asked
+    )
+
+
+def _last_object(content: str) -> tuple[Members, str] | None:
+    """The last JSON object in `content`, and as it stands there; None where there is none, or a
+    brace belongs to none."""
     content = content.strip()
     position = content.find("{")
-    found: Members | None = None
+    found: tuple[Members, str] | None = None
     if position > 0:  # what is nothing but JSON has no thoughts, whatever the posts say
         content = after_thoughts(content)
         position = content.find("{")
     while position >= 0:
         try:
-            found, position = _DECODER.raw_decode(content, position)
+            members, end = _DECODER.raw_decode(content, position)
         except (ValueError, RecursionError):
             return None
-        position = content.find("{", position)
+        found = members, content[position:end]
+        position = content.find("{", end)
     return found
 
 

@@ -20,6 +20,7 @@ from pydantic import SecretStr
 
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.asking.answers import has_thoughts
+from bsky_assets.labelling.asking.confidence import Token, tokens_of
 from bsky_assets.settings import Settings, host_of, without_credentials
 
 if TYPE_CHECKING:
@@ -151,6 +152,8 @@ class Reply:
     cached_tokens: int | None
     fingerprint: str | None
     latency_seconds: float
+    tokens: tuple[Token, ...] = ()
+    """How likely what it wrote was, where that was asked and the server says it."""
 
     @property
     def cut_off(self) -> bool:
@@ -381,6 +384,7 @@ def _reply(completion: ChatCompletion, latency: float) -> Reply:
         cached_tokens=details.cached_tokens if details else None,
         fingerprint=completion.system_fingerprint,
         latency_seconds=latency,
+        tokens=tokens_of(choice.logprobs),
     )
 
 

@@ -85,6 +85,8 @@ class Preflight:
     thinking_off: str = "{}"
     """What a request says to turn thinking off, as JSON."""
     fingerprint: str | None = None
+    gives_logprobs: bool = False
+    """Whether it says how likely the tokens of an answer were. Only then it is asked to."""
 
     @property
     def endpoint(self) -> str:
@@ -115,6 +117,8 @@ class Preflight:
             chosen["response_format"] = {"type": "json_object"}
         if self.thinking_off != "{}":
             chosen["extra_body"] = json.loads(self.thinking_off)
+        if self.gives_logprobs:
+            chosen["logprobs"] = True
         return chosen
 
 
@@ -171,7 +175,20 @@ async def probe(endpoint: Endpoint, preflight: Preflight, prompt: str) -> Prefli
             f"{preflight.host} takes {preflight.context_tokens:,} tokens a request, and the prompt "
             f"alone has {preflight.prompt_tokens or 0:,}; {raise_context(preflight)}"
         )
-    return preflight
+    return await _with_logprobs(endpoint, preflight, prompt)
+
+
+async def _with_logprobs(endpoint: Endpoint, preflight: Preflight, prompt: str) -> Preflight:
+    """`preflight` that asks for log-probabilities, if the endpoint takes that and gives them.
+
+    It is asked once: whatever goes wrong, labels come without them.
+    """
+    asked = replace(preflight, gives_logprobs=True)
+    try:
+        reply = await endpoint.ask(_nonsense(asked, prompt), asyncio.timeout(PROBE_SECONDS[0]))
+    except (Failure, EndpointRefuses):
+        return preflight
+    return asked if reply.tokens else preflight
 
 
 def raise_context(preflight: Preflight) -> str:
@@ -319,7 +336,8 @@ class _Fails(Declined):
     """The server failed at this form every time; it may be the form, or the server."""
 
 
-async def _ask_nonsense(endpoint: Endpoint, preflight: Preflight, prompt: str) -> Reply:
+def _nonsense(preflight: Preflight, prompt: str) -> dict[str, Any]:
+    """A request whose only allowed answers are nonsense, in the form of `preflight`."""
     schema = {
         "type": "object",
         "properties": {"answer": {"type": "string", "enum": [*NONSENSE], "maxLength": 24}},
@@ -333,6 +351,11 @@ async def _ask_nonsense(endpoint: Endpoint, preflight: Preflight, prompt: str) -
         {"role": "system", "content": prompt},
         {"role": "user", "content": 'What colour is the sky? Answer {"answer": "<colour>"}.'},
     ]
+    return request
+
+
+async def _ask_nonsense(endpoint: Endpoint, preflight: Preflight, prompt: str) -> Reply:
+    request = _nonsense(preflight, prompt)
     waiting, failures = Waiting(), 0
     while True:
         seconds = PROBE_SECONDS[min(failures, len(PROBE_SECONDS) - 1)]

@@ -396,6 +396,7 @@ class Asking:
             [question.text for question in batch.questions],
             form,
             cut_off=reply.cut_off,
+            tokens=reply.tokens,
         )
 
     def _is_cut(self, batch: Batch, reply: Reply, counted: int) -> bool:
@@ -539,6 +540,7 @@ class Asking:
         self, place: int, key: str, question: Question, answer: Answer | Invalid
     ) -> SlotAnswer:
         value = answer.values[place] if isinstance(answer, Answer) else None
+        sure = answer.confidence if isinstance(answer, Answer) else ()
         is_sociopolitical, ideology = politics_of(self._prompt.form.asked[place], value)
         return SlotAnswer(
             slot=key,
@@ -549,6 +551,7 @@ class Asking:
             answer=None if value is None else orjson.dumps(value).decode(),
             is_sociopolitical=is_sociopolitical,
             political_ideology=ideology,
+            confidence=sure[place] if sure else None,
             reason=answer.reason if isinstance(answer, Answer) else None,
             error=answer.code if isinstance(answer, Invalid) else None,
             attempt=self._attempts[question.hash],

@@ -63,6 +63,7 @@ class SlotAnswer:
     answer: str | None
     is_sociopolitical: bool | None
     political_ideology: str | None
+    confidence: float | None
     reason: str | None
     error: str | None
     attempt: int

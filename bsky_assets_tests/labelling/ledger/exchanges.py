@@ -52,6 +52,7 @@ def slot(text: str, ideology: str | None = "left", *, is_valid: bool = True) -> 
         answer=f'"{ideology or "not_sociopolitical"}"' if is_valid else None,
         is_sociopolitical=ideology is not None if is_valid else None,
         political_ideology=ideology if is_valid else None,
+        confidence=0.75 if is_valid else None,
         reason=None,
         error=None if is_valid else "missing",
         attempt=1,

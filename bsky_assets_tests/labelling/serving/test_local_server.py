@@ -251,6 +251,9 @@ def test_a_real_model_labels_posts_and_killed_half_way_answers_nothing_twice(
     assert {answer["finish_reason"] for answer in answers} == {"stop"}, "it ends by itself"
     check_form(answers)
     assert model["preflight"]["context_tokens"] == 2_048
+    sure = [row["confidence"] for row in lab.rows()]
+    assert all(one is not None and 0 < one <= 1 for one in sure), "it says how sure it is"
+    assert len({*sure}) > 1
 
 
 @pytest.mark.timeout(900)
