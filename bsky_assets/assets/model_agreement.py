@@ -39,7 +39,7 @@ def model_agreement(
 
     With one model in BSKY_LLM_MODELS there is nothing to compare, and no row. Kappa is given for
     the ideology, with `none` for posts that are not sociopolitical, and its 95% interval. Of a
-    day of which a sample is labelled, each post of the sample counts once.
+    day of which a sample is labelled, each post weighs one over its chance.
     """
     started = time.monotonic()
     day = day_of(context.partition_key)

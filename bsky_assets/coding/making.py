@@ -39,6 +39,10 @@ class Draw:
     seed: int | None = None
     row: type[Row] = LlmLabel
     """Of what labels; its codebook is that of the coders."""
+    spreads: Mapping[str, float] | None = None
+    """Of the model's errors in each stratum, where they are known."""
+    after: tuple[str, ...] = ()
+    """The rooms that this sample follows, and is counted together with."""
 
 
 def room_of_draw(
@@ -57,9 +61,10 @@ def room_of_draw(
         lake, ledger = Lake.of(settings), Ledger(settings.ledger_dir)
         drawn = Path(folder) / "drawn.csv"
         export(
-            con, lake, ledger, draw.days, draw.size, draw.by, drawn, row=draw.row, seed=draw.seed
-        )
-        return room_of_file(settings, drawn, coders, overlap, draw.row)
+            con, lake, ledger, draw.days, draw.size, draw.by, drawn,
+            row=draw.row, seed=draw.seed, spreads=draw.spreads,
+        )  # fmt: skip
+        return room_of_file(settings, drawn, coders, overlap, draw.row, draw.after)
 
 
 def room_of_file(
@@ -68,6 +73,7 @@ def room_of_file(
     coders: Sequence[str],
     overlap: int | None = None,
     row: type[Row] = LlmLabel,
+    after: Sequence[str] = (),
 ) -> Room:
     """A room of the texts in the CSV file at `path`, coded by the codebook of `row`.
 
@@ -95,6 +101,7 @@ def room_of_file(
         overlap=overlap,
         days=[date.fromisoformat(day) for day in design.days],
         sizes=design.sizes,
+        after=after,
     )
 
 

@@ -50,6 +50,8 @@ class Room:
     assigned: Mapping[str, tuple[int, ...]]
     """The items of each coder, in the order in which they are shown."""
     folder: Path
+    after: tuple[str, ...] = ()
+    """The rooms whose answers decided how many items each stratum gives, from the first."""
 
     @property
     def journal(self) -> Path:
@@ -82,6 +84,7 @@ def make_room(
     overlap: int | None = None,
     days: Sequence[date] = (),
     sizes: Mapping[str, int] | None = None,
+    after: Sequence[str] = (),
 ) -> Room:
     """Make the room `name`, with `overlap` items for every coder, or all, and the rest divided.
 
@@ -99,7 +102,9 @@ def make_room(
         raise CannotBeCoded("there is nothing to code")
     assigned = assign([item.number for item in items], coders, overlap, seed=name)
     by_number = {item.number: item for item in items}
-    room = Room(name, tuple(days), dict(sizes or {}), codebook, by_number, assigned, folder)
+    room = Room(
+        name, tuple(days), dict(sizes or {}), codebook, by_number, assigned, folder, tuple(after)
+    )
     write_json(folder / ROOM, {**asdict(room), "folder": None, "items": [*map(asdict, items)]})
     return room
 
@@ -124,6 +129,7 @@ def open_room(settings: Settings, name: str) -> Room:
         {item["number"]: Item(**item) for item in stored["items"]},
         {coder: tuple(numbers) for coder, numbers in stored["assigned"].items()},
         folder,
+        tuple(stored.get("after", ())),
     )
 
 

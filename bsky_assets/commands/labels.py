@@ -267,17 +267,12 @@ def _show_scores(scores: Scores) -> None:
 
 
 def _show_shares(evaluation: Evaluation) -> None:
-    if evaluation.is_of_sample:
-        stdout.print(
-            "of these days a sample is labelled: `bsky-assets labels import` and `bsky-assets "
-            "estimate political` weigh it",
-            soft_wrap=True,
-        )
     if not evaluation.shares:
         return
     sampled = "by the sample's design" if evaluation.is_designed else "as if drawn at random"
     days = " to ".join(sorted({str(evaluation.days[0]), str(evaluation.days[-1])}))
-    stdout.print(f"shares of all labelled posts of {days}, {sampled}")
+    of = "posts asked about or not" if evaluation.is_of_sample else "labelled posts"
+    stdout.print(f"shares of all {of} of {days}, {sampled}")
     table = Table("share", "by the model alone", "corrected", "95% interval", "sample")
     for share in evaluation.shares:
         corrected = share.corrected

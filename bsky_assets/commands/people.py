@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from bsky_assets.commands.choices import Teacher
+from bsky_assets.commands.choices import STRATA, Teacher
 from bsky_assets.commands.of_codebook import OfCodebook
 from bsky_assets.console import stdout
 from bsky_assets.settings import Settings, get_settings
@@ -39,8 +39,15 @@ def room(
         int | None, typer.Option(min=1, help="Draw so many labelled posts instead.")
     ] = None,
     stratify: Annotated[
-        str, typer.Option(help="With --sample: label, day, context, or none.")
+        str, typer.Option(help=f"With --sample: {', '.join(STRATA)}, or none.")
     ] = "label",
+    after: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROOM",
+            help="With --sample: draw more, most where this room found the model in doubt.",
+        ),
+    ] = None,
     days: Annotated[
         str | None,
         typer.Option(metavar="DAY[..DAY]", help="With --sample; default: the latest labelled day."),
@@ -66,17 +73,21 @@ def room(
     directory; one that was closed, or killed, is opened again by its name.
 
     \b
-    Example:
+    Examples:
       bsky-assets labels room --sample 200 --coders ada,ben --overlap 50
+      bsky-assets labels room --sample 100 --after sample-0a1b2c3d --coders ada
     """
     from bsky_assets.coding.making import Draw, room_of_draw, room_of_file
+    from bsky_assets.coding.next_items import room_of_next
     from bsky_assets.labelling.day import row_of
     from bsky_assets.storage.lake import Lake
 
     settings = get_settings()
     row = row_of(Lake.of(settings), codebook)
     names = [name.strip() for name in coders.split(",") if name.strip()]
-    if sample is not None and what is None:
+    if sample is not None and after is not None:
+        opened = room_of_next(settings, after, sample, names, overlap, seed)
+    elif sample is not None and what is None:
         strata = [name.strip() for name in stratify.split(",") if name.strip() not in ("", "none")]
         chosen = _days(settings, days, row)
         opened = room_of_draw(settings, Draw(chosen, sample, strata, seed, row), names, overlap)

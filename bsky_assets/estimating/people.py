@@ -23,7 +23,8 @@ class People:
     labels: dict[str, str]
     """The answer about each post, by URI."""
     chances: dict[str, float]
-    """Of each of these posts to be drawn and coded, where it has a label."""
+    """Of each of these posts to be drawn and coded, where it has a label; one over what it stands
+    for, and more than 1 where several samples are counted together."""
     drawn_from: int | None = None
     """How many labelled posts there were; None where the sample is of more days than these."""
 
@@ -31,12 +32,51 @@ class People:
 def people_of(settings: Settings, days: Sequence[date], sample: str | None = None) -> People:
     """People's labels of posts of `days`, from the room of `sample`, or the only one that has any.
 
+    A sample that was drawn after others is counted together with them (`together`).
+
     Raises:
         NotCorrected: none has, or several have, or its sample was not drawn from all of `days`, or
             its design is not known, or coders' disputes are undecided, or a stratum has no post
             that was coded: what cannot be corrected by design is not corrected.
     """
     room = open_room(settings, sample) if sample else _only(settings, days)
+    chain = [*(open_room(settings, name) for name in room.after), room]
+    labels, chances = together([_coded_in(one, days) for one in chain])
+    return People(
+        ", ".join(one.name for one in chain),
+        labels,
+        chances,
+        sum(room.sizes.values()) if {*room.days} == {*days} else None,
+    )
+
+
+Coded = dict[str, tuple[str, float]]
+"""The answer about each coded post of a sample, by URI, and its chance to be drawn and coded."""
+
+
+def together(samples: Sequence[Coded]) -> tuple[dict[str, str], dict[str, float]]:
+    """Answers and chances of several samples of the same posts, each drawn from all of them.
+
+    Each sample counts for the part of the coded posts that is its own, so that what a post stands
+    for is the mean of what it stands for in each, and on average right. Of a post that is in
+    several the last answer counts.
+    """
+    every = sum(map(len, samples))
+    labels: dict[str, str] = {}
+    stands_for: dict[str, float] = {}
+    for coded in samples:
+        for uri, (answer, chance) in coded.items():
+            labels[uri] = answer
+            stands_for[uri] = stands_for.get(uri, 0.0) + len(coded) / every / chance
+    return labels, {uri: 1 / posts for uri, posts in stands_for.items()}
+
+
+def _coded_in(room: Room, days: Sequence[date]) -> Coded:
+    """What people said of the posts of `room`.
+
+    Raises:
+        NotCorrected: its design does not carry `days`.
+    """
     if room.codebook.asset != LlmLabel.asset:
         raise NotCorrected(
             f"{room.name} is coded by the codebook {room.codebook.name}, and this is estimated "
@@ -58,24 +98,20 @@ def people_of(settings: Settings, days: Sequence[date], sample: str | None = Non
             f"no post of the stratum {empty[0]!r} of {room.name} has been coded: of "
             f"{room.sizes[empty[0]]:,} posts nothing is known"
         )
-    found = {
+    return {
         uri: (label.answer, coded[item.stratum] / room.sizes[item.stratum])
         for number, label in labels.items()
         if (uri := (item := room.items[number]).uri)
     }
-    return People(
-        room.name,
-        {uri: answer for uri, (answer, _) in found.items()},
-        {uri: chance for uri, (_, chance) in found.items()},
-        sum(room.sizes.values()) if {*room.days} == {*days} else None,
-    )
 
 
 def _only(settings: Settings, days: Sequence[date]) -> Room:
-    """The one room that was drawn from all of `days` and has an answer."""
+    """The one room that was drawn from all of `days`, has an answer, and that none followed."""
     every = [open_room(settings, name) for name in rooms(settings)]
     of_record = [room for room in every if room.codebook.asset == LlmLabel.asset]
-    fitting = [room for room in of_record if {*days} <= {*room.days} and decided(room)]
+    coded = [room for room in of_record if {*days} <= {*room.days} and decided(room)]
+    followed = {name for room in coded for name in room.after}
+    fitting = [room for room in coded if room.name not in followed]
     if len(fitting) == 1:
         return fitting[0]
     when = f"{days[0]}" if len(days) == 1 else f"{days[0]} to {days[-1]}"

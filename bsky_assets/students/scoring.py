@@ -157,8 +157,8 @@ def political_groups(settings: Settings, days: Sequence[date], sample: str) -> p
 
 
 def _check(learnt_from: str, sample: str) -> None:
-    if sample in learnt_from.split(", "):
+    if shared := {*sample.split(", ")} & {*learnt_from.split(", ")}:
         raise NoStudent(
-            f"the student learnt from {sample}, by which the estimate is corrected; teach one "
+            f"the student learnt from {min(shared)}, by which the estimate is corrected; teach one "
             "from the model's labels: `bsky-assets labels distil`"
         )

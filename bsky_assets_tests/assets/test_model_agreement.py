@@ -21,6 +21,11 @@ DAY = date(2026, 3, 8)
 ANSWERS = ("left", "right", "unclear", None)
 
 
+def chance(number: int) -> float:
+    """That the model of record was asked about the post."""
+    return 0.1 if number % 3 else 0.8
+
+
 def label(number: int, model: str, ideology: str | None) -> dict[str, object]:
     return {
         "uri": post_uri("did:plc:a", str(number)),
@@ -29,6 +34,7 @@ def label(number: int, model: str, ideology: str | None) -> dict[str, object]:
         "political_ideology": ideology,
         "was_successfully_labeled": True,
         "label_timestamp": datetime(2026, 3, 8, 20, tzinfo=UTC),
+        "selection_chance": chance(number) if model == "first" else None,
         "text_hash": "00",
         "question_hash": "00",
         "context": [],
@@ -71,6 +77,6 @@ def test_kappa_and_disputed_posts(settings: Settings, models: list[str]) -> None
         if a != b
     )
     (record,) = metadata["kappa"].records  # type: ignore[union-attr]  # it is a table
-    assert str(record.data["kappa, which side"]).startswith(
-        f"{cohen_kappa_score(first, second):.3f} ["
-    )
+    weighed = cohen_kappa_score(first, second, sample_weight=[1 / chance(n) for n in range(200)])
+    assert str(record.data["kappa, which side"]).startswith(f"{weighed:.3f} [")
+    assert f"{weighed:.3f}" != f"{cohen_kappa_score(first, second):.3f}"

@@ -22,7 +22,7 @@ _BLANK = " \t\n\r"
 
 
 def tokens_of(logprobs: Any) -> tuple[Token, ...]:
-    """The tokens in a choice's `logprobs`, as the SDK has it; none where they are of no such form."""
+    """The tokens in a choice's `logprobs`, as the SDK has it; none where it is of another form."""
     try:
         return tuple(
             (

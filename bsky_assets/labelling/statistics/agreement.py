@@ -53,7 +53,8 @@ class Agreement:
 def compare(con: duckdb.DuckDBPyConnection, lake: Lake, days: Sequence[date]) -> Agreement:
     """Compare the models that labelled posts of `days` with the prompt now in force.
 
-    Only valid labels count, and for a model whose weights changed under one name the latest.
+    Only valid labels count, and for a model whose weights changed under one name the latest. Of a
+    day of which a sample was labelled each post weighs one over its chance.
     """
     _register_labels(con, lake, days)
     models = [
@@ -68,15 +69,19 @@ def _register_labels(con: duckdb.DuckDBPyConnection, lake: Lake, days: Sequence[
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE compared AS
-        SELECT uri, model, is_sociopolitical, coalesce(political_ideology, {literal(NONE)}) AS label
+        SELECT uri, model, is_sociopolitical,
+            coalesce(political_ideology, {literal(NONE)}) AS label,
+            1 / coalesce(of_record.selection_chance, 1) AS weight
         FROM compared_labels AS labels
+        -- a post that is not of the day's sample may keep a label from before it was drawn
+        JOIN (
+            SELECT uri, selection_chance FROM compared_labels WHERE is_label_of_record
+        ) AS of_record USING (uri)
         SEMI JOIN (
             SELECT DISTINCT prompt_version, schema_version FROM compared_labels
             WHERE is_label_of_record
         ) AS in_force USING (prompt_version, schema_version)
         WHERE was_successfully_labeled
-            -- a post that is not of the day's sample may keep a label from before it was drawn
-            AND uri IN (SELECT uri FROM compared_labels WHERE is_label_of_record)
         QUALIFY row_number() OVER (
             PARTITION BY uri, model ORDER BY is_label_of_record DESC, label_timestamp DESC
         ) = 1
@@ -87,7 +92,7 @@ def _register_labels(con: duckdb.DuckDBPyConnection, lake: Lake, days: Sequence[
 def _pair(con: duckdb.DuckDBPyConnection, first: str, second: str) -> Pair | None:
     rows = con.execute(
         """
-        SELECT a.is_sociopolitical, b.is_sociopolitical, a.label, b.label
+        SELECT a.is_sociopolitical, b.is_sociopolitical, a.label, b.label, a.weight
         FROM compared AS a JOIN compared AS b USING (uri)
         WHERE a.model = ? AND b.model = ? ORDER BY uri
         """,
@@ -95,12 +100,14 @@ def _pair(con: duckdb.DuckDBPyConnection, first: str, second: str) -> Pair | Non
     ).fetchall()
     if not rows:
         return None
-    political_a, political_b, label_a, label_b = zip(*rows, strict=True)
+    political_a, political_b, label_a, label_b, weights = zip(*rows, strict=True)
     return Pair(
         first,
         second,
-        is_sociopolitical=score([*map(str, political_a)], [*map(str, political_b)]),
-        political_ideology=score(label_a, label_b),
+        is_sociopolitical=score(
+            [*map(str, political_a)], [*map(str, political_b)], weights=weights
+        ),
+        political_ideology=score(label_a, label_b, weights=weights),
     )
 
 

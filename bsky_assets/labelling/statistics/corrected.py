@@ -15,6 +15,7 @@ no error at all, and the usual interval would take that for certainty.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from statistics import NormalDist
 
 import numpy as np
@@ -28,10 +29,12 @@ _Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
 class Stratum:
     """A stratum of the design: how many posts it has, and what was found in its sample."""
 
-    posts: int
+    posts: float
     gold: Sequence[bool]
     predicted: Sequence[bool]
     """By the model, of the same posts as `gold`."""
+    weights: Sequence[float] | None = None
+    """How many posts each of these stands for, up to a factor; None: all of as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +48,14 @@ class Share:
     sampled: int
 
 
-def corrected_share(label: str, naive: float, strata: Sequence[Stratum]) -> Share:
+def corrected_share(
+    label: str, naive: float, strata: Sequence[Stratum], worth: float = inf
+) -> Share:
     """The share of posts with `label`, from the model's share `naive` of all posts.
+
+    Where the model was asked about a sample, `naive` is weighed by its design, and `worth` is the
+    number of posts drawn by plain chance that it is worth; the error of that sample is added, as
+    large as if nothing were gained by its strata.
 
     Raises:
         ValueError: a stratum has no labelled post, so that nothing is known of its errors.
@@ -59,11 +68,14 @@ def corrected_share(label: str, naive: float, strata: Sequence[Stratum]) -> Shar
         weight = stratum.posts / total
         gold = np.asarray(stratum.gold, dtype=float)
         predicted = np.asarray(stratum.predicted, dtype=float)
+        each = np.ones(len(gold)) if stratum.weights is None else np.asarray(stratum.weights)
+        unequal = len(gold) * float((each**2).sum()) / float(each.sum()) ** 2
         unseen = max(0.0, 1 - len(gold) / stratum.posts)
-        value += weight * float(np.mean(gold - predicted))
-        variance += weight**2 * unseen * _variance(gold, predicted)
-    margin = _Z * float(np.sqrt(variance))
+        value += weight * float(np.average(gold - predicted, weights=each))
+        variance += weight**2 * unseen * _variance(gold, predicted) * unequal
     value = min(max(value, 0.0), 1.0)
+    variance += value * (1 - value) / worth
+    margin = _Z * float(np.sqrt(variance))
     return Share(
         label,
         naive,

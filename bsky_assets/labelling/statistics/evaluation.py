@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from math import inf
 
 import duckdb
 import pyarrow as pa
 
 from bsky_assets.contracts import LlmLabel, Row
-from bsky_assets.contracts.details import LabelDetails
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.answer_sql import answer_as_text
 from bsky_assets.labelling.asking.answers import IDEOLOGIES, NONE
@@ -68,8 +68,7 @@ class Evaluation:
     uris: tuple[str, ...]
     """The posts that were found among the labels of record."""
     is_of_sample: bool = False
-    """Whether a sample of the posts was asked about: then there are no `shares` here, which do not
-    weigh it; `bsky_assets.estimating` does."""
+    """Whether a sample of the posts was asked about: then each weighs one over its chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +79,19 @@ class _Record:
     day: date
     label: str
     """With `none` where it is not sociopolitical."""
+    weight: float
+    """One over the chance that the model was asked about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Population:
+    """The labels of record of some days, each weighed by one over its chance."""
+
+    labelled: int
+    worth: float
+    """Posts drawn by plain chance that they are worth; infinite where all were asked about."""
+    naive: Mapping[str, float]
+    """The share of each label."""
 
 
 def evaluate(
@@ -102,34 +114,40 @@ def evaluate(
     records = _records(con, lake, gold, row)
     design = load_design(ledger, gold.samples[0]) if len(gold.samples) == 1 else None
     days = _days(records, design)
-    posts, naive = _population(con, lake, days, row)
-    partitions = (lake.current(row, day) for day in days)
-    is_of_sample = any(one and one.told(LabelDetails).sample for one in partitions)
+    population = _population(con, lake, days, row)
     strata = _strata(records, design)
-    drawn_from = strata if design and not is_of_sample else None
-    sizes = design.sizes if design else {ALL: posts}
+    sizes = design.sizes if design else {ALL: population.labelled}
     return Evaluation(
         compared=tuple(
-            _compare(variable, _predicted(variable, records, row), drawn_from, sizes)
+            _compare(
+                variable,
+                _predicted(variable, records, row),
+                [record.weight if record else 1.0 for record in records],
+                strata if design else None,
+                sizes,
+                population.worth,
+            )
             for variable in gold.variables
         ),
-        shares=() if is_of_sample else tuple(_shares(gold, records, strata, sizes, naive, row)),
+        shares=tuple(_shares(gold, records, strata, sizes, population, row)),
         days=tuple(days),
         is_designed=design is not None,
         uris=tuple(record.uri for record in records if record),
-        is_of_sample=is_of_sample,
+        is_of_sample=population.worth < inf,
     )
 
 
 def _compare(
     variable: Variable,
     others: Sequence[str | None],
+    weights: Sequence[float] | None = None,
     strata: Sequence[str | None] | None = None,
     sizes: Mapping[str, int] | None = None,
+    worth: float = inf,
 ) -> Compared:
     pairs = [
-        (mine, other, strata[number] if strata else None)
-        for number, (mine, other) in enumerate(zip(variable.gold, others, strict=True))
+        (mine, other, weights[n] if weights else 1.0, strata[n] if strata else None)
+        for n, (mine, other) in enumerate(zip(variable.gold, others, strict=True))
         if mine is not None and other is not None
     ]
     if not pairs:
@@ -137,26 +155,22 @@ def _compare(
             f"no row has both {variable.gold_column!r} and a label to compare it with; the file "
             "needs a column of the model's labels, or the URIs or texts of labelled posts"
         )
-    gold, predicted, drawn_from = zip(*pairs, strict=True)
+    gold, predicted, weight, drawn_from = zip(*pairs, strict=True)
     of_all = None
     if sizes and strata and variable.name == POLITICS:
-        hits = [mine == other for mine, other in zip(gold, predicted, strict=True)]
-        of_all = _accuracy_of_all(hits, drawn_from, sizes)
+        hits = [
+            (mine == other, False, each, stratum)
+            for mine, other, each, stratum in zip(gold, predicted, weight, drawn_from, strict=True)
+        ]
+        parts = _divide(hits, sizes)
+        of_all = corrected_share("accuracy", 0.0, parts, worth).corrected if parts else None
     return Compared(
         name=variable.name,
         by=variable.predicted_column or "model of record",
-        scores=score(gold, predicted),
+        scores=score(gold, predicted, weights=weight),
         accuracy_of_all=of_all,
         without_label=sum(mine is not None for mine in variable.gold) - len(pairs),
     )
-
-
-def _accuracy_of_all(
-    hits: Sequence[bool], drawn_from: Sequence[str | None], sizes: Mapping[str, int]
-) -> Estimate | None:
-    nothing = [False] * len(hits)
-    parts = _divide(hits, nothing, drawn_from, sizes)
-    return corrected_share("accuracy", 0.0, parts).corrected if parts else None
 
 
 def _records(
@@ -176,14 +190,14 @@ def _records(
         lake.relation(con, row, [day]).create_view("gold_labels", replace=True)
         rows = con.sql(
             f"""
-            SELECT {key}, uri, {_label(row)} FROM gold_labels
+            SELECT {key}, uri, {_label(row)}, 1 / coalesce(selection_chance, 1) FROM gold_labels
             WHERE is_label_of_record AND was_successfully_labeled
                 AND {key} IN (SELECT key FROM gold_keys)
             ORDER BY uri
             """
         ).fetchall()
-        for value, uri, label in rows:
-            found.setdefault(value, _Record(uri, day, label))
+        for value, uri, label, weight in rows:
+            found.setdefault(value, _Record(uri, day, label, weight))
     return [found.pop(value, None) for value in keys]  # a post that stands twice counts once
 
 
@@ -217,17 +231,20 @@ def _days(records: Sequence[_Record | None], design: Design | None) -> list[date
 
 def _population(
     con: duckdb.DuckDBPyConnection, lake: Lake, days: Sequence[date], row: type[Row]
-) -> tuple[int, dict[str, float]]:
-    """How many posts of `days` have a label of record, and the share of each label."""
+) -> _Population:
     lake.relation(con, row, days).create_view("gold_population", replace=True)
     rows = con.sql(
         f"""
-        SELECT {_label(row)}, count(*) FROM gold_population
+        SELECT {_label(row)}, count(*), sum(weight), sum(weight ** 2), bool_or(weight > 1)
+        FROM (SELECT *, 1 / coalesce(selection_chance, 1) AS weight FROM gold_population)
         WHERE is_label_of_record AND was_successfully_labeled GROUP BY ALL
         """
     ).fetchall()
-    total = sum(count for _, count in rows)
-    return total, {label: count / total for label, count in rows}
+    labelled, total = (sum(row[place] for row in rows) for place in (1, 2))
+    is_sample = any(is_part for *_, is_part in rows)
+    worth = total**2 / sum(squared for *_, squared, _ in rows) if is_sample else inf
+    naive = {label: weight / total for label, _, weight, *_ in rows}
+    return _Population(labelled, worth, naive)
 
 
 def _strata(records: Sequence[_Record | None], design: Design | None) -> list[str | None]:
@@ -242,37 +259,37 @@ def _shares(
     records: Sequence[_Record | None],
     strata: Sequence[str | None],
     sizes: Mapping[str, int],
-    naive: Mapping[str, float],
+    population: _Population,
     row: type[Row],
 ) -> Iterator[Share]:
     """The shares that the file can correct; none where a stratum has no labelled post yet."""
-    is_political = row is LlmLabel
+    is_political, naive = row is LlmLabel, population.naive
     people = labels_by_people(gold) if is_political else gold.variables[0].gold
     for target in (SOCIOPOLITICAL, *IDEOLOGIES) if is_political else sorted(naive):
         rows = [
-            (_is(target, label), _is(target, record.label), stratum)
+            (_is(target, label), _is(target, record.label), record.weight, stratum)
             for label, record, stratum in zip(people, records, strata, strict=True)
             if record and stratum and _is_known(target, label)
         ]
-        mine, theirs, drawn_from = zip(*rows, strict=True) if rows else ((), (), ())
-        if parts := _divide(mine, theirs, drawn_from, sizes):
+        if parts := _divide(rows, sizes):
             share = 1 - naive.get(NONE, 0) if target == SOCIOPOLITICAL else naive.get(target, 0)
-            yield corrected_share(target, share, parts)
+            yield corrected_share(target, share, parts, population.worth)
 
 
 def _divide(
-    gold: Sequence[bool],
-    predicted: Sequence[bool],
-    drawn_from: Sequence[str | None],
-    sizes: Mapping[str, int],
+    rows: Sequence[tuple[bool, bool, float, str | None]], sizes: Mapping[str, int]
 ) -> list[Stratum]:
-    """The rows by stratum; nothing if a stratum has none."""
+    """The rows (by people, by the model, weight, stratum) by stratum; nothing if one has none.
+
+    `sizes` counts labelled posts; each stratum is as large as these are taken to stand for.
+    """
     parts = []
-    for name, posts in sizes.items():
-        chosen = [number for number, stratum in enumerate(drawn_from) if stratum == name]
+    for name, labelled in sizes.items():
+        chosen = [row for row in rows if row[3] == name]
         if not chosen:
             return []
-        parts.append(Stratum(posts, [gold[n] for n in chosen], [predicted[n] for n in chosen]))
+        gold, predicted, weights, _ = zip(*chosen, strict=True)
+        parts.append(Stratum(labelled * sum(weights) / len(weights), gold, predicted, weights))
     return parts
 
 

@@ -3,8 +3,10 @@
 Point values are scikit-learn's. The interval of accuracy is Wilson's, which does not shrink to
 nothing where all posts agree; the others are percentiles of a bootstrap over posts. These metrics
 depend on the confusion matrix alone, so that resampling posts is drawing that matrix anew from a
-multinomial distribution. Source: Wilson, JASA 22, 1927; Efron & Tibshirani, An Introduction to
-the Bootstrap, 1993; Cohen, A Coefficient of Agreement for Nominal Scales, 1960.
+multinomial distribution. Where posts weigh unlike, since they had unlike chances to be labelled,
+the matrix is of weights, and counts as many posts as these are worth (Kish, Survey Sampling, 1965).
+Source: Wilson, JASA 22, 1927; Efron & Tibshirani, An Introduction to the Bootstrap, 1993;
+Cohen, A Coefficient of Agreement for Nominal Scales, 1960.
 """
 
 from collections.abc import Sequence
@@ -12,6 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from bsky_assets.labelling.statistics.weighing import wilson
 
 RESAMPLES = 2000
 LEVEL = 0.95
@@ -65,9 +69,16 @@ class Scores:
 
 
 def score(
-    gold: Sequence[str], predicted: Sequence[str], *, seed: int = 0, resamples: int = RESAMPLES
+    gold: Sequence[str],
+    predicted: Sequence[str],
+    *,
+    weights: Sequence[float] | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> Scores:
-    """Compare `predicted` with `gold`, post by post.
+    """Compare `predicted` with `gold`, post by post; `weights` say how many each stands for.
+
+    Numbers of posts, in the confusion matrix too, are of those that were compared.
 
     Raises:
         ValueError: there is no post, or their numbers differ.
@@ -76,34 +87,45 @@ def score(
 
     if not gold or len(gold) != len(predicted):
         raise ValueError(f"{len(gold)} gold and {len(predicted)} other labels")
+    weight = np.ones(len(gold)) if weights is None else np.asarray(weights, dtype=float)
     classes = sorted({*gold, *predicted})
     counts = confusion_matrix(gold, predicted, labels=classes)
-    drawn = np.random.default_rng(seed).multinomial(
-        len(gold), counts.ravel() / len(gold), size=resamples
-    )
+    weighed = confusion_matrix(gold, predicted, labels=classes, sample_weight=weight)
+    shares, worth = weighed / weighed.sum(), weight.sum() ** 2 / (weight**2).sum()
+    drawn = np.random.default_rng(seed).multinomial(round(worth), shares.ravel(), size=resamples)
     samples = drawn.reshape(-1, *counts.shape).astype(float)
     precision, recall, f1, support = precision_recall_fscore_support(
-        gold, predicted, labels=classes, zero_division=0
+        gold, predicted, labels=classes, zero_division=0, sample_weight=weight
     )
+    kappa = _kappa(gold, predicted, classes, weight)
     return Scores(
         posts=len(gold),
-        accuracy=rate(int(np.trace(counts)), len(gold)),
+        accuracy=Estimate(*wilson(float(np.trace(shares)), worth)),
         macro_f1=_estimate(float(np.mean(f1)), macro_f1s(samples)),
         weighted_f1=_estimate(float(np.average(f1, weights=support)), weighted_f1s(samples)),
-        kappa=_estimate(_kappa(gold, predicted, classes), kappas(samples)),
+        kappa=_estimate(kappa, kappas(samples)),
         per_class=tuple(
             ClassScore(label, float(p), float(r), float(f), int(n))
-            for label, p, r, f, n in zip(classes, precision, recall, f1, support, strict=True)
+            for label, p, r, f, n in zip(
+                classes, precision, recall, f1, counts.sum(axis=1), strict=True
+            )
         ),
         confusion=tuple(tuple(int(cell) for cell in row) for row in counts),
     )
 
 
-def _kappa(gold: Sequence[str], predicted: Sequence[str], classes: Sequence[str]) -> float:
+def _kappa(
+    gold: Sequence[str],
+    predicted: Sequence[str],
+    classes: Sequence[str],
+    weight: npt.NDArray[np.float64],
+) -> float:
     from sklearn.metrics import cohen_kappa_score
 
     # Undefined where both use one and the same class throughout: there is nothing to agree on.
-    return float(cohen_kappa_score(gold, predicted)) if len(classes) > 1 else float("nan")
+    if len(classes) < 2:
+        return float("nan")
+    return float(cohen_kappa_score(gold, predicted, sample_weight=weight))
 
 
 def accuracies(confusions: Counts) -> Counts:

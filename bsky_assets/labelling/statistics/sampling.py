@@ -17,13 +17,14 @@ from typing import Any
 import duckdb
 import orjson
 
-from bsky_assets.contracts import LlmLabel, Row
+from bsky_assets.contracts import LlmLabel, Row, ScoredPost
 from bsky_assets.contracts.codebooks import CodebookLabel
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.answer_sql import answer_as_text
 from bsky_assets.labelling.asking.answers import NONE
 from bsky_assets.labelling.asking.questions import CONTEXT
 from bsky_assets.labelling.ledger.store import Ledger
+from bsky_assets.labelling.sample import stratum_sql
 from bsky_assets.labelling.statistics.corrected import allocate
 from bsky_assets.storage.files import staged, unique_id, write_json
 from bsky_assets.storage.lake import Lake
@@ -34,8 +35,16 @@ STRATA = {
     "label": f"coalesce(political_ideology, {literal(NONE)})",
     "day": "sync_day::VARCHAR",
     "context": "CASE WHEN len(context) > 0 THEN 'with context' ELSE 'without' END",
+    "score": stratum_sql("political"),
+    "confidence": (
+        "CASE WHEN confidence IS NULL THEN 'unknown' WHEN confidence < 0.6 THEN 'below 0.6' "
+        "WHEN confidence < 0.9 THEN '0.6 to 0.9' ELSE '0.9 and more' END"
+    ),
 }
-"""What a sample can be stratified by: the model's label, the sync day, whether there is context."""
+"""What a sample can be stratified by: the model's label, the sync day, whether there is context,
+the groups of a student's scores, how sure the model says it is."""
+_NO_DOUBT_KNOWN = 0.5
+"""The spread of the model's errors in a stratum of which nothing is known: the largest."""
 
 _NAME = re.compile(r"sample-[0-9a-f]{8}")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "'", "＝", "＋", "－", "＠")
@@ -69,10 +78,13 @@ def export(
     *,
     row: type[Row] = LlmLabel,
     seed: int | None = None,
+    spreads: Mapping[str, float] | None = None,
 ) -> Design:
     """Draw `size` labelled posts of `days`, stratified `by`, and write them to `target`.
 
-    The labels are those of `row`; people fill in columns for its codebook.
+    The labels are those of `row`; people fill in columns for its codebook. A stratum gives by the
+    square root of its size or, where the `spreads` of the model's errors are known, by its size
+    times its spread.
 
     Raises:
         NothingToSample: no post of `days` is labelled.
@@ -88,7 +100,8 @@ def export(
             if days
             else f"no labelled posts; materialise {row.asset} first"
         )
-    drawn = _draw(labelled, size, random.Random(seed))  # noqa: S311 -- a sample, not a secret
+    dice = random.Random(seed)  # noqa: S311 -- a sample, not a secret
+    drawn = _draw(labelled, size, dice, spreads)
     sizes = {name: len(posts) for name, posts in labelled.items()}
     strata = {uri: name for name, posts in drawn.items() for uri, _ in posts}
     design = Design(f"sample-{unique_id()[:8]}", tuple(map(str, days)), tuple(by), sizes, strata)
@@ -145,10 +158,13 @@ def _labelled(
     found: dict[str, list[tuple[str, str]]] = {}
     for day in days:
         lake.relation(con, row, [day]).create_view("sampled_labels", replace=True)
+        scores = lake.relation(con, ScoredPost, [day], passing_over=[day])
+        scores.select("uri, political").create_view("sampled_scores", replace=True)
         rows = con.execute(
             f"""
             SELECT {stratum}, uri, question_hash
             FROM (SELECT *, ?::DATE AS sync_day FROM sampled_labels)
+            LEFT JOIN sampled_scores USING (uri)
             WHERE is_label_of_record AND was_successfully_labeled ORDER BY uri
             """,
             [day],
@@ -159,10 +175,24 @@ def _labelled(
 
 
 def _draw(
-    labelled: Mapping[str, list[tuple[str, str]]], size: int, dice: random.Random
+    labelled: Mapping[str, list[tuple[str, str]]],
+    size: int,
+    dice: random.Random,
+    spreads: Mapping[str, float] | None,
 ) -> dict[str, list[tuple[str, str]]]:
-    drawn = allocate({name: len(posts) for name, posts in labelled.items()}, size)
+    drawn = quotas({name: len(posts) for name, posts in labelled.items()}, size, spreads)
     return {name: dice.sample(labelled[name], count) for name, count in sorted(drawn.items())}
+
+
+def quotas(
+    sizes: Mapping[str, int], size: int, spreads: Mapping[str, float] | None = None
+) -> dict[str, int]:
+    """How many of `size` posts each stratum gives: by the square root of its posts or, where the
+    `spreads` of the model's errors are known, by its posts times its spread (Neyman)."""
+    weights = spreads and {
+        name: posts * spreads.get(name, _NO_DOUBT_KNOWN) for name, posts in sizes.items()
+    }
+    return allocate(sizes, size, weights=weights)
 
 
 def _questions(

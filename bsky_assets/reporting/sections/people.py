@@ -70,18 +70,11 @@ def _blocks(scored: Evaluation) -> Iterator[Block]:
         ),
         tuple(_agreement(each) for each in scored.compared),
     )
-    if scored.is_of_sample:
-        yield Text(
-            (
-                "Of the posts a sample is labelled, which this file cannot weigh: take it in with ",
-                Code("bsky-assets labels import"),
-                ".",
-            )
-        )
     if scored.shares:
         first, last = scored.days[0], scored.days[-1]
+        which = "posts, by a labelled sample" if scored.is_of_sample else "labelled posts"
         yield Table(
-            f"Shares of all labelled posts, {first} to {last}",
+            f"Shares of all {which}, {first} to {last}",
             (
                 Column("label"),
                 Column("by the model", "Share by the model's labels alone.", is_number=True),

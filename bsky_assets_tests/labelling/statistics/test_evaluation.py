@@ -16,6 +16,8 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score, precisi
 from typer.testing import CliRunner, Result
 
 from bsky_assets.commands.labels import app
+from bsky_assets.contracts import ScoredPost
+from bsky_assets.contracts.details import StudentDetails
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.statistics.corrected import Stratum, allocate, corrected_share
 from bsky_assets.labelling.statistics.gold import IDEOLOGY, OTHER, POLITICS, UnusableGold, read_gold
@@ -28,10 +30,10 @@ from bsky_assets.labelling.statistics.metrics import (
 )
 from bsky_assets.labelling.statistics.sampling import SHOWN, guarded, unguarded
 from bsky_assets.settings import get_settings
-from bsky_assets_tests.support.labelling import Lab
+from bsky_assets_tests.support.labelling import DAY, Lab
 from bsky_assets_tests.support.llm_endpoint import FakeEndpoint, by_first_letter
 from bsky_assets_tests.support.serving import served
-from testbed.rows import filtered_post
+from testbed.rows import filtered_post, table
 
 CLASSES = st.sampled_from(["left", "right", "moderate", "unclear", "none"])
 PAIRS = st.lists(st.tuples(CLASSES, CLASSES), min_size=2, max_size=60)
@@ -130,6 +132,37 @@ def test_a_sample_of_everything_gives_the_truth_exactly() -> None:
     gold, predicted = [True, False, False, True], [True, True, False, False]
     share = corrected_share("x", 0.5, [Stratum(4, gold, predicted)])
     assert share.corrected.value == share.corrected.low == share.corrected.high == 0.5
+
+
+def test_shares_of_days_of_which_a_sample_was_labelled_are_unbiased_and_their_intervals_hold() -> (
+    None
+):
+    """200 samples of 1,500 of 20,000 posts, drawn unlike, of which people code 150."""
+    dice = np.random.default_rng(3)
+    truth, predicted = population(dice)
+    doubt = (truth == 1) | (dice.random(truth.size) < 0.1)
+    chance = np.where(doubt, 1000 / doubt.sum(), 500 / (~doubt).sum())
+    share, estimates, held = float((truth == 1).mean()), [], 0
+    for _ in range(200):
+        asked = np.concatenate(
+            [dice.choice(np.flatnonzero(doubt), 1000, replace=False),
+             dice.choice(np.flatnonzero(~doubt), 500, replace=False)]
+        )  # fmt: skip
+        weight = 1 / chance[asked]
+        naive = float(np.average(predicted[asked] == 1, weights=weight))
+        sizes = {str(name): int((predicted[asked] == name).sum()) for name in range(5)}
+        strata = []
+        for name, count in allocate(sizes, 150).items():
+            drawn = dice.choice(np.flatnonzero(predicted[asked] == int(name)), count, replace=False)
+            posts = sizes[name] * float(weight[drawn].mean())
+            mine, theirs = truth[asked][drawn] == 1, predicted[asked][drawn] == 1
+            strata.append(Stratum(posts, list(mine), list(theirs), list(weight[drawn])))
+        worth = float(weight.sum() ** 2 / (weight**2).sum())
+        found = corrected_share("x", naive, strata, worth).corrected
+        estimates.append(found.value)
+        held += found.low <= share <= found.high
+    assert np.mean(estimates) == pytest.approx(share, abs=4 * np.std(estimates) / 200**0.5 + 1e-3)
+    assert held >= 184
 
 
 @given(st.dictionaries(st.text(max_size=3), st.integers(1, 5000), min_size=1), st.integers(1, 500))
@@ -356,6 +389,49 @@ def test_a_filled_in_sample_is_scored_and_the_shares_corrected(
         by_hand += size / 600 * sum(differences) / len(differences)
     assert shares["sociopolitical"]["corrected"]["value"] == pytest.approx(by_hand)
     assert (tmp_path / "pictures" / "political_ideology.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_file_of_a_day_of_which_a_sample_was_labelled_is_weighed_by_chance(
+    labelled: Lab, tmp_path: Path
+) -> None:
+    """Posts that lean left are asked about more often, and people differ on some of them."""
+    uris = [filtered_post(n, "")["uri"] for n in range(600)]
+    scores = [
+        {"uri": uri, "political": 0.6 if n % 6 == 0 else 0.02, "student": "a"}
+        for n, uri in enumerate(uris)
+    ]
+    details = StudentDetails(students={"political": "a"}, scored=600)
+    labelled.lake.write(ScoredPost, DAY, table(ScoredPost, scores), details)
+    labelled.options["llm_sample"] = 150
+    labelled.label()
+    weight = {
+        r["uri"]: 1 / r["selection_chance"] for r in labelled.rows() if r["is_label_of_record"]
+    }
+    assert len({*weight.values()}) == 2
+    out = tmp_path / "sample.csv"
+    run("export", "--sample", "600", str(out))
+    rows = filled_in(out, wrong=30)
+    assert {row["uri"] for row in rows} == weight.keys()
+    evaluation = scores_of(run("eval", str(out), "--json"))
+    assert evaluation["is_of_sample"] is True
+    total = sum(weight.values())
+    assert total == pytest.approx(600)
+    shares = {share["label"]: share for share in evaluation["shares"]}
+    for name in ("left", "right"):
+        by_people = sum(weight[r["uri"]] for r in rows if r["political_ideology"] == name) / total
+        found = shares[name]["corrected"]
+        assert found["value"] == pytest.approx(by_people), "people coded all that was asked about"
+    left = shares["left"]["corrected"]
+    assert left["low"] + 0.02 < left["value"] < left["high"] - 0.02, "and the others nobody"
+    assert shares["left"]["naive"] == pytest.approx(100 / 600, abs=0.001)
+    hits = [labelled.labels()[r["uri"]][1] == (r["political_ideology"].replace("none", "") or None)
+            for r in rows]  # fmt: skip
+    weighed = sum(weight[r["uri"]] for r, hit in zip(rows, hits, strict=True) if hit) / total
+    assert sum(hits) == 120
+    ideology = evaluation["compared"][1]["scores"]
+    assert ideology["accuracy"]["value"] == pytest.approx(weighed)
+    assert ideology["accuracy"]["value"] != pytest.approx(120 / 150, abs=0.001)
+    assert "shares of all posts asked about or not" in run("eval", str(out)).output
 
 
 def test_posts_are_found_by_text_too_and_a_plain_sample_is_taken_for_one(
