@@ -14,7 +14,7 @@ import bsky_assets
 import bsky_sandbox
 from bsky_assets.commands import choices
 from bsky_assets.contracts import codebooks, lineage
-from bsky_assets.estimating import population, regression
+from bsky_assets.estimating import outcomes, population, regression
 from bsky_assets.exports import levels
 from bsky_assets.exports.export import DEFAULT_ASSETS
 from bsky_assets.labelling.statistics import sampling
@@ -181,7 +181,7 @@ def test_what_a_completion_and_an_option_offer_is_what_their_rooms_have() -> Non
     assert get_args(choices.Regression) == (regression.LINEAR, regression.LOGISTIC)
     assert get_args(choices.Teacher) == (lessons.MODEL, lessons.PEOPLE)
     assert tuple(sampling.STRATA) == choices.STRATA
-    assert choices.OUTCOMES == population.OUTCOMES
+    assert tuple(outcomes.BUILT_IN.answers) == choices.OUTCOMES
     assert tuple(population.COVARIATES) == choices.COVARIATES
 
 

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bsky_assets.commands.choices import COVARIATES, OUTCOMES, Regression
+from bsky_assets.commands.of_codebook import OfCodebook
 from bsky_assets.console import stdout
 from bsky_assets.errors import UserError
 
@@ -43,23 +44,28 @@ def estimate(
         bool, typer.Option("--student", help="Predict by what the student says, too.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    codebook: OfCodebook = None,
 ) -> None:
     """Estimate shares, differences and trends, corrected by what people coded.
 
     Takes the labels of record, and those by people of a sample of these days: see `bsky-assets
     labels room`. Naive is what the labels of record alone would say; it stands beside, and is
-    wrong as far as the model is. See docs/estimating.md for the method.
+    wrong as far as the model is. With --codebook the outcomes are the answers of one of yours. See
+    docs/estimating.md for the method.
 
     \b
     Examples:
       bsky-assets estimate political --days 2026-03-08
       bsky-assets estimate "political ~ has_link + C(hour)" --days 2026-03-01..2026-03-07
       bsky-assets estimate political --difference-by source --days 2026-03-08
+      bsky-assets estimate toxic --codebook toxic --days 2026-03-08
     """
     from bsky_assets.estimating import estimate as estimate_over_days
 
     wanted = _formula(formula, difference_by, trend=trend)
-    found = estimate_over_days(wanted, days, model=model, sample=sample, student=student)
+    found = estimate_over_days(
+        wanted, days, model=model, sample=sample, student=student, codebook=codebook
+    )
     if as_json:
         typer.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2))
     else:
@@ -67,13 +73,11 @@ def estimate(
 
 
 def _formula(given: str, difference_by: str | None, *, trend: bool) -> str:
-    from bsky_assets.estimating.formula import outcome_of
-
     right = [f"C({difference_by})"] if difference_by else []
     right += ["day"] if trend else []
     if right and "~" in given:
         raise UserError("--difference-by and --trend make the formula: give the outcome alone")
-    return f"{outcome_of(given)} ~ {' + '.join(right)}" if right else given
+    return f"{given} ~ {' + '.join(right)}" if right else given
 
 
 def _show(found: Estimated) -> None:

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bsky_assets.commands.choices import Regression
+from bsky_assets.commands.of_codebook import OfCodebook
 from bsky_assets.console import stderr, stdout
 from bsky_assets.errors import UserError
 from bsky_assets.settings import get_settings
@@ -31,12 +32,14 @@ def new(
     days: Annotated[
         str, typer.Option(metavar="DAY[..DAY]", help="Sync days: YYYY-MM-DD, or from..to.")
     ],
+    codebook: OfCodebook = None,
 ) -> None:
     """Write a declaration to be edited, with the models and the prompt in force.
 
     \b
-    Example:
+    Examples:
       bsky-assets study new study.toml --days 2026-03-08
+      bsky-assets study new toxic.toml --days 2026-03-08 --codebook toxic
     """
     import re
 
@@ -47,9 +50,10 @@ def new(
     settings = get_settings()
     parse_days(days, settings.timezone)
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", file.stem)[:64]
+    text = template(name, days, settings, codebook)
     try:
         with file.open("x", encoding="utf-8") as out:
-            out.write(template(name, days, settings))
+            out.write(text)
     except FileExistsError:
         raise UserError(f"{file} is there already; name a new file") from None
     except OSError as error:
@@ -96,7 +100,7 @@ def run(
     settings = get_settings()
     study = _study(file, settings)
     for formula in also or ():
-        check_formula(formula)
+        check_formula(formula, study.codebook.all_outcomes)
     days = parse_days(study.days, settings.timezone)
     entry = register(settings, study, days)
     _label(settings, study)
@@ -182,7 +186,7 @@ def _label(settings: Settings, study: Study) -> None:
         from bsky_assets.orchestration.instance import open_instance
 
         with open_instance(settings):  # which the processes of the days open, too
-            materialize_days(settings, days, "+llm_labels", only_missing=True)
+            materialize_days(settings, days, f"+{study.row(settings).asset}", only_missing=True)
 
 
 def _show(found: dict[str, Any]) -> None:

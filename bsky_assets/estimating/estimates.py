@@ -12,11 +12,14 @@ import pandas as pd
 
 from bsky_assets.estimating.correcting import Labelled, carried, correct, folds_of
 from bsky_assets.estimating.formula import design_of, outcome_of
+from bsky_assets.estimating.outcomes import BUILT_IN, Outcomes, is_one_of, outcomes_of
 from bsky_assets.estimating.people import NotCorrected, People, people_of
-from bsky_assets.estimating.population import is_outcome, population
+from bsky_assets.estimating.population import population
 from bsky_assets.estimating.regression import LINEAR, fit, fit_corrected
+from bsky_assets.labelling.day import row_of
 from bsky_assets.labelling.statistics.metrics import Estimate
 from bsky_assets.settings import Settings, get_settings
+from bsky_assets.storage.lake import Lake
 from bsky_assets.sync_day import parse_days
 
 STRATUM = "stratum"
@@ -86,12 +89,14 @@ def estimate(
     model: str = LINEAR,
     sample: str | None = None,
     student: bool = False,
+    codebook: str | None = None,
     settings: Settings | None = None,
 ) -> Estimated:
     """Estimate `formula` over the posts of `days` (`2026-03-01..2026-03-07`, or dates).
 
     `model` is linear or logistic. People's labels are those of the room of `sample`, which need
     not be named where there is one. With `student` the prediction depends on what it says, too.
+    With `codebook` it is about the labels of one of yours, whose answers are the outcomes.
 
     Raises:
         NotCorrected: the days have no labels by people that their design carries.
@@ -99,15 +104,19 @@ def estimate(
         NothingToEstimate: there are no labelled posts.
         CannotBeFitted: the posts do not carry it.
         NoStudent: there is none that can be used.
+        CannotBeEstimated: people cannot code the codebook's answers.
+        UserError: there is no such codebook.
     """
     settings = settings or get_settings()
     chosen = parse_days(days, settings.timezone) if isinstance(days, str) else list(days)
-    outcome_of(formula)
-    people = people_of(settings, chosen, sample)
-    posts = population(settings, chosen)
+    row = row_of(Lake.of(settings), codebook)
+    outcomes = outcomes_of(row)
+    outcome_of(formula, outcomes)
+    people = people_of(settings, chosen, sample, row.asset)
+    posts = population(settings, chosen, row)
     if student:
         add_student(posts, settings, chosen, people.sample)
-    return estimated(formula, posts, people, chosen, model)
+    return estimated(formula, posts, people, chosen, model, outcomes)
 
 
 def add_student(posts: pd.DataFrame, settings: Settings, days: Sequence[date], sample: str) -> None:
@@ -125,7 +134,12 @@ def add_student(posts: pd.DataFrame, settings: Settings, days: Sequence[date], s
 
 
 def estimated(
-    formula: str, posts: pd.DataFrame, people: People, days: Sequence[date], model: str = LINEAR
+    formula: str,
+    posts: pd.DataFrame,
+    people: People,
+    days: Sequence[date],
+    model: str = LINEAR,
+    outcomes: Outcomes = BUILT_IN,
 ) -> Estimated:
     """Estimate `formula` over `posts`, a `population`, with what `people` said of some of them.
 
@@ -133,18 +147,18 @@ def estimated(
         NotCorrected: people's labels of these posts are all of one class, or there are none, or
             they were drawn from another sample than is labelled.
     """
-    design, labelled = design_of(formula, posts), labelled_of(posts)
+    design, labelled = design_of(formula, posts, outcomes), labelled_of(posts)
+    answers = outcomes.answers[design.outcome]
     check_drawn(people, labelled)
     said = posts["uri"].map(people.labels).where(labelled.weight > 0)
     is_coded = said.notna().to_numpy()
-    held = is_outcome(design.outcome, said.fillna("")).where(is_coded)
-    coded = np.asarray(held, dtype=np.float64)
+    coded = np.asarray(is_one_of(answers, said), dtype=np.float64)
     if len({*coded[is_coded]}) < 2:
         raise NotCorrected(
             f"the {is_coded.sum()} posts of these days that people coded are all of one class of "
             f"{design.outcome!r}; have more coded"
         )
-    predicted = np.asarray(is_outcome(design.outcome, posts["label"]), dtype=np.float64)
+    predicted = np.asarray(is_one_of(answers, posts["label"]), dtype=np.float64)
     chance = np.asarray(posts["uri"].map(people.chances), dtype=np.float64)
     authors = pd.factorize(posts["author"])[0]
     strata = posts[STRATUM] if STRATUM in posts else posts["label"]

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from bsky_assets.errors import UserError
-from bsky_assets.estimating.population import COVARIATES, OUTCOMES
+from bsky_assets.estimating.outcomes import BUILT_IN, Outcomes
+from bsky_assets.estimating.population import COVARIATES
 
 _TOKEN = re.compile(r"\s*(?:([A-Za-z_]\w*)|(\d{1,6}|[-+*:/()~]))")
 
@@ -31,31 +32,31 @@ class Design:
     """One row a post, one column a name."""
 
 
-def outcome_of(formula: str) -> str:
+def outcome_of(formula: str, outcomes: Outcomes = BUILT_IN) -> str:
     """What stands before the `~`, or alone.
 
     Raises:
         UnusableFormula: it is no outcome.
     """
     outcome = formula.partition("~")[0].strip()
-    if outcome not in OUTCOMES:
+    if outcome not in outcomes.answers:
         raise UnusableFormula(
-            f"{outcome[:40]!r} cannot be estimated; there are {', '.join(OUTCOMES)}"
+            f"{outcome[:40]!r} cannot be estimated; there are {', '.join(outcomes.answers)}"
         )
     return outcome
 
 
-def check_formula(formula: str) -> None:
+def check_formula(formula: str, outcomes: Outcomes = BUILT_IN) -> None:
     """See that `formula` names nothing but an outcome and columns that there are.
 
     Raises:
         UnusableFormula: it does.
     """
-    outcome_of(formula)
+    outcome_of(formula, outcomes)
     _check(formula.partition("~")[2])
 
 
-def design_of(formula: str, posts: pd.DataFrame) -> Design:
+def design_of(formula: str, posts: pd.DataFrame, outcomes: Outcomes = BUILT_IN) -> Design:
     """The matrix of `formula`, as `political ~ has_link + C(hour)`; `political` alone is its share.
 
     Raises:
@@ -65,7 +66,7 @@ def design_of(formula: str, posts: pd.DataFrame) -> Design:
     import patsy
 
     outcome, _, right = formula.partition("~")
-    outcome = outcome_of(formula)
+    outcome = outcome_of(formula, outcomes)
     right = right.strip() or "1"
     _check(right)
     try:

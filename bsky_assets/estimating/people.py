@@ -29,8 +29,15 @@ class People:
     """How many labelled posts there were; None where the sample is of more days than these."""
 
 
-def people_of(settings: Settings, days: Sequence[date], sample: str | None = None) -> People:
+def people_of(
+    settings: Settings,
+    days: Sequence[date],
+    sample: str | None = None,
+    asset: str = LlmLabel.asset,
+) -> People:
     """People's labels of posts of `days`, from the room of `sample`, or the only one that has any.
+
+    `asset` has the labels by models that they are to correct.
 
     A sample that was drawn after others is counted together with them (`together`).
 
@@ -39,9 +46,9 @@ def people_of(settings: Settings, days: Sequence[date], sample: str | None = Non
             its design is not known, or coders' disputes are undecided, or a stratum has no post
             that was coded: what cannot be corrected by design is not corrected.
     """
-    room = open_room(settings, sample) if sample else _only(settings, days)
+    room = open_room(settings, sample) if sample else _only(settings, days, asset)
     chain = [*(open_room(settings, name) for name in room.after), room]
-    labels, chances = together([_coded_in(one, days) for one in chain])
+    labels, chances = together([_coded_in(one, days, asset) for one in chain])
     return People(
         ", ".join(one.name for one in chain),
         labels,
@@ -71,16 +78,16 @@ def together(samples: Sequence[Coded]) -> tuple[dict[str, str], dict[str, float]
     return labels, {uri: 1 / posts for uri, posts in stands_for.items()}
 
 
-def _coded_in(room: Room, days: Sequence[date]) -> Coded:
+def _coded_in(room: Room, days: Sequence[date], asset: str) -> Coded:
     """What people said of the posts of `room`.
 
     Raises:
         NotCorrected: its design does not carry `days`.
     """
-    if room.codebook.asset != LlmLabel.asset:
+    if room.codebook.asset != asset:
         raise NotCorrected(
             f"{room.name} is coded by the codebook {room.codebook.name}, and this is estimated "
-            f"from {LlmLabel.asset}"
+            f"from {asset}"
         )
     if missing := [day for day in days if day not in room.days]:
         raise NotCorrected(f"{room.name} was not drawn from {missing[0]}: people coded none of it")
@@ -105,10 +112,10 @@ def _coded_in(room: Room, days: Sequence[date]) -> Coded:
     }
 
 
-def _only(settings: Settings, days: Sequence[date]) -> Room:
+def _only(settings: Settings, days: Sequence[date], asset: str) -> Room:
     """The one room that was drawn from all of `days`, has an answer, and that none followed."""
     every = [open_room(settings, name) for name in rooms(settings)]
-    of_record = [room for room in every if room.codebook.asset == LlmLabel.asset]
+    of_record = [room for room in every if room.codebook.asset == asset]
     coded = [room for room in of_record if {*days} <= {*room.days} and decided(room)]
     followed = {name for room in coded for name in room.after}
     fitting = [room for room in coded if room.name not in followed]

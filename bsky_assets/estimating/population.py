@@ -10,16 +10,14 @@ from datetime import date
 import duckdb
 import pandas as pd
 
-from bsky_assets.contracts import FilteredPost, LlmLabel
+from bsky_assets.contracts import FilteredPost, LlmLabel, Row
+from bsky_assets.contracts.codebooks import CodebookLabel
 from bsky_assets.contracts.details import LabelDetails
 from bsky_assets.errors import UserError
-from bsky_assets.labelling.asking.answers import IDEOLOGIES, NOT_SOCIOPOLITICAL
+from bsky_assets.labelling.answer_sql import answer_as_text
+from bsky_assets.labelling.day import asked_about
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
-from bsky_assets.storage.sql import literal
-
-OUTCOMES = ("political", *IDEOLOGIES)
-"""Whether a post has a label; `political` is any but not_sociopolitical."""
 
 COVARIATES = {
     "day": "date_diff('day', $first, post.sync_day)",
@@ -34,7 +32,6 @@ COVARIATES = {
 }
 """What a formula can name, and how it is computed; `day` counts from the first of the days."""
 
-_LABEL = f"coalesce(political_ideology, {literal(NOT_SOCIOPOLITICAL)})"
 _SELECT = f"""
     SELECT uri, post.author.did AS author, label, chance,
         {", ".join(f"{sql} AS {name}" for name, sql in COVARIATES.items())}
@@ -46,21 +43,23 @@ class NothingToEstimate(UserError):
     """There are no labelled posts on these days."""
 
 
-def population(settings: Settings, days: Sequence[date]) -> pd.DataFrame:
+def population(settings: Settings, days: Sequence[date], row: type[Row] = LlmLabel) -> pd.DataFrame:
     """uri, author, label, chance and the covariates of each post of `days` that is spoken of.
+
+    Labels are those of `row`.
 
     These are the posts with a label of record; of a day of which a sample was asked about, all
     that it was drawn from. `chance` is that of a post to have a label; both are null where it has
     none.
 
     Raises:
-        NothingToEstimate: there is none.
+        NothingToEstimate: there is none, or of which posts a sample speaks is not known.
     """
     lake = Lake.of(settings)
     with duckdb.connect() as con:
         con.execute("SET enable_progress_bar = false")
         for number, day in enumerate(days):
-            _register(con, lake, day)
+            _register(con, lake, day, settings, row)
             into = "INSERT INTO posts" if number else "CREATE TEMP TABLE posts AS"
             con.execute(
                 f"{into} {_SELECT}",
@@ -69,21 +68,23 @@ def population(settings: Settings, days: Sequence[date]) -> pd.DataFrame:
         frame: pd.DataFrame = con.sql("FROM posts ORDER BY uri").df()
     if frame["label"].isna().all():
         raise NothingToEstimate(
-            f"no labelled posts on {days[0]} to {days[-1]}; materialise llm_labels first"
+            f"no labelled posts on {days[0]} to {days[-1]}; materialise {row.asset} first"
         )
     return frame
 
 
-def _register(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> None:
+def _register(
+    con: duckdb.DuckDBPyConnection, lake: Lake, day: date, settings: Settings, row: type[Row]
+) -> None:
     """Make the table `day_record` of the posts that are spoken of, with label and chance."""
     lake.relation(con, FilteredPost, [day]).create_view("day_posts", replace=True)
-    lake.relation(con, LlmLabel, [day]).create_view("day_labels", replace=True)
-    partition = lake.current(LlmLabel, day)
+    lake.relation(con, row, [day]).create_view("day_labels", replace=True)
+    label, partition = answer_as_text(row), lake.current(row, day)
     if partition is None or partition.told(LabelDetails).sample is None:
         con.execute(
             f"""
             CREATE OR REPLACE TEMP TABLE day_record AS
-            SELECT uri, {_LABEL} AS label, 1.0::DOUBLE AS chance FROM day_labels
+            SELECT uri, {label} AS label, 1.0::DOUBLE AS chance FROM day_labels
             WHERE is_label_of_record AND was_successfully_labeled
             """
         )
@@ -93,7 +94,7 @@ def _register(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> None:
         f"""
         CREATE OR REPLACE TEMP TABLE day_record AS
         WITH drawn AS (
-            SELECT uri, {_LABEL} AS label, was_successfully_labeled AS is_valid,
+            SELECT uri, {label} AS label, was_successfully_labeled AS is_valid,
                 count(*) FILTER (was_successfully_labeled) OVER stratum
                     / sum(1 / selection_chance) OVER stratum AS chance
             FROM day_labels WHERE is_label_of_record
@@ -102,12 +103,21 @@ def _register(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> None:
         SELECT uri, label, chance FROM drawn WHERE is_valid
         UNION ALL
         SELECT uri, NULL, NULL FROM day_posts
-        WHERE passed_filters AND uri NOT IN (SELECT uri FROM drawn WHERE is_valid)
+        WHERE {_spoken_of(con, lake, day, settings, row)}
+            AND uri NOT IN (SELECT uri FROM drawn WHERE is_valid)
         """
     )
 
 
-def is_outcome(outcome: str, labels: pd.Series) -> pd.Series:
-    """Whether each label is `outcome`, as 0 or 1; not a number where there is none."""
-    held = labels != NOT_SOCIOPOLITICAL if outcome == "political" else labels == outcome
-    return held.astype(float).where(labels.notna())
+def _spoken_of(
+    con: duckdb.DuckDBPyConnection, lake: Lake, day: date, settings: Settings, row: type[Row]
+) -> str:
+    """SQL for the posts that the sample of `day` was drawn from."""
+    if not issubclass(row, CodebookLabel):
+        return "passed_filters"
+    if row.parents:
+        raise NothingToEstimate(
+            f"{row.asset} of {day} is of those posts of a sample to which another codebook has an "
+            "answer, and nobody knows how many there are; have all posts of the day labelled"
+        )
+    return asked_about(con, lake, day, row, settings)

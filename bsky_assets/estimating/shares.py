@@ -26,8 +26,9 @@ from bsky_assets.estimating.estimates import (
     check_drawn,
     labelled_of,
 )
+from bsky_assets.estimating.outcomes import BUILT_IN, is_one_of
 from bsky_assets.estimating.people import NotCorrected, People, people_of
-from bsky_assets.estimating.population import OUTCOMES, is_outcome, population
+from bsky_assets.estimating.population import population
 from bsky_assets.estimating.regression import LINEAR, Fit, fit, fit_corrected
 from bsky_assets.labelling.asking.answers import IDEOLOGIES
 from bsky_assets.labelling.sample import group_names
@@ -38,7 +39,7 @@ from bsky_assets.storage.lake import Lake, Partition
 
 POLITICAL = "political"
 ALL = "all"
-_SHARES = [*((name, ALL) for name in OUTCOMES), *((name, POLITICAL) for name in IDEOLOGIES)]
+_SHARES = [*((name, ALL) for name in BUILT_IN.answers), *((name, POLITICAL) for name in IDEOLOGIES)]
 METHOD = "design-based supervised learning"
 
 Floats = npt.NDArray[np.float64]
@@ -174,7 +175,7 @@ def _shares(
             check_drawn(people, labelled)
         except NotCorrected as reason:
             people, why = None, f"not corrected: {reason}"
-    outcomes = {name: _outcome(name, posts, people, labelled) for name in OUTCOMES}
+    outcomes = {name: _outcome(name, posts, people, labelled) for name in BUILT_IN.answers}
     method = f"{METHOD}, with a student's scores" if has_scores else METHOD
     making = _Making(outcomes, labelled, pd.factorize(posts["author"])[0], method, why)
     parts = [(ALL, np.ones(len(posts), dtype=bool))]
@@ -203,12 +204,12 @@ def _add_scores(posts: pd.DataFrame, settings: Settings, day: date, people: Peop
 
 
 def _outcome(name: str, posts: pd.DataFrame, people: People | None, labelled: Labelled) -> _Outcome:
-    predicted = np.asarray(is_outcome(name, posts["label"]), dtype=np.float64)
+    predicted = np.asarray(is_one_of(BUILT_IN.answers[name], posts["label"]), dtype=np.float64)
     by_model = carried(predicted, predicted, labelled, folds_of(posts["author"]))
     if people is None:
         return _Outcome(by_model, None)
     said = posts["uri"].map(people.labels).where(labelled.weight > 0)
-    coded = np.asarray(is_outcome(name, said), dtype=np.float64)
+    coded = np.asarray(is_one_of(BUILT_IN.answers[name], said), dtype=np.float64)
     chance = np.asarray(posts["uri"].map(people.chances), dtype=np.float64)
     strata = posts[STRATUM] if STRATUM in posts else posts["label"]
     corrected = correct(coded, chance, strata, predicted, posts["author"], labelled)

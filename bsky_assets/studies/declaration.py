@@ -7,17 +7,21 @@ import hashlib
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from bsky_assets.contracts import LlmLabel, Row
 from bsky_assets.contracts.codebooks import BUILT_IN
 from bsky_assets.errors import UserError
 from bsky_assets.estimating.formula import UnusableFormula, check_formula
+from bsky_assets.estimating.outcomes import BUILT_IN as POLITICS
+from bsky_assets.estimating.outcomes import Outcomes, outcomes_of
 from bsky_assets.estimating.population import COVARIATES
-from bsky_assets.labelling.day import prompt_of
+from bsky_assets.labelling.day import prompt_of, row_of
 from bsky_assets.settings import Settings
+from bsky_assets.storage.lake import Lake
 from bsky_assets.sync_day import NoSuchDay, parse_days
 
 KINDS = ("share", "difference", "trend", "formula")
@@ -34,8 +38,30 @@ class _Part(BaseModel):
 class CodebookUsed(_Part):
     """By what posts are labelled."""
 
-    name: Literal["sociopolitical"]
+    name: str
     prompt_version: str
+    outcomes: Annotated[
+        dict[str, tuple[str, ...]] | None, Field(exclude_if=lambda stated: stated is None)
+    ] = None
+    """What can be estimated, by name the answers that count for it; None: that of llm_labels."""
+
+    @model_validator(mode="after")
+    def _has_outcomes(self) -> Self:
+        if (self.name == BUILT_IN) is not (self.outcomes is None):
+            raise ValueError(f"outcomes are stated of any codebook but {BUILT_IN}")
+        return self
+
+    @property
+    def own(self) -> str | None:
+        """The name of a codebook of one's own."""
+        return None if self.outcomes is None else self.name
+
+    @property
+    def all_outcomes(self) -> Outcomes:
+        """What can be estimated."""
+        if self.outcomes is None:
+            return POLITICS
+        return Outcomes(f"labels_{self.name}", self.outcomes)
 
 
 class SampleDrawn(_Part):
@@ -43,7 +69,7 @@ class SampleDrawn(_Part):
 
     size: int = Field(ge=2)
     seed: int
-    strata: tuple[Literal["label", "day", "context"], ...] = ("label",)
+    strata: tuple[Literal["label", "day", "context", "score", "confidence"], ...] = ("label",)
     coders: tuple[str, ...] = Field(min_length=1)
 
 
@@ -63,10 +89,6 @@ class Estimator(_Part):
             raise ValueError(f"state one of {', '.join(KINDS)}")
         if (self.difference is None) is not (self.by is None):
             raise ValueError("difference and by go together")
-        try:
-            check_formula(self.as_formula)
-        except UnusableFormula as problem:
-            raise ValueError(str(problem)) from None
         return self
 
     @property
@@ -92,6 +114,14 @@ class Study(_Part):
     sample: SampleDrawn
     estimates: tuple[Estimator, ...] = Field(min_length=1)
 
+    def row(self, settings: Settings) -> type[Row]:
+        """The contract of the labels that it is about.
+
+        Raises:
+            UserError: its codebook is not there.
+        """
+        return row_of(Lake.of(settings), self.codebook.own)
+
     @property
     def hash(self) -> str:
         """SHA-256 of all that is stated, however the file is laid out."""
@@ -116,7 +146,7 @@ def read_study(path: Path) -> Study:
     except ValidationError as error:
         problems = [_told(one) for one in error.errors(include_url=False)]
         raise UnusableStudy("\n".join(f"{path.name}: {problem}" for problem in problems)) from None
-    if problems := [*_misfits(study.population)]:
+    if problems := [*_misfits(study.population), *_unknown(study)]:
         raise UnusableStudy("\n".join(f"{path.name}: {problem}" for problem in problems))
     return study
 
@@ -140,6 +170,15 @@ def _misfits(population: dict[str, bool | int | str]) -> Iterator[str]:
             yield f"population.{column}: {value!r} is no {wanted.__name__}"
 
 
+def _unknown(study: Study) -> Iterator[str]:
+    """Formulas that name what there is not."""
+    for number, one in enumerate(study.estimates):
+        try:
+            check_formula(one.as_formula, study.codebook.all_outcomes)
+        except UnusableFormula as problem:
+            yield f"estimates.{number}: {problem}"
+
+
 def _type_of(column: str) -> type:
     if column.startswith(("has_", "is_")):
         return bool
@@ -158,7 +197,14 @@ def against_settings(study: Study, settings: Settings) -> list[str]:
             f"models: {', '.join(study.models)} are stated, and BSKY_LLM_MODELS is "
             f"{','.join(settings.llm_models)}"
         )
-    in_force = prompt_of(settings).version
+    try:
+        row = study.row(settings)
+    except UserError as problem:
+        return [*problems, f"codebook.name: {problem}"]
+    if study.codebook.all_outcomes != outcomes_of(row):
+        told = ", ".join(outcomes_of(row).answers)
+        problems.append(f"codebook.outcomes: others are stated than {row.asset} has: {told}")
+    in_force = prompt_of(settings, row).version
     if study.codebook.prompt_version != in_force:
         problems.append(
             f"codebook.prompt_version: {study.codebook.prompt_version[:40]!r} is stated, and the "
@@ -167,12 +213,18 @@ def against_settings(study: Study, settings: Settings) -> list[str]:
     return problems
 
 
-def template(name: str, days: str, settings: Settings) -> str:
-    """A study file for the models and the prompt in force."""
+def template(name: str, days: str, settings: Settings, codebook: str | None = None) -> str:
+    """A study file for the models and the prompt in force, about `llm_labels` or `codebook`.
 
-    def quoted(value: object) -> str:
-        return orjson.dumps(value).decode()
-
+    Raises:
+        CannotBeEstimated: people cannot code the codebook's answers.
+        UserError: there is no such codebook.
+    """
+    row = row_of(Lake.of(settings), codebook)
+    answers = outcomes_of(row).answers
+    first = next(iter(answers))
+    stated = "".join(f"{quoted(name)} = {quoted(values)}\n" for name, values in answers.items())
+    outcomes = f"\n[codebook.outcomes]\n{stated}" if row is not LlmLabel else ""
     return f"""\
 name = {quoted(name)}
 days = {quoted(days)}
@@ -184,9 +236,9 @@ models = {quoted(settings.llm_models)}
 # Of the labelled posts those with, say, is_reply = false; nothing here: all.
 
 [codebook]
-name = "{BUILT_IN}"
-prompt_version = "{prompt_of(settings).version}"
-
+name = {quoted(codebook or BUILT_IN)}
+prompt_version = "{prompt_of(settings, row).version}"
+{outcomes}
 [sample]
 size = 200
 seed = 1
@@ -194,8 +246,13 @@ strata = ["label"]
 coders = ["ada"]
 
 [[estimates]]
-share = "political"
+share = "{first}"
 
 [[estimates]]
-formula = "political ~ has_link"
+formula = "{first} ~ has_link"
 """
+
+
+def quoted(value: object) -> str:
+    """A text, or a list of texts, as TOML has it."""
+    return orjson.dumps(value).decode()

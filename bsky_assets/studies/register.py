@@ -12,7 +12,6 @@ from typing import Any
 
 import orjson
 
-from bsky_assets.contracts import LlmLabel
 from bsky_assets.settings import Settings
 from bsky_assets.storage.files import write_json
 from bsky_assets.storage.lake import Lake
@@ -53,8 +52,8 @@ def register(settings: Settings, study: Study, days: Sequence[date]) -> Registra
     path = folder_of(settings, study) / ENTRY
     if path.exists():
         return registered(path)
-    lake = Lake.of(settings)
-    labelled = tuple(str(day) for day in days if lake.current(LlmLabel, day))
+    lake, row = Lake.of(settings), study.row(settings)
+    labelled = tuple(str(day) for day in days if lake.current(row, day))
     entry = Registration(study.hash, now().isoformat(), labelled)
     write_json(path, asdict(entry))
     return entry

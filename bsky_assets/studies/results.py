@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from bsky_assets.errors import UserError
 from bsky_assets.estimating.estimates import add_student, check_drawn, estimated, labelled_of
+from bsky_assets.estimating.outcomes import Outcomes
 from bsky_assets.estimating.people import People, people_of
 from bsky_assets.estimating.population import population
 from bsky_assets.settings import Settings
@@ -32,7 +33,8 @@ def rows_of(settings: Settings, study: Study, days: Sequence[date], sample: str)
         EmptyPopulation: none is of the population.
         NoStudent: there is none, and the study wants one.
     """
-    people, posts = people_of(settings, days, sample), population(settings, days)
+    row = study.row(settings)
+    people, posts = people_of(settings, days, sample, row.asset), population(settings, days, row)
     if study.student:
         add_student(posts, settings, days, people.sample)
     check_drawn(people, labelled_of(posts))
@@ -62,7 +64,11 @@ def asked_of(
 
 
 def numbers_of(
-    rows: pa.Table, asked: Iterable[dict[str, Any]], sample: str, days: Sequence[date]
+    rows: pa.Table,
+    asked: Iterable[dict[str, Any]],
+    sample: str,
+    days: Sequence[date],
+    outcomes: Outcomes,
 ) -> list[dict[str, Any]]:
     """What was asked for with its numbers, as JSON would have it.
 
@@ -76,9 +82,9 @@ def numbers_of(
         dict(zip(said["uri"], said[PEOPLE], strict=True)),
         dict(zip(said["uri"], said[PEOPLE_CHANCE], strict=True)),
     )
-    found = [
-        {**one, "found": asdict(estimated(one["formula"], posts, people, days, one["model"]))}
-        for one in asked
-    ]
+    found = []
+    for one in asked:
+        again = estimated(one["formula"], posts, people, days, one["model"], outcomes)
+        found.append({**one, "found": asdict(again)})
     told: list[dict[str, Any]] = orjson.loads(orjson.dumps(found))
     return told

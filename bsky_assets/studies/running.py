@@ -7,7 +7,6 @@ from typing import Any
 from bsky_assets.coding.items import words
 from bsky_assets.coding.making import Draw, room_of_draw
 from bsky_assets.coding.room import Room, decided, disputed, open_room
-from bsky_assets.contracts import LlmLabel
 from bsky_assets.contracts.details import LabelDetails
 from bsky_assets.settings import Settings
 from bsky_assets.storage.files import write_json
@@ -20,9 +19,10 @@ from bsky_assets.studies.results import asked_of, numbers_of, rows_of
 def days_to_label(settings: Settings, study: Study, days: Sequence[date]) -> list[date]:
     """The days without labels by the model of record and the prompt that are stated."""
     lake, wanted = Lake.of(settings), (study.codebook.prompt_version, study.models[0])
+    row = study.row(settings)
     missing = []
     for day in days:
-        partition = lake.current(LlmLabel, day)
+        partition = lake.current(row, day)
         told = partition.told(LabelDetails) if partition else None
         models = told.models if told else ()
         if not told or not models or (told.prompt_version, models[0].model) != wanted:
@@ -42,14 +42,14 @@ def sample_of(
     if entry.sample:
         return entry, open_room(settings, entry.sample)
     stated = study.sample
-    draw = Draw(days, stated.size, stated.strata, stated.seed)
+    draw = Draw(days, stated.size, stated.strata, stated.seed, study.row(settings))
     room = room_of_draw(settings, draw, stated.coders)
     return note_sample(settings, study, entry, room.name), room
 
 
 def uncoded(settings: Settings, room: Room) -> int:
     """Posts of the sample that are there still and that nobody coded."""
-    there = words(settings, room.days, room.items.values()).keys()
+    there = words(settings, room.days, room.items.values(), room.codebook.asset).keys()
     return len(there - decided(room).keys() - disputed(room).keys())
 
 
@@ -76,7 +76,11 @@ def found_by(
         "sample": {"name": room.name, "seed": study.sample.seed, "strata": dict(room.sizes)},
         "prompt_version": study.codebook.prompt_version,
         "estimates": numbers_of(
-            rows, asked_of(study, entry.exploratory, also), room.name, room.days
+            rows,
+            asked_of(study, entry.exploratory, also),
+            room.name,
+            room.days,
+            study.codebook.all_outcomes,
         ),
     }
     write_json(folder_of(settings, study) / RESULTS, results)

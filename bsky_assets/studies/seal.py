@@ -14,7 +14,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bsky_assets.contracts import LlmLabel, LlmPrompt
+from bsky_assets.contracts import LlmPrompt, Row
 from bsky_assets.errors import UserError
 from bsky_assets.exports.deletions import Removed
 from bsky_assets.exports.export import FolderNotEmpty
@@ -74,14 +74,15 @@ def seal(settings: Settings, study: Study, source: Path, out: Path) -> int:
     days = parse_days(study.days, settings.timezone)
     rows = rows_of(settings, study, days, results["sample"]["name"])
     asked = [{key: one[key] for key in one if key != "found"} for one in results["estimates"]]
-    if numbers_of(rows, asked, results["sample"]["name"], days) != results["estimates"]:
+    outcomes = study.codebook.all_outcomes
+    if numbers_of(rows, asked, results["sample"]["name"], days, outcomes) != results["estimates"]:
         raise CannotSeal(f"what is stored gives {study.name} other numbers now: run it again")
     files = {
         STUDY: source.read_bytes(),
         PROMPT: _prompt(settings, study).encode(),
         RESULTS: orjson.dumps(results, option=orjson.OPT_INDENT_2),
         ENTRY: (folder / ENTRY).read_bytes(),
-        VERSIONS: orjson.dumps(_versions(), option=orjson.OPT_INDENT_2),
+        VERSIONS: orjson.dumps(_versions(study.row(settings)), option=orjson.OPT_INDENT_2),
         README: _TOLD.encode(),
     }
     with connect(settings) as con:
@@ -150,9 +151,9 @@ def _prompt(settings: Settings, study: Study) -> str:
         for row in pq.ParquetFile(path).read(["prompt_version", "system_prompt"]).to_pylist():
             if row["prompt_version"] == wanted:
                 return str(row["system_prompt"])
-    raise CannotSeal(f"the ledger has no prompt {wanted}: materialise llm_labels anew")
+    raise CannotSeal(f"the ledger has no prompt {wanted}: materialise its labels anew")
 
 
-def _versions() -> dict[str, Any]:
+def _versions(row: type[Row]) -> dict[str, Any]:
     versions: dict[str, Any] = {name: version(name) for name in _PACKAGES}
-    return {**versions, "labelling": labelling_version(LlmLabel)}
+    return {**versions, "labelling": labelling_version(row)}

@@ -103,7 +103,7 @@ def _of_numbers(folder: Path, rows: pa.Table, results: dict[str, Any]) -> Iterat
     days = [date.fromisoformat(day) for day in results["days"]]
     try:
         wanted = asked_of(sealed, entry.exploratory, asked)
-        again = numbers_of(rows, wanted, sample["name"], days)
+        again = numbers_of(rows, wanted, sample["name"], days, sealed.codebook.all_outcomes)
     except UserError as problem:
         yield f"the numbers cannot be computed again: {problem}"
         return

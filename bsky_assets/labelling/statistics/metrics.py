@@ -91,7 +91,7 @@ def score(
     classes = sorted({*gold, *predicted})
     counts = confusion_matrix(gold, predicted, labels=classes)
     weighed = confusion_matrix(gold, predicted, labels=classes, sample_weight=weight)
-    shares, worth = weighed / weighed.sum(), weight.sum() ** 2 / (weight**2).sum()
+    shares, worth = weighed / weighed.sum(), float(weight.sum() ** 2 / (weight**2).sum())
     drawn = np.random.default_rng(seed).multinomial(round(worth), shares.ravel(), size=resamples)
     samples = drawn.reshape(-1, *counts.shape).astype(float)
     precision, recall, f1, support = precision_recall_fscore_support(

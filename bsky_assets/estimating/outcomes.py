@@ -1,0 +1,72 @@
+"""What can be estimated of posts: whether their label is one of some answers, by name.
+
+Those of `llm_labels` are built in. A codebook of one's own has one for each of its answers, or one
+in all where it is answered by yes or no; the names are such that a formula can have them.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from bsky_assets.contracts import LlmLabel, Row
+from bsky_assets.contracts.codebooks import CodebookLabel
+from bsky_assets.errors import UserError
+from bsky_assets.labelling.asking.answers import IDEOLOGIES
+
+_NO_LETTER = re.compile(r"\W", re.ASCII)
+
+
+class CannotBeEstimated(UserError):
+    """The labels of a codebook cannot be coded in a room, or not named in a formula."""
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What can be estimated from the labels in one table."""
+
+    asset: str
+    answers: Mapping[str, tuple[str, ...]]
+    """By name the answers that count for it."""
+
+
+BUILT_IN = Outcomes(
+    LlmLabel.asset, {"political": IDEOLOGIES, **{side: (side,) for side in IDEOLOGIES}}
+)
+"""Of `llm_labels`: `political` is any but not_sociopolitical."""
+
+
+def outcomes_of(row: type[Row]) -> Outcomes:
+    """What can be estimated from the labels of `row`.
+
+    Raises:
+        CannotBeEstimated: they have not one of several answers, each with a name of its own.
+    """
+    if not issubclass(row, CodebookLabel):
+        return BUILT_IN
+    name, answer = row.codebook.name, row.codebook.answer
+    if answer.type in ("several_of", "text"):
+        raise CannotBeEstimated(
+            f"{name}: its answers are {answer.type}, which people cannot code in a room; nothing "
+            "can be estimated from them"
+        )
+    if answer.type == "boolean":
+        return Outcomes(row.asset, {_named(name, name): ("yes",)})
+    named = {_named(name, value): (value,) for value in answer.values}
+    if len(named) < len(answer.values):
+        raise CannotBeEstimated(
+            f"{name}: two of its answers have one name in a formula; rename one"
+        )
+    return Outcomes(row.asset, named)
+
+
+def _named(codebook: str, value: str) -> str:
+    """A name for an answer that can stand in a formula."""
+    plain = _NO_LETTER.sub("_", value)
+    return plain if plain.isidentifier() else f"{_NO_LETTER.sub('_', codebook)}_{plain}"
+
+
+def is_one_of(answers: Collection[str], labels: pd.Series) -> pd.Series:
+    """Whether each label is one of `answers`, as 0 or 1; not a number where there is none."""
+    return labels.isin([*answers]).astype(float).where(labels.notna())
