@@ -100,7 +100,7 @@ def score(
     kappa = _kappa(gold, predicted, classes, weight)
     return Scores(
         posts=len(gold),
-        accuracy=Estimate(*wilson(float(np.trace(shares)), worth)),
+        accuracy=Estimate(*wilson(float(np.trace(weighed) / weighed.sum()), worth)),
         macro_f1=_estimate(float(np.mean(f1)), macro_f1s(samples)),
         weighted_f1=_estimate(float(np.average(f1, weights=support)), weighted_f1s(samples)),
         kappa=_estimate(kappa, kappas(samples)),
