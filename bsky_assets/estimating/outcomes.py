@@ -15,11 +15,11 @@ from bsky_assets.contracts.codebooks import CodebookLabel
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.asking.answers import IDEOLOGIES
 
-_NO_LETTER = re.compile(r"\W", re.ASCII)
+_NO_LETTER = re.compile(r"\W")
 
 
 class CannotBeEstimated(UserError):
-    """The labels of a codebook cannot be coded in a room, or not named in a formula."""
+    """The labels of a codebook cannot be coded in a room."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def outcomes_of(row: type[Row]) -> Outcomes:
     """What can be estimated from the labels of `row`.
 
     Raises:
-        CannotBeEstimated: they have not one of several answers, each with a name of its own.
+        CannotBeEstimated: they have not one of several answers.
     """
     if not issubclass(row, CodebookLabel):
         return BUILT_IN
@@ -53,18 +53,13 @@ def outcomes_of(row: type[Row]) -> Outcomes:
         )
     if answer.type == "boolean":
         return Outcomes(row.asset, {_named(name, name): ("yes",)})
-    named = {_named(name, value): (value,) for value in answer.values}
-    if len(named) < len(answer.values):
-        raise CannotBeEstimated(
-            f"{name}: two of its answers have one name in a formula; rename one"
-        )
-    return Outcomes(row.asset, named)
+    return Outcomes(row.asset, {_named(name, value): (value,) for value in answer.values})
 
 
 def _named(codebook: str, value: str) -> str:
     """A name for an answer that can stand in a formula."""
     plain = _NO_LETTER.sub("_", value)
-    return plain if plain.isidentifier() else f"{_NO_LETTER.sub('_', codebook)}_{plain}"
+    return plain if plain.isidentifier() else f"{codebook}_{plain}"
 
 
 def is_one_of(answers: Collection[str], labels: pd.Series) -> pd.Series:
