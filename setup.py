@@ -7,18 +7,23 @@ pyproject.toml), and neither package is imported here: its file is found and cop
 """
 
 import hashlib
+import os
 import shutil
+import sys
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 from setuptools import Command, Extension, find_packages, setup
 from setuptools.command.build import build
+from setuptools.command.build_ext import build_ext
 from setuptools.errors import SetupError
 
 MODEL = Path("bsky_assets/filters/models/lid.176.ftz")
 MODEL_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"
 
 READER = Path("bsky_assets/bluesky/_post_columns.cpp")
+FLAGS = ["-std=c++17", "-O3"]
 
 
 def is_language_model(path: Path) -> bool:
@@ -88,6 +93,34 @@ class Build(build):
     sub_commands = [("language_model", None), *build.sub_commands]  # noqa: RUF012 -- likewise
 
 
+class BuildReader(build_ext):
+    """The usual compiling, of which the outcome is kept: it takes seconds, in every new folder."""
+
+    def build_extension(self, ext: Extension) -> None:
+        """Compile, unless the same was compiled before by the same Python with the same words."""
+        built = Path(self.get_ext_fullpath(ext.name))
+        kept = kept_reader(built.name)
+        if kept.is_file():
+            built.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(kept, built)
+            return
+        super().build_extension(ext)
+        with suppress(OSError):  # a home that cannot be written to
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = kept.with_name(f"{kept.name}.{os.getpid()}")
+            shutil.copyfile(built, unfinished)
+            unfinished.replace(kept)
+
+
+def kept_reader(name: str) -> Path:
+    """Where the compiled reader is kept, for all that its bytes depend on."""
+    words = [os.environ.get(each, "") for each in ("CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS")]
+    made_of = repr([READER.read_bytes(), FLAGS, words, sys.version])
+    caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
+    folder = hashlib.sha256(made_of.encode()).hexdigest()
+    return Path(caches, "bsky_assets", folder, name)
+
+
 def reader() -> Extension:
     """The compiled reader; without a compiler all else is installed, and it is told of when used.
 
@@ -99,7 +132,7 @@ def reader() -> Extension:
         [str(READER)],
         define_macros=[("SOURCE", f'"{checksum}"')],
         depends=[str(READER)],
-        extra_compile_args=["-std=c++17", "-O3"],
+        extra_compile_args=FLAGS,
         language="c++",
         optional=True,
     )
@@ -126,7 +159,7 @@ setup(
     },
     entry_points={"console_scripts": ["bsky-assets = bsky_assets.cli:main"]},
     ext_modules=[reader()],
-    cmdclass={"build": Build, "language_model": LanguageModel},
+    cmdclass={"build": Build, "build_ext": BuildReader, "language_model": LanguageModel},
     install_requires=[
         "aiohttp",
         "atproto==0.0.73",

