@@ -5,7 +5,10 @@ consoles can move no cursor, set no title and turn no text around.
 """
 
 import re
-from collections.abc import Iterable
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -34,12 +37,57 @@ def one_line(text: object) -> str:
     return printable(" ".join(str(text).split()))
 
 
+SILENCE_SECONDS = 4.0
+"""After so long without a line, one says that it goes on."""
+
+
+class _Silence:
+    """What goes on, and since when nothing was printed of it."""
+
+    def __init__(self) -> None:
+        self._doing, self._began = "", 0.0
+        self._is_told = False
+        self.broken_at = 0.0
+
+    def doing(self, what: str) -> None:
+        """Name what goes on from now on."""
+        self._doing, self._began = one_line(what), time.monotonic()
+
+    @contextmanager
+    def told(self, what: str) -> Iterator[None]:
+        """Say in a line that it goes on, whenever nothing was printed for a while."""
+        self.doing(what)
+        if self._is_told:
+            yield
+            return
+        self.broken_at, self._is_told = time.monotonic(), True
+        ended = threading.Event()
+        telling = threading.Thread(target=self._tell, args=[ended], daemon=True)
+        telling.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            telling.join()
+            self._is_told = False
+
+    def _tell(self, ended: threading.Event) -> None:
+        while not ended.wait(self.broken_at + SILENCE_SECONDS - time.monotonic()):
+            if time.monotonic() >= self.broken_at + SILENCE_SECONDS:
+                seconds = time.monotonic() - self._began
+                stderr.print(f"  {self._doing}: {seconds:.0f} s so far", markup=False)
+
+
+silence = _Silence()
+
+
 class _Terminal(Console):
     """Prints text as text, whoever wrote it."""
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
+        silence.broken_at = time.monotonic()
         for segment in super().render(renderable, options):
             if segment.control:
                 yield segment

@@ -7,8 +7,7 @@ Source: Cochran, Sampling Techniques, 1977, ch. 4, with its correction for a sma
 """
 
 from math import ceil
-
-from scipy.stats import norm
+from statistics import NormalDist
 
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.statistics.metrics import LEVEL
@@ -28,5 +27,5 @@ def posts_needed(
     variance = share * (1 - share)
     if accuracy is not None:
         variance = min(variance, 1 - accuracy)
-    needed = variance * (float(norm.ppf((1 + LEVEL) / 2)) / margin) ** 2
+    needed = variance * (NormalDist().inv_cdf((1 + LEVEL) / 2) / margin) ** 2
     return ceil(needed if population is None else needed / (1 + (needed - 1) / population))

@@ -12,12 +12,13 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bsky_assets.console import one_line, stderr, stdout
+from bsky_assets.console import one_line, silence, stderr, stdout
 from bsky_assets.errors import UserError
 from bsky_assets.settings import Settings, get_settings, variable_name
 from bsky_assets.storage.files import staged
@@ -82,13 +83,19 @@ def run(
     if live:
         _set_defaults(live="true", data_dir=str(Path("data", "live").absolute()))
         network.keep(get_settings())
-        _run_day(ui, port)
+        with silence.told("importing Dagster"):
+            _run_day(ui, port)
         return
     _set_defaults(data_dir=str(Path("data", "sandbox").absolute()))
     _set({variable_name("sandbox"): "true"})
     network.keep(get_settings())
+    stderr.print("starting the sandbox, and importing Dagster")
     model: AbstractContextManager[dict[str, str]] = _real_llm() if real_llm else nullcontext({})
-    with _sandbox(get_settings(), events, seed) as environment, model as instead:
+    with (
+        silence.told("starting"),
+        _sandbox(get_settings(), events, seed) as environment,
+        model as instead,
+    ):
         _set({**environment, **instead})
         _run_day(ui, port)
 
@@ -104,7 +111,6 @@ def _set(environment: Mapping[str, str]) -> None:
 
 
 def _run_day(ui: bool, port: int | None) -> None:
-    # Dagster takes seconds to import; meanwhile the sandbox has started.
     from bsky_assets.commands.running import materialize_day
     from bsky_assets.commands.stored import show_day
     from bsky_assets.orchestration.instance import open_instance
@@ -206,10 +212,17 @@ def _sandbox(settings: Settings, events: int, seed: int) -> Iterator[dict[str, s
         # A session of its own: an interrupt is for us, and we end the sandbox when we are done.
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
         try:
+            _import_what_a_day_needs()
             yield _environment(process, ready)
         finally:
             process.terminate()
             process.wait()
+
+
+def _import_what_a_day_needs() -> None:
+    """All but the definitions, which are of the settings, and these are not known yet."""
+    import_module("bsky_assets.commands.running")
+    import_module("bsky_assets.assets.daily_report")
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from dagster import (
 from dagster._core.definitions.asset_selection import DagsterInvalidAssetSelectionError
 from dagster._core.errors import DagsterExecutionInterruptedError, DagsterInvalidSubsetError
 
-from bsky_assets.console import stderr, tell_retries
+from bsky_assets.console import silence, stderr, tell_retries
 from bsky_assets.contracts.lineage import meant
 from bsky_assets.errors import UserError
 from bsky_assets.orchestration.automation import BY_ITSELF
@@ -119,7 +119,7 @@ def materialize_day(
     """
     keys = selected(select)
     stderr.print(f"sync day {day}: {len(keys)} assets")
-    with run_progress(len(keys)):
+    with silence.told("preparing the run"), run_progress(len(keys)):
         try:
             _run_day(instance, day, keys, {**PLAIN_LINES, **(run_config or {})})
         except DayFailed as failure:

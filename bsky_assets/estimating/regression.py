@@ -99,7 +99,7 @@ def fit_corrected(
 
 
 def _linear(outcome: Floats, matrix: Floats, authors: npt.NDArray[np.int_], freedom: float) -> Fit:
-    from statsmodels.api import OLS
+    from statsmodels.regression.linear_model import OLS  # its `api` imports all there is
 
     found = OLS(outcome, matrix).fit(cov_type="cluster", cov_kwds={"groups": authors})
     return Fit(np.asarray(found.params), np.asarray(found.cov_params()), freedom)

@@ -18,7 +18,7 @@ from dagster import (
 )
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bsky_assets.console import stderr
+from bsky_assets.console import silence, stderr
 
 Tell = Callable[[str], None]
 
@@ -61,6 +61,7 @@ def _line(record: logging.LogRecord) -> str | None:
 
 def _event_line(event: DagsterEvent, step: str) -> str | None:
     if event.event_type is DagsterEventType.STEP_START:
+        silence.doing(step)
         return f"{step} …"
     if event.event_type is DagsterEventType.ASSET_MATERIALIZATION:
         metadata = event.step_materialization_data.materialization.metadata

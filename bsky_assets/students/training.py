@@ -10,21 +10,23 @@ only if it is surely better than to say the most frequent label every time.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 from scipy.special import softmax
-from scipy.stats import norm
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold
 
 from bsky_assets.errors import UserError
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 FOLDS = 5
 LEAST = 10
 """Examples of a label that it takes."""
-_SURE = float(norm.ppf(0.95))
+_SURE = NormalDist().inv_cdf(0.95)
 
 Floats = npt.NDArray[np.float64]
 
@@ -105,11 +107,13 @@ def teach(
     return Student(tuple(classes.tolist()), weights, figures, learnt_from, data.hexdigest()[:16])
 
 
-def _fitted(x: Floats, y: npt.NDArray[np.str_]) -> LogisticRegression:
+def _fitted(x: Floats, y: npt.NDArray[np.str_]) -> "LogisticRegression":
+    from sklearn.linear_model import LogisticRegression  # which takes a second to import
+
     return LogisticRegression(C=10.0, max_iter=2000).fit(x, y)
 
 
-def _logits_of(model: LogisticRegression) -> Floats:
+def _logits_of(model: "LogisticRegression") -> Floats:
     """A row of weights for each class; of two classes scikit-learn keeps one row."""
     weights = np.column_stack([model.coef_, model.intercept_])
     return np.vstack([np.zeros_like(weights), weights]) if len(model.classes_) == 2 else weights
@@ -119,6 +123,8 @@ def _unseen(
     x: Floats, y: npt.NDArray[np.str_], groups: npt.NDArray[np.int_], classes: npt.NDArray[np.str_]
 ) -> Floats:
     """The logits of each example by a student that saw none of its group."""
+    from sklearn.model_selection import GroupKFold
+
     logits = np.full((len(y), len(classes)), -30.0)
     folds = GroupKFold(min(FOLDS, len(np.unique(groups))))
     for learnt, held in folds.split(x, y, groups):

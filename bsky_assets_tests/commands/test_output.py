@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from rich.table import Table
 from typer.testing import CliRunner
 
 from bsky_assets import cli, commands
-from bsky_assets.console import stderr, stdout
+from bsky_assets.console import silence, stderr, stdout
 from bsky_assets.contracts import RawPostDeletion
 from bsky_assets.orchestration.publish import publish
 from bsky_assets.settings import Settings, get_settings
@@ -397,3 +398,42 @@ def test_what_is_tried_again_is_told_while_a_host_is_down(
         told = next((line for line in process.stderr if "trying again in" in line), "")
         process.kill()
     assert told
+
+
+class Clocked(io.StringIO):
+    """Notes when each line came."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[tuple[float, str]] = []
+
+    def write(self, text: str) -> int:
+        if text.strip():
+            self.lines.append((time.monotonic(), text.strip()))
+        return len(text)
+
+    def wait_for(self, beginning: str) -> None:
+        deadline = time.monotonic() + 30
+        while not any(line.startswith(beginning) for _, line in self.lines):
+            assert time.monotonic() < deadline, self.lines
+            time.sleep(0.01)
+
+
+def test_a_silence_is_told_of_once_it_is_one_and_a_line_ends_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = Clocked()
+    monkeypatch.setattr(stderr, "file", told)
+    monkeypatch.setattr("bsky_assets.console.SILENCE_SECONDS", 0.3)
+    with silence.told("starting"), silence.told("importing"):
+        for number in range(10):
+            time.sleep(0.05)
+            stderr.print(f"line {number}")
+        told.wait_for("importing: 1 s")
+        silence.doing("an\x1basset")
+        told.wait_for("an\\x1basset: ")
+    count = len(told.lines)
+    silent = [number for number, (_, line) in enumerate(told.lines) if line.endswith("s so far")]
+    assert all(told.lines[at][0] - told.lines[at - 1][0] > 0.25 for at in silent if at), "too early"
+    time.sleep(0.4)
+    assert len(told.lines) == count, "it goes on after its end"

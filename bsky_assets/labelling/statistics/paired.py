@@ -13,8 +13,7 @@ What does not belong here: where labels come from.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, sqrt
-
-from scipy.stats import norm
+from statistics import NormalDist
 
 from bsky_assets.labelling.statistics.metrics import LEVEL, Estimate, rate
 
@@ -80,7 +79,7 @@ def difference(gained: int, lost: int, posts: int, level: float = LEVEL) -> Esti
     added = posts + 2
     one, other = (gained + 1) / added, (lost + 1) / added
     middle = one - other
-    margin = norm.ppf((1 + level) / 2) * sqrt((one + other - middle**2) / added)
+    margin = NormalDist().inv_cdf((1 + level) / 2) * sqrt((one + other - middle**2) / added)
     value = (gained - lost) / posts
     low, high = max(middle - margin, -1.0), min(middle + margin, 1.0)
     return Estimate(value, float(low), float(high))
@@ -105,7 +104,7 @@ def posts_needed(gain: float, differing: float, level: float = LEVEL) -> int:
     `differing` is the share of posts that only one way has right; it is at least the gain.
     """
     differing = min(max(differing, gain), 1.0)
-    surely, likely = norm.ppf((1 + level) / 2), norm.ppf(POWER)
+    surely, likely = NormalDist().inv_cdf((1 + level) / 2), NormalDist().inv_cdf(POWER)
     spread = surely * sqrt(differing) + likely * sqrt(differing - gain**2)
     posts: int = ceil((spread / gain) ** 2)
     return posts
