@@ -294,5 +294,6 @@ class Sandbox:
 
     async def _close(self) -> None:
         # The relay goes last of all: the Jetstream has its events from there.
-        for runner in reversed(self._runners):
-            await runner.cleanup()
+        await asyncio.gather(*(runner.cleanup() for runner in self._runners[1:]))
+        for relay in self._runners[:1]:
+            await relay.cleanup()

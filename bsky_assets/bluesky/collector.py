@@ -31,6 +31,8 @@ from bsky_assets.settings import Settings
 from bsky_assets.storage import network
 from bsky_assets.storage.segments import Segments
 
+SANDBOX_IDLE_SECONDS = 1.0
+
 
 def sync_firehose(
     settings: Settings,
@@ -38,7 +40,7 @@ def sync_firehose(
     *,
     progress: Reporter | None = None,
     stop: threading.Event | None = None,
-    idle_seconds: float = IDLE_SECONDS,
+    idle_seconds: float | None = None,
 ) -> StreamReport:
     """Read the firehose into segments, up to `limits` (those of the settings by default).
 
@@ -50,7 +52,8 @@ def sync_firehose(
         limits: when to end.
         progress: told how far it is, a few times a second, on the event loop.
         stop: ends it when set; what came is committed.
-        idle_seconds: silence after which the relay is asked over a new connection for more.
+        idle_seconds: silence after which the relay is asked over a new connection for more; of
+            the sandbox, which is on this machine, less is waited for.
 
     Raises:
         StreamInUse: another process collects the firehose into this data directory.
@@ -78,7 +81,7 @@ def sync_labels(
     *,
     progress: Reporter | None = None,
     stop: threading.Event | None = None,
-    idle_seconds: float = IDLE_SECONDS,
+    idle_seconds: float | None = None,
 ) -> StreamReport:
     """Read the labeler's stream into segments, up to `limits`; as `sync_firehose`."""
     limits = limits or Limits(None, settings.sync_max_events, settings.sync_max_seconds)
@@ -93,16 +96,17 @@ def _sync(
     limits: Limits,
     progress: Reporter | None,
     stop: threading.Event | None,
-    idle_seconds: float,
+    idle_seconds: float | None,
 ) -> StreamReport:
     network.keep(settings)
+    usual = SANDBOX_IDLE_SECONDS if settings.sandbox else IDLE_SECONDS
     with segments.collecting() as writer:
         reading = Reading(
             source,
             writer,
             settings.timezone,
             limits=limits,
-            idle_seconds=idle_seconds,
+            idle_seconds=usual if idle_seconds is None else idle_seconds,
             progress=progress,
             stop=stop,
         )
