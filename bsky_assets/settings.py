@@ -6,6 +6,7 @@ acts on a setting. A variable of the environment wins over the same line in `.en
 
 import base64
 import os
+import re
 import shlex
 from collections.abc import Iterator
 from datetime import date
@@ -33,6 +34,7 @@ from bsky_assets.errors import UserError
 
 PREFIX = "BSKY_"
 CATCH_UP_FEED = "at://did:plc:tenurhgjptubkk5zf5qhi3og/app.bsky.feed.generator/catch-up"
+ENGLISH = "en"
 MODERATION_SERVICE = "did:plc:ar7c4by46qjdydhdevvrndac"
 """Bluesky's own labeler."""
 
@@ -190,6 +192,11 @@ class Settings(BaseSettings):
     sync_max_seconds: float = Field(14_400, gt=0, description="Seconds after which a sync stops.")
     language_model: Path | None = Field(
         None, description="A fastText language model, e.g. lid.176.bin; default: the built-in one."
+    )
+    languages: CommaSeparated = Field(
+        (ENGLISH,),
+        description="Comma-separated codes such as en,es: whose posts all filters judge, so that "
+        "codebooks can ask about those that none but the filter english stopped.",
     )
     trusted_labelers: CommaSeparated = Field(
         (MODERATION_SERVICE,),
@@ -350,7 +357,12 @@ class Settings(BaseSettings):
     )
 
     @field_validator(
-        "llm_models", "trusted_labelers", "launcher_assets", "slurm_export", mode="before"
+        "llm_models",
+        "languages",
+        "trusted_labelers",
+        "launcher_assets",
+        "slurm_export",
+        mode="before",
     )
     @classmethod
     def _split(cls, value: Any) -> Any:
@@ -370,6 +382,15 @@ class Settings(BaseSettings):
     def _number_or_share(cls, value: float | None) -> float | None:
         if value is not None and value >= 1 and (value == 1 or value != int(value)):
             raise ValueError("expected a number of posts above 1, or a share below 1")
+        return value
+
+    @field_validator("languages")
+    @classmethod
+    def _codes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [code for code in value if not re.fullmatch("[a-z]{2,3}", code)]:
+            raise ValueError(f"expected codes such as en,es; got {wrong[0]!r:.20}")
+        if ENGLISH not in value:
+            raise ValueError(f"expected {ENGLISH} among them: it is always judged")
         return value
 
     @field_validator("trusted_labelers")
@@ -486,6 +507,11 @@ class Settings(BaseSettings):
     def optimising_dir(self) -> Path:
         """The folder of what searches for better wordings leave."""
         return self.data_dir / "optimise"
+
+    @property
+    def other_languages(self) -> tuple[str, ...]:
+        """Languages besides English whose posts all filters judge."""
+        return tuple(code for code in self.languages if code != ENGLISH)
 
     @property
     def codebooks_dir(self) -> Path:

@@ -196,6 +196,7 @@ def test_a_host_is_named_without_who_asks_it(url: str, host: str, bare: str) -> 
 VALUES: dict[str, Any] = {
     "llm_models": ("llama3.1:8b", "qwen 2"),
     "trusted_labelers": (),
+    "languages": ("en", "es"),
     "launcher_assets": ("llm_labels",),
     "slurm_args": ("--partition=short", "--comment=it's # here", "$HOME"),
     "slurm_export": ("A", "B"),

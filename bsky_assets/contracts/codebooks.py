@@ -26,12 +26,15 @@ from pydantic import (
 
 from bsky_assets.contracts.base import Row
 from bsky_assets.contracts.labels import LlmLabel
+from bsky_assets.contracts.verdicts import declarations
 from bsky_assets.errors import UserError
 
 SUFFIX = ".toml"
 BUILT_IN = "sociopolitical"
 """The codebook of `llm_labels`, which is the package's."""
 ENGLISH = "en"
+NOISE = tuple(f"is_{name}" for name in declarations() if name != "english")
+"""Columns of filtered posts: what each filter but that of the language says."""
 
 Kind = Literal["boolean", "one_of", "several_of", "scale", "text"]
 Context = Literal["reply_to", "thread_root", "quoted", "link", "alt_texts"]
@@ -278,11 +281,15 @@ def codebook_among(folder: Path, path: Path) -> Codebooks:
     return found
 
 
-def load_codebooks(folder: Path) -> Codebooks:
-    """The codebooks in `folder`; none where it is not there."""
+def load_codebooks(folder: Path, more: Iterable[Path] = ()) -> Codebooks:
+    """The codebooks in `folder`, none where it is not there, and in the files `more`.
+
+    One of `more` stands for the one of its name in `folder`.
+    """
     read: dict[str, Codebook] = {}
     problems: list[str] = []
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
+    found = {path.stem: path for path in (*sorted(folder.glob(f"*{SUFFIX}")), *more)}
+    for path in found.values():
         try:
             read[path.stem] = _not_taken(read_codebook(path))
         except UnusableCodebook as problem:
@@ -396,7 +403,8 @@ def _rows_from(codebook: Codebook) -> Iterator[str]:
     if codebook.stopped:
         yield from (f"filtered_posts.{name}" for name in _OF_STOPPED)
     if set(codebook.languages) - {ENGLISH}:
-        yield from ("filtered_posts.filtered_by_func", "filtered_posts.language")
+        judged = ("filtered_by_func", "language", *NOISE)
+        yield from (f"filtered_posts.{name}" for name in judged)
     if where := codebook.only_where:
         asset = LlmLabel.asset if where.codebook == BUILT_IN else f"labels_{where.codebook}"
         answers = (

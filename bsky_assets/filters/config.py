@@ -84,8 +84,9 @@ def config_version(settings: "Settings | None" = None) -> str:
     """Twelve hex digits that change when anything a verdict depends on does.
 
     That is the configuration, the word lists, the filters' code, which of two labels is later and
-    which days are looked back to, the language model, the models that the user trained and the
-    labelers that are trusted. What only measures is not among it.
+    which days are looked back to, the language model, the models that the user trained, the
+    labelers that are trusted and the languages that all filters judge. What only measures is not
+    among it.
     """
     # Worker processes import this module, and settings would double what that costs them.
     from bsky_assets import sync_day
@@ -97,7 +98,8 @@ def config_version(settings: "Settings | None" = None) -> str:
     elsewhere = [Path(chronology.__file__), Path(sync_day.__file__)]
     version = source_version([*_versioned(settings), *elsewhere])
     trusted = ",".join(settings.trusted_labelers)
-    return hashlib.sha256(f"{version} {trusted}".encode()).hexdigest()[:12]
+    others = "".join(f" {code}" for code in sorted(settings.other_languages))
+    return hashlib.sha256(f"{version} {trusted}{others}".encode()).hexdigest()[:12]
 
 
 def _versioned(settings: "Settings") -> Iterator[Path]:

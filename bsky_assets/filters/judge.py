@@ -37,11 +37,12 @@ class FilterFailed(RuntimeError):
 
 
 def sources(settings: "Settings") -> Sources:
-    """Where the language model is, and the models that the user trained."""
+    """Where the language model is, the models that the user trained, and which languages count."""
     paths = {one.name: trained_model_path(one.name, settings) for one in declared()}
     return Sources(
         language_model_path(settings),
         {name: path for name, path in paths.items() if path.exists()},
+        settings.other_languages,
     )
 
 
@@ -70,6 +71,7 @@ class Judge:
             FilterFailed: one of them cannot be made.
         """
         self._filters = [make_filter(one, sources) for one in chain()]
+        self._languages = pa.array(sources.languages, pa.string())
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The verdicts (`VERDICTS`) on posts (`posts.INPUTS` and columns of facts).
@@ -89,9 +91,11 @@ class Judge:
             for name, values in verdicts.columns.items():
                 columns[name] = _spread(values, rows, count)
             reasons = pc.coalesce(reasons, _spread(verdicts.reasons, rows, count))
-            by[rows[~passed]] = number
-            rows = rows[passed]
-            posts = posts.where(verdicts.passed)
+            stopped = rows[~passed]
+            by[stopped] = np.where(by[stopped] < 0, number, by[stopped])
+            goes_on = self._goes_on(verdicts)
+            rows = rows[np.array(goes_on, dtype=bool)]
+            posts = posts.where(goes_on)
         names = pa.array([one.name for one in self._filters], pa.string())
         columns["passed_filters"] = pa.array(by < 0)
         columns["filtered_by_func"] = names.take(pa.array(by, mask=by < 0))
@@ -103,6 +107,14 @@ class Judge:
             ],
             schema=VERDICTS,
         )
+
+    def _goes_on(self, verdicts: Verdicts) -> pa.BooleanArray:
+        """Which posts reach the next filter: what passed, and what was stopped for a language that
+        others than llm_labels may ask about."""
+        if "language" not in verdicts.columns:
+            return verdicts.passed
+        other = pc.is_in(verdicts.columns["language"], value_set=self._languages)
+        return pc.or_(verdicts.passed, other)
 
 
 def _spread(values: pa.Array, rows: np.ndarray, count: int) -> pa.Array:

@@ -28,6 +28,8 @@ class Sources:
     language_model: Path
     trained: dict[str, Path]
     """Models that the user trained, by filter."""
+    languages: tuple[str, ...] = ()
+    """Those besides English whose posts all filters judge."""
 
 
 class Section(BaseModel):

@@ -15,6 +15,7 @@ from bsky_assets.contracts import (
 )
 from bsky_assets.contracts.codebooks import (
     ENGLISH,
+    NOISE,
     Codebook,
     CodebookLabel,
     Kind,
@@ -55,6 +56,9 @@ _ANSWERS: dict[Kind, str] = {
     "scale": "best.answer::BIGINT",
     "text": "json_extract_string(best.answer, '$')",
 }
+
+
+_NOT_NOISE = " AND ".join(f"{name} IS NOT TRUE" for name in NOISE)
 
 
 class NothingToLabel(UserError):
@@ -268,12 +272,15 @@ def _overruled(con: duckdb.DuckDBPyConnection, lake: Lake, day: date, name: str)
 def _of_languages(languages: Sequence[str]) -> str:
     """SQL for the posts of `languages` that no filter stopped for another reason.
 
-    Posts in other languages than English are stopped for that, and are judged by no filter after.
+    Posts in other languages than English are stopped for that. Those of BSKY_LANGUAGES are judged
+    by the filters after it all the same, others have no verdict of these.
     """
     others = [code for code in languages if code != ENGLISH]
     passed = ["passed_filters"] if ENGLISH in languages else []
     foreign = (
-        ["filtered_by_func = 'english' AND language IN (" + listed(others) + ")"] if others else []
+        [f"filtered_by_func = 'english' AND language IN ({listed(others)}) AND {_NOT_NOISE}"]
+        if others
+        else []
     )
     return f"({' OR '.join(passed + foreign)})"
 

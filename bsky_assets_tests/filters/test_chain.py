@@ -76,6 +76,36 @@ def test_only_what_passes_one_filter_reaches_the_next(tmp_path: Path) -> None:
         assert (row["filter_reason"] is None) == (not any(stopped))
 
 
+def test_posts_of_a_language_that_is_asked_for_are_judged_by_every_filter_and_pass_no_more(
+    tmp_path: Path,
+) -> None:
+    spanish = "no puedo creer que ya sea domingo otra vez, qué rápido pasa la semana"
+    posts = [*POSTS, *(post(f"{spanish} {n}", f"did:plc:s{n}", 10 + n) for n in range(2))]
+    labels = [*LABELS, label(post_uri("did:plc:s1", "k11"), "porn")]
+    lake = lake_with(tmp_path, posts, labels)
+    settings = settings_in(tmp_path)
+    both = settings.model_copy(update={"languages": ("en", "es")})
+    with duckdb.connect() as con:
+        one = rows_of(filter_day(con, lake, DAY, settings).path)
+        made = filter_day(con, lake, DAY, both)
+        two = rows_of(made.path)
+    for alone, more in zip(one, two, strict=True):
+        is_spanish = more["language"] == "es"
+        assert is_spanish == (spanish in more["record"]["text"])
+        for name in ("passed_filters", "filtered_by_func", "filter_reason", "is_english"):
+            assert more[name] == alone[name]
+        if not is_spanish:
+            assert [more[name] for name in VERDICTS] == [alone[name] for name in VERDICTS]
+    others = [name for name in VERDICTS if name != "is_english"]
+    assert {row[name] for row in one[-2:] for name in others} == {None}
+    kept, porn = two[-2:]
+    assert [kept[name] for name in others] == [False] * len(others)
+    assert porn["is_nsfw"] is True
+    assert porn["filtered_by_func"] == "english"
+    assert one[0]["filter_version"] != two[0]["filter_version"]
+    assert made.details["passed"] == 1
+
+
 def test_the_funnel_adds_up(tmp_path: Path) -> None:
     _, details = filtered(tmp_path, lake_with(tmp_path, POSTS, LABELS))
     reached = details["posts"]

@@ -161,12 +161,28 @@ def test_posts_in_the_languages_of_a_codebook_are_asked_about_and_no_others(lab:
             filtered_post(1, "Una cosa", language="es", **stopped),
             filtered_post(2, "Eine Sache", language="de", **stopped),
             filtered_post(3, "Spam", passed_filters=False, filtered_by_func="spam", language="en"),
+            filtered_post(4, "Compra", language="es", is_spam=True, **stopped),
+            filtered_post(5, "Otra cosa", language="es", is_spam=False, **stopped),
         ]
     )
-    for languages, expected in ((["en", "es"], {0, 1}), (["es"], {1}), (["en"], {0})):
+    for languages, expected in ((["en", "es"], {0, 1, 5}), (["es"], {1, 5}), (["en"], {0})):
         row = lab.codebook(TOPIC.replace("[answer]", f"languages = {languages}\n[answer]"))
         lab.label(row=row)
         assert set(answers(lab, row)) == {filtered_post(n, "")["uri"] for n in expected}
+
+
+def test_a_prompt_names_the_languages_of_a_codebook_if_there_is_another_than_english(
+    lab: Lab,
+) -> None:
+    english = lab.codebook(TOXIC).codebook
+    told = {
+        languages: codebook_prompt((english.model_copy(update={"languages": languages}),)).text
+        for languages in (("en",), ("es",), ("es", "en"))
+    }
+    assert told["en",] == codebook_prompt((english,)).text
+    assert "in these languages: es." in told["es",]
+    assert "in these languages: en, es." in told["es", "en"]
+    assert "languages" not in told["en",]
 
 
 def test_several_codebooks_share_requests_and_the_ledger_knows_each_by_itself(

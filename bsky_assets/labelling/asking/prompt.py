@@ -18,7 +18,7 @@ from pathlib import Path
 
 import orjson
 
-from bsky_assets.contracts.codebooks import BUILT_IN, Codebook, read_codebook
+from bsky_assets.contracts.codebooks import BUILT_IN, ENGLISH, Codebook, read_codebook
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.asking.answers import AnswerField, AnswerForm
 
@@ -138,8 +138,16 @@ def codebook_prompt(
     else:
         questions = (_question(codebook, codebooks) for codebook in codebooks)
         texts = [_built_in("codebook.md"), *questions, _built_in("input.md")]
+    texts += _of_languages(first.languages)
     texts += _of_news(has_news=has_news, has_views=has_views)
     return _prompt(name, texts, codebooks, has_reason=has_reason)
+
+
+def _of_languages(languages: Sequence[str]) -> list[str]:
+    """What the model is told of languages, if there is another than English."""
+    if set(languages) == {ENGLISH}:
+        return []
+    return [_built_in("languages.md").replace("LANGUAGES", ", ".join(sorted(languages)))]
 
 
 def _of_news(*, has_news: bool, has_views: bool) -> list[str]:
