@@ -157,7 +157,10 @@ setup(
         "bsky_assets.reporting": ["templates/*"],
         "bsky_sandbox": ["texts/*.toml"],
     },
-    entry_points={"console_scripts": ["bsky-assets = bsky_assets.cli:main"]},
+    entry_points={
+        "console_scripts": ["bsky-assets = bsky_assets.cli:main"],
+        "dagster_dg_cli.registry_modules": ["bsky_assets = bsky_assets.components"],
+    },
     ext_modules=[reader()],
     cmdclass={"build": Build, "build_ext": BuildReader, "language_model": LanguageModel},
     install_requires=[

@@ -1,6 +1,5 @@
 """What Dagster loads: every asset with its checks, jobs, schedules, sensors and resources."""
 
-from contextlib import suppress
 from datetime import date
 
 from dagster import (
@@ -13,11 +12,12 @@ from dagster import (
 from bsky_assets import assets
 from bsky_assets.assets.archive_survival import archive_survival
 from bsky_assets.assets.article_embeddings import article_embeddings
-from bsky_assets.assets.codebook_labels import codebook_assets
+from bsky_assets.assets.codebook_labels import codebook_asset, codebook_rows
 from bsky_assets.assets.context_effect import context_effect
 from bsky_assets.assets.news_articles import news_articles
 from bsky_assets.assets.news_context import news_context
 from bsky_assets.assets.news_views import news_views
+from bsky_assets.components import scaffolded_codebooks
 from bsky_assets.contracts.lineage import DAILY_REPORT
 from bsky_assets.orchestration.automation import (
     daily_sync,
@@ -27,12 +27,11 @@ from bsky_assets.orchestration.following import follow_inputs_sensor
 from bsky_assets.orchestration.healing import heal_days_sensor, healing
 from bsky_assets.orchestration.maintenance import maintenance, maintenance_schedule
 from bsky_assets.orchestration.of_settings import of_settings
-from bsky_assets.orchestration.partitions import first_day
+from bsky_assets.orchestration.partitions import from_first_day
 from bsky_assets.orchestration.refresh import refresh_stale_sensor
 from bsky_assets.orchestration.resources import DataDirectory, duckdb_resource
 from bsky_assets.orchestration.run_log import console, plain_lines
 from bsky_assets.settings import Settings, get_settings
-from bsky_assets.storage.objects import UnusableObjectStorage
 
 
 def build_defs(settings: Settings) -> Definitions:
@@ -43,8 +42,7 @@ def build_defs(settings: Settings) -> Definitions:
     Raises:
         OtherTimezone: what is stored has sync days of another timezone.
     """
-    with suppress(UnusableObjectStorage):  # whoever cannot reach it now may do so later
-        settings = settings.model_copy(update={"first_day": first_day(settings)})
+    settings = from_first_day(settings)
     return Definitions(
         assets=_assets(settings),
         jobs=[daily_sync, maintenance, healing],
@@ -62,13 +60,14 @@ def build_defs(settings: Settings) -> Definitions:
 
 def _assets(settings: Settings) -> list[AssetsDefinition]:
     """Those of the package, those of news and of an archive, and one for each codebook of the data
-    directory."""
+    directory and of the project."""
     found = load_assets_from_package_module(assets)
     always = [asset for asset in found if isinstance(asset, AssetsDefinition)]
-    codebooks = [*codebook_assets(settings)]
-    reported = [asset.key for asset in codebooks]
+    files = {path.stem: path for path in scaffolded_codebooks()}
+    rows = codebook_rows(settings, files.values())
+    codebooks = (codebook_asset(row, files.get(row.codebook.name)) for row in rows)
     every = (*always, *_news(settings), *_survival(settings), *codebooks)
-    return [of_settings(asset, settings, reported) for asset in every]
+    return [of_settings(asset, settings, rows) for asset in every]
 
 
 def _news(settings: Settings) -> list[AssetsDefinition]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tomllib
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +13,6 @@ from bsky_assets.commands.choices import AnswerKind
 from bsky_assets.console import stderr, stdout
 from bsky_assets.errors import UserError
 from bsky_assets.settings import Settings, get_settings
-from bsky_assets.storage.files import make_folder, staged
 from bsky_assets.sync_day import parse_day
 
 if TYPE_CHECKING:
@@ -30,13 +27,6 @@ app = typer.Typer(
 )
 
 File = Annotated[Path, typer.Argument(metavar="FILE.toml", help="The codebook.")]
-_LABELS: dict[AnswerKind, tuple[str, ...]] = {
-    "boolean": ("yes", "no"),
-    "one_of": ("first", "second", "neither"),
-    "several_of": ("first", "second"),
-    "scale": ("1", "5"),
-    "text": (),
-}
 
 
 @app.command()
@@ -51,28 +41,13 @@ def new(
       bsky-assets codebook new toxic --type boolean
     """
     from bsky_assets.contracts.codebooks import SUFFIX
+    from bsky_assets.storage.codebooks import new_codebook
 
     path = Path(f"{name}{SUFFIX}")
     if path.exists():
         raise UserError(f"{path} is there already; take another name, or remove it")
-    path.write_text(_template(name, kind), "utf-8")
+    path.write_text(new_codebook(name, kind), "utf-8")
     stdout.print(f"{path}: fill it in, then `bsky-assets codebook check {path}`", markup=False)
-
-
-def _template(name: str, kind: AnswerKind) -> str:
-    lines = [
-        f'name = "{name}"',
-        'version = "1"',
-        'question = ""  # what is asked about each post, in a sentence',
-        'instructions = ""  # what else the model should know',
-        'languages = ["en"]',
-        "",
-        "[answer]",
-        f'type = "{kind}"',
-    ]
-    for label in _LABELS[kind]:
-        lines += ["", f"[answer.labels.{label}]", 'definition = ""', "examples = []"]
-    return "\n".join(lines) + "\n"
 
 
 @app.command()
@@ -193,35 +168,20 @@ def add(
     Example:
       bsky-assets codebook add toxic.toml
     """
-    from bsky_assets.contracts.codebooks import SUFFIX, codebook_among
+    from bsky_assets.contracts.codebooks import codebook_among
     from bsky_assets.orchestration.publish import publish
-    from bsky_assets.storage.lake import Lake, contract_in
+    from bsky_assets.storage.codebooks import keep_codebook
 
     settings = get_settings()
     row = _row(codebook_among(settings.codebooks_dir, file), file)
-    lake, codebook = Lake.of(settings), row.codebook
-    target = settings.codebooks_dir / f"{codebook.name}{SUFFIX}"
-    if target.exists() and not replace:
+    codebook = row.codebook
+    if (settings.codebooks_dir / file.name).exists() and not replace:
         raise UserError(
             f"{file.name}: name: {codebook.name!r} is taken; take another, or --replace it"
         )
-    if any(contract_in(row, stored) is not row for stored in lake.partitions(row)):
-        raise UserError(
-            f"{file.name}: answer.type: the answers that are stored are of another type; take "
-            "another name"
-        )
-    make_folder(settings.codebooks_dir)
-    for path in (*_texts(file), file):
-        with staged(settings.codebooks_dir / path.name) as fresh:
-            shutil.copyfile(path, fresh)
+    target = keep_codebook(settings, file, row)
     publish(settings)
     stdout.print(f"{target}: asset and view {codebook.asset}", markup=False, soft_wrap=True)
-
-
-def _texts(file: Path) -> list[Path]:
-    """The files beside a codebook that it names."""
-    told = tomllib.loads(file.read_text("utf-8")).get("text")
-    return [file.parent / name for name in told] if isinstance(told, list) else []
 
 
 def _own(usable: tuple[Codebook, ...], file: Path) -> Codebook:

@@ -31,20 +31,21 @@ from bsky_assets.storage.lake import rows_by_settings
 
 
 def of_settings(
-    asset: AssetsDefinition, settings: Settings, codebooks: Sequence[AssetKey] = ()
+    asset: AssetsDefinition, settings: Settings, codebooks: Sequence[type[Row]] = ()
 ) -> AssetsDefinition:
     """The asset under `settings`; the daily report is made from those of `codebooks` too, and
     `llm_labels` from the one that may overrule a filter, and from news where
     it is asked with these."""
 
-    rows = (*ROWS, *rows_by_settings(settings))
+    rows = (*ROWS, *rows_by_settings(settings), *codebooks)
+    labels = [AssetKey(row.asset) for row in codebooks]
     source = _source(asset)
 
     def complete(spec: AssetSpec) -> AssetSpec:
         name, decides = spec.key.to_user_string(), f"labels_{settings.overruling_codebook}"
-        more = codebooks if name == DAILY_REPORT else ()
+        more = labels if name == DAILY_REPORT else []
         if name == LlmLabel.asset:
-            more = [key for key in codebooks if key.to_user_string() == decides]
+            more = [key for key in labels if key.to_user_string() == decides]
             more += [AssetKey(NewsContext.asset)] if reads_news(settings) else []
             if reads_news(settings) and settings.news_views:
                 more += [AssetKey(NewsView.asset)]

@@ -4,6 +4,7 @@ The sync day itself, with its rules, is in `sync_day`.
 """
 
 import warnings
+from contextlib import suppress
 from datetime import date
 
 from dagster import BetaWarning, DailyPartitionsDefinition, TimeWindowPartitionMapping
@@ -12,6 +13,7 @@ from bsky_assets.bluesky.collected import all_segments
 from bsky_assets.contracts.lineage import ROWS
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.objects import UnusableObjectStorage
 from bsky_assets.sync_day import FIRST_DAY, LOOK_BACK_DAYS, today
 
 
@@ -35,6 +37,13 @@ def first_day(settings: Settings) -> date:
         stored.update(segments.days())
     chosen = settings.first_day or min(stored, default=FIRST_DAY)
     return min(max(chosen, FIRST_DAY), today(settings.timezone))
+
+
+def from_first_day(settings: Settings) -> Settings:
+    """`settings` whose BSKY_FIRST_DAY is the first day of partitions."""
+    with suppress(UnusableObjectStorage):  # whoever cannot reach it now may do so later
+        return settings.model_copy(update={"first_day": first_day(settings)})
+    return settings
 
 
 with warnings.catch_warnings():

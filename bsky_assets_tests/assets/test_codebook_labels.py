@@ -23,6 +23,7 @@ from bsky_assets.contracts import (
     RawPostDeletion,
     arrow_schema,
 )
+from bsky_assets.contracts.codebooks import load_codebooks
 from bsky_assets.definitions import build_defs
 from bsky_assets.errors import UserError
 from bsky_assets.exports.export import assets_named, default_assets, export
@@ -119,6 +120,32 @@ def test_a_new_codebook_gets_from_a_file_to_its_view_without_a_change_of_the_pac
     package = Path(bsky_assets.__file__).parent
     mentions = [path for path in package.rglob("*.*") if NAME.encode() in path.read_bytes()]
     assert mentions == []
+
+
+def test_texts_come_with_their_codebook_and_take_the_place_of_no_other_s(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, text in (("toxic", "words.md"), ("topic", "words.md"), ("heat", "texts/heat.md")):
+        source = {"toxic": TOXIC, "topic": TOPIC, "heat": HEAT}[name]
+        told = source.replace("[answer]", f'text = ["{text}"]\n[answer]', 1)
+        (tmp_path / f"{name}.toml").write_text(told)
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "heat.md").write_text("How heated?")
+    (tmp_path / "words.md").write_text("Is it toxic?")
+    command("add", "toxic.toml")
+    (tmp_path / "words.md").write_text("What is it about?")
+    with pytest.raises(UserError, match=r"'words\.md' is a text of toxic\.toml too"):
+        command("add", "topic.toml")
+    with pytest.raises(UserError, match="in another folder; put it beside"):
+        command("add", "heat.toml")
+    folder = lab.settings.codebooks_dir
+    assert (folder / "words.md").read_text() == "Is it toxic?"
+    assert {path.name for path in folder.iterdir()} == {"toxic.toml", "words.md"}
+    (found,) = load_codebooks(folder).usable
+    assert found.text == "Is it toxic?"
+    command("add", "toxic.toml", "--replace")
+    assert (folder / "words.md").read_text() == "What is it about?"
 
 
 def test_the_report_and_the_export_have_what_a_codebook_found(lab: Lab, tmp_path: Path) -> None:
