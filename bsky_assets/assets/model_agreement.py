@@ -1,21 +1,19 @@
 """How far models agree on the posts of a sync day, and which posts they dispute."""
 
-import base64
 import time
 
-import pandas as pd
-from dagster import AssetExecutionContext, MaterializeResult, MetadataValue
+from dagster import AssetExecutionContext, MaterializeResult
 from dagster_duckdb import DuckDBResource
 
 from bsky_assets.assets.llm_labels import llm_labels
 from bsky_assets.contracts import DisputedPost, arrow_schema
 from bsky_assets.contracts.details import Details
-from bsky_assets.labelling.statistics.agreement import Agreement, Pair, compare
+from bsky_assets.labelling.statistics.agreement import compare
 from bsky_assets.labelling.versions import labelling_version
 from bsky_assets.orchestration.empty_days import skips_empty_days
+from bsky_assets.orchestration.labelling import agreement_of_models
 from bsky_assets.orchestration.materialisation import (
     explained,
-    frame_table,
     result,
     row_asset,
     sample,
@@ -50,25 +48,6 @@ def model_agreement(
         details = Details(labelling_version=labelling_version(DisputedPost))
         partition = data.lake.write(DisputedPost, day, disputed, details, made_from=inputs)
         rows = sample(con, data.lake, partition, DisputedPost, "models, labels, uri", each="labels")
-    return result(DisputedPost, partition, started, sample=rows, metadata=_told(agreement))
-
-
-def _told(agreement: Agreement) -> dict[str, MetadataValue]:
-    if not agreement.pairs:
-        return {}
-    pictures = "\n\n".join(_picture(pair) for pair in agreement.pairs)
-    frame = pd.DataFrame(
-        {
-            "models": f"{pair.first} and {pair.second}",
-            "posts": pair.political_ideology.posts,
-            "kappa, is it sociopolitical": str(pair.is_sociopolitical.kappa),
-            "kappa, which side": str(pair.political_ideology.kappa),
-        }
-        for pair in agreement.pairs
+    return result(
+        DisputedPost, partition, started, sample=rows, metadata=agreement_of_models(agreement)
     )
-    return {"kappa": frame_table(frame), "confusion": MetadataValue.md(pictures)}
-
-
-def _picture(pair: Pair) -> str:
-    image = base64.b64encode(pair.png()).decode()
-    return f"![Confusion matrix](data:image/png;base64,{image})"

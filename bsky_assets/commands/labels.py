@@ -177,6 +177,7 @@ def compare_models(
     disputed: Annotated[
         Path | None, typer.Option(help="A CSV file to write the disputed posts to.")
     ] = None,
+    codebook: OfCodebook = None,
 ) -> None:
     """Compare the models that labelled the same posts: Cohen's kappa for each pair.
 
@@ -194,11 +195,12 @@ def compare_models(
     settings = get_settings()
     lake = Lake.of(settings)
     with _connection() as con:
-        agreement = compare(con, lake, _days(settings, lake, day, to, row_of(lake, None)))
+        row = row_of(lake, codebook)
+        agreement = compare(con, lake, _days(settings, lake, day, to, row), row)
     if not agreement.pairs:
         raise UserError(
             "no two models labelled the same posts; set BSKY_LLM_MODELS to more than one and "
-            "materialise llm_labels"
+            f"materialise {row.asset}"
         )
     _show_agreement(agreement)
     if figure:
@@ -300,10 +302,7 @@ def _show_consistency(consistency: Consistency) -> None:
 def _show_agreement(agreement: Agreement) -> None:
     table = Table("models", "label", "posts", "agreement", "kappa", "95% interval")
     for pair in agreement.pairs:
-        for name, scores in (
-            ("is_sociopolitical", pair.is_sociopolitical),
-            ("political_ideology", pair.political_ideology),
-        ):
+        for name, scores in pair.scores.items():
             kappa = scores.kappa
             table.add_row(
                 _cell(f"{pair.first} / {pair.second}"),

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from bsky_assets.contracts import Row
+from bsky_assets.contracts import LlmLabel, Row
 from bsky_assets.contracts.codebooks import CodebookLabel
-from bsky_assets.labelling.asking.answers import NOT_SOCIOPOLITICAL
+from bsky_assets.labelling.asking.answers import NONE, NOT_SOCIOPOLITICAL
 from bsky_assets.storage.sql import literal
 
 
@@ -16,6 +16,13 @@ def answer_as_text(row: type[Row]) -> str:
     if kind == "boolean":
         return "CASE WHEN answer THEN 'yes' ELSE 'no' END"
     return "array_to_string(answer, ' + ')" if kind == "several_of" else "answer::VARCHAR"
+
+
+def as_people_have_it(row: type[Row]) -> str:
+    """SQL for a label of `row` as the files of people who label have it."""
+    if row is LlmLabel:
+        return f"coalesce(political_ideology, {literal(NONE)})"
+    return answer_as_text(row)
 
 
 def has_answer(row: type[Row], answers: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
 """What the assets of labels have in common: `llm_labels` and those of codebooks."""
 
+import base64
 import time
 from collections.abc import Callable, Sequence
 
@@ -12,16 +13,19 @@ from dagster import (
     MetadataValue,
 )
 from dagster_duckdb import DuckDBResource
+from duckdb import DuckDBPyConnection
 from pydantic import Field
 
 from bsky_assets.contracts import LlmLabel, Row
+from bsky_assets.contracts.codebooks import CodebookLabel
 from bsky_assets.contracts.details import LabelDetails, ModelRound
+from bsky_assets.labelling.statistics.agreement import Agreement, compare
 from bsky_assets.orchestration.launcher import launch_partition
 from bsky_assets.orchestration.materialisation import explained, frame_table, result, sample
 from bsky_assets.orchestration.resources import DataDirectory
 from bsky_assets.reporting.figures import inline_png, labels_figure, shares_figure
 from bsky_assets.settings import Settings
-from bsky_assets.storage.lake import Partition
+from bsky_assets.storage.lake import Lake, Partition
 
 
 class Labelling(Config):
@@ -62,6 +66,7 @@ def labelled(
         partition = launch_partition(context, con, data.lake, row, config.in_force(data.settings))
         outcomes = evaluate(con, data.lake, data.settings, partition, row)
         rows = sample(con, data.lake, partition, row, _shown(row), each=_kind(row))
+        agreed = _agreed(con, data.lake, partition, row)
     told = partition.told(LabelDetails)
     return result(
         row,
@@ -76,10 +81,20 @@ def labelled(
             "requests": sum(model.requests for model in told.models),
             **tokens(told.models),
             **notices(told),
+            **agreed,
             "shares": MetadataValue.md(_picture(row, partition)),
         },
         checks=outcomes,
     )
+
+
+def _agreed(
+    con: DuckDBPyConnection, lake: Lake, partition: Partition, row: type[Row]
+) -> dict[str, MetadataValue]:
+    """How far models agree on a codebook; for `llm_labels` that is an asset, model_agreement."""
+    if not issubclass(row, CodebookLabel) or row.codebook.answer.type == "text":
+        return {}
+    return agreement_of_models(compare(con, lake, [partition.day], row))
 
 
 def _sampled(told: LabelDetails) -> dict[str, MetadataValue]:
@@ -112,6 +127,23 @@ def _kind(row: type[Row]) -> str:
 def _picture(row: type[Row], partition: Partition) -> str:
     drawn = labels_figure(partition) if row is LlmLabel else shares_figure(partition)
     return inline_png(drawn, "Label shares")
+
+
+def agreement_of_models(agreement: Agreement) -> dict[str, MetadataValue]:
+    """How far each two models agree; nothing where no two labelled the same posts."""
+    if not agreement.pairs:
+        return {}
+    frame = pd.DataFrame(
+        {
+            "models": f"{pair.first} and {pair.second}",
+            "posts": pair.finest.posts,
+            **{f"kappa, {name}": str(scores.kappa) for name, scores in pair.scores.items()},
+        }
+        for pair in agreement.pairs
+    )
+    pictures = (base64.b64encode(pair.png()).decode() for pair in agreement.pairs)
+    shown = "\n\n".join(f"![Confusion matrix](data:image/png;base64,{one})" for one in pictures)
+    return {"kappa": frame_table(frame), "confusion": MetadataValue.md(shown)}
 
 
 def tokens(models: Sequence[ModelRound]) -> dict[str, MetadataValue]:

@@ -1,11 +1,13 @@
 """A codebook from `new` to its asset, its view, the report, the export and a deletion."""
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult, materialize
@@ -34,8 +36,9 @@ from bsky_assets.reporting.report import report_of
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets_tests.support.codebooks import EVERY_TYPE, HEAT, TOPIC, TOXIC, read_off
+from bsky_assets_tests.support.command import run
 from bsky_assets_tests.support.labelling import DAY, Lab
-from bsky_assets_tests.support.llm_endpoint import FakeEndpoint
+from bsky_assets_tests.support.llm_endpoint import FakeEndpoint, Question
 from bsky_assets_tests.support.serving import served
 from testbed.rows import filtered_post, firehose_post, post_deletion, table
 
@@ -44,7 +47,7 @@ NAME = "wistfulness"
 
 @pytest.fixture
 def endpoint() -> FakeEndpoint:
-    return FakeEndpoint(read_off)
+    return FakeEndpoint(read_off, models=("fake", "other"))
 
 
 @pytest.fixture
@@ -146,6 +149,58 @@ def test_texts_come_with_their_codebook_and_take_the_place_of_no_other_s(
     assert found.text == "Is it toxic?"
     command("add", "toxic.toml", "--replace")
     assert (folder / "words.md").read_text() == "What is it about?"
+
+
+def sceptical(body: dict[str, Any], question: Question) -> str:
+    """Of two models one says no to everything."""
+    said = read_off(body, question)
+    return said.replace('"yes"', '"no"') if body["model"] == "other" else said
+
+
+def test_models_and_people_are_compared_on_a_codebook_and_its_shares_are_corrected(
+    lab: Lab,
+    endpoint: FakeEndpoint,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    endpoint.answer = sceptical
+    lab.codebook(TOXIC.replace("toxic", NAME))
+    lab.options["llm_models"] = ("fake", "other")
+    (made,) = materialised(lab, f"labels_{NAME}").asset_materializations_for_node(f"labels_{NAME}")
+    (row,) = made.metadata["kappa"].value
+    assert row.data["models"] == "fake and other"
+    assert row.data["posts"] == "12"
+    assert str(row.data[f"kappa, {NAME}"]).startswith("0.000")
+    assert "Confusion matrix" in str(made.metadata["confusion"].value)
+
+    def labels(*arguments: str) -> str:
+        status, said, problem = run(
+            monkeypatch, capsys, "labels", *arguments, "--codebook", NAME,
+            BSKY_DATA_DIR=str(lab.folder), BSKY_LLM_MODELS="fake,other", COLUMNS="200",
+        )  # fmt: skip
+        assert status == 0, problem
+        return said
+
+    disputed = tmp_path / "disputed.csv"
+    assert "8 posts are disputed" in labels("compare", "--disputed", str(disputed))
+    assert set(pd.read_csv(disputed)["uri"]) == {
+        filtered_post(n, "")["uri"] for n in range(12) if n % 3
+    }
+    gold = tmp_path / "gold.csv"
+    labels("export", "--sample", "12", str(gold))
+    given = pd.read_csv(gold, dtype=str)
+    assert given[NAME].isna().all(), "it is for people to fill in"
+    assert len(given) == 12
+    yes = [filtered_post(n, "")["uri"] for n in range(6)]
+    given[NAME] = ["yes" if uri in yes else "no" for uri in given["uri"]]
+    given.to_csv(gold, index=False)
+    told = json.loads(labels("eval", "--json", str(gold)))["evaluation"]
+    (compared,) = told["compared"]
+    assert (compared["name"], compared["scores"]["posts"]) == (NAME, 12)
+    shares = {share["label"]: share for share in told["shares"]}
+    assert shares["yes"]["naive"] == pytest.approx(8 / 12), "as the model has it"
+    assert shares["yes"]["corrected"]["value"] == pytest.approx(6 / 12), "as people have it"
 
 
 def test_the_report_and_the_export_have_what_a_codebook_found(lab: Lab, tmp_path: Path) -> None:

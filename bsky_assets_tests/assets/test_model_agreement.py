@@ -78,5 +78,5 @@ def test_kappa_and_disputed_posts(settings: Settings, models: list[str]) -> None
     )
     (record,) = metadata["kappa"].records  # type: ignore[union-attr]  # it is a table
     weighed = cohen_kappa_score(first, second, sample_weight=[1 / chance(n) for n in range(200)])
-    assert str(record.data["kappa, which side"]).startswith(f"{weighed:.3f} [")
+    assert str(record.data["kappa, political_ideology"]).startswith(f"{weighed:.3f} [")
     assert f"{weighed:.3f}" != f"{cohen_kappa_score(first, second):.3f}"

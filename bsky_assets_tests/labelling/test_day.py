@@ -323,9 +323,9 @@ def test_several_models_label_and_their_agreement_is_measured(
     second = [row for row in lab.rows() if row["model"] == "second"]
     left = [row["uri"] for row in second if first[row["uri"]]["political_ideology"] == "left"]
     assert left
-    assert pair.political_ideology.posts == 30
-    assert pair.political_ideology.accuracy.value == pytest.approx(1 - len(left) / 30)
-    assert pair.is_sociopolitical.kappa.value == 1
+    assert pair.finest.posts == 30
+    assert pair.finest.accuracy.value == pytest.approx(1 - len(left) / 30)
+    assert pair.scores["is_sociopolitical"].kappa.value == 1
     assert sorted(agreement.disputed["uri"].to_pylist()) == sorted(left)
     assert agreement.disputed["labels"].to_pylist()[0] == ["left", "right"]
     assert pair.png().startswith(b"\x89PNG")

@@ -3,7 +3,7 @@
 What does not belong here: whether they are right, which only people can say; see `evaluation`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import combinations
@@ -11,12 +11,13 @@ from itertools import combinations
 import duckdb
 import pyarrow as pa
 
-from bsky_assets.contracts import LlmLabel
-from bsky_assets.labelling.asking.answers import NONE
+from bsky_assets.contracts import LlmLabel, Row
+from bsky_assets.contracts.codebooks import CodebookLabel
+from bsky_assets.labelling.answer_sql import as_people_have_it
 from bsky_assets.labelling.statistics.confusion_figure import confusion_png
+from bsky_assets.labelling.statistics.gold import IDEOLOGY, POLITICS
 from bsky_assets.labelling.statistics.metrics import Scores, score
 from bsky_assets.storage.lake import Lake
-from bsky_assets.storage.sql import literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +26,21 @@ class Pair:
 
     first: str
     second: str
-    is_sociopolitical: Scores
-    political_ideology: Scores
-    """With `none` for posts that are not sociopolitical."""
+    scores: Mapping[str, Scores]
+    """By what is labelled, the finest last: for `llm_labels` whether a post is sociopolitical, and
+    its ideology, with `none` for posts that are not; for a codebook its answer."""
+
+    @property
+    def finest(self) -> Scores:
+        """Of the ideology, or of the answer."""
+        return [*self.scores.values()][-1]
 
     def png(self) -> bytes:
-        """The confusion matrix of ideology as a picture."""
-        kappa = self.political_ideology.kappa
+        """The confusion matrix of ideology, or of the answer, as a picture."""
         return confusion_png(
-            self.political_ideology.confusion,
-            self.political_ideology.classes,
-            title=f"{self.political_ideology.posts:,} posts, kappa {kappa}",
+            self.finest.confusion,
+            self.finest.classes,
+            title=f"{self.finest.posts:,} posts, kappa {self.finest.kappa}",
             rows=self.first,
             columns=self.second,
         )
@@ -50,27 +55,31 @@ class Agreement:
     """uri, models and labels (lists, in the same order), sorted by how many labels differ."""
 
 
-def compare(con: duckdb.DuckDBPyConnection, lake: Lake, days: Sequence[date]) -> Agreement:
-    """Compare the models that labelled posts of `days` with the prompt now in force.
+def compare(
+    con: duckdb.DuckDBPyConnection, lake: Lake, days: Sequence[date], row: type[Row] = LlmLabel
+) -> Agreement:
+    """Compare the models that labelled posts of `days` for `row` with the prompt now in force.
 
     Only valid labels count, and for a model whose weights changed under one name the latest. Of a
     day of which a sample was labelled each post weighs one over its chance.
     """
-    _register_labels(con, lake, days)
+    _register_labels(con, lake, days, row)
     models = [
         m for (m,) in con.sql("SELECT DISTINCT model FROM compared ORDER BY model").fetchall()
     ]
-    pairs = (_pair(con, first, second) for first, second in combinations(models, 2))
+    pairs = (_pair(con, first, second, row) for first, second in combinations(models, 2))
     return Agreement(tuple(pair for pair in pairs if pair), _disputed(con))
 
 
-def _register_labels(con: duckdb.DuckDBPyConnection, lake: Lake, days: Sequence[date]) -> None:
-    lake.relation(con, LlmLabel, days).create_view("compared_labels", replace=True)
+def _register_labels(
+    con: duckdb.DuckDBPyConnection, lake: Lake, days: Sequence[date], row: type[Row]
+) -> None:
+    is_political = "is_sociopolitical" if row is LlmLabel else "NULL"
+    lake.relation(con, row, days).create_view("compared_labels", replace=True)
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE compared AS
-        SELECT uri, model, is_sociopolitical,
-            coalesce(political_ideology, {literal(NONE)}) AS label,
+        SELECT uri, model, {is_political} AS is_sociopolitical, {as_people_have_it(row)} AS label,
             1 / coalesce(of_record.selection_chance, 1) AS weight
         FROM compared_labels AS labels
         -- a post that is not of the day's sample may keep a label from before it was drawn
@@ -89,7 +98,7 @@ def _register_labels(con: duckdb.DuckDBPyConnection, lake: Lake, days: Sequence[
     )
 
 
-def _pair(con: duckdb.DuckDBPyConnection, first: str, second: str) -> Pair | None:
+def _pair(con: duckdb.DuckDBPyConnection, first: str, second: str, row: type[Row]) -> Pair | None:
     rows = con.execute(
         """
         SELECT a.is_sociopolitical, b.is_sociopolitical, a.label, b.label, a.weight
@@ -101,14 +110,11 @@ def _pair(con: duckdb.DuckDBPyConnection, first: str, second: str) -> Pair | Non
     if not rows:
         return None
     political_a, political_b, label_a, label_b, weights = zip(*rows, strict=True)
-    return Pair(
-        first,
-        second,
-        is_sociopolitical=score(
-            [*map(str, political_a)], [*map(str, political_b)], weights=weights
-        ),
-        political_ideology=score(label_a, label_b, weights=weights),
-    )
+    finest = score(label_a, label_b, weights=weights)
+    if issubclass(row, CodebookLabel):
+        return Pair(first, second, {row.codebook.name: finest})
+    politics = score([*map(str, political_a)], [*map(str, political_b)], weights=weights)
+    return Pair(first, second, {POLITICS: politics, IDEOLOGY: finest})
 
 
 def _disputed(con: duckdb.DuckDBPyConnection) -> pa.Table:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from bsky_assets.contracts import LlmLabel, Row
 from bsky_assets.errors import UserError
-from bsky_assets.labelling.answer_sql import answer_as_text
+from bsky_assets.labelling.answer_sql import as_people_have_it
 from bsky_assets.labelling.asking.answers import IDEOLOGIES, NONE
 from bsky_assets.labelling.asking.questions import text_hash
 from bsky_assets.labelling.ledger.store import Ledger
@@ -20,7 +20,6 @@ from bsky_assets.labelling.statistics.gold import IDEOLOGY, OTHER, POLITICS, Gol
 from bsky_assets.labelling.statistics.metrics import Estimate, Scores, score
 from bsky_assets.labelling.statistics.sampling import Design, load_design
 from bsky_assets.storage.lake import Lake
-from bsky_assets.storage.sql import literal
 
 SOCIOPOLITICAL = "sociopolitical"
 ALL = "all"
@@ -190,7 +189,8 @@ def _records(
         lake.relation(con, row, [day]).create_view("gold_labels", replace=True)
         rows = con.sql(
             f"""
-            SELECT {key}, uri, {_label(row)}, 1 / coalesce(selection_chance, 1) FROM gold_labels
+            SELECT {key}, uri, {as_people_have_it(row)}, 1 / coalesce(selection_chance, 1)
+            FROM gold_labels
             WHERE is_label_of_record AND was_successfully_labeled
                 AND {key} IN (SELECT key FROM gold_keys)
             ORDER BY uri
@@ -199,13 +199,6 @@ def _records(
         for value, uri, label, weight in rows:
             found.setdefault(value, _Record(uri, day, label, weight))
     return [found.pop(value, None) for value in keys]  # a post that stands twice counts once
-
-
-def _label(row: type[Row]) -> str:
-    """SQL for a label as files of people have it."""
-    if row is LlmLabel:
-        return f"coalesce(political_ideology, {literal(NONE)})"
-    return answer_as_text(row)
 
 
 def _predicted(
@@ -235,7 +228,8 @@ def _population(
     lake.relation(con, row, days).create_view("gold_population", replace=True)
     rows = con.sql(
         f"""
-        SELECT {_label(row)}, count(*), sum(weight), sum(weight ** 2), bool_or(weight > 1)
+        SELECT {as_people_have_it(row)}, count(*), sum(weight), sum(weight ** 2),
+            bool_or(weight > 1)
         FROM (SELECT *, 1 / coalesce(selection_chance, 1) AS weight FROM gold_population)
         WHERE is_label_of_record AND was_successfully_labeled GROUP BY ALL
         """
