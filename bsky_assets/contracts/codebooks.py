@@ -6,11 +6,12 @@ its table and its view follow from it. What does not belong here: asking, which 
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -116,8 +117,8 @@ def _misfits(answer: AnswerOf) -> Iterator[str]:
         return
     if answer.type == "boolean" and sorted(names) != ["no", "yes"]:
         yield "a boolean has the labels yes and no; define both"
-    if answer.type == "scale" and not (len(names) > 1 and all(n.isdecimal() for n in names)):
-        yield "the labels of a scale are whole numbers; define at least its two ends"
+    if answer.type == "scale":
+        yield from _misfits_of_scale(names)
     if len(names) < 2:
         yield "there is nothing to choose from; define at least two labels"
     if len(names) > _MOST_LABELS:
@@ -126,6 +127,17 @@ def _misfits(answer: AnswerOf) -> Iterator[str]:
         if not _LABEL.fullmatch(name):
             yield f"the label {name!r:.50} is not one of up to 40 letters, digits, spaces, _ and -"
     yield from _ambiguities(answer)
+
+
+def _misfits_of_scale(names: Sequence[str]) -> Iterator[str]:
+    if not (len(names) > 1 and all(name.isdecimal() for name in names)):
+        yield "the labels of a scale are whole numbers; define at least its two ends"
+        return
+    numbers = sorted(map(int, names))
+    if twice := [one for one, next_one in pairwise(numbers) if one == next_one]:
+        yield f"the scale has {twice[0]} twice; remove one"
+    if (steps := numbers[-1] - numbers[0] + 1) > _MOST_LABELS:
+        yield f"the scale has {steps} steps; a schema holds at most {_MOST_LABELS}"
 
 
 def _ambiguities(answer: AnswerOf) -> Iterator[str]:
@@ -162,7 +174,15 @@ class Stopped(_Part):
     sample: int = Field(10, ge=1)
     """Posts a day, drawn at random."""
 
-    @field_validator("filter", "reasons")
+    @field_validator("filter")
+    @classmethod
+    def _declared(cls, value: str) -> str:
+        if f"is_{value}" not in NOISE:
+            there = ", ".join(name.removeprefix("is_") for name in NOISE)
+            raise ValueError(f"there is no filter {value!r:.50} after english; there are {there}")
+        return value
+
+    @field_validator("reasons")
     @classmethod
     def _plain(cls, value: str) -> str:
         if not _REASON.fullmatch(value):
@@ -235,7 +255,7 @@ def read_codebook(path: Path) -> Codebook:
         raise UnusableCodebook(f"cannot read {error.filename}: {error.strerror}") from None
     except ValidationError as error:
         raise UnusableCodebook(f"{path.name}: {_first_problem(error)}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UnusableCodebook(f"{path.name} is not TOML: {error}") from None
     if codebook.name != path.stem:
         raise UnusableCodebook(
@@ -248,6 +268,7 @@ def _first_problem(error: ValidationError) -> str:
     """The key that is wrong, and what to do."""
     problem = error.errors()[0]
     key = ".".join(map(str, problem["loc"])) or "the file"
+    key = key if key.isprintable() else repr(key)
     todo = {
         "missing": "is missing; write it",
         "extra_forbidden": "is no key of a codebook; remove it",

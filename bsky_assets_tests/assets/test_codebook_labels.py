@@ -121,6 +121,7 @@ def test_a_new_codebook_gets_from_a_file_to_its_view_without_a_change_of_the_pac
     with pytest.raises(UserError, match="the answers that are stored are of another type"):
         command("add", path.name)
     package = Path(bsky_assets.__file__).parent
+    assert [*lab.settings.codebooks_dir.iterdir()] == [], "of files it was that one alone"
     mentions = [path for path in package.rglob("*.*") if NAME.encode() in path.read_bytes()]
     assert mentions == []
 

@@ -284,6 +284,13 @@ def test_the_examples_are_short_and_are_answered_on_a_day_of_the_sandbox(tmp_pat
         ),
         ("[answer]", 'text = ["none.md"]\n[answer]', "cannot read"),
         ("[answer]", "colour = 1\n[answer]", "colour: is no key of a codebook; remove it"),
+        ("[answer]", '"a\\nb" = 1\n[answer]', r"'a\nb': is no key of a codebook; remove it"),
+        ("[answer]", f"deep = {'[' * 9_000}\n[answer]", "toxic.toml is not TOML"),
+        (
+            "[answer]",
+            'stopped = {filter = "hatespeech"}\n[answer]',
+            "stopped.filter: there is no filter 'hatespeech' after english; there are bot, ",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_codebook_is_said_in_a_line_with_file_and_key(
@@ -297,6 +304,38 @@ def test_what_is_wrong_with_a_codebook_is_said_in_a_line_with_file_and_key(
     assert said in str(raised.value)
     assert "\n" not in str(raised.value)
     assert "toxic.toml" in str(raised.value) or "none.md" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "labels", "said"),
+    [
+        (
+            "one_of",
+            [f"label {n}" for n in range(51)],
+            "there are 51 labels; a schema holds at most",
+        ),
+        ("one_of", ["good", "bad; DROP"], "the label 'bad; DROP' is not one of up to 40 letters"),
+        ("one_of", ["good", "b" * 41], "is not one of up to 40 letters"),
+        ("one_of", ["good"], "there is nothing to choose from; define at least two"),
+        ("text", ["good", "bad"], "a text has no labels"),
+        ("scale", ["1", "5000000000"], "the scale has 5000000000 steps; a schema holds at most 50"),
+        ("scale", ["1", "2", "01"], "the scale has 1 twice"),
+        ("scale", ["1"], "define at least its two ends"),
+    ],
+)
+def test_an_answer_that_no_server_s_schema_could_hold_is_refused(
+    tmp_path: Path, kind: str, labels: list[str], said: str
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(codebook("mine", kind, {name: f"Is {name}." for name in labels}))
+    with pytest.raises(UnusableCodebook, match=f"^mine.toml: answer: .*{said}") as raised:
+        codebook_among(tmp_path / "codebooks", path)
+    assert "\n" not in str(raised.value)
+    most = {f"label {n}": f"Is {n}." for n in range(50)}
+    path.write_text(codebook("mine", "one_of", most))
+    assert codebook_among(tmp_path / "codebooks", path).usable
+    path.write_text(codebook("mine", "scale", {"1": "Least.", "50": "Most."}))
+    assert codebook_among(tmp_path / "codebooks", path).usable
 
 
 def test_overlapping_labels_and_examples_under_two_labels_are_found(tmp_path: Path) -> None:
