@@ -10,7 +10,13 @@ import duckdb
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult, materialize
+from dagster import (
+    AssetKey,
+    DagsterInstance,
+    ExecuteInProcessResult,
+    TableMetadataValue,
+    materialize,
+)
 from typer.testing import CliRunner
 
 import bsky_assets
@@ -169,7 +175,9 @@ def test_models_and_people_are_compared_on_a_codebook_and_its_shares_are_correct
     lab.codebook(TOXIC.replace("toxic", NAME))
     lab.options["llm_models"] = ("fake", "other")
     (made,) = materialised(lab, f"labels_{NAME}").asset_materializations_for_node(f"labels_{NAME}")
-    (row,) = made.metadata["kappa"].value
+    kappa = made.metadata["kappa"]
+    assert isinstance(kappa, TableMetadataValue)
+    (row,) = kappa.records
     assert row.data["models"] == "fake and other"
     assert row.data["posts"] == "12"
     assert str(row.data[f"kappa, {NAME}"]).startswith("0.000")

@@ -41,6 +41,10 @@ ANSWERS = [
 ]
 
 
+EXAMPLES = sorted((ROOT / "docs" / "codebooks").glob("*.toml"))
+THREE = ("constructive", "intergroup", "toxic")
+
+
 def text(number: int) -> str:
     """A post that says what the answers about it are."""
     said = (f"{name}={values[number % len(values)]}" for name, values in ANSWERS)
@@ -207,21 +211,28 @@ def test_several_codebooks_share_requests_and_the_ledger_knows_each_by_itself(
     assert set(schema["p0"]["properties"]) == {"text", "topic"}
 
 
-def test_three_codebooks_take_little_more_than_one(lab: Lab, endpoint: FakeEndpoint) -> None:
-    """By the bytes of prompt, posts and answers; posts are as long as they are on the network."""
-    words = "words that people write on a day about what they saw and heard and think of it all "
-    lab.filtered(filtered_post(n, f"{n} {words}{words}{text(n)}") for n in range(40))
-    sizes = []
-    for several in (1, 3):
-        lab.options["llm_codebooks_a_request"] = several
-        for source in (TOPIC, HEAT):
-            lab.codebook(source)
-        row = lab.codebook(TOXIC.replace("It attacks", f"{several} It attacks"))
-        before = len(endpoint.requests)
-        lab.label(row=row, batch_size=20)
-        sent = endpoint.requests[before:]
-        sizes.append(sum(len(m["content"]) for body in sent for m in body["messages"]))
-    assert sizes[1] < 1.4 * sizes[0]
+@pytest.mark.parametrize("posts_a_request", [10, 20])
+def test_three_codebooks_in_a_request_take_at_most_1_4_times_the_tokens_of_one(
+    tmp_path: Path, posts_a_request: int
+) -> None:
+    """By what the endpoint counts of requests and answers, of posts of 250 characters."""
+    said = "words that people write on a day about what they saw and heard and think of it all "
+    tokens: dict[tuple[int, str], int] = {}
+    with served(LlmServer(()).app()) as url:
+        for several in (1, 3):
+            lab = Lab(tmp_path / str(several), f"{url}/v1", {"llm_codebooks_a_request": several})
+            lab.filtered(filtered_post(n, f"{n} {3 * said}"[:250]) for n in range(40))
+            rows = [lab.codebook(path.read_text()) for path in EXAMPLES if path.stem in THREE]
+            for row in rows:
+                details = lab.label(row=row, batch_size=posts_a_request).details
+                assert details["labelled"] == 40
+                (told,) = details["models"]
+                spent = (told["prompt_tokens"], told["completion_tokens"])
+                tokens[several, row.codebook.name] = sum(spent) if told["requests"] else 0
+    alone, together = ([tokens[several, name] for name in THREE] for several in (1, 3))
+    assert [bool(spent) for spent in together] == [True, False, False], "the first asks for all"
+    assert sum(together) <= 1.4 * min(alone)
+    assert sum(alone) >= 2.9 * min(alone)
 
 
 def test_a_prompt_has_every_question_definition_and_example(lab: Lab) -> None:
@@ -235,9 +246,6 @@ def test_a_prompt_has_every_question_definition_and_example(lab: Lab) -> None:
     assert [part.version for part in prompt.parts] == [
         codebook_prompt((row.codebook,)).version for row in rows
     ]
-
-
-EXAMPLES = sorted((ROOT / "docs" / "codebooks").glob("*.toml"))
 
 
 def test_the_examples_are_short_and_are_answered_on_a_day_of_the_sandbox(tmp_path: Path) -> None:
