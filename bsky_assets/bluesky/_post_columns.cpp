@@ -10,22 +10,9 @@
 // Source: https://ipld.io/specs/codecs/dag-cbor/spec/, FIPS 180-4 (SHA-256), and the lexicons
 // app.bsky.feed.post, app.bsky.embed.*, app.bsky.richtext.facet, com.atproto.label.defs#selfLabels.
 
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-
-#ifndef SOURCE  // which setup.py defines
-#error "SOURCE is the SHA-256 of this file, by which post_columns.py knows what was compiled"
-#endif
+#include "_columns.hpp"
 
 #include <array>
-#include <cstdint>
-#include <cstring>
-#include <limits>
-#include <optional>
-#include <stdexcept>
-#include <string>
-#include <string_view>
-#include <vector>
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #define HAS_SHA_INSTRUCTIONS 1
@@ -241,39 +228,8 @@ Head head(Cursor& from) {
     return {major, value};
 }
 
-bool is_continuing(uint8_t byte) { return (byte & 0xc0) == 0x80; }
-
-// How many bytes the character at `text` has; 0 where there is none. It is not ASCII.
-size_t character_bytes(const uint8_t* text, size_t left) {
-    const uint8_t first = text[0];
-    if (first < 0xc2 || first > 0xf4) return 0;
-    const size_t size = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-    if (size > left) return 0;
-    for (size_t i = 1; i < size; ++i)
-        if (!is_continuing(text[i])) return 0;
-    const uint8_t second = text[1];
-    const bool is_overlong = (first == 0xe0 && second < 0xa0) || (first == 0xf0 && second < 0x90);
-    const bool is_surrogate = first == 0xed && second > 0x9f;
-    const bool is_too_large = first == 0xf4 && second > 0x8f;
-    return is_overlong || is_surrogate || is_too_large ? 0 : size;
-}
-
-void check_text(const uint8_t* text, size_t left) {
-    while (left) {
-        uint64_t eight;
-        if (left >= sizeof eight) {
-            std::memcpy(&eight, text, sizeof eight);
-            if (!(eight & 0x8080808080808080u)) {
-                text += sizeof eight;
-                left -= sizeof eight;
-                continue;
-            }
-        }
-        const size_t size = *text < 0x80 ? 1 : character_bytes(text, left);
-        if (!size) throw Unusual();
-        text += size;
-        left -= size;
-    }
+void check_text(const uint8_t* text, size_t size) {
+    if (!is_text(text, size)) throw Unusual();
 }
 
 void check_link(Cursor& from) {
@@ -391,7 +347,6 @@ int64_t place_of(Cursor value) {
 
 // ---- Posts --------------------------------------------------------------------------------------
 
-using Text = std::string_view;
 using Texts = std::vector<Text>;
 
 struct Shape {
@@ -591,65 +546,6 @@ Post read_post(const uint8_t* data, size_t size) {
 
 // ---- Columns ------------------------------------------------------------------------------------
 
-// Which places of a column have a value.
-class Validity {
-  public:
-    void add(bool is_valid) {
-        if (length_ % 8 == 0) bits_.push_back(0);
-        if (is_valid)
-            bits_.back() |= uint8_t(1 << length_ % 8);
-        else
-            has_nulls_ = true;
-        ++length_;
-    }
-
-    size_t length() const { return length_; }
-    bool has_nulls() const { return has_nulls_; }
-    const std::vector<uint8_t>& bits() const { return bits_; }
-
-  private:
-    std::vector<uint8_t> bits_;
-    size_t length_ = 0;
-    bool has_nulls_ = false;
-};
-
-// Where in what is inside it each value of a column begins and ends.
-class Offsets {
-  public:
-    void add(size_t end) {
-        if (end > size_t(std::numeric_limits<int32_t>::max()))
-            throw std::length_error("the posts are too large for one column: read fewer at a time");
-        ends_.push_back(int32_t(end));
-    }
-
-    const std::vector<int32_t>& values() const { return ends_; }
-
-  private:
-    std::vector<int32_t> ends_ = {0};
-};
-
-struct TextColumn {
-    Validity validity;
-    Offsets offsets;
-    std::string data;
-
-    void add(const std::optional<Text>& text) {
-        if (text) data.append(*text);
-        offsets.add(data.size());
-        validity.add(text.has_value());
-    }
-};
-
-struct NumberColumn {
-    Validity validity;
-    std::vector<int64_t> values;
-
-    void add(std::optional<int64_t> value) {
-        values.push_back(value.value_or(0));
-        validity.add(value.has_value());
-    }
-};
-
 struct TextsColumn {
     Validity validity;
     Offsets offsets;
@@ -779,44 +675,62 @@ struct PostColumns {
     }
 };
 
+// ---- Names --------------------------------------------------------------------------------------
+
+constexpr size_t kDidBytes = 2'048, kKeyBytes = 512, kTidBytes = 13;
+
+bool is_among(char character, Text others) {
+    const bool is_letter = (character >= 'a' && character <= 'z') || (character >= 'A' && character <= 'Z');
+    const bool is_digit = character >= '0' && character <= '9';
+    return is_letter || is_digit || others.find(character) != Text::npos;
+}
+
+bool are_among(Text text, Text others) {
+    for (const char character : text)
+        if (!is_among(character, others)) return false;
+    return true;
+}
+
+// The same as syntax.py says.
+bool is_did(Text did) {
+    constexpr Text kStart = "did:";
+    if (did.size() > kDidBytes || did.substr(0, kStart.size()) != kStart) return false;
+    did.remove_prefix(kStart.size());
+    size_t method = 0;
+    while (method < did.size() && did[method] >= 'a' && did[method] <= 'z') ++method;
+    if (!method || method == did.size() || did[method] != ':') return false;
+    did.remove_prefix(method + 1);
+    return !did.empty() && are_among(did, "._:%-") && is_among(did.back(), "._-");
+}
+
+bool is_record_key(Text key) {
+    if (key.empty() || key.size() > kKeyBytes || key == "." || key == "..") return false;
+    return are_among(key, "._:~-");
+}
+
+bool is_tid(Text tid) {
+    if (tid.size() != kTidBytes || tid[0] > 'j') return false;
+    for (const char digit : tid)
+        if (!((digit >= '2' && digit <= '7') || (digit >= 'a' && digit <= 'z'))) return false;
+    return true;
+}
+
+struct PostNames {
+    Validity is_named;
+    TextColumn uri;
+
+    void read(Text did, Text key, Text rev) {
+        is_named.add(is_did(did) && is_record_key(key) && is_tid(rev));
+        uri.add_joined({"at://", did, "/app.bsky.feed.post/", key});
+    }
+};
+
 // ---- To Python ----------------------------------------------------------------------------------
 
-// Lengths and buffers of columns, each before what is inside it.
-class Told {
+// Told of posts: each column before what is inside it.
+class ToldPosts : public Told {
   public:
-    Told() : list_(PyList_New(0)) {}
-    Told(const Told&) = delete;
-    Told& operator=(const Told&) = delete;
-    ~Told() { Py_XDECREF(list_); }
-
-    PyObject* given_away() {
-        PyObject* list = is_whole_ ? list_ : nullptr;
-        if (list) list_ = nullptr;
-        return list;
-    }
-
-    void tell(const Validity& column) {
-        append(PyLong_FromSize_t(column.length()));
-        if (column.has_nulls())
-            tell(column.bits().data(), column.bits().size());
-        else
-            append(Py_NewRef(Py_None));
-    }
-
-    void tell(const Offsets& column) {
-        tell(column.values().data(), column.values().size() * sizeof(int32_t));
-    }
-
-    void tell(const TextColumn& column) {
-        tell(column.validity);
-        tell(column.offsets);
-        tell(column.data.data(), column.data.size());
-    }
-
-    void tell(const NumberColumn& column) {
-        tell(column.validity);
-        tell(column.values.data(), column.values.size() * sizeof(int64_t));
-    }
+    using Told::tell;
 
     void tell(const TextsColumn& column) {
         tell(column.validity);
@@ -872,39 +786,10 @@ class Told {
         tell(posts.tags);
     }
 
-  private:
-    void tell(const void* data, size_t size) {
-        append(PyBytes_FromStringAndSize(static_cast<const char*>(data), Py_ssize_t(size)));
+    void tell(const PostNames& posts) {
+        tell(posts.is_named);
+        tell(posts.uri);
     }
-
-    void append(PyObject* object) {
-        if (!is_whole_ || !object || !list_ || PyList_Append(list_, object)) is_whole_ = false;
-        Py_XDECREF(object);
-    }
-
-    PyObject* list_;
-    bool is_whole_ = list_ != nullptr;
-};
-
-// The bytes of an object for as long as this is there.
-class View {
-  public:
-    explicit View(PyObject* object) {
-        is_held_ = PyObject_GetBuffer(object, &buffer_, PyBUF_SIMPLE) == 0;
-    }
-    View(const View&) = delete;
-    View& operator=(const View&) = delete;
-    ~View() {
-        if (is_held_) PyBuffer_Release(&buffer_);
-    }
-
-    bool is_held() const { return is_held_; }
-    const uint8_t* data() const { return static_cast<const uint8_t*>(buffer_.buf); }
-    size_t size() const { return size_t(buffer_.len); }
-
-  private:
-    Py_buffer buffer_{};
-    bool is_held_;
 };
 
 // See that offsets rise and end within the bytes.
@@ -919,35 +804,38 @@ void check_offsets(const View& offsets, size_t first, size_t count, size_t size)
         if (ends[i + 1] < ends[i]) throw std::invalid_argument("offsets do not rise");
 }
 
-void read_all(PostColumns& posts, const View& offsets, const View& data, size_t first,
-              size_t count) {
-    check_offsets(offsets, first, count, data.size());
-    const auto* ends = reinterpret_cast<const int32_t*>(offsets.data()) + first;
-    for (size_t i = 0; i < count; ++i)
-        posts.read(data.data() + ends[i], size_t(ends[i + 1] - ends[i]));
-}
+// Texts or bytes of a column, from one of them on.
+class Column {
+  public:
+    Column(PyObject* offsets, PyObject* data, Py_ssize_t first)
+        : offsets_(offsets), data_(data), first_(size_t(first)) {}
 
-PyObject* raised(PyObject* kind, const std::string& what) {
-    PyErr_SetString(kind, what.c_str());
-    return nullptr;
-}
+    bool is_held() const { return offsets_.is_held() && data_.is_held(); }
 
-PyObject* read(PyObject*, PyObject* arguments) {
-    PyObject *offsets_given, *data_given;
-    Py_ssize_t first, count;
-    if (!PyArg_ParseTuple(arguments, "OOnn", &offsets_given, &data_given, &first, &count))
-        return nullptr;
-    if (first < 0 || count < 0) return raised(PyExc_ValueError, "a place cannot be negative");
-    const View offsets(offsets_given);
-    if (!offsets.is_held()) return nullptr;
-    const View data(data_given);
-    if (!data.is_held()) return nullptr;
-    PostColumns posts;
+    void check(size_t count) const { check_offsets(offsets_, first_, count, data_.size()); }
+
+    Text operator[](size_t at) const {
+        const auto* ends = reinterpret_cast<const int32_t*>(offsets_.data()) + first_ + at;
+        return {reinterpret_cast<const char*>(data_.data()) + ends[0], size_t(ends[1] - ends[0])};
+    }
+
+  private:
+    const View offsets_, data_;
+    const size_t first_;
+};
+
+// What is told of `count` rows of `columns`, by whatever has one of them read by `use`.
+template <typename Read, size_t N, typename Use>
+PyObject* told_of(const std::array<const Column*, N>& columns, Py_ssize_t count, const Use& use) {
+    for (const Column* column : columns)
+        if (!column->is_held()) return nullptr;
+    Read read;
     PyObject* error = nullptr;
     std::string what;
     Py_BEGIN_ALLOW_THREADS
     try {
-        read_all(posts, offsets, data, size_t(first), size_t(count));
+        for (const Column* column : columns) column->check(size_t(count));
+        for (size_t at = 0; at < size_t(count); ++at) use(read, at);
     } catch (const std::bad_alloc&) {
         error = PyExc_MemoryError;
     } catch (const std::length_error& problem) {
@@ -957,9 +845,39 @@ PyObject* read(PyObject*, PyObject* arguments) {
     }
     Py_END_ALLOW_THREADS
     if (error) return raised(error, what);
-    Told told;
-    told.tell(posts);
+    ToldPosts told;
+    told.tell(read);
     return told.given_away();
+}
+
+PyObject* read(PyObject*, PyObject* arguments) {
+    PyObject *offsets, *data;
+    Py_ssize_t first, count;
+    if (!PyArg_ParseTuple(arguments, "OOnn", &offsets, &data, &first, &count)) return nullptr;
+    if (first < 0 || count < 0) return raised(PyExc_ValueError, "a place cannot be negative");
+    const Column records(offsets, data, first);
+    return told_of<PostColumns, 1>({&records}, count, [&](PostColumns& posts, size_t at) {
+        const Text record = records[at];
+        posts.read(reinterpret_cast<const uint8_t*>(record.data()), record.size());
+    });
+}
+
+PyObject* read_names(PyObject*, PyObject* arguments) {
+    PyObject *dids[2], *keys[2], *revs[2];
+    Py_ssize_t first[3], count;
+    if (!PyArg_ParseTuple(arguments, "(OOn)(OOn)(OOn)n", &dids[0], &dids[1], &first[0], &keys[0],
+                          &keys[1], &first[1], &revs[0], &revs[1], &first[2], &count))
+        return nullptr;
+    if (first[0] < 0 || first[1] < 0 || first[2] < 0 || count < 0)
+        return raised(PyExc_ValueError, "a place cannot be negative");
+    const Column did(dids[0], dids[1], first[0]);
+    if (!did.is_held()) return nullptr;
+    const Column key(keys[0], keys[1], first[1]);
+    if (!key.is_held()) return nullptr;
+    const Column rev(revs[0], revs[1], first[2]);
+    return told_of<PostNames, 3>({&did, &key, &rev}, count, [&](PostNames& posts, size_t at) {
+        posts.read(did[at], key[at], rev[at]);
+    });
 }
 
 PyObject* sha256_of(PyObject*, PyObject* arguments) {
@@ -978,6 +896,9 @@ PyMethodDef kMethods[] = {
     {"read", read, METH_VARARGS,
      "read(offsets, data, first, count): lengths and buffers of the columns of the posts whose "
      "records the offsets delimit in the data."},
+    {"read_names", read_names, METH_VARARGS,
+     "read_names(dids, keys, revs, count): whether what names each of the posts is as it should be, "
+     "and their URIs; the columns as offsets, data, first."},
     {"sha256", sha256_of, METH_VARARGS,
      "sha256(data, by_instructions): the digest, by the processor's instructions for it if it has "
      "them and that is asked for."},

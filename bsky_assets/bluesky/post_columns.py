@@ -5,24 +5,19 @@ others, and all where it is not there, are read by `records`, so that it changes
 What does not belong here: which bytes are a record, and the columns around it.
 """
 
-import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
-from pathlib import Path
+from functools import reduce
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from bsky_assets.bluesky.compiled import bits, column, compiled
 from bsky_assets.bluesky.records import POST
+from bsky_assets.bluesky.syntax import DID_CHARACTERS, DID_PATTERN, RECORD_KEY_PATTERN
 from bsky_assets.contracts import RawFirehosePost, arrow_schema
 
-NOT_COMPILED = (
-    "posts of the archive are read one by one, which takes several times as long: the reader that "
-    "is compiled with the package is missing; install the package again where a C++ compiler is"
-)
-SOURCE = Path(__file__).with_name("_post_columns.cpp")
 _RECORD = arrow_schema(RawFirehosePost).field("record").type
 _CONSTANT: dict[str, Callable[[int, pa.DataType], pa.Array]] = {
     "entities": pa.nulls,
@@ -30,6 +25,12 @@ _CONSTANT: dict[str, Callable[[int, pa.DataType], pa.Array]] = {
     "unknown_fields": pa.nulls,
 }
 """The columns that are the same in all records that are as usual."""
+_PATTERNS = (
+    rf"\A{DID_PATTERN}\z",
+    rf"\A{RECORD_KEY_PATTERN}\z",
+    r"\A[2-7a-j][2-7a-z]{12}\z",
+)
+"""Of DIDs, keys and revisions."""
 
 
 @dataclass(frozen=True)
@@ -44,19 +45,14 @@ class PostColumns:
     """`PostRecord`."""
 
 
-@cache
-def _compiled() -> Any | None:
-    try:
-        module = import_module("bsky_assets.bluesky._post_columns")
-    except ImportError:
-        return None
-    is_of_source = hashlib.sha256(SOURCE.read_bytes()).hexdigest() == module.SOURCE
-    return module if is_of_source else None
+@dataclass(frozen=True)
+class PostNames:
+    """How some posts are named."""
 
-
-def is_compiled() -> bool:
-    """Whether the reader is there, and was made from the source that is beside it."""
-    return _compiled() is not None
+    is_named: pa.BooleanArray
+    """Whether DID, record key and revision of each are what they should be."""
+    uri: pa.StringArray
+    """Of each of them, whatever it is."""
 
 
 def read_posts(records: pa.BinaryArray) -> PostColumns:
@@ -65,41 +61,43 @@ def read_posts(records: pa.BinaryArray) -> PostColumns:
     Raises:
         OverflowError: they have more than two gigabytes of text.
     """
-    module = _compiled()
+    module = compiled("_post_columns")
     if module is None:
         none = pa.array([], pa.string()), pa.array([], _RECORD)
         return PostColumns(pa.repeat(False, len(records)), *none)
-    _, offsets, data = records.buffers()
-    told = iter(module.read(offsets or bytes(4), data or b"", records.offset, len(records)))
-    length, usual = next(told), next(told)
-    bits = pa.repeat(True, length).buffers()[1] if usual is None else pa.py_buffer(usual)
-    is_usual = pa.Array.from_buffers(pa.bool_(), length, [None, bits])
-    cid = _column(pa.string(), told)
+    told = iter(module.read(*_text_buffers(records), records.offset, len(records)))
+    is_usual, cid = bits(told), column(pa.string(), told)
     columns = [
         _CONSTANT[field.name](len(cid), field.type)
         if field.name in _CONSTANT
-        else _column(field.type, told)
+        else column(field.type, told)
         for field in _RECORD
     ]
     return PostColumns(is_usual, cid, pa.StructArray.from_arrays(columns, fields=list(_RECORD)))
 
 
-def _column(kind: pa.DataType, told: Iterator[Any]) -> pa.Array:
-    """The next column of `told`: length, validity, what else its kind has, and what is in it."""
-    length = next(told)
-    buffers = [_buffer(next(told))]
-    if pa.types.is_struct(kind):
-        inner = [_column(field.type, told) for field in kind]
-        return pa.Array.from_buffers(kind, length, buffers, children=inner)
-    buffers.append(_buffer(next(told)))
-    if pa.types.is_list(kind):
-        return pa.Array.from_buffers(
-            kind, length, buffers, children=[_column(kind.value_type, told)]
-        )
-    if pa.types.is_string(kind):
-        buffers.append(_buffer(next(told)))
-    return pa.Array.from_buffers(kind, length, buffers)
+def read_names(dids: pa.StringArray, keys: pa.StringArray, revs: pa.StringArray) -> PostNames:
+    """Read how posts are named, or records of posts that were deleted."""
+    module = compiled("_post_columns")
+    if module is None:
+        uri = pc.binary_join_element_wise("at://", dids, f"/{POST}/", keys, "")
+        return PostNames(_are_named(dids, keys, revs), uri)
+    names = ((*_text_buffers(texts), texts.offset) for texts in (dids, keys, revs))
+    told = iter(module.read_names(*names, len(dids)))
+    return PostNames(bits(told), column(pa.string(), told))
 
 
-def _buffer(content: bytes | None) -> pa.Buffer | None:
-    return None if content is None else pa.py_buffer(content)
+def _are_named(dids: pa.StringArray, keys: pa.StringArray, revs: pa.StringArray) -> pa.BooleanArray:
+    are_good = [
+        pc.match_substring_regex(texts, pattern)
+        for texts, pattern in zip((dids, keys, revs), _PATTERNS, strict=True)
+    ]
+    are_good.append(pc.less_equal(pc.binary_length(dids), DID_CHARACTERS))
+    are_good.append(pc.invert(pc.is_in(keys, pa.array([".", ".."]))))
+    return reduce(pc.and_, are_good)
+
+
+def _text_buffers(texts: pa.StringArray | pa.BinaryArray) -> tuple[Any, Any]:
+    """Offsets and content; of an array of no length there may be neither."""
+    _, offsets, data = texts.buffers()
+    return offsets or bytes(4), data or b""

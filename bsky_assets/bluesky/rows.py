@@ -34,6 +34,9 @@ _CANNOT_BE_TOLD = (pa.ArrowException, TypeError, ValueError, OverflowError, Recu
 """What Arrow raises at values that no column can hold."""
 _INSTANT = pa.timestamp("us", tz="UTC")
 
+_ACCOUNT_OF: Mapping[type[Row], str] = {RawPostDeletion: "did", RawModerationLabel: "src"}
+"""The column that names whose a row is: on its own posts and itself an account puts labels."""
+
 Put = tuple[Any, ...]
 """DID, path (collection/rkey), CID, rev, action, number, time by the host, instant of receipt, and
 the record: as it came, in DAG-CBOR, or decoded."""
@@ -213,6 +216,14 @@ class Rows:
         self._begin()
         return taken
 
+    def keep_only(self, accounts: frozenset[str]) -> None:
+        """Drop what is of other accounts; what could not be read stays, as that tells of nobody."""
+        for kind, puts in self.puts.items():
+            self.puts[kind] = [put for put in puts if put[0] in accounts]
+        for row, account in _ACCOUNT_OF.items():
+            if row in self.read:
+                self.read[row] = [one for one in self.read[row] if one[account] in accounts]
+
     def tables(self) -> Tables:
         """What is here, as tables; records that are none of their kind are in quarantine then."""
         read = {kind.row: self._table(kind) for kind in self.puts}  # first: it may quarantine more
@@ -266,23 +277,18 @@ def common(host: str, of: Mapping[str, Any], received: pa.Array) -> dict[str, pa
 
     Args:
         host: who sent the records.
-        of: of each record its `path`, which is not a column, and what else is known of it.
+        of: what is known of each record, its `uri` with it.
         received: when each came (timestamp, microseconds, UTC).
     """
-    author = of["author"]
-    columns = {name: column for name, column in of.items() if name != "path"}
-    return columns | {
-        "uri": pc.binary_join_element_wise("at://", author, "/", of["path"], ""),
-        "relay": pa.repeat(host, len(author)),
-        "received_at": received,
-    }
+    return {**of, "relay": pa.repeat(host, len(received)), "received_at": received}
 
 
 def _common_of(host: str, puts: Sequence[Put]) -> dict[str, pa.Array]:
     dids, paths, cids, revs, actions, seqs, times, received, _ = zip(*puts, strict=True)
+    author = pa.array(dids, pa.string())
     columns = {
-        "author": pa.array(dids, pa.string()),
-        "path": pa.array(paths),
+        "uri": pc.binary_join_element_wise("at://", author, "/", pa.array(paths), ""),
+        "author": author,
         "cid": pa.array([*map(_cid, cids)], pa.string()),
         "rev": pa.array(revs, pa.string()),
         "action": pa.array(actions, pa.string()),

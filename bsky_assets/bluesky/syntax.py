@@ -13,7 +13,7 @@ DID_PATTERN = r"did:[a-z]+:[a-zA-Z0-9._:%-]*[a-zA-Z0-9._-]"
 RECORD_KEY_PATTERN = r"[a-zA-Z0-9._:~-]{1,512}"
 """Without look-around, for DuckDB and pydantic; `.` and `..` match and are none."""
 
-_DID_CHARACTERS = 2_048
+DID_CHARACTERS = 2_048
 _HANDLE_CHARACTERS = 253
 _NSID_CHARACTERS = 317
 _URI_CHARACTERS = 8_192
@@ -36,7 +36,7 @@ _at_uri = re.compile(
 
 
 def is_did(text: Any) -> bool:
-    return type(text) is str and len(text) <= _DID_CHARACTERS and _did(text) is not None
+    return type(text) is str and len(text) <= DID_CHARACTERS and _did(text) is not None
 
 
 def is_handle(text: Any) -> bool:

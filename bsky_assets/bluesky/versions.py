@@ -6,7 +6,7 @@ stored day stale. It is kept with every segment and every reading of a feed, so 
 
 from pathlib import Path
 
-from bsky_assets.bluesky.post_columns import SOURCE
+from bsky_assets.bluesky.compiled import SHARED, SOURCES
 from bsky_assets.contracts import (
     RawFeedPost,
     RawFirehosePost,
@@ -22,10 +22,12 @@ _KINDS = "repositories"
 """Asks the kinds of records, each a module of its own."""
 _FRAMES = ("cars", "firehose", "frames", "jetstream", "reader", "relay", _KINDS)
 _ARCHIVE = (
+    "archive/block_rows",
     "archive/blocks",
     "archive/dating",
     "archive/markers",
     "archive/taking",
+    "compiled",
     "post_columns",
 )
 _LABELS = ("frames", "label_query", "labels", "labels_stream", "reader")
@@ -44,7 +46,7 @@ def reader_version(row: type[Row]) -> str:
     folder = Path(__file__).parent
     modules = (folder / f"{name}.py" for name in sorted(set(READERS[row])))
     kinds = sorted(folder.glob("kinds/*.py")) if _KINDS in READERS[row] else []
-    compiled = [SOURCE] if SOURCE.stem.strip("_") in READERS[row] else []
+    compiled = [SHARED, *SOURCES.values()] if "compiled" in READERS[row] else []
     return source_version([*modules, *kinds, *compiled])
 
 

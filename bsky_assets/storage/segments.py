@@ -55,6 +55,35 @@ def _nullable(kind: pa.DataType) -> pa.DataType:
 SCHEMA = pa.schema(
     [(column, _nullable(pa.struct(list(arrow_schema(row))))) for row, column in COLUMN_OF.items()]
 )
+_FEW_VALUES = frozenset(
+    (
+        *("kind", "media_kind", "mime_type", "langs", "labels", "width", "height", "py_type"),
+        *("synctimestamp", "source_feed", "url", "relay", "action", "dated_by", "unknown_fields"),
+        *("status", "source", "origin", "reason", "detail", "src", "val"),
+    )
+)
+"""Columns whose values are repeated; of others a dictionary costs time and saves nothing."""
+
+
+def _paths(name: str, kind: pa.DataType) -> Iterator[tuple[str, str]]:
+    """The columns of a file that `kind` is stored in: by their own names, and by their paths."""
+    if pa.types.is_struct(kind):
+        for part in kind:
+            yield from ((own, f"{name}.{path}") for own, path in _paths(part.name, part.type))
+    elif pa.types.is_list(kind):
+        for own, path in _paths("element", kind.value_type):
+            yield (name if own == "element" else own), f"{name}.list.{path}"
+    else:
+        yield name, name
+
+
+_DICTIONARY = [
+    path
+    for column in SCHEMA
+    for name, path in _paths(column.name, column.type)
+    if name in _FEW_VALUES
+]
+"""The columns of a file that are stored with a dictionary."""
 
 
 class StreamInUse(UserError):
@@ -234,6 +263,8 @@ class Footer:
     """Gaps of the day that an archive was asked about."""
     account_healing: list[AccountHealing] = field(default_factory=list)
     """Jumps of accounts on the day that were asked about."""
+    kept_to: int | None = None
+    """To how many accounts it was kept; null where everybody's rows are in it."""
     reader_version: str = ""
     """The version of the code that made its rows; empty where segments did not say yet."""
 
@@ -519,7 +550,9 @@ def _is_segment(path: Path) -> bool:
 
 def _write(path: Path, tables: Mapping[type[Row], pa.Table], footer: Footer) -> None:
     """Each contract's rows are row groups of their own, in the order of the footer's counts."""
-    with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
+    with pq.ParquetWriter(
+        path, SCHEMA, compression="zstd", use_dictionary=_DICTIONARY, write_statistics=False
+    ) as writer:
         writer.add_key_value_metadata({FOOTER_KEY: footer.to_json()})
         for row, table in tables.items():
             if table.num_rows:

@@ -7,6 +7,8 @@ What does not belong here: where blocks come from, and what becomes of their row
 Source: docs/README.md of bluesky-social/jetstream, section 3.2.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -68,8 +70,15 @@ def read_block(frame: bytes, name: str) -> pa.RecordBatch:
     Raises:
         UnreadableArchive: it is no such block, or a larger one than is read.
     """
+    with unreadable(name):
+        return read_body(unpacked(frame))
+
+
+@contextmanager
+def unreadable(name: str) -> Iterator[None]:
+    """Tell of what is wrong with a block, `name`, as `UnreadableArchive`."""
     try:
-        return _read_columns(_decompressed(frame))
+        yield
     except (zstandard.ZstdError, pa.ArrowException, ValueError, MemoryError) as error:
         problem = str(error).splitlines()[0] if str(error) else "it does not fit into memory"
         raise UnreadableArchive(
@@ -78,7 +87,13 @@ def read_block(frame: bytes, name: str) -> pa.RecordBatch:
         ) from None
 
 
-def _decompressed(frame: bytes) -> bytes:
+def unpacked(frame: bytes) -> bytes:
+    """The columns in a frame.
+
+    Raises:
+        ZstdError, ValueError: it is no frame, or a larger one than is read.
+        MemoryError: it does not fit into memory.
+    """
     size = zstandard.get_frame_parameters(frame).content_size
     if size == zstandard.CONTENTSIZE_UNKNOWN:
         return _decompressed_in_parts(frame)
@@ -106,7 +121,12 @@ def _decompressed_in_parts(frame: bytes) -> bytes:
     return b"".join(parts)
 
 
-def _read_columns(body: bytes) -> pa.RecordBatch:
+def read_body(body: bytes) -> pa.RecordBatch:
+    """The rows in what a frame unpacks to.
+
+    Raises:
+        ArrowException, ValueError: it is not what it says.
+    """
     if len(body) < _COUNT_BYTES:
         raise ValueError("it has no count of events")
     count = int.from_bytes(body[:_COUNT_BYTES], "little")

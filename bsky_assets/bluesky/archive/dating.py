@@ -7,13 +7,13 @@ does, or else the clock in its key.
 What does not belong here: whether an author's `createdAt` agrees, for which a record is decoded.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from bsky_assets.bluesky.archive.blocks import CREATE, SYNC, UPDATE
+from bsky_assets.bluesky.archive.blocks import CREATE, UPDATE
 
 MINUTE = 60 * 10**6
 LIVE = 10 * MINUTE
@@ -60,46 +60,39 @@ def clocks(tids: pa.StringArray) -> Any:
     return found
 
 
-class Dating:
-    """Dates the rows of a segment, block by block; knows which repositories came again."""
+@dataclass(frozen=True)
+class Dated:
+    """When each row of a block happened, in microseconds, `NOT_DATED` where that is not known."""
 
-    def __init__(self) -> None:
-        """Begin a segment."""
-        self._synced: set[str] = set()
+    at: Any
+    how: pa.StringArray
+    """Null where it is not known."""
+    if_again: pa.Int64Array
+    """Of a row whose key is older than its revision, and that is live unless its account came again
+    before it: when it happened if it did. Null for others."""
 
-    def of(self, block: pa.RecordBatch) -> tuple[Any, pa.Array]:
-        """When each row happened, in microseconds since the epoch, and how that is known.
 
-        Where it is not, the two are `NOT_DATED` and null.
-        """
-        kind = block["kind"].to_numpy()
-        witnessed = block["witnessed_at"].to_numpy()
-        imported = block["indexed_at"].to_numpy()
-        is_put = (kind == CREATE) | (kind == UPDATE)
-        rev, key = clocks(block["rev"]), clocks(block["rkey"])
-        is_prompt = (rev != NOT_DATED) & (np.abs(witnessed - rev) <= LIVE)
-        is_fresh = is_prompt & ((key == NOT_DATED) | (np.abs(rev - key) <= LIVE))
-        puts = is_put.sum()
-        is_live_block = puts == 0 or (is_put & is_fresh).sum() * 2 > puts
-        # An old key in a commit of the day: somebody brought older posts along, or a repository was
-        # taken in whole just after it had changed.
-        is_brought = is_prompt & ~is_fresh & is_live_block & ~self._is_synced(block, kind)
-        is_live = ~is_put | is_fresh | is_brought
-        is_clock = (key >= EARLIEST) & (key <= witnessed + AHEAD)
-        at = np.where(is_live, witnessed, np.where(is_clock, key, NOT_DATED))
-        at = np.where(imported > 0, imported, at)
-        names = pa.array([WITNESSED, IMPORTED, KEY])
-        which = np.where(imported > 0, 1, np.where(is_live, 0, 2))
-        how = names.take(pa.array(which, mask=at == NOT_DATED))
-        return at, how
-
-    def _is_synced(self, block: pa.RecordBatch, kind: Any) -> Any:
-        """Whether each row is of a repository that a #sync was told of before."""
-        told = block["did"].filter(pa.array(kind == SYNC))
-        self._synced.update(told.to_pylist())
-        if not self._synced:
-            return np.zeros(len(block), bool)
-        return pc.is_in(block["did"], pa.array(sorted(self._synced))).to_numpy(zero_copy_only=False)
+def dated(block: pa.RecordBatch) -> Dated:
+    """Date the rows of a block, as if no account came again."""
+    kind = block["kind"].to_numpy()
+    witnessed = block["witnessed_at"].to_numpy()
+    imported = block["indexed_at"].to_numpy()
+    is_put = (kind == CREATE) | (kind == UPDATE)
+    rev, key = clocks(block["rev"]), clocks(block["rkey"])
+    is_prompt = (rev != NOT_DATED) & (np.abs(witnessed - rev) <= LIVE)
+    is_fresh = is_prompt & ((key == NOT_DATED) | (np.abs(rev - key) <= LIVE))
+    puts = is_put.sum()
+    is_live_block = puts == 0 or (is_put & is_fresh).sum() * 2 > puts
+    # An old key in a commit of the day: somebody brought older posts along, or a repository was
+    # taken in whole just after it had changed.
+    is_brought = is_put & is_prompt & ~is_fresh & is_live_block
+    is_live = ~is_put | is_fresh | is_brought
+    by_key = np.where((key >= EARLIEST) & (key <= witnessed + AHEAD), key, NOT_DATED)
+    at = np.where(imported > 0, imported, np.where(is_live, witnessed, by_key))
+    names = pa.array([WITNESSED, IMPORTED, KEY])
+    which = np.where(imported > 0, 1, np.where(is_live, 0, 2))
+    how = names.take(pa.array(which, mask=at == NOT_DATED))
+    return Dated(at, how, pa.array(by_key, mask=~is_brought | (imported > 0)))
 
 
 def is_backfilled(block: pa.RecordBatch) -> bool:

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import pyarrow as pa
 
-from bsky_assets.bluesky.archive.blocks import UnreadableArchive, read_block
+from bsky_assets.bluesky.archive.blocks import UnreadableArchive
 from bsky_assets.bluesky.archive.host import ArchiveHost, Listed, Unit
 from bsky_assets.bluesky.archive.sealed import read_frames
 from bsky_assets.errors import UserError
@@ -30,7 +30,10 @@ EVENTS_A_BLOCK = 4_096
 _ATTEMPTS = 3
 """Of a block or segment that comes damaged."""
 
-Blocks = Iterator[tuple[int, pa.RecordBatch]]
+Block = TypeVar("Block")
+Blocks = Iterator[tuple[int, Block]]
+Reader = Callable[[bytes, str], Block]
+"""Reads the frame of a block that is called so in an error; may raise `UnreadableArchive`."""
 Result = TypeVar("Result")
 
 
@@ -113,8 +116,10 @@ class Spool:
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 
-    def read(self, unit: Unit, use: Callable[[Blocks], Result]) -> Result:
-        """Have `use` read each block of a unit, with its number, in order.
+    def read(
+        self, unit: Unit, read: Reader[Block], use: Callable[[Blocks[Block]], Result]
+    ) -> Result:
+        """Have `use` take each block of a unit, as `read` reads it, with its number, in order.
 
         What is not here is fetched, and so is again what came damaged; of a whole segment `use`
         begins anew then. After some attempts it stays `UnreadableArchive`.
@@ -124,42 +129,44 @@ class Spool:
         """
         for _ in range(_ATTEMPTS - 1 if unit.blocks is None else 0):
             with suppress(UnreadableArchive):
-                return self._read_once(unit, use)
-        return self._read_once(unit, use)
+                return self._read_once(unit, read, use)
+        return self._read_once(unit, read, use)
 
     def clear(self, unit: Unit) -> None:
         """Remove what was fetched of a unit."""
         rmtree(self._folder_of(unit), ignore_errors=True)
 
-    def _read_once(self, unit: Unit, use: Callable[[Blocks], Result]) -> Result:
+    def _read_once(
+        self, unit: Unit, read: Reader[Block], use: Callable[[Blocks[Block]], Result]
+    ) -> Result:
         self.fetch([unit])
-        return use(self._blocks(unit))
+        return use(self._blocks(unit, read))
 
-    def _blocks(self, unit: Unit) -> Blocks:
+    def _blocks(self, unit: Unit, read: Reader[Block]) -> Blocks[Block]:
         if unit.blocks is None:
-            yield from self._blocks_of_file(unit)
+            yield from self._blocks_of_file(unit, read)
         for number in unit.blocks or ():
-            yield number, self._block(unit, number)
+            yield number, self._block(unit, number, read)
 
-    def _block(self, unit: Unit, number: int) -> pa.RecordBatch:
+    def _block(self, unit: Unit, number: int, read: Reader[Block]) -> Block:
         for _ in range(_ATTEMPTS - 1):
             with suppress(UnreadableArchive):
-                return self._block_once(unit, number)
-        return self._block_once(unit, number)
+                return self._block_once(unit, number, read)
+        return self._block_once(unit, number, read)
 
-    def _block_once(self, unit: Unit, number: int) -> pa.RecordBatch:
+    def _block_once(self, unit: Unit, number: int, read: Reader[Block]) -> Block:
         path = self._block_path(unit, number)
         if not path.exists():
             self._fetch_block(unit, number)
         with _removed_if_damaged(path):
-            return read_block(path.read_bytes(), _name(unit, number))
+            return read(path.read_bytes(), _name(unit, number))
 
-    def _blocks_of_file(self, unit: Unit) -> Blocks:
+    def _blocks_of_file(self, unit: Unit, read: Reader[Block]) -> Blocks[Block]:
         path = self._file_path(unit)
         with _removed_if_damaged(path), pa.memory_map(str(path)) as file:
             segment = memoryview(file.read_buffer())
             for number, frame in enumerate(read_frames(segment, unit.segment)):
-                yield number, read_block(frame, _name(unit, number))
+                yield number, read(frame, _name(unit, number))
 
     def _tasks(self, unit: Unit) -> Iterator[Callable[[], None]]:
         make_folder(self._folder_of(unit))

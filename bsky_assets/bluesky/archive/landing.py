@@ -18,7 +18,7 @@ from bsky_assets.bluesky.archive.reading import ArchiveReading, Span, Tell
 from bsky_assets.bluesky.archive.sheets import FOLDER
 from bsky_assets.bluesky.archive.taking import UNDATABLE, Taken, take
 from bsky_assets.bluesky.collected import archive_segments
-from bsky_assets.bluesky.post_columns import NOT_COMPILED, is_compiled
+from bsky_assets.bluesky.compiled import NOT_COMPILED, are_compiled
 from bsky_assets.bluesky.versions import reader_version
 from bsky_assets.contracts import RawFirehosePost
 from bsky_assets.contracts.arrival import ARCHIVE
@@ -53,15 +53,17 @@ def reading_of(settings: Settings, tell: Tell) -> Iterator[tuple[ArchiveHost, Ar
         OtherNetwork: the data directory is of another network.
     """
     network.keep(settings)
-    if not is_compiled():
+    if not are_compiled():
         tell(NOT_COMPILED)
     with ArchiveHost.of(settings) as host:
         budget = Budget(settings.archive_max_bytes)
         yield host, ArchiveReading(host, settings.data_dir / FOLDER, budget, tell)
 
 
-def land_day(settings: Settings, day: date, tell: Tell) -> Landed:
+def land_day(settings: Settings, day: date, tell: Tell, dids: Sequence[str] = ()) -> Landed:
     """Land what the archive of the settings has of `day`; `tell` is told what is done.
+
+    If there are `dids`, it is of these accounts alone, and so are the blocks that are fetched.
 
     Raises:
         ArchiveEnds: the archive does not reach to the day.
@@ -74,10 +76,11 @@ def land_day(settings: Settings, day: date, tell: Tell) -> Landed:
         archive_segments(settings).collecting() as writer,
         reading_of(settings, tell) as (host, reading),
     ):
-        span, tables = reading.read(*bounds(day, settings.timezone))
+        span, tables = reading.read(*bounds(day, settings.timezone), dids=dids)
         landing = Landing(settings, writer, host.name, day)
         landing.land(tables)
-        landing.end(_told(host.name, span, landing.landed, reading.budget.spent))
+        told = _told(host.name, span, landing.landed, reading.budget.spent)
+        landing.end(replace(told, accounts=len(dids)) if dids else told)
     return landing.landed
 
 

@@ -15,35 +15,25 @@ from libipld import decode_dag_cbor
 
 from bsky_assets.bluesky.archive.blocks import DELETE
 from bsky_assets.bluesky.kinds.posts import KIND as POSTS
+from bsky_assets.bluesky.post_columns import read_names
 from bsky_assets.bluesky.records import POST, PROBLEMS, Unreadable, problem_of
 from bsky_assets.bluesky.repositories import take_account
 from bsky_assets.bluesky.rows import Deletion, Rows
-from bsky_assets.bluesky.syntax import DID_PATTERN, RECORD_KEY_PATTERN
 from bsky_assets.contracts import RawPostDeletion, arrow_schema
 
 LARGE = 2**63
 """Numbers from here on do not fit into the contracts' columns."""
-_GOOD = {
-    "did": rf"\A{DID_PATTERN}\z",
-    "rkey": rf"\A{RECORD_KEY_PATTERN}\z",
-    "rev": r"\A[2-7a-j][2-7a-z]{12}\z",
-}
-_SHORT = 256
-"""Bytes of a DID that is surely not too long."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INSTANT = pa.timestamp("us", tz="UTC")
 _SCHEMA = arrow_schema(RawPostDeletion)
 
 
-def is_named(rows: pa.Table) -> pa.ChunkedArray:
-    """Whether a row's DID, record key and revision are what they should be."""
-    is_good = pc.invert(pc.is_in(rows["rkey"], pa.array([".", ".."])))
-    for column, pattern in _GOOD.items():
-        is_good = pc.and_(is_good, pc.match_substring_regex(rows[column], pattern))
-    return is_good
+def whole(column: pa.ChunkedArray) -> pa.Array:
+    """A column of a table in one piece."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def fits(numbers: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+def fits(numbers: pa.Array) -> pa.Array:
     """Whether each of the archive's numbers fits into a contract's column."""
     return pc.less(numbers, pa.scalar(LARGE, pa.uint64()))
 
@@ -56,9 +46,11 @@ def take_markers(gathered: Rows, rows: pa.Table, received: int) -> pa.Table:
         rows: markers with the columns of a sheet, and their places among all rows.
         received: when they came to us, microseconds since the epoch.
     """
-    is_short = pc.less_equal(pc.binary_length(rows["did"]), _SHORT)
-    is_usual = pc.and_(pc.equal(rows["kind"], DELETE), pc.and_(is_named(rows), is_short))
-    is_usual = pc.and_(is_usual, fits(rows["seq"]))
+    rows = rows.combine_chunks()
+    names = read_names(*(whole(rows[name]) for name in ("did", "rkey", "rev")))
+    is_usual = pc.and_(pc.equal(whole(rows["kind"]), DELETE), names.is_named)
+    is_usual = pc.and_(is_usual, fits(whole(rows["seq"])))
+    rows = rows.append_column("uri", names.uri)
     by_column = _deletions(rows.filter(is_usual), gathered.host, received)
     places: list[int] = []
     taken = gathered.read[RawPostDeletion]
@@ -84,7 +76,7 @@ def _deletions(rows: pa.Table, host: str, received: int) -> pa.Table:
     count = rows.num_rows
     columns = {
         "kind": pa.repeat("post", count),
-        "uri": pc.binary_join_element_wise("at://", rows["did"], f"/{POST}/", rows["rkey"], ""),
+        "uri": rows["uri"],
         "did": rows["did"],
         "status": pa.repeat("deleted", count),
         "rev": rows["rev"],

@@ -11,18 +11,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
-import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from bsky_assets.bluesky.archive.dating import Dating, is_backfilled
+from bsky_assets.bluesky.archive.block_rows import Again, BlockRows, read_rows
+from bsky_assets.bluesky.archive.blocks import read_block
+from bsky_assets.bluesky.archive.dating import is_backfilled
 from bsky_assets.bluesky.archive.fetching import AT_ONCE, Blocks, Budget, Spool, estimated
-from bsky_assets.bluesky.archive.host import ArchiveHost, Listed, Rewritten, Unit
-from bsky_assets.bluesky.archive.sheets import FETCHED, INDEX, SHEET, Sheet, Sheets
-from bsky_assets.bluesky.archive.taking import wanted
+from bsky_assets.bluesky.archive.host import MOST_DIDS, ArchiveHost, Listed, Rewritten, Unit
+from bsky_assets.bluesky.archive.sheets import FETCHED, INDEX, Sheet, Sheets
 from bsky_assets.bluesky.records import POST
 from bsky_assets.errors import UserError
 from bsky_assets.storage.files import write_json
@@ -86,9 +87,9 @@ class ArchiveReading:
         """What happened from `since` on and before `until`, once all that is needed is here.
 
         The tables have the columns of a sheet. `with_backfill`: look through what the archive took
-        in with whole repositories, too. `dids`: only blocks that may have something of these are
-        fetched; whatever else is in them comes with it. `around`: what happened so long before or
-        after comes, too.
+        in with whole repositories, too. `dids`: only what is of these accounts, for which blocks
+        are fetched that may have some of it. `around`: what happened so long before or after
+        comes, too.
 
         Raises:
             ArchiveEnds: the archive ends before `since`, or has nothing yet.
@@ -111,7 +112,7 @@ class ArchiveReading:
         undated = sum(sheet.undated for sheet in sheets)
         covers = _covers(listed, since, until)
         span = Span(since, until, instant_of(ends), as_of, covers, undated)
-        return span, (table for _, table in found)
+        return span, _of_accounts((table for _, table in found), dids)
 
     def _backfilled(self, listed: Sequence[Listed]) -> set[int]:
         """The indexes of segments that begin with what came with whole repositories."""
@@ -138,7 +139,7 @@ class ArchiveReading:
         for _ in range(_ATTEMPTS):
             try:
                 unit = Unit(one.name, one.checksum, (0,))
-                return self._spool.read(unit, _begins_backfilled)
+                return self._spool.read(unit, read_block, _begins_backfilled)
             except Rewritten:
                 again = (each for each in self._host.segments() if each.name == one.name)
                 one = next(again, one)
@@ -172,8 +173,8 @@ class ArchiveReading:
     def _planned(self, chosen: Sequence[Listed], dids: Sequence[str]) -> list[Unit]:
         """A plan for each run of segments that follow one another."""
         units: list[Unit] = []
-        for run in _runs(chosen):
-            units += self._host.plan(max(0, run[0].min_seq - 1), run[-1].max_seq, [POST], dids)
+        for run, some in product(_runs(chosen), _dids_at_once(dids)):
+            units += self._host.plan(max(0, run[0].min_seq - 1), run[-1].max_seq, [POST], some)
         together: dict[str, Unit] = {}
         for unit in units:
             before = together.get(unit.segment)
@@ -215,12 +216,13 @@ class ArchiveReading:
         """Fetch `units`, and keep what is wanted of them in sheets."""
         self._spool.fetch(units)
         for unit in units:
-            self._spool.read(unit, partial(self._index, unit, now()))
+            self._spool.read(unit, read_rows, partial(self._index, unit, now()))
             self._spool.clear(unit)
 
-    def _index(self, unit: Unit, fetched_at: datetime, blocks: Blocks) -> None:
-        whole = unit.blocks is None
-        self._sheets.write(unit.segment, unit.checksum, _dated(blocks), fetched_at, is_whole=whole)
+    def _index(self, unit: Unit, fetched_at: datetime, blocks: Blocks[BlockRows]) -> None:
+        whole, again = unit.blocks is None, Again()
+        settled = ((number, again.settled(block)) for number, block in blocks)
+        self._sheets.write(unit.segment, unit.checksum, settled, fetched_at, is_whole=whole)
 
     def _unsettled(self) -> UserError:
         return ArchiveEnds(
@@ -229,16 +231,7 @@ class ArchiveReading:
         )
 
 
-def _dated(blocks: Blocks) -> Blocks:
-    """What is wanted of the blocks of a segment, and when it happened."""
-    dating = Dating()
-    for number, block in blocks:
-        at, how = dating.of(block)
-        dated = block.append_column("at", pa.array(np.asarray(at), pa.int64()))
-        yield number, wanted(dated.append_column("dated_by", how)).cast(SHEET)
-
-
-def _begins_backfilled(blocks: Blocks) -> bool:
+def _begins_backfilled(blocks: Blocks[pa.RecordBatch]) -> bool:
     ((_, block),) = blocks
     return is_backfilled(block)
 
@@ -252,6 +245,21 @@ def _runs(chosen: Sequence[Listed]) -> Iterator[list[Listed]]:
         run.append(one)
     if run:
         yield run
+
+
+def _dids_at_once(dids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """As many as a plan may be asked for; of no DIDs none, once, which is for everybody."""
+    for start in range(0, max(1, len(dids)), MOST_DIDS):
+        yield dids[start : start + MOST_DIDS]
+
+
+def _of_accounts(tables: Iterator[pa.Table], dids: Sequence[str]) -> Iterator[pa.Table]:
+    """What of `tables` is of these accounts; all of it, if there are none."""
+    wanted = pa.array(dids, pa.string())
+    for table in tables:
+        of_them = table.filter(pc.is_in(table["did"], wanted)) if dids else table
+        if of_them.num_rows:
+            yield of_them
 
 
 def _of(chosen: Sequence[Listed]) -> set[int]:

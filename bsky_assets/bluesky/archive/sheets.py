@@ -12,23 +12,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bsky_assets.bluesky.archive.blocks import SCHEMA
+from bsky_assets.bluesky.archive.block_rows import DATED_ROWS
 from bsky_assets.bluesky.archive.dating import NOT_DATED
 from bsky_assets.storage.files import staged, unique_id
 
-SHEET = pa.schema(
-    [
-        *SCHEMA,
-        pa.field("at", pa.int64(), nullable=False),
-        pa.field("dated_by", pa.string()),
-    ]
-)
-"""A row of a block, when it happened (microseconds since the epoch) and how that is known."""
+SHEET = DATED_ROWS
 FOLDER = "archive"
 """In the data directory; what is in it can be fetched again."""
 FETCHED, INDEX = "fetched", "index"
@@ -92,7 +86,7 @@ class Sheets:
             covered: list[int] = []
             for table in _gathered(covered, blocks):
                 undated += pc.sum(pc.equal(table["at"], NOT_DATED)).as_py() or 0
-                writer.write_table(table.sort_by("at"), row_group_size=GROUP_ROWS)
+                writer.write_table(_sorted(table), row_group_size=GROUP_ROWS)
             told = {
                 "blocks": covered,
                 "is_whole": is_whole,
@@ -150,6 +144,12 @@ def _gathered(
             waiting = []
     if waiting:
         yield pa.Table.from_batches(waiting, SHEET)
+
+
+def _sorted(table: pa.Table) -> pa.Table:
+    """By when it happened; what was seen live mostly is, to begin with."""
+    at = table["at"].to_numpy()
+    return table if bool(np.all(at[1:] >= at[:-1])) else table.sort_by("at")
 
 
 def _is_sheet(path: Path) -> bool:

@@ -11,18 +11,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bsky_assets.bluesky.archive.blocks import ACCOUNT, CREATE, DELETE, UPDATE
+from bsky_assets.bluesky.archive.blocks import CREATE, UPDATE
 from bsky_assets.bluesky.archive.dating import KEY, NOT_DATED, clocks
-from bsky_assets.bluesky.archive.markers import fits, is_named, take_markers
+from bsky_assets.bluesky.archive.markers import fits, take_markers, whole
 from bsky_assets.bluesky.cars import CID_PREFIX
 from bsky_assets.bluesky.kinds.posts import KIND as POSTS
-from bsky_assets.bluesky.post_columns import PostColumns, read_posts
+from bsky_assets.bluesky.post_columns import PostColumns, read_names, read_posts
 from bsky_assets.bluesky.records import POST, Unreadable
 from bsky_assets.bluesky.rows import Put, Rows, Tables, common, instants
 from bsky_assets.contracts import Quarantined, RawFirehosePost, RawPostDeletion, arrow_schema
@@ -45,13 +46,6 @@ class Taken:
     dated_by: Counter[str] = field(default_factory=Counter)
 
 
-def wanted(block: pa.RecordBatch) -> pa.RecordBatch:
-    """The rows of a block that something is made of: of posts, and of accounts' statuses."""
-    kind = block["kind"]
-    is_post = pc.and_(pc.less_equal(kind, DELETE), pc.equal(block["collection"], POST))
-    return block.filter(pc.or_(is_post, pc.equal(kind, ACCOUNT)))
-
-
 def take(rows: pa.Table, host: str, received: datetime, timezone: ZoneInfo) -> Taken:
     """Make rows of the contracts from `rows`, which have the columns of a sheet.
 
@@ -64,16 +58,15 @@ def take(rows: pa.Table, host: str, received: datetime, timezone: ZoneInfo) -> T
     gathered = Rows(host, RawFirehosePost.asset)
     at = int(received.timestamp() * 1_000_000)
     rows = rows.append_column("place", pa.array(np.arange(rows.num_rows)))
-    puts = rows.filter(pc.less_equal(rows["kind"], UPDATE))
+    puts = rows.filter(pc.less_equal(rows["kind"], UPDATE)).combine_chunks()
     puts = puts.append_column("action", _actions(puts, timezone))
-    good = _good_puts(gathered, puts, at)
     markers = take_markers(gathered, rows.filter(pc.greater(rows["kind"], UPDATE)), at)
-    tables, posts = _read_posts(gathered, good, at)
+    tables, posts = _read_posts(gathered, puts, at)
     tables[RawPostDeletion] = markers
-    posts = _dated(posts, rows)
     is_known = _is_day_known(posts, timezone)
-    posts, apart = posts.filter(is_known), posts.filter(pc.invert(is_known))
-    _keep_apart(gathered, apart, rows, at)
+    if not pc.all(is_known).as_py():
+        _keep_apart(gathered, posts.filter(pc.invert(is_known)), rows, at)
+        posts = posts.filter(is_known)
     tables[RawFirehosePost] = posts.drop_columns("place")
     tables[Quarantined] = pa.Table.from_pylist(
         gathered.quarantined, schema=arrow_schema(Quarantined)
@@ -85,17 +78,22 @@ def take(rows: pa.Table, host: str, received: datetime, timezone: ZoneInfo) -> T
 
 def _actions(puts: pa.Table, timezone: ZoneInfo) -> pa.Array:
     """create for a post that is of the day, of which the archive may have its latest edit alone."""
-    keys = clocks(puts["rkey"].combine_chunks())
+    is_created = pc.equal(whole(puts["kind"]), CREATE)
+    actions = pc.if_else(is_created, "create", "update")
+    others = puts.select(["rkey", "at"]).filter(pc.invert(is_created))
+    if not others.num_rows:
+        return actions
+    keys = clocks(whole(others["rkey"]))
     made = pa.array(keys, mask=keys == NOT_DATED).cast(_INSTANT)
-    at = puts["at"].combine_chunks().cast(_INSTANT)
-    is_of_day = pc.equal(_days(made, timezone), _days(at, timezone))
-    is_made = pc.or_(pc.equal(puts["kind"].combine_chunks(), CREATE), is_of_day)
-    return pc.if_else(pc.fill_null(is_made, False), "create", "update")
+    at = whole(others["at"]).cast(_INSTANT)
+    is_of_day = pc.fill_null(pc.equal(_days(made, timezone), _days(at, timezone)), False)
+    found = pc.if_else(is_of_day, "create", "update")
+    return pc.replace_with_mask(actions, pc.invert(is_created), found)
 
 
 def _good_puts(gathered: Rows, rows: pa.Table, received: int) -> pa.Table:
     """The posts that have a record and are what they say; the others go into quarantine."""
-    is_good = pc.and_(is_named(rows), pc.is_valid(rows["payload"]))
+    is_good = pc.and_(rows["is_named"], pc.is_valid(rows["payload"]))
     bad = rows.filter(pc.invert(is_good))
     problem = Unreadable("bad_commit", "the post has no record, or is none by its DID, key or rev")
     for seq, record in zip(bad["seq"].to_pylist(), bad["payload"].to_pylist(), strict=True):
@@ -104,22 +102,26 @@ def _good_puts(gathered: Rows, rows: pa.Table, received: int) -> pa.Table:
 
 
 def _read_posts(gathered: Rows, puts: pa.Table, received: int) -> tuple[Tables, pa.Table]:
-    """All tables of what was gathered, and the posts, each with its place among the rows."""
-    puts = puts.combine_chunks()
-    usual = read_posts(_whole(puts["payload"]))
+    """All tables of what was gathered, and the posts, each with its place among the rows.
+
+    Those that are as usual come first.
+    """
+    usual = read_posts(whole(puts["payload"]))
+    names = read_names(*(whole(puts[name]) for name in ("did", "rkey", "rev")))
     # A number that does not fit is told of by the code that reads one by one.
-    is_usual = pc.and_(usual.is_usual, fits(_whole(puts["seq"])))
-    is_kept = is_usual.filter(usual.is_usual)
-    by_column = _table(gathered.host, puts.filter(is_usual), usual, is_kept, received)
-    unusual = puts.filter(pc.invert(is_usual))
-    gathered.puts[POSTS] = list(_puts(unusual, received))
-    places = dict(zip(map(id, gathered.puts[POSTS]), unusual["place"].to_pylist(), strict=True))
+    is_good = pc.and_(names.is_named, fits(whole(puts["seq"])))
+    is_usual = pc.and_(usual.is_usual, is_good)
+    is_kept = is_good.filter(usual.is_usual)
+    named = puts.drop_columns("payload").append_column("uri", names.uri)
+    by_column = _table(gathered.host, _kept(named, is_usual), usual, is_kept, received)
+    puts = puts.append_column("is_named", names.is_named)
+    others = _good_puts(gathered, puts.filter(pc.invert(is_usual)), received)
+    gathered.puts[POSTS] = list(_puts(others, received))
+    places = dict(zip(map(id, gathered.puts[POSTS]), others["place"].to_pylist(), strict=True))
     tables = gathered.tables()
-    one_by_one = tables[RawFirehosePost].append_column(
-        "place", pa.array([places[id(put)] for put in gathered.puts[POSTS]], pa.int64())
-    )
-    posts = pa.concat_tables([by_column, one_by_one])
-    return tables, posts.sort_by("place") if one_by_one.num_rows else posts
+    left = [places[id(put)] for put in gathered.puts[POSTS]]
+    one_by_one = tables[RawFirehosePost].append_column("place", pa.array(left, pa.int64()))
+    return tables, pa.concat_tables([by_column, _dated(one_by_one, others)])
 
 
 def _table(
@@ -128,24 +130,24 @@ def _table(
     """The rows of posts that were read by column, with their places."""
     at = pa.repeat(pa.scalar(received, _INSTANT), puts.num_rows)
     given = {
-        "author": _whole(puts["did"]),
-        "path": pc.binary_join_element_wise(POST, _whole(puts["rkey"]), "/"),
-        "cid": read.cid.filter(is_kept),
-        "rev": _whole(puts["rev"]),
-        "action": _whole(puts["action"]),
-        "seq": _whole(puts["seq"]).cast(pa.int64()),
-        "commit_time": pa.nulls(puts.num_rows, _INSTANT),
+        "uri": whole(puts["uri"]),
+        "author": whole(puts["did"]),
+        "cid": _kept(read.cid, is_kept),
+        "rev": whole(puts["rev"]),
+        "action": whole(puts["action"]),
+        "seq": whole(puts["seq"]).cast(pa.int64()),
+        "commit_time": whole(puts["at"]).cast(_INSTANT),
     }
-    columns = common(host, given, at)
-    columns |= POSTS.columns_of(read.record.filter(is_kept), at)
+    columns = {**common(host, given, at), **POSTS.columns_of(_kept(read.record, is_kept), at)}
+    columns["dated_by"] = whole(puts["dated_by"])
     schema = arrow_schema(RawFirehosePost)
     table = pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
     return table.append_column("place", puts["place"])
 
 
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    """A column of a table in one piece."""
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+def _kept(found: Any, is_kept: pa.Array) -> Any:
+    """What of an array or a table is kept; mostly all of it."""
+    return found if pc.all(is_kept).as_py() else found.filter(is_kept)
 
 
 def _puts(rows: pa.Table, received: int) -> Iterator[Put]:
@@ -158,8 +160,8 @@ def _puts(rows: pa.Table, received: int) -> Iterator[Put]:
 
 
 def _dated(posts: pa.Table, rows: pa.Table) -> pa.Table:
-    """`posts` with when each happened, and how that is known."""
-    of = rows.select(["at", "dated_by"]).take(posts["place"])
+    """`posts` with when each happened, and how that is known, which the `rows` of them tell."""
+    of = rows.select(["at", "dated_by"]).take(pc.index_in(posts["place"], rows["place"]))
     for name, values in (("commit_time", of["at"].cast(_INSTANT)), ("dated_by", of["dated_by"])):
         at = posts.schema.get_field_index(name)
         posts = posts.set_column(at, posts.schema.field(name), values)
@@ -168,10 +170,12 @@ def _dated(posts: pa.Table, rows: pa.Table) -> pa.Table:
 
 def _is_day_known(posts: pa.Table, timezone: ZoneInfo) -> pa.Array:
     """Whether a post that its key's clock dates is of the same day by its author's words."""
-    by_clock = pc.fill_null(pc.equal(_whole(posts["dated_by"]), KEY), False)
-    dated = posts.filter(by_clock)
-    written = instants(pc.struct_field(_whole(dated["record"]), "created_at"))
-    at = _whole(dated["commit_time"])
+    by_clock = pc.fill_null(pc.equal(whole(posts["dated_by"]), KEY), False)
+    dated = posts.select(["record", "commit_time"]).filter(by_clock)
+    if not dated.num_rows:
+        return pc.invert(by_clock)
+    written = instants(pc.struct_field(whole(dated["record"]), "created_at"))
+    at = whole(dated["commit_time"])
     apart = pc.abs(pc.subtract(written.cast(pa.int64()), at.cast(pa.int64())))
     is_near = pc.less_equal(apart, _APART // timedelta(microseconds=1))
     agrees = pc.or_(is_near, pc.equal(_days(written, timezone), _days(at, timezone)))
@@ -185,9 +189,8 @@ def _days(instants: pa.Array, timezone: ZoneInfo) -> pa.Array:
 
 
 def _keep_apart(gathered: Rows, posts: pa.Table, rows: pa.Table, received: int) -> None:
-    if not posts.num_rows:
-        return
-    payloads = dict(zip(rows["seq"].to_pylist(), rows["payload"].to_pylist(), strict=True))
-    for uri, seq in zip(posts["uri"].to_pylist(), posts["seq"].to_pylist(), strict=True):
+    payloads = rows["payload"].take(posts["place"]).to_pylist()
+    named = zip(posts["uri"].to_pylist(), posts["seq"].to_pylist(), payloads, strict=True)
+    for uri, seq, payload in named:
         problem = Unreadable(UNDATABLE, f"{_CLOCKS_DISAGREE}: {uri}")
-        gathered.quarantine(problem, payloads[seq], str(seq), received)
+        gathered.quarantine(problem, payload, str(seq), received)

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from bsky_assets.bluesky.archive.blocks import MOST_BYTES, SCHEMA, UnreadableArchive, read_block
 from bsky_assets.bluesky.archive.sealed import read_frames
-from bsky_sandbox.archive_segments import ArchiveRow, Block, SealedSegment
+from bsky_assets_tests.bluesky.archive.made_blocks import block_of, compressed, damaged
+from bsky_sandbox.archive_segments import ArchiveRow, SealedSegment
 
 LIMIT = 2**63 - 1
 
@@ -38,10 +39,6 @@ rows = st.builds(
 blocks = st.lists(rows, max_size=12)
 
 
-def block_of(content: Sequence[ArchiveRow]) -> Block:
-    return Block(tuple(content), 1, 2, 3, 4)
-
-
 def read(frame: bytes) -> list[dict[str, Any]]:
     batch = read_block(frame, "the block")
     assert batch.schema == SCHEMA
@@ -54,10 +51,6 @@ def by_sdk(frame: bytes) -> list[dict[str, Any]]:
 
 def segment_of(content: Sequence[Sequence[ArchiveRow]]) -> SealedSegment:
     return SealedSegment.seal(0, map(block_of, content))
-
-
-def compressed(body: bytes) -> bytes:
-    return zstandard.ZstdCompressor(write_checksum=True).compress(body)
 
 
 @given(blocks)
@@ -81,13 +74,6 @@ def test_bytes_of_the_real_server_have_the_rows_that_the_sdk_reads(real_data: Pa
         frames += read_frames((folder / name).read_bytes(), name)
     assert [len(read(frame)) for frame in frames] == [3, 2, 6, 6]
     assert [read(frame) for frame in frames] == [by_sdk(frame) for frame in frames]
-
-
-def damaged(body: bytes, place: int, value: int, cut: int, added: bytes) -> bytes:
-    changed = bytearray(body)
-    if changed:
-        changed[place % len(changed)] ^= value
-    return bytes(changed[: len(changed) - cut]) + added
 
 
 @settings(max_examples=400)
