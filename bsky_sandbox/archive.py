@@ -32,6 +32,7 @@ _WHOLE_FROM = 0.75
 _KINDS = frozenset(("commit", *(name.removeprefix("$") for name in SENTINELS.values())))
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 _QUOTA_SECONDS = 1
+_MOST_DIDS = 10_000
 
 _Unit = tuple[SealedSegment, int | None, int | None, int]
 """Of a plan: a segment, the first and last block of a range or neither, and its last number."""
@@ -306,6 +307,8 @@ def _wanted(body: Mapping[str, Any]) -> _Wanted:
         before,
         *(frozenset(body.get(name) or ()) for name in ("dids", "collections", "kinds")),
     )
+    if len(wanted.dids) > _MOST_DIDS:
+        raise XrpcError.invalid_request(f"dids must have at most {_MOST_DIDS} elements")
     if wanted.kinds - _KINDS:
         raise XrpcError.invalid_request(f"unknown kind: {min(wanted.kinds - _KINDS)}")
     return wanted

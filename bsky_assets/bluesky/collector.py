@@ -11,7 +11,7 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 
@@ -113,8 +113,12 @@ def _sync(
         return asyncio.run(reading.run())
 
 
-def collect(settings: Settings, *, progress: Reporter | None = None) -> list[StreamReport]:
+def collect(
+    settings: Settings, *, progress: Reporter | None = None, dids: Sequence[str] = ()
+) -> list[StreamReport]:
     """Read the firehose and the labels until SIGINT or SIGTERM; returns what each brought.
+
+    If there are `dids`, of the firehose only what is of these accounts is kept.
 
     The first signal ends both with their last segments committed; a second one ends the
     process at once. Hosts that cannot be reached are tried for ever.
@@ -131,9 +135,10 @@ def collect(settings: Settings, *, progress: Reporter | None = None) -> list[Str
             for segments in (firehose_segments(settings), label_segments(settings))
         ]
         sources: list[Source] = [_firehose(settings), LabelStream(settings.labeler_url)]
+        kept_to = (frozenset(dids) or None, None)
         readings = [
-            Reading(source, writer, settings.timezone, stop=stop, progress=progress)
-            for source, writer in zip(sources, writers, strict=True)
+            Reading(source, writer, settings.timezone, stop=stop, progress=progress, kept_to=kept)
+            for source, writer, kept in zip(sources, writers, kept_to, strict=True)
         ]
         return asyncio.run(_run(readings, stop))
 

@@ -69,9 +69,17 @@ class Spool:
     """The segment that is filling, and the account of the stream."""
 
     def __init__(
-        self, reader: Reader, account: Account, writer: SegmentWriter, timezone: ZoneInfo
+        self,
+        reader: Reader,
+        account: Account,
+        writer: SegmentWriter,
+        timezone: ZoneInfo,
+        kept_to: frozenset[str] | None = None,
     ) -> None:
-        """Put what `reader` reads into segments by `writer`, one sync day each."""
+        """Put what `reader` reads into segments by `writer`, one sync day each.
+
+        If there is `kept_to`, rows of other accounts are dropped.
+        """
         self.reader, self.account = reader, account
         self.rows: Counter[str] = Counter()
         """Rows taken into segments so far, by column."""
@@ -79,7 +87,7 @@ class Spool:
         self.gaps = 0
         self.room = COMMIT_BYTES
         """Bytes that may still be received for the segment that is filling."""
-        self._writer, self._timezone = writer, timezone
+        self._writer, self._timezone, self._kept_to = writer, timezone, kept_to
         self._reader_version = stream_version(writer.segments.stream)
         self._writing: asyncio.Task[None] | None = None
         self._committing = asyncio.Lock()
@@ -144,6 +152,8 @@ class Spool:
     def _write(self, day: date, rows: Rows, footer: Footer) -> None:
         """Off the event loop: what was read becomes columns, and they a segment."""
         taken = Counter(_by_column(rows.counts()))
+        if self._kept_to is not None:
+            rows.keep_only(self._kept_to)
         tables = rows.tables()
         counts = _by_column(rows.counts())
         taken.subtract(counts)
@@ -154,6 +164,7 @@ class Spool:
             rows=counts,
             quarantined=dict(reasons),
             reader_version=self._reader_version,
+            kept_to=None if self._kept_to is None else len(self._kept_to),
         )
         self._writer.write(day, tables, counted)
 

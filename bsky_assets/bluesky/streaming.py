@@ -148,6 +148,7 @@ class Reading:
         idle_seconds: float = IDLE_SECONDS,
         stop: threading.Event | None = None,
         progress: Reporter | None = None,
+        kept_to: frozenset[str] | None = None,
     ) -> None:
         """Read `source` into `writer`.
 
@@ -160,11 +161,12 @@ class Reading:
                 connection, whether there is more. Patience grows with the time read.
             stop: ends the reading when it is set.
             progress: told how far it is, a few times a second.
+            kept_to: accounts whose rows alone are kept; None: all.
         """
         last = writer.resumed
         stream = writer.segments.stream
         self._account = Account(stream, source.host, last, without_holes=source.without_holes)
-        self._spool = Spool(source.reader, self._account, writer, timezone)
+        self._spool = Spool(source.reader, self._account, writer, timezone, kept_to)
         self._source, self._stream, self._stop = source, stream, stop or threading.Event()
         self._limits, self._is_bounded = limits or Limits(), limits is not None
         self._idle_seconds, self._tell = idle_seconds, progress

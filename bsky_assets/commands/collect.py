@@ -1,12 +1,25 @@
 """`bsky-assets collect`: collect until stopped."""
 
 import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from bsky_assets.console import stderr
 from bsky_assets.settings import get_settings
 
 
-def collect() -> None:
+def collect(
+    dids: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keep of the firehose only what is of the accounts whose DIDs are in it, one a "
+            "line.",
+        ),
+    ] = None,
+) -> None:
     """Collect the firehose and the labeler's stream until stopped; made to run long.
 
     What comes is committed every few seconds, whole or not at all, and a restart goes on where
@@ -14,16 +27,23 @@ def collect() -> None:
     takes in what has landed: see the sensor `follow_inputs`.
 
     \b
-    Example:
+    Examples:
       bsky-assets collect
+      bsky-assets collect --dids accounts.txt
     """
     from bsky_assets.bluesky import collector
+    from bsky_assets.bluesky.accounts.listed import read_list
     from bsky_assets.commands.progress import report_line, shown
 
     settings = get_settings()
+    listed = read_list(dids, _tell) if dids else []
     started = time.monotonic()
     with shown() as progress:
-        reports = collector.collect(settings, progress=progress)
+        reports = collector.collect(settings, progress=progress, dids=listed)
     for report in reports:
         stderr.print(report_line(report), markup=False, soft_wrap=True)
     stderr.print(f"collected for {time.monotonic() - started:,.1f} s")
+
+
+def _tell(line: str) -> None:
+    stderr.print(line, markup=False, soft_wrap=True)

@@ -39,7 +39,10 @@ def materialize(
     ] = "stream",
     dids: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Of `--from repos`: DIDs of accounts, one a line."),
+        typer.Option(
+            metavar="FILE",
+            help="With --from: only posts of the accounts whose DIDs are in it, one a line.",
+        ),
     ] = None,
     only_stale: Annotated[
         bool,
@@ -69,7 +72,8 @@ def materialize(
       bsky-assets materialize --day 2026-03-08 --select 'filtered_posts+'
       bsky-assets materialize --day 2026-03-01 --to 2026-03-31 --missing
       bsky-assets materialize --day 2024-11-05 --from archive
-      bsky-assets materialize --day 2024-11-05 --dids accounts.txt --from repos
+      bsky-assets materialize --day 2024-11-05 --from archive --dids accounts.txt
+      bsky-assets materialize --day 2024-11-05 --from repos --dids accounts.txt
     """
     from bsky_assets.commands.running import (
         materialize_day,
@@ -88,11 +92,15 @@ def materialize(
     if last < first:
         raise typer.BadParameter(f"{last} is before {first}", param_hint="--to")
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-    if (source == "repos") is (dids is None):
-        raise typer.BadParameter("goes with --from repos, and that with it", param_hint="--dids")
+    if source == ("stream" if dids else "repos"):
+        raise typer.BadParameter(
+            "goes with --from archive or repos, and the latter with it; of the stream it is given "
+            "to `collect`",
+            param_hint="--dids",
+        )
     if source != "stream":
         selected(select)  # which is refused before anything is fetched
-        _land(settings, days, dids)
+        _land(settings, source, days, dids)
     with open_instance(settings) as instance:
         if first == last and not only_missing:
             materialize_day(instance, first, select)
@@ -100,32 +108,36 @@ def materialize(
             materialize_days(settings, days, select, only_missing)
 
 
-def _land(settings: Settings, days: Sequence[date], dids: Path | None) -> None:
-    """Land what is to be had of `days`: of the accounts of a list, or else of an archive."""
-    if dids:
+def _land(settings: Settings, source: Source, days: Sequence[date], path: Path | None) -> None:
+    """Land what the source has of `days`, of all or of the accounts in a file."""
+    from bsky_assets.bluesky.accounts.listed import read_list
+    from bsky_assets.commands.running import tell
+
+    dids = read_list(path, tell) if path else []
+    if source == "repos":
         _land_panel(settings, dids, days)
     else:
-        _land_from_archive(settings, days)
+        _land_from_archive(settings, dids, days)
 
 
-def _land_from_archive(settings: Settings, days: Sequence[date]) -> None:
+def _land_from_archive(settings: Settings, dids: Sequence[str], days: Sequence[date]) -> None:
     """Land what the archive has of `days`; their raw partitions then take it in."""
     from bsky_assets.bluesky.archive.landing import land_day
     from bsky_assets.commands.running import tell
     from bsky_assets.contracts import STREAMED, RawFirehosePost
 
     for day in days:
-        posts = land_day(settings, day, tell).rows[STREAMED[RawFirehosePost].column]
-        tell(f"{day}: {posts:,} posts of the archive landed")
+        posts = land_day(settings, day, tell, dids).rows[STREAMED[RawFirehosePost].column]
+        of = f" of {len(dids):,} accounts" if dids else ""
+        tell(f"{day}: {posts:,} posts{of} of the archive landed")
 
 
-def _land_panel(settings: Settings, path: Path, days: Sequence[date]) -> None:
-    """Land what repositories of the accounts in a file have of `days`."""
-    from bsky_assets.bluesky.accounts.panel import land_panel, read_list
+def _land_panel(settings: Settings, dids: Sequence[str], days: Sequence[date]) -> None:
+    """Land what repositories of accounts have of `days`."""
+    from bsky_assets.bluesky.accounts.panel import land_panel
     from bsky_assets.commands.running import tell
     from bsky_assets.storage.connection import connect
 
-    dids = read_list(path, tell)
     with connect(settings) as con:
         panel = land_panel(con, settings, dids, days, tell)
     for did, reason in panel.lacking.items():

@@ -320,6 +320,7 @@ def _details(row: type[Row], before: Partition | None, fresh: Sequence[_Fresh]) 
         elif footer:
             completeness.add([footer])
     footers = [footer for found in fresh for _, footer in found.segments if footer]
+    kept_to = [footer.kept_to for footer in footers if footer.kept_to is not None]
     archived = [footer.archive for footer in footers if footer.archive]
     healed = [one for footer in footers for one in footer.healing]
     of_accounts = [one for footer in footers for one in footer.account_healing]
@@ -329,6 +330,7 @@ def _details(row: type[Row], before: Partition | None, fresh: Sequence[_Fresh]) 
             "merged_through": merged,
             "completeness": completeness,
             "archive": archived[-1] if archived else told.archive,
+            "kept_to": max(kept_to) if kept_to else told.kept_to,
             "healing": tuple(later(told.healing, healed)),
             "account_healing": tuple(later(told.account_healing, of_accounts)),
             "merge_version": merge_version(row),

@@ -213,6 +213,8 @@ class StreamDetails(Details):
     """Of the first of its streams."""
     archive: Archived | None = None
     """Where it is from, if it was made from an archive."""
+    kept_to: int | None = None
+    """To a list of how many accounts the stream was kept, for all of the day or a part of it."""
     healing: tuple[Healing, ...] = ()
     """What came of its gaps, of which an archive was asked."""
     account_healing: tuple[AccountHealing, ...] = ()
@@ -237,7 +239,10 @@ class StreamDetails(Details):
     def source_lines(self) -> list[str]:
         """What came later than by the stream, if anything did, a sentence each."""
         archived = self.archive.lines() if self.archive else ()
-        return [*archived, *lines(self.healing), *account_lines(self.account_healing)]
+        kept = self.kept_to is not None
+        listed = f"the stream was kept to a list of {self.kept_to:,} accounts, for all of the day "
+        only = [f"{listed}or a part of it: what others wrote then is not in it"] if kept else []
+        return [*archived, *only, *lines(self.healing), *account_lines(self.account_healing)]
 
     def mark(self, stream: str) -> Mark | None:
         """Up to which segment of `stream` it was merged."""

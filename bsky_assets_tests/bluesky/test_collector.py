@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,10 @@ from bsky_assets.bluesky.jetstream import Jetstream
 from bsky_assets.bluesky.relay import Relay
 from bsky_assets.bluesky.streaming import Limits, NoEvents, StreamReport, Unreachable
 from bsky_assets.commands.progress import report_line
+from bsky_assets.contracts import RawFirehosePost, RawModerationLabel, RawPostDeletion
 from bsky_assets.contracts.progress import Progress
 from bsky_assets.storage.compaction import compact_firehose_day
+from bsky_assets.storage.completeness import StreamDetails
 from bsky_assets.storage.files import UnusableDataDirectory
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.segments import SegmentWriter, StreamInUse
@@ -451,7 +453,9 @@ def test_a_silent_socket_of_a_collector_is_replaced(
     assert reports[0].ended_by == "stop"
 
 
-def run_collector(folder: Path, url: str, is_done: Callable[[], bool]) -> list[StreamReport]:
+def run_collector(
+    folder: Path, url: str, is_done: Callable[[], bool], dids: Sequence[str] = ()
+) -> list[StreamReport]:
     """Collect in this thread until `is_done`, then send ourselves SIGTERM."""
 
     def signal_when_done() -> None:
@@ -462,7 +466,44 @@ def run_collector(folder: Path, url: str, is_done: Callable[[], bool]) -> list[S
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=signal_when_done, daemon=True).start()
-    return collect(settings_for(folder, url))
+    return collect(settings_for(folder, url), dids=dids)
+
+
+def test_a_collector_that_is_kept_to_a_list_keeps_nothing_of_others_and_says_so(
+    tmp_path: Path,
+) -> None:
+    other = "did:plc:" + "o" * 24
+    gone = Op(f"{wire.POST}/3kgone", action="delete")
+    labels = {"values": [{"val": "bot"}]}
+    profile = {"$type": "app.bsky.actor.profile", "labels": labels}
+    frames = [
+        frame
+        for number, did in enumerate((wire.DID, other))
+        for frame in (
+            wire.create(10 * number + 1, "3k1", f"of {number}", did=did),
+            Commit(10 * number + 2, [gone], did=did).frame(),
+            Commit(10 * number + 3, [Op("app.bsky.actor.profile/self", profile)], did=did).frame(),
+            wire.account(10 * number + 4, active=False, status="deactivated", did=did),
+        )
+    ]
+    with serve(ScriptedRelay([frames])) as relay:
+        reports = run_collector(tmp_path, relay.url, lambda: bool(relay.cursors), [wire.DID])
+    settings = settings_for(tmp_path, "ws://relay.test")
+    segments = firehose_segments(settings)
+    (found,) = segments.of_day(segments.days()[0])
+    footer = found.footer()
+    assert footer.events == {"commit": 6, "account": 2}
+    assert [(gap.after, gap.before) for gap in footer.gaps] == [(4, 11)]
+    for row in (RawFirehosePost, RawPostDeletion, RawModerationLabel):
+        rows = found.read(row, footer).to_pylist()
+        named = {one.get("author") or one.get("did") or one.get("src") for one in rows}
+        assert named == {wire.DID}, row
+    assert reports[0].rows["posts"] == 1
+    assert stored(tmp_path) == ["of 0"]
+    with duckdb.connect() as con:
+        partition, _ = compact_firehose_day(con, Lake(tmp_path / "lake"), segments, found.day)
+    (line,) = partition.told(StreamDetails).source_lines()
+    assert "list of 1 accounts" in line
 
 
 def test_a_collector_reads_both_streams_and_keeps_others_out(tmp_path: Path) -> None:

@@ -281,7 +281,7 @@ def test_every_module_of_the_protocol_makes_rows_or_is_known_to_make_none() -> N
         "archive/__init__", "archive/fetching", "archive/healing", "archive/host",
         "archive/landing", "archive/reading", "archive/sealed", "archive/sheets",
         "accounts/__init__", "accounts/healing", "accounts/holding", "accounts/holes",
-        "accounts/identity", "accounts/panel", "accounts/repository",
+        "accounts/identity", "accounts/listed", "accounts/panel", "accounts/repository",
     }  # fmt: skip
     makes = {name for names in readers.READERS.values() for name in names}
     assert makes.isdisjoint(makes_none)

@@ -162,7 +162,7 @@ class _Healer:
         except ArchiveEnds as problem:
             yield from (self._asked(hole, host, str(problem)) for hole in group)
             return
-        rows = _of_accounts(tables, dids)
+        rows = pa.concat_tables([SHEET.empty_table(), *tables]).combine_chunks()
         there, deleted = _keys(rows, (CREATE, UPDATE)), _keys(rows, (DELETE,))
         for did, keys in deleted.items():
             self._had.deleted[did] |= keys
@@ -209,12 +209,6 @@ class _Healer:
 
     def _landing(self, host: str) -> Landing:
         return Landing(self._settings, self._writer, host, self._day)
-
-
-def _of_accounts(tables: Iterator[pa.Table], dids: Sequence[str]) -> pa.Table:
-    wanted = pa.array(dids, pa.string())
-    parts = [rows.filter(pc.is_in(rows["did"], wanted)) for rows in tables]
-    return pa.concat_tables([SHEET.empty_table(), *parts]).combine_chunks()
 
 
 def _keys(rows: pa.Table, kinds: Sequence[int]) -> dict[str, set[str]]:

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import count
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -22,9 +21,7 @@ from bsky_assets.bluesky.archive.landing import Landing
 from bsky_assets.bluesky.archive.reading import Tell, instant_of, micros_of
 from bsky_assets.bluesky.collected import archive_segments, firehose_segments
 from bsky_assets.bluesky.records import POST
-from bsky_assets.bluesky.syntax import is_did
 from bsky_assets.contracts import RawFirehosePost
-from bsky_assets.errors import UserError
 from bsky_assets.settings import Settings
 from bsky_assets.storage import network
 from bsky_assets.storage.archived import REPOSITORIES, Archived
@@ -35,36 +32,6 @@ from bsky_assets.sync_day import bounds, now
 
 AT_ONCE = 16
 """Accounts whose repositories are held in memory together."""
-_SHOWN = 80
-"""Characters of a bad line that are shown."""
-
-
-class UnusableList(UserError):
-    """A list of accounts cannot be read, or names none."""
-
-
-def read_list(path: Path, tell: Tell) -> list[str]:
-    """The DIDs in a file, one a line, each once; `tell` is told of each line that is none.
-
-    Empty lines, and what follows a #, are passed over.
-
-    Raises:
-        UnusableList: it cannot be read, or has no DID.
-    """
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise UnusableList(f"cannot read {path}: {error.strerror}; name another file") from None
-    found: dict[str, None] = {}
-    for number, line in enumerate(lines, 1):
-        text = line.decode("utf-8", "replace").partition("#")[0].strip("\ufeff \t")
-        if is_did(text):
-            found[text] = None
-        elif text:
-            tell(f"{path}, line {number}: {text[:_SHOWN]!r} is no DID; it is left out")
-    if not found:
-        raise UnusableList(f"{path} has no DID: write one a line, such as did:plc:…")
-    return [*found]
 
 
 @dataclass

@@ -23,6 +23,8 @@ from bsky_assets.settings import Settings
 PREFIX = "network.bsky.jetstream"
 PART_BYTES = 8 * 2**20
 """A segment is fetched in parts of this size."""
+MOST_DIDS = 10_000
+"""As many accounts may one plan be asked for."""
 _LISTED_AT_ONCE = 1_000
 _MOST_PAGES = 100_000
 _MOST_BLOCKS = 1_000_000
@@ -146,7 +148,8 @@ class ArchiveHost:
     ) -> list[Unit]:
         """What to fetch to have all events numbered from `after` (exclusive) to `before`.
 
-        Of records those of `collections`, and of `dids` where there are any; markers of accounts
+        Of records those of `collections`, and of `dids` (`MOST_DIDS`) if there are any; markers
+        of accounts
         come with them. More may be named than is asked for, never less.
 
         Raises:

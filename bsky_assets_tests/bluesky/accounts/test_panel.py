@@ -6,14 +6,16 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from bsky_assets.bluesky.accounts.panel import UnusableList, land_panel, read_list
+from bsky_assets.bluesky.accounts.listed import UnusableList, read_list
+from bsky_assets.bluesky.accounts.panel import land_panel
+from bsky_assets.bluesky.archive.landing import land_day
 from bsky_assets.bluesky.collected import firehose_segments
 from bsky_assets.contracts import RawFirehosePost
 from bsky_assets.settings import Settings
 from bsky_assets.storage.compaction import compact_firehose_day
 from bsky_assets.storage.completeness import StreamDetails
 from bsky_assets.storage.lake import Lake, Partition, select_rows
-from bsky_assets_tests.bluesky.archive.serving import DAY, world_of
+from bsky_assets_tests.bluesky.archive.serving import DAY, archive_of, reachable, world_of
 from bsky_assets_tests.support.command import run
 from bsky_assets_tests.support.serving import served
 from bsky_sandbox.repositories import Tampering
@@ -66,6 +68,28 @@ def test_a_panel_has_every_post_of_its_accounts_and_no_other(tmp_path: Path) -> 
     assert "list of 61 accounts alone, 1 of which could not be read" in " ".join(told.lines())
 
 
+def test_of_an_archive_only_blocks_are_fetched_that_may_have_something_of_the_accounts(
+    tmp_path: Path,
+) -> None:
+    world = world_of(1_500)
+    archive = archive_of(world, events_a_block=16)
+    whole, fetched = {}, {}
+    nobody = [f"did:plc:{number:024}" for number in range(10_000)]
+    some = [one.did for one in world.accounts if one.did.startswith("did:plc")][::60]
+    for name, dids in (("whole", []), ("some", [*nobody, *some])):
+        archive.served = 0
+        with reachable(archive, tmp_path / name) as settings:
+            land_day(settings, DAY, lambda _: None, dids)
+            partition = partition_of(settings, DAY)
+        whole[name], fetched[name] = uris(partition), archive.served
+    of_them = [uri for uri in whole["whole"] if uri.split("/")[2] in some]
+    assert whole["some"] == of_them != []
+    assert fetched["some"] < 0.7 * fetched["whole"]
+    told = partition.told(StreamDetails).archive
+    assert told
+    assert "list of 10,0" in " ".join(told.lines())
+
+
 def test_a_bad_line_costs_itself_and_is_told(tmp_path: Path) -> None:
     path, told = tmp_path / "accounts.txt", []
     path.write_bytes(
@@ -89,7 +113,9 @@ def test_a_list_of_nobody_is_refused(tmp_path: Path, content: bytes | None) -> N
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--from", "repos"], ["--dids", "accounts.txt"]], ids=["no list", "no source"]
+    "arguments",
+    [["--from", "repos"], ["--dids", "accounts.txt"]],
+    ids=["no list", "no source"],
 )
 def test_a_list_goes_with_its_source(
     arguments: list[str],
