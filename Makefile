@@ -4,13 +4,14 @@
 # make test-real-llm  300 posts labelled by a real language model; some six minutes of a core
 # make bench  the benchmarks; each ends with one line of JSON
 # make chaos  a collector killed 200 times while its hosts commit every fault; four minutes
+# make healing  days healed 200 times, each killed once in the middle and held against what is true
 # make lint   ruff and mypy
 
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: run live test test-real-llm bench chaos lint setup setup-dev clean
+.PHONY: run live test test-real-llm bench chaos healing lint setup setup-dev clean
 
 run: setup
 	$(BIN)/bsky-assets run $(ARGS)
@@ -29,6 +30,9 @@ bench: setup-dev
 
 chaos: setup-dev
 	$(BIN)/python -m testbed.chaos $(ARGS)
+
+healing: setup-dev
+	$(BIN)/python -m testbed.healing $(ARGS)
 
 lint: setup-dev
 	$(BIN)/ruff check .

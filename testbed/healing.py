@@ -42,7 +42,7 @@ from bsky_sandbox.server import Sandbox, Servers, history_of
 from bsky_sandbox.world import World
 
 DAY = date(2026, 3, 8)
-EVENTS = 600
+EVENTS = 300
 WITHHELD = {Fault.SKIP: 0.01, Fault.ABORT: 0.005}
 """Five events are left out at a time."""
 LOOK_SECONDS = 0.002
