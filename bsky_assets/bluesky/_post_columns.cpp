@@ -1,7 +1,8 @@
 // Posts' records, DAG-CBOR as it came, to the buffers of Arrow columns: nothing is made for each row.
 //
 // A record is hostile input. It is taken here only if all of it is canonical DAG-CBOR of small
-// depth and every field of the contract has the shape of the lexicon; any other record is unusual,
+// depth, every field of the contract has the shape of the lexicon, and what other fields there are
+// have texts; any other record is unusual,
 // is skipped, and is read by records.py, which says what becomes of it. So a doubt costs time and
 // changes no row. Nothing is read that was not seen to be there, nothing is allocated by a count that
 // a record claims, and what is allocated is at most a small multiple of the bytes of the records.
@@ -12,6 +13,7 @@
 
 #include "_columns.hpp"
 
+#include <algorithm>
 #include <array>
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -290,18 +292,29 @@ void check(Cursor& from, int depth) {
     }
 }
 
+// Go past an item, but not past those inside it; returns how many these are.
+uint64_t open_item(Cursor& from) {
+    const Head item = head(from);
+    switch (item.major) {
+        case kBytes:
+        case kText:
+            from.taken(item.value);
+            return 0;
+        case kTag:
+            return 1;
+        case kList:
+        case kMap:
+            if (item.value > from.left()) throw Unusual();
+            return item.major == kMap ? 2 * item.value : item.value;
+        default:
+            return 0;
+    }
+}
+
 // The bytes of the next item, which was checked before, and go past it.
 Cursor item_of(Cursor& from) {
     const Cursor start = from;
-    for (uint64_t waiting = 1; waiting; --waiting) {
-        const Head item = head(from);
-        if (item.major == kBytes || item.major == kText) from.taken(item.value);
-        if (item.major == kTag) ++waiting;
-        if (item.major == kList || item.major == kMap) {
-            if (item.value > from.left()) throw Unusual();
-            waiting += item.major == kMap ? 2 * item.value : item.value;
-        }
-    }
+    for (uint64_t waiting = open_item(from); waiting; --waiting) waiting += open_item(from);
     return {start.at(), start.left() - from.left()};
 }
 
@@ -309,9 +322,15 @@ Cursor item_of(Cursor& from) {
 template <size_t N>
 using Fields = std::array<Cursor, N>;
 
+struct Field {
+    Text name;
+    Cursor value;
+};
+
+// Those of other names go to `others`, if that is there.
 template <size_t N>
 Fields<N> fields_of(Cursor from, const std::array<std::string_view, N>& names,
-                    bool has_others = true) {
+                    std::vector<Field>* others = nullptr) {
     Fields<N> found;
     const Head map = head(from);
     if (map.major != kMap) throw Unusual();
@@ -322,8 +341,8 @@ Fields<N> fields_of(Cursor from, const std::array<std::string_view, N>& names,
         while (at < N && names[at] != key) ++at;
         if (at < N)
             found[at] = value;
-        else if (!has_others)
-            throw Unusual();
+        else if (others)
+            others->push_back({key, value});
     }
     return found;
 }
@@ -386,6 +405,7 @@ struct Post {
     std::optional<std::vector<Facet>> facets;
     std::optional<Texts> labels, langs, tags;
     std::optional<Text> reply_parent, reply_root;
+    std::optional<std::string> unknown;
 };
 
 Texts read_texts(Cursor from) {
@@ -516,21 +536,55 @@ Embed read_embed(const Cursor& value) {
     return embed;
 }
 
+void write_json(Text text, std::string& to) {
+    to += '"';
+    for (const char character : text) {
+        const size_t place = Text("\"\\\b\f\n\r\t").find(character);
+        if (place != Text::npos) {
+            to += {'\\', "\"\\bfnrt"[place]};
+        } else if (uint8_t(character) < 0x20) {
+            constexpr Text kHex = "0123456789abcdef";
+            to += "\\u00";
+            to += {kHex[uint8_t(character) >> 4], kHex[uint8_t(character) & 15]};
+        } else {
+            to += character;
+        }
+    }
+    to += '"';
+}
+
+// Fields that no column is for, as json_text.py writes them; here they are texts alone.
+std::string read_unknown(std::vector<Field>& fields) {
+    std::sort(fields.begin(), fields.end(),
+              [](const Field& one, const Field& other) { return one.name < other.name; });
+    std::string json;
+    for (const Field& field : fields) {
+        if (field.name == "entities") throw Unusual();
+        json += json.empty() ? '{' : ',';
+        write_json(field.name, json);
+        json += ':';
+        write_json(whole_text(field.value), json);
+    }
+    return json + '}';
+}
+
 Post read_post(const uint8_t* data, size_t size) {
     if (size > kRecordBytes) throw Unusual();
     const Cursor record(data, size);
     Cursor checked = record;
     check(checked, kDepth);
     if (checked.left()) throw Unusual();
+    std::vector<Field> others;
     const auto [type, created_at, text, embed, facets, labels, langs, reply, tags] =
         fields_of<9>(record,
                      {"$type", "createdAt", "text", "embed", "facets", "labels", "langs", "reply",
                       "tags"},
-                     false);
+                     &others);
     if (whole_text(type) != "app.bsky.feed.post") throw Unusual();
     Post post;
     post.created_at = whole_text(created_at);
     post.text = whole_text(text);
+    if (!others.empty()) post.unknown = read_unknown(others);
     if (is_there(embed)) post.embed = read_embed(embed);
     if (is_there(facets)) post.facets = read_facets(facets);
     if (is_there(labels)) post.labels = read_labels(labels);
@@ -641,6 +695,7 @@ struct PostColumns {
     TextsColumn labels, langs;
     TextColumn reply_parent, reply_root;
     TextsColumn tags;
+    TextColumn unknown;
     Validity is_usual;
     bool by_instructions = has_sha_instructions();
 
@@ -672,6 +727,7 @@ struct PostColumns {
         reply_parent.add(post.reply_parent);
         reply_root.add(post.reply_root);
         tags.add(given(post.tags));
+        unknown.add(post.unknown ? std::optional<Text>(*post.unknown) : std::nullopt);
     }
 };
 
@@ -784,6 +840,7 @@ class ToldPosts : public Told {
         tell(posts.reply_parent);
         tell(posts.reply_root);
         tell(posts.tags);
+        tell(posts.unknown);
     }
 
     void tell(const PostNames& posts) {

@@ -22,7 +22,6 @@ _RECORD = arrow_schema(RawFirehosePost).field("record").type
 _CONSTANT: dict[str, Callable[[int, pa.DataType], pa.Array]] = {
     "entities": pa.nulls,
     "py_type": lambda count, _: pa.repeat(POST, count),
-    "unknown_fields": pa.nulls,
 }
 """The columns that are the same in all records that are as usual."""
 _PATTERNS = (

@@ -239,9 +239,12 @@ class StreamDetails(Details):
     def source_lines(self) -> list[str]:
         """What came later than by the stream, if anything did, a sentence each."""
         archived = self.archive.lines() if self.archive else ()
-        kept = self.kept_to is not None
-        listed = f"the stream was kept to a list of {self.kept_to:,} accounts, for all of the day "
-        only = [f"{listed}or a part of it: what others wrote then is not in it"] if kept else []
+        only = []
+        if self.kept_to is not None:
+            only.append(
+                f"the stream was kept to a list of {self.kept_to:,} accounts, for all of the day "
+                "or a part of it: what others wrote then is not in it"
+            )
         return [*archived, *only, *lines(self.healing), *account_lines(self.account_healing)]
 
     def mark(self, stream: str) -> Mark | None:

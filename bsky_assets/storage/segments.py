@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from bsky_assets.contracts import STREAMED, Row, arrow_schema
+from bsky_assets.contracts.arrival import ARCHIVE
 from bsky_assets.errors import UserError
 from bsky_assets.storage import timezones
 from bsky_assets.storage.archived import Archived
@@ -550,8 +551,10 @@ def _is_segment(path: Path) -> bool:
 
 def _write(path: Path, tables: Mapping[type[Row], pa.Table], footer: Footer) -> None:
     """Each contract's rows are row groups of their own, in the order of the footer's counts."""
+    # Of an archive it is taken in at once, and then goes.
+    compression = "lz4" if footer.stream == ARCHIVE else "zstd"
     with pq.ParquetWriter(
-        path, SCHEMA, compression="zstd", use_dictionary=_DICTIONARY, write_statistics=False
+        path, SCHEMA, compression=compression, use_dictionary=_DICTIONARY, write_statistics=False
     ) as writer:
         writer.add_key_value_metadata({FOOTER_KEY: footer.to_json()})
         for row, table in tables.items():

@@ -89,6 +89,7 @@ USUAL = [
     post(labels={"values": []}),
     *(post(embed=embed) for embed in (IMAGES, GALLERY, OLD_IMAGE, VIDEO, EXTERNAL, QUOTE)),
     post(embed={"$type": "app.bsky.embed.images", "images": []}),
+    post(via="a client", bridgyOriginalText='<p>é \x00\x1f\x7f"\\\b\f\n\r\t</p>', zz="", ab="b"),
     post(embed={"$type": "app.bsky.embed.video", "video": BLOB, "captions": [{"lang": "en"}]}),
     *(
         post(
@@ -272,7 +273,8 @@ ODD = {
     "a character beyond the last": with_tags(b"\x81\x64\xf4\x90\x80\x80"),
     "no text": entries(TYPE, MADE),
     "of another type": entries(TEXT, (b"$type", text(b"app.bsky.feed.like")), MADE),
-    "a field that is not known": entries((b"via", text(b"x")), TEXT, TYPE, MADE),
+    "a field that is not known": entries((b"via", b"\x80"), TEXT, TYPE, MADE),
+    "entities that are text": entries(TEXT, TYPE, (b"entities", text(b"x")), MADE),
     "a field that is null": entries((b"tags", b"\xf6"), TEXT, TYPE, MADE),
     "no map": b"\x81\x01",
     "more than a megabyte": with_tags(b"\x9a\x00\x10\x00\x00" + b"\x60" * 2**20),
