@@ -86,7 +86,8 @@ class Sheets:
             covered: list[int] = []
             for table in _gathered(covered, blocks):
                 undated += pc.sum(pc.equal(table["at"], NOT_DATED)).as_py() or 0
-                writer.write_table(_sorted(table), row_group_size=GROUP_ROWS)
+                if table.num_rows:  # a group without rows has no statistics
+                    writer.write_table(_sorted(table), row_group_size=GROUP_ROWS)
             told = {
                 "blocks": covered,
                 "is_whole": is_whole,
@@ -121,7 +122,7 @@ class Sheets:
                 at = file.schema_arrow.get_field_index("at")
                 for group in range(file.num_row_groups):
                     bounds = file.metadata.row_group(group).column(at).statistics
-                    if bounds.max < since or bounds.min >= until:
+                    if bounds is None or bounds.max < since or bounds.min >= until:
                         continue
                     table = file.read_row_group(group)
                     fits = pc.and_(

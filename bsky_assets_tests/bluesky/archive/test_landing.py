@@ -363,6 +363,15 @@ def test_hostile_rows_cost_themselves_alone(tmp_path: Path) -> None:
     assert landed.rows["quarantined"] == 5
 
 
+def test_a_segment_that_nothing_is_wanted_of_is_read_as_nothing(tmp_path: Path) -> None:
+    rows = [live_row(1), sync_row(2, "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa"), live_row(3)]
+    archive = Archive(lambda: rows, events_a_block=1, blocks_a_segment=1, is_compacted=False)
+    with reachable(archive, tmp_path) as settings:
+        for _ in range(2):
+            land(settings)
+            assert len(rows_of(settings)) == 2
+
+
 def test_the_command_makes_a_past_day_and_its_export_says_of_what(
     world: World,
     tmp_path: Path,
