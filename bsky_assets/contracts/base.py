@@ -137,16 +137,19 @@ def _arrow_fields(model: type[Struct]) -> list[pa.Field]:
     ]
 
 
-def columns(row: type[Row]) -> Iterator[Column]:
+@cache
+def columns(row: type[Row]) -> tuple[Column, ...]:
     """Every column of a contract, structs before their fields, in order.
 
     A contract that extends another takes over its columns as they are: such a column is made
     from the one of the same name.
     """
+    found: list[Column] = []
     for name, info in row.model_fields.items():
         origin = _declaring(row, name)
         marks = info.metadata if origin is row else [Copied(f"{origin.asset}.{name}")]
-        yield from _walk(name, "", info, marks)
+        found.extend(_walk(name, "", info, marks))
+    return tuple(found)
 
 
 def _declaring(row: type[Row], name: str) -> type[Row]:

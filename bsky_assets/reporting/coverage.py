@@ -3,17 +3,18 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta, tzinfo
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bsky_assets.reporting.figures import blank_figure
 from bsky_assets.reporting.palette import LIGHT
 from bsky_assets.storage.completeness import Completeness
 from bsky_assets.storage.coverage import covered
 from bsky_assets.sync_day import bounds, now
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 STEP = 10
 """Minutes that are drawn as one."""
@@ -33,8 +34,10 @@ def share_covered(completeness: Completeness, day: date, timezone: ZoneInfo) -> 
     return None if end <= start else covered(completeness, day, timezone) / (end - start)
 
 
-def coverage_figure(completeness: Completeness, timezone: tzinfo) -> Figure:
+def coverage_figure(completeness: Completeness, timezone: tzinfo) -> "Figure":
     """Events per minute of the host's clock, and where something is missing."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
     figure, axes = blank_figure(height=2.1)
     rates = _rates(completeness)
     if rates:
@@ -57,7 +60,7 @@ def coverage_figure(completeness: Completeness, timezone: tzinfo) -> Figure:
     return figure
 
 
-def _mark_times(axes: Axes, timezone: tzinfo) -> None:
+def _mark_times(axes: "Axes", timezone: tzinfo) -> None:
     """Round times of the day, the date where one begins."""
     low, high = (edge * SECONDS_A_DAY for edge in axes.get_xlim())
     hours = next((step for step in MARKED_HOURS if (high - low) / 3600 / step <= MOST_MARKS), 24)

@@ -9,15 +9,16 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from typing import TYPE_CHECKING
 
 from bsky_assets.contracts.details import FilterDetails, LabelDetails
 from bsky_assets.reporting.measures import Point, Usual, answer_share, sides
 from bsky_assets.reporting.palette import LIGHT
 from bsky_assets.storage.lake import Partition
+
+if TYPE_CHECKING:  # a second that only a process that draws should wait for
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WIDTH = 5.0
 """Inches, of 72 units each."""
@@ -34,7 +35,7 @@ class Ranged:
     usual: Usual | None
 
 
-def funnel_figure(filtered: Partition) -> Figure:
+def funnel_figure(filtered: Partition) -> "Figure":
     """How many posts reached each filter, and how many passed the last."""
     told = filtered.told(FilterDetails)
     names = [*(step.filter.replace("_", " ") for step in told.funnel), "passed all"]
@@ -49,21 +50,23 @@ def funnel_figure(filtered: Partition) -> Figure:
     return figure
 
 
-def labels_figure(labels: Partition) -> Figure:
+def labels_figure(labels: Partition) -> "Figure":
     """Which side political posts take, with intervals, by the model of record."""
     shown = [Ranged(name, name, point, None) for name, point in sides(labels)]
     return ranges_figure(shown)
 
 
-def shares_figure(labels: Partition) -> Figure:
+def shares_figure(labels: Partition) -> "Figure":
     """The share of each answer to a codebook, with intervals, by the model of record."""
     shares = labels.told(LabelDetails).shares
     found = ((label, answer_share(labels, label)) for label in shares)
     return ranges_figure([Ranged(label, "neutral", point, None) for label, point in found if point])
 
 
-def ranges_figure(shown: Sequence[Ranged]) -> Figure:
+def ranges_figure(shown: Sequence[Ranged]) -> "Figure":
     """For each share a mark and its interval, over a bar from the least to the most usual."""
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
     figure, axes = blank_figure(height=0.5 + 0.42 * max(len(shown), 1))
     for place, each in enumerate(reversed(shown)):
         colour = LIGHT[each.colour]
@@ -92,8 +95,10 @@ def ranges_figure(shown: Sequence[Ranged]) -> Figure:
     return figure
 
 
-def course_figure(points: Sequence[Point], colour: str) -> Figure:
+def course_figure(points: Sequence[Point], colour: str) -> "Figure":
     """A share from day to day with its intervals; the last day is marked."""
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
     figure, axes = blank_figure(height=2.1)
     days = [point.day for point in points]
     places = [day.toordinal() for day in days]
@@ -122,8 +127,10 @@ def course_figure(points: Sequence[Point], colour: str) -> Figure:
     return figure
 
 
-def sparkline_figure(points: Sequence[Point], colour: str) -> Figure:
+def sparkline_figure(points: Sequence[Point], colour: str) -> "Figure":
     """The course of a number, as small as a word; the last day is marked."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(1.6, 0.42))
     axes = figure.add_axes((0.02, 0.08, 0.96, 0.84))
     axes.axis("off")
@@ -135,20 +142,22 @@ def sparkline_figure(points: Sequence[Point], colour: str) -> Figure:
     return figure
 
 
-def png(figure: Figure) -> str:
+def png(figure: "Figure") -> str:
     """The figure as a data address that needs nothing from outside."""
     image = BytesIO()
     figure.savefig(image, format="png", dpi=150, facecolor=LIGHT["ground"])
     return f"data:image/png;base64,{base64.b64encode(image.getvalue()).decode()}"
 
 
-def inline_png(figure: Figure, title: str) -> str:
+def inline_png(figure: "Figure", title: str) -> str:
     """The figure as Markdown, for the UI."""
     return f"![{title}]({png(figure)})"
 
 
-def blank_figure(height: float) -> tuple[Figure, Axes]:
+def blank_figure(height: float) -> "tuple[Figure, Axes]":
     """A figure of the width of all, so many inches high."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
@@ -159,7 +168,7 @@ def blank_figure(height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _bars_alone(axes: Axes) -> None:
+def _bars_alone(axes: "Axes") -> None:
     """Numbers stand at the bars, so that the axes are only in the way."""
     axes.spines[["left", "bottom"]].set_visible(False)
     axes.tick_params(axis="y", length=0)

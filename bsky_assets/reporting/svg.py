@@ -7,12 +7,13 @@ light or dark. What does not: what is drawn, which is in `figures` and `coverage
 import re
 from hashlib import sha256
 from io import BytesIO
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-import matplotlib as mpl
-from matplotlib.figure import Figure
-
 from bsky_assets.reporting.palette import LIGHT
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _XLINK = "{http://www.w3.org/1999/xlink}href"
@@ -25,7 +26,7 @@ _NAMES = {"#000000": "ink"} | {colour: name for name, colour in LIGHT.items()}
 ElementTree.register_namespace("", _SVG.strip("{}"))
 
 
-def inline_svg(figure: Figure, title: str, description: str) -> str:
+def inline_svg(figure: "Figure", title: str, description: str) -> str:
     """The figure as an SVG element; title and description are what is read aloud of it."""
     root = _drawn(figure)
     prefix = f"p{sha256(f'{title} {description}'.encode()).hexdigest()[:8]}"
@@ -40,8 +41,10 @@ def inline_svg(figure: Figure, title: str, description: str) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _drawn(figure: Figure) -> ElementTree.Element:
+def _drawn(figure: "Figure") -> ElementTree.Element:
     """Matplotlib's SVG, without its grounds, and what it says of itself and of the whole page."""
+    import matplotlib as mpl
+
     figure.patch.set_visible(False)
     for axes in figure.axes:
         axes.patch.set_visible(False)

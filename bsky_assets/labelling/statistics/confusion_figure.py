@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from io import BytesIO
 
 import numpy as np
-from matplotlib.figure import Figure
 
 
 def confusion_png(
@@ -16,6 +15,8 @@ def confusion_png(
     columns: str,
 ) -> bytes:
     """A confusion matrix: colours are shares of a row, numbers are counts."""
+    from matplotlib.figure import Figure  # which takes a second to import
+
     counts = np.asarray(confusion, dtype=float)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = 2.2 + 0.75 * len(classes)
