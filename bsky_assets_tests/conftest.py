@@ -2,14 +2,15 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import is_hypothesis_test, settings
 
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets_tests.support.bucket import bucket_endpoint
+from bsky_assets_tests.support.dagster_storage import quick_storage
 from bsky_assets_tests.support.places import REAL_DATA
 from bsky_assets_tests.support.sandbox_day import sandbox_day
 
@@ -17,8 +18,12 @@ from bsky_assets_tests.support.sandbox_day import sandbox_day
 os.environ["BSKY_DATA_DIR"] = str(Path(tempfile.gettempdir(), "bsky_assets_tests", "nothing_here"))
 
 # A busy machine is no fault: no example is judged by the clock.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+settings.register_profile("quick", deadline=None)
+settings.register_profile("thorough", deadline=None)
+_PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "quick")
+settings.load_profile(_PROFILE)
+_QUICK_SHARE, _FEWEST = 4, 5
+"""Of the examples that a property names, the quick profile tries every fourth, but five."""
 
 _LONGEST = (
     "orchestration", "test_packaging", "storage", "labelling", "ui", "consolidation", "docs",
@@ -30,8 +35,19 @@ __all__ = ["bucket_endpoint", "sandbox_day"]
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that take longest begin first, so that several processes end at about the same time."""
+    if _PROFILE == "quick":
+        for test in {item.function for item in items if isinstance(item, pytest.Function)}:
+            _try_fewer(test)
     here = Path(__file__).parent
     items.sort(key=lambda item: not str(item.path.relative_to(here)).startswith(_LONGEST))
+
+
+def _try_fewer(test: Callable[..., None]) -> None:
+    """Have fewer examples of a property tried; any other test is let be."""
+    told = getattr(test, "_hypothesis_internal_use_settings", None)
+    if told and is_hypothesis_test(test):
+        fewer = max(told.max_examples // _QUICK_SHARE, min(told.max_examples, _FEWEST))
+        test._hypothesis_internal_use_settings = type(told)(told, max_examples=fewer)
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +56,13 @@ def real_data() -> Path:
     if not REAL_DATA.is_dir():
         pytest.skip(f"there is no folder of real data at {REAL_DATA}; BSKY_REAL_DATA names it")
     return REAL_DATA
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_storage() -> Iterator[None]:
+    """Dagster's storage reads its migrations, and compiles each statement, once a process."""
+    with quick_storage():
+        yield
 
 
 @pytest.fixture(autouse=True)
