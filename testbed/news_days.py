@@ -74,17 +74,19 @@ def english(world: World) -> list[SandboxPost]:
 
 
 def make_news_day(folder: Path, seed: int, events: int, **options: Any) -> NewsDay:
-    """Posts of a world, articles of its outlets read twice, vectors by the sandbox, the gate."""
+    """Posts of a world, articles of its outlets read twice, their vectors, the gate.
+
+    Vectors are the sandbox's, unless `options` name another endpoint, or None for the package's.
+    """
     world = World.generate(seed, day=DAY, events=events, now=EVENING)
     with Sandbox(world, Servers.of(world)) as sandbox:
+        vectors = {"embeddings_base_url": sandbox.llm_base_url, "embeddings_model": MODEL}
         settings = Settings(
             _env_file=None,
             data_dir=folder,
             sync_timezone="UTC",
             news_feeds=sandbox.news_feeds,
-            embeddings_base_url=sandbox.llm_base_url,
-            embeddings_model=MODEL,
-            **options,
+            **{**vectors, **options},
         )
         lake = Lake.of(settings)
         posts = [

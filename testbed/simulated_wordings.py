@@ -2,7 +2,7 @@
 
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, timedelta
 from functools import cache
 from math import ceil
@@ -72,7 +72,7 @@ class SimulatedModel:
         words = codebook.model_dump_json()
         return [self._said(words, post, chance) for post in posts]
 
-    def write(self, _prompt: str) -> str:
+    def write(self, _prompt: str, _in_sight: Collection[str]) -> str:
         """A new wording; one of five has the advice."""
         self._spend(1)
         advice = f" {ADVICE}" if self._dice.random() < 0.2 else ""

@@ -36,8 +36,7 @@ def maintain(
     from bsky_assets.consolidation.erase_fetched import erase_in_fetched
     from bsky_assets.consolidation.erase_segments import erase_in_segments
     from bsky_assets.consolidation.tombstones import apply_tombstones
-    from bsky_assets.labelling.ledger.store import ledger_of
-    from bsky_assets.labelling.ledger.tracing import forget
+    from bsky_assets.labelling.forgetting import forget_words
     from bsky_assets.orchestration.forgetting import forget_again
     from bsky_assets.orchestration.publish import publish
     from bsky_assets.storage.compaction import vacuum_segments
@@ -46,15 +45,14 @@ def maintain(
     from bsky_assets.storage.lake import GRACE, Lake
 
     settings = get_settings()
-    lake, ledger = Lake.of(settings), ledger_of(settings)
+    lake = Lake.of(settings)
     with connect(settings) as con:
 
-        def forget_words(posts: pa.Table) -> None:
-            ledger.seal_abandoned()
-            forget(con, lake, ledger, posts)
+        def forget(posts: pa.Table) -> None:
+            forget_words(con, lake, settings, posts)
 
-        left = sum(each.rows for each in apply_tombstones(con, lake, forget_words))
-        erased = sum(each.rows for each in erase_deleted(con, lake, forget_words))
+        left = sum(each.rows for each in apply_tombstones(con, lake, forget))
+        erased = sum(each.rows for each in erase_deleted(con, lake, forget))
         streams = all_segments(settings)
         erased += sum(erase_in_segments(con, lake, segments) for segments in streams)
         erased += erase_in_fetched(con, lake, settings)

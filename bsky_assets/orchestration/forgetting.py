@@ -26,8 +26,9 @@ from bsky_assets.consolidation.forget import (
 )
 from bsky_assets.consolidation.forgotten import seen_again
 from bsky_assets.contracts import LlmAnswer, RawFeedPost, RawFirehosePost
+from bsky_assets.labelling.forgetting import forget_words
 from bsky_assets.labelling.ledger.store import Ledger, ledger_of
-from bsky_assets.labelling.ledger.tracing import forget as forget_words
+from bsky_assets.labelling.optimising.written import FILE
 from bsky_assets.labelling.statistics.sampling import designs
 from bsky_assets.orchestration.forget_runs import forget_in_databases, forget_in_texts
 from bsky_assets.orchestration.instance import home
@@ -62,10 +63,9 @@ def forget_everywhere(con: duckdb.DuckDBPyConnection, settings: Settings, name: 
     """
     lake, ledger = Lake.of(settings), ledger_of(settings)
     subject = subject_of(con, lake, name)
-    ledger.seal_abandoned()
     texts = sorted(subject.words)
     leaving = pa.table({"uri": [name] * len(texts), "text": pa.array(texts, pa.string())})
-    forget_words(con, lake, ledger, leaving)
+    forget_words(con, lake, settings, leaving)
     logs = [path for path in home(settings).rglob("compute_logs/*") if path.is_file()]
     # What says which words are to go goes last, so that they are found again.
     made = Forgotten(
@@ -79,7 +79,7 @@ def forget_everywhere(con: duckdb.DuckDBPyConnection, settings: Settings, name: 
     )
     if (fetched := settings.data_dir / ARCHIVE_FOLDER).exists():
         shutil.rmtree(fetched)
-    for written in settings.optimising_dir.glob("*/written.jsonl"):
+    for written in settings.optimising_dir.glob(f"*/{FILE}"):
         written.unlink()  # a model wrote it with posts in sight; it is only asked again
     lake.vacuum(timedelta(0))
     publish(settings)

@@ -24,8 +24,7 @@ from bsky_assets.consolidation.erase import Forget, erase_deleted
 from bsky_assets.consolidation.erase_fetched import erase_in_fetched
 from bsky_assets.consolidation.erase_segments import erase_in_segments
 from bsky_assets.consolidation.tombstones import apply_tombstones
-from bsky_assets.labelling.ledger.store import ledger_of
-from bsky_assets.labelling.ledger.tracing import forget
+from bsky_assets.labelling.forgetting import forget_words
 from bsky_assets.orchestration.forgetting import forget_again
 from bsky_assets.orchestration.prune import prune_runs
 from bsky_assets.orchestration.resources import DataDirectory
@@ -40,13 +39,12 @@ def _forgetting(
     context: OpExecutionContext, data: DataDirectory, con: DuckDBPyConnection
 ) -> Forget:
     """Removes words of posts from the ledger of what models were asked."""
-    ledger = ledger_of(data.settings)
 
-    def forget_words(posts: pa.Table) -> None:
-        ledger.seal_abandoned()
-        context.log.info(f"{forget(con, data.lake, ledger, posts):,} questions forgotten")
+    def forget(posts: pa.Table) -> None:
+        changed = forget_words(con, data.lake, data.settings, posts)
+        context.log.info(f"{changed:,} questions forgotten")
 
-    return forget_words
+    return forget
 
 
 @op

@@ -7,15 +7,12 @@ asked. What does not belong here: which questions are asked.
 
 import asyncio
 import hashlib
-import os
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import duckdb
-import orjson
 
 from bsky_assets.contracts.codebooks import Codebook
 from bsky_assets.contracts.progress import Reporter
@@ -37,8 +34,8 @@ from bsky_assets.labelling.asking.requests import Policy
 from bsky_assets.labelling.asking.rounds import Asker
 from bsky_assets.labelling.ledger.store import ANSWER, Ledger
 from bsky_assets.labelling.optimising.coded import Coded
+from bsky_assets.labelling.optimising.written import Written
 from bsky_assets.settings import Settings
-from bsky_assets.storage.files import make_folder
 
 _WRITTEN_TOKENS = 1_500
 _TRIES = 3
@@ -71,7 +68,7 @@ class Asked:
         self.budget = budget
         self._con, self._settings, self._ledger, self._day = con, settings, ledger, day
         self._report, self._policy = report, policy or Policy()
-        self._written = _Written(written)
+        self._written = Written(written)
         self._preflight: Preflight | None = None
         self._known: dict[tuple[str, str], str | None] = {}
 
@@ -105,14 +102,17 @@ class Asked:
             self._known |= {(prompt.version, one.hash): found.get(one.hash) for one in fresh}
         return [self._known[prompt.version, one.question.hash] for one in posts]
 
-    def write(self, prompt: str) -> str:
-        """What it writes when it is asked so, or wrote when it was asked before."""
+    def write(self, prompt: str, in_sight: Collection[str]) -> str:
+        """What it writes when it is asked so, or wrote when it was asked before.
+
+        It is kept until one of the posts with these texts is deleted.
+        """
         key = hashlib.sha256(f"{self._settings.label_of_record}\n{prompt}".encode()).hexdigest()
         written = self._written.next_of(key)
         if written is None:
             reply = asyncio.run(self._write(prompt))
             written = after_thoughts(reply.content)
-            self._written.add(key, written)
+            self._written.add(key, written, in_sight)
         return written
 
     async def _write(self, prompt: str) -> Reply:
@@ -145,30 +145,3 @@ async def _ask(endpoint: Endpoint, request: dict[str, object]) -> Reply:
                 raise EndpointUnreachable(
                     f"{endpoint.host} does not write ({failure}); run again to go on"
                 ) from None
-
-
-class _Written:
-    """What was written, by what was asked: the first time, the second time, and so on."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self._texts: dict[str, list[str]] = {}
-        self._times: Counter[str] = Counter()
-        for line in file.read_bytes().splitlines() if file.is_file() else ():
-            try:
-                told = orjson.loads(line)
-            except orjson.JSONDecodeError:
-                continue  # torn by a kill
-            self._texts.setdefault(told["asked"], []).append(told["written"])
-
-    def next_of(self, key: str) -> str | None:
-        texts, number = self._texts.get(key, []), self._times[key]
-        self._times[key] += 1
-        return texts[number] if number < len(texts) else None
-
-    def add(self, key: str, text: str) -> None:
-        make_folder(self._file.parent)
-        with self._file.open("ab") as out:
-            out.write(b"\n" + orjson.dumps({"asked": key, "written": text}))
-            out.flush()
-            os.fsync(out.fileno())

@@ -12,6 +12,7 @@ from bsky_assets.labelling.optimising.asked import Asked
 from bsky_assets.labelling.optimising.coded import coded_posts
 from bsky_assets.labelling.optimising.in_force import Made, codebook_in_force, labels_by
 from bsky_assets.labelling.optimising.optimise import Outcome, Plan, optimise
+from bsky_assets.labelling.optimising.written import FILE
 from bsky_assets.labelling.statistics.gold import read_gold
 from bsky_assets.labelling.told import has_context
 from bsky_assets.settings import Settings
@@ -60,7 +61,7 @@ def optimise_file(
         day = max((post.day for post in posts if post.day), default=today(settings.timezone))
         folder = settings.optimising_dir / own.name
         model = Asked(
-            con, settings, ledger, day, folder / "written.jsonl", budget, report,
+            con, settings, ledger, day, folder / FILE, budget, report,
             has_news=row is LlmLabel and has_context(settings),
         )  # fmt: skip
         plan = Plan(settings.label_of_record, settings.llm_batch_size, openings, gain, seed)

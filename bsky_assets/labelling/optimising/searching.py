@@ -9,7 +9,7 @@ chosen by; see `sealed`.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -51,8 +51,8 @@ class Model(Protocol):
     def answers(self, codebook: Codebook, posts: Sequence[Coded]) -> Sequence[str | None]:
         """What it says of each post, as `Coded.is_right` takes it; None where it says nothing."""
 
-    def write(self, prompt: str) -> str:
-        """What it writes when it is asked so."""
+    def write(self, prompt: str, in_sight: Collection[str]) -> str:
+        """What it writes when it is asked so, by what posts with these texts have taught."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +182,7 @@ class _Seeker:
     def write(self, prompt: str | list[dict[str, Any]]) -> str:
         """What the model writes, unless it quotes a post that it was shown."""
         try:
-            written = self._model.write(str(prompt))
+            written = self._model.write(str(prompt), self._seen)
         except UserError as error:
             # GEPA passes over errors here; the next round begins by asking whether to end.
             self.failure = None if isinstance(error, BudgetSpent) else error

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,26 +19,33 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bsky_assets.commands.trials import optimise_wording
+from bsky_assets.contracts import ConsolidatedPost, RawFirehosePost, RawPostDeletion, arrow_schema
 from bsky_assets.contracts.codebooks import read_codebook
 from bsky_assets.labelling.asking.budget import BudgetSpent
 from bsky_assets.labelling.asking.prompt import load_prompt
 from bsky_assets.settings import get_settings
+from bsky_assets.storage.lake import Lake
 from bsky_assets_tests.support.command import run
 from bsky_assets_tests.support.llm_endpoint import FakeEndpoint, Question, refusal, tokens_of
 from bsky_assets_tests.support.sandbox_day import plain_environment
 from bsky_assets_tests.support.serving import served
+from testbed.rows import filtered_post, firehose_post, post_deletion, table
 
 ADVICE = "A twisted post means what it says."
+SHOWN = re.compile(r"Statement \d+, \w+")
 WRITE = "You improve the wording"
 
 
 class Writer(FakeEndpoint):
     """Labels posts by their first letter, but twisted ones only if it is told how; asked to write,
-    it adds the advice if it `helps`, or a number. It counts all that it does."""
+    it adds what it was shown if it `quotes`, else the advice if it `helps`, or a number. It counts
+    all that it does."""
 
-    def __init__(self, *, helps: bool = True, fails_each: int = 0, waits: float = 0.0) -> None:
+    def __init__(
+        self, *, helps: bool = True, fails_each: int = 0, waits: float = 0.0, quotes: bool = False
+    ) -> None:
         super().__init__(self._label)
-        self.helps, self.fails_each, self.waits = helps, fails_each, waits
+        self.helps, self.fails_each, self.waits, self.quotes = helps, fails_each, waits, quotes
         self.completions = self.tokens = self.written = 0
         self.pairs: list[tuple[str, str]] = []
         """Of prompt and text, each time that a text was asked about."""
@@ -57,6 +65,8 @@ class Writer(FakeEndpoint):
             self.written += 1
             (old,) = re.findall(r"change:\n```\n(.*?)\n```\n\nPosts", asked, re.DOTALL)
             more = ADVICE if self.helps else f"Remark {self.written}."
+            if self.quotes:
+                more = " ".join(SHOWN.findall(asked))
             return self.completion(f"```\n{old}\n{more}\n```", tokens_of(body))
         return await super()._complete(request)
 
@@ -189,6 +199,44 @@ def test_a_call_that_is_killed_goes_on_from_what_was_answered(
     assert "better: " in out
     twice = [pair for pair in {*endpoint.pairs} if endpoint.pairs.count(pair) > 1]
     assert len(twice) <= 10, "what was in flight, and no more"
+
+
+def test_what_was_written_with_a_post_in_sight_leaves_in_the_night_in_which_the_post_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    endpoint, gold = Writer(quotes=True), str(gold_file(tmp_path))
+    with served(endpoint.app()) as url:
+        told = environment(tmp_path, url)
+        call = ["labels", "optimise", gold, "--max-requests", "80"]
+        assert run(monkeypatch, capsys, *call, **told)[0] == 0
+        kept = tmp_path / "data" / "optimise" / "sociopolitical" / "written.jsonl"
+        shown = [{*SHOWN.findall(line)} for line in kept.read_text().splitlines() if line]
+        earlier = [set[str]().union(*shown[:number]) for number in range(len(shown))]
+        new = [(before, texts - before) for before, texts in zip(earlier, shown, strict=True)]
+        before, last = [pair for pair in new if all(pair)][-1]
+        text = min(last)
+        number = int(text.split()[1].rstrip(","))
+        post = filtered_post(number, text)
+        lake = Lake(tmp_path / "data" / "lake")
+        day = date(2026, 3, 8)
+        lake.write(ConsolidatedPost, day, table(ConsolidatedPost, [_consolidated(post)]))
+        did, rkey = post["author"]["did"], f"3k{number}"
+        came = firehose_post(did, rkey, record=post["record"])
+        lake.write(RawFirehosePost, day, table(RawFirehosePost, [came]))
+        gone = post_deletion(did, rkey, 9)
+        assert run(monkeypatch, capsys, "maintain", **told)[0] == 0
+        assert text in kept.read_text(), "nothing is deleted so far"
+        lake.write(RawPostDeletion, day, table(RawPostDeletion, [gone]))
+        assert run(monkeypatch, capsys, "maintain", **told)[0] == 0
+        assert {*SHOWN.findall(kept.read_text())} == before, "what it was not shown for stays"
+        written = endpoint.written
+        assert run(monkeypatch, capsys, *call, **told)[0] == 0
+        assert endpoint.written > written, "it is only asked again"
+
+
+def _consolidated(post: dict[str, Any]) -> dict[str, Any]:
+    names = arrow_schema(ConsolidatedPost).names
+    return {name: value for name, value in post.items() if name in names}
 
 
 def test_too_few_coded_posts_are_told_in_one_line(
