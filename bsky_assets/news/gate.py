@@ -26,7 +26,7 @@ from bsky_assets.errors import UserError
 from bsky_assets.labelling.embedding.embedder import embedder_of
 from bsky_assets.labelling.embedding.packaged import Vectors
 from bsky_assets.labelling.told import CLOSED, IF_UNCLEAR, NAME
-from bsky_assets.news.names import names_in_the_news, shared_name, terms
+from bsky_assets.news.names import names_in_the_news, proper_names, shared_name, terms
 from bsky_assets.news.topics import told_topic, topics_of
 from bsky_assets.settings import Settings
 from bsky_assets.storage.files import write_json
@@ -38,8 +38,8 @@ NEAREST = 20
 """Articles that are looked at for each post."""
 WITHOUT_NAME = 2
 """So many times the margin is asked for where post and article share no name."""
-SAME_STORY = 0.85
-"""Of the usual distance of two articles: two that are nearer, and share terms, are one story."""
+ALIKE = 0.85
+"""Of the usual distance of two articles: two that are nearer, and share terms, are alike."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def _judged(
         at,
         published,
         timedelta(days=settings.news_window_days),
-        lambda one, other: _belong_together(one, other, names, articles),
+        lambda one, other: _same_story(one, other, names, articles),
     )
     rows = [{**row, **told_topic(topics.get(row["uri"]))} for row in rows]
     first = [row["gate"] for row in rows if row["rank"] == 1]
@@ -262,14 +262,14 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     """The article of a post, with others of its story if more than one may be told."""
     article_id, distance, name = _candidate(text, near, names, articles)
-    about = [pair for pair in near if _same_story(pair[0], article_id, names, articles)]
-    others = [other for one, other in near if (one, other) not in about]
+    others = [far for one, far in near if not _alike(one, article_id, names, articles)]
     margin = min(others, default=near[-1][1]) - distance
     is_near = gate.opens(distance, margin if name else margin / WITHOUT_NAME)
     if name is None and not is_near:
         return
     decided = (NAME if name else IF_UNCLEAR) if is_near else CLOSED
-    ranked = [(article_id, distance), *(pair for pair in about if pair[0] != article_id)]
+    story = (pair for pair in near if _same_story(pair[0], article_id, names, articles))
+    ranked = [(article_id, distance), *(pair for pair in story if pair[0] != article_id)]
     told = ranked[: settings.news_articles if is_near else 1]
     for rank, (one, far) in enumerate(told, 1):
         yield {
@@ -295,22 +295,24 @@ def _candidate(
     return *near[0], None
 
 
-def _same_story(one: str, other: str, names: frozenset[str], articles: Articles) -> bool:
+def _alike(one: str, other: str, names: frozenset[str], articles: Articles) -> bool:
     """Whether two articles are nearer than most, and share a name and something else."""
     if one == other:
         return True
     distance = 1 - float(articles.vectors[one] @ articles.vectors[other])
     shared = articles.words[one] & articles.words[other] & names
-    return distance <= articles.usual_distance * SAME_STORY and len(shared) > 1
+    return distance <= articles.usual_distance * ALIKE and len(shared) > 1
 
 
-def _belong_together(one: str, other: str, names: frozenset[str], articles: Articles) -> bool:
-    """Whether two articles are one topic: one story, and not that of two towns."""
+def _same_story(one: str, other: str, names: frozenset[str], articles: Articles) -> bool:
+    """Whether two articles are alike, and not of two towns: one has all that the other's title
+    names."""
     if one == other:
         return True
-    row = articles.rows[one]
-    return _same_story(one, other, names, articles) and bool(
-        shared_name(f"{row['title']} . {row['text']}", names, articles.words[other])
+    named = {each: proper_names(articles.rows[each]["title"]) for each in (one, other)}
+    return _alike(one, other, names, articles) and any(
+        named[each] and named[each] <= articles.words[another]
+        for each, another in ((one, other), (other, one))
     )
 
 

@@ -28,6 +28,12 @@ def terms(text: str) -> set[str]:
     return long.union(map(" ".join, pairs))
 
 
+def proper_names(title: str) -> set[str]:
+    """The words of a title with a capital, of some length; its first word is one of them."""
+    words = {_OWN.sub("", word) for word in _WORD.findall(title) if word[0].isupper()}
+    return {word.lower() for word in words if len(word) >= _LETTERS}
+
+
 def names_in_the_news(
     titles: Mapping[str, tuple[str, int]], posts: Iterable[str]
 ) -> frozenset[str]:

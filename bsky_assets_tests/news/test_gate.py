@@ -87,6 +87,20 @@ def test_a_topic_is_one_event_by_articles_that_were_out_before_each_post_that_is
             assert timedelta(0) <= age <= timedelta(days=14)
 
 
+def test_all_articles_that_a_post_is_told_of_are_of_one_event(day: NewsDay) -> None:
+    lake = Lake.of(day.settings)
+    with duckdb.connect() as con:
+        lake.relation(con, NewsContext, [day.context.day]).create_view("context")
+        lake.relation(con, NewsArticle, [day.context.day]).create_view("articles")
+        rows = con.sql(
+            "SELECT list(url) FROM context JOIN articles USING (article_id) GROUP BY uri "
+            "HAVING count(*) > 1"
+        ).fetchall()
+    events = [{event_of(day, url) for url in urls} for (urls,) in rows]
+    assert len(events) >= 5
+    assert [each for each in events if len(each) > 1] == []
+
+
 def event_of(day: NewsDay, url: str) -> str:
     return next(article.event for article in day.news.articles if article.url == url)
 
