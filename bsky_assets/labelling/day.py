@@ -39,6 +39,7 @@ from bsky_assets.labelling.asking.rounds import Asker, Round
 from bsky_assets.labelling.batch_size import batch_size_for
 from bsky_assets.labelling.details import day_details
 from bsky_assets.labelling.ledger.store import ledger_of
+from bsky_assets.labelling.news_given import news_given
 from bsky_assets.labelling.sample import draw
 from bsky_assets.labelling.second_question import second_questions
 from bsky_assets.labelling.statistics.consistency import effect_of_company
@@ -154,6 +155,7 @@ def label_day(
         if number == 0 and codebook.answer.type != "text":
             company = effect_of_company(asker, model, questions)
         _add_rows(con, row, of_record=number == 0)
+    news = news_given(con, lake, settings, day, row)
     _keep_earlier_rows(con, lake, row, day)
     _write_quarantine(con, lake, row, day)
     return lake.write_query(
@@ -161,7 +163,7 @@ def label_day(
         row,
         day,
         "SELECT * FROM labelling_rows ORDER BY is_label_of_record DESC, uri, model, prompt_version",
-        day_details(con, settings, row, prompt, asked, rounds, company, size, sample),
+        day_details(con, settings, row, prompt, asked, rounds, company, size, sample, news),
         made_from=inputs,
     )
 

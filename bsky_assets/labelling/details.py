@@ -13,6 +13,7 @@ from bsky_assets.contracts.details import (
     InFlight,
     LabelDetails,
     ModelRound,
+    NewsGiven,
     RecordSample,
 )
 from bsky_assets.labelling.answer_sql import answer_as_text
@@ -38,6 +39,7 @@ def day_details(
     company: Company | None,
     size: BatchSize,
     sample: RecordSample | None = None,
+    news: NewsGiven | None = None,
 ) -> LabelDetails:
     """The details of the partition that the table `labelling_rows` becomes."""
     ((labelled, failed, earlier),) = con.sql(
@@ -65,6 +67,7 @@ def day_details(
         failed=failed,
         other_labels=earlier,
         **found,
+        news=news,
         batch_size=size.posts,
         lowered=size.lowered,
         overruled_by=settings.overruling_codebook if row is LlmLabel else None,

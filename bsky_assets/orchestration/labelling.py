@@ -82,6 +82,7 @@ def labelled(
             **tokens(told.models),
             **notices(told),
             **agreed,
+            **_with_news(told),
             "shares": MetadataValue.md(_picture(row, partition)),
         },
         checks=outcomes,
@@ -111,6 +112,18 @@ def _sampled(told: LabelDetails) -> dict[str, MetadataValue]:
         for one in told.sample.strata
     )
     return {"not_asked": MetadataValue.int(told.not_asked), "sample_design": frame_table(strata)}
+
+
+def _with_news(told: LabelDetails) -> dict[str, MetadataValue]:
+    """How many labels were made with news, if they may be, and why the others were not."""
+    if told.news is None:
+        return {}
+    without = [f"{count:,}: {why}" for why, count in told.news.without.items()]
+    said = "; ".join([*without, *filter(None, [told.news.problem])])
+    return {
+        "labelled_with_news": MetadataValue.int(told.news.given),
+        "labelled_without_news": MetadataValue.text(said),
+    }
 
 
 def _shown(row: type[Row]) -> str:

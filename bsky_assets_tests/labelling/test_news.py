@@ -9,7 +9,9 @@ from typing import Any
 import duckdb
 import pytest
 
+from bsky_assets.contracts.details import ContextDetails
 from bsky_assets.contracts.news import NewsArticle, NewsContext
+from bsky_assets.labelling.news_given import CLEAR, NO_NAME, NONE_AT_ALL, NOT_NEAR
 from bsky_assets.orchestration.publish import publish
 from bsky_assets_tests.support.labelling import DAY, Lab
 from bsky_assets_tests.support.llm_endpoint import FakeEndpoint, Question, by_first_letter
@@ -54,7 +56,8 @@ def test_without_news_requests_are_byte_for_byte_what_they_were(
         if options:
             rows = [told(0, "name"), told(3, "if_unclear")]
             one.lake.write(NewsContext, DAY, table(NewsContext, rows))
-        assert one.label().details["prompt_version"] == PROMPT
+        details = one.label().details
+        assert (details["prompt_version"], details["news"]) == (PROMPT, None)
         sent = sorted(json.dumps(body, sort_keys=True) for body in fake.requests)
         assert hashlib.sha256("\n".join(sent).encode()).hexdigest() == REQUESTS
 
@@ -97,6 +100,11 @@ def test_a_post_is_told_at_once_or_once_its_answer_is_unclear_and_a_label_leads_
     assert (model["questions"], model["answered"], model["failed"]) == (6, 6, 0)
     assert model["requests"] == len(fake.requests)
     assert partition.details["prompt_version"] != PROMPT
+    assert partition.details["news"] == {
+        "given": 2,
+        "without": {NO_NAME: 1, NOT_NEAR: 1, CLEAR: 1},
+        "problem": None,
+    }
     asked = fake.asked.total()
     one.label()
     assert fake.asked.total() == asked
@@ -107,7 +115,14 @@ def test_a_day_without_context_is_labelled_all_the_same(
 ) -> None:
     fake, url = endpoint
     one = lab(tmp_path, url, **ON)
-    one.label()
+    told_why = one.label().details["news"]
+    assert told_why["without"] == {NONE_AT_ALL: 5}
+    assert f"there is no news_context of {DAY}" in told_why["problem"]
+    why = ContextDetails(problem="there is no article with a vector in the window")
+    one.lake.write(NewsContext, DAY, table(NewsContext, []), why)
+    assert one.label().details["news"]["problem"] == why.problem
+    not_proven = lab(tmp_path / "proven", url, **{**ON, "news_context": "proven"})
+    assert "is not shown to help" in not_proven.label().details["news"]["problem"]
     assert [row["context"] for row in one.rows()] == [[]] * 5
     assert not any("news" in post for body in fake.requests for post in _posts(body))
 

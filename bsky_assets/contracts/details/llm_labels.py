@@ -80,6 +80,16 @@ class RecordSample(Part):
     strata: tuple[SampledStratum, ...] = ()
 
 
+class NewsGiven(Part):
+    """Which labels of record were made with news."""
+
+    given: int = 0
+    without: dict[str, int] = Field(default_factory=dict)
+    """The others, by why."""
+    problem: str | None = None
+    """For a person, where there was no news for any post."""
+
+
 class LabelDetails(Details):
     """What models were asked about a day, and what came of it."""
 
@@ -99,6 +109,8 @@ class LabelDetails(Details):
     a sample, of all posts that passed, estimated by its design."""
     sample: RecordSample | None = None
     """None where all posts are asked about."""
+    news: NewsGiven | None = None
+    """None where labels are made without news as the settings say."""
     batch_size: int | None = None
     """Posts that were asked about together, at most."""
     lowered: str | None = None

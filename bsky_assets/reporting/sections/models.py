@@ -23,7 +23,7 @@ def section(day: StoredDay) -> Section | None:
         Column("time", "Half of the answers came within the first, 95% within the second.", True),
     )
     table = Table("Models that were asked", columns, tuple(map(_row, models)))
-    notices = [*_notices(models), *_lowered(day.labels)]
+    notices = [*_notices(models), *_lowered(day.labels), *_without_news(day.labels)]
     return Section("models", "Models", (table,), tuple(notices))
 
 
@@ -31,6 +31,13 @@ def _lowered(labels: Partition | None) -> Iterator[Notice]:
     if labels and (said := labels.told(LabelDetails).lowered):
         todo = "Set BSKY_LLM_BATCH_SIZE to it, or take another model."
         yield Notice(LlmLabel.asset, said, todo)
+
+
+def _without_news(labels: Partition | None) -> Iterator[Notice]:
+    news = labels.told(LabelDetails).news if labels else None
+    if news and news.problem:
+        said = f"Posts were labelled without news: {news.problem}"
+        yield Notice(LlmLabel.asset, said, "Mend it, or set BSKY_NEWS_CONTEXT=off.")
 
 
 def _notices(models: Iterable[ModelRound]) -> Iterator[Notice]:
