@@ -131,7 +131,7 @@ def _judged(
     texts = dict(zip(posts["uri"].to_pylist(), posts["text"].to_pylist(), strict=True))
     titles = {one: (row["title"], len(row["outlets"])) for one, row in articles.rows.items()}
     names = names_in_the_news(titles, texts.values())
-    near = _nearest(con, settings, posts, embedder.embed([*texts.values()]), articles)
+    near = nearest(con, settings, posts, embedder.embed([*texts.values()]), articles)
     gate = gate_of(settings, embedder.name)
     rows: list[dict[str, Any]] = []
     for uri, found in near.items():
@@ -201,7 +201,7 @@ def _articles(
     )
 
 
-def _nearest(
+def nearest(
     con: duckdb.DuckDBPyConnection,
     settings: Settings,
     posts: pa.Table,
