@@ -59,7 +59,7 @@ class Platform:
 
 
 @contextmanager
-def running_platform(folder: Path, events: int) -> Iterator[Platform]:
+def running_platform(folder: Path, events: int, **environment: str) -> Iterator[Platform]:
     """`bsky-assets run` in an empty folder, until the block ends; then it is interrupted.
 
     Raises:
@@ -73,7 +73,7 @@ def running_platform(folder: Path, events: int) -> Iterator[Platform]:
     with platform.output.open("w") as output:
         process = subprocess.Popen(
             command,
-            env=plain_environment() | {"BSKY_DATA_DIR": str(platform.data)},
+            env=plain_environment() | {"BSKY_DATA_DIR": str(platform.data)} | environment,
             cwd=folder,
             stdout=output,
             stderr=subprocess.STDOUT,

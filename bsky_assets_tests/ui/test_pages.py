@@ -1,11 +1,12 @@
 """The Dagster UI of a real `bsky-assets run`, as a person sees it in a browser."""
 
+import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import duckdb
@@ -46,6 +47,13 @@ GROUPS = {
     },
     "posts": {"consolidated_posts", "filtered_posts"},
     "labels": {"llm_labels", "daily_report"},
+    "news": {
+        "news_articles",
+        "article_embeddings",
+        "news_context",
+        "news_views",
+        "context_effect",
+    },
 }
 HOSTILE = "<script>document.title='taken'</script><img src=http://127.0.0.1:9/x onerror=alert(1)>"
 
@@ -57,8 +65,16 @@ CODEBOOK = "wistfulness"
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     folder = tmp_path_factory.mktemp("ui")
     add_codebook(folder)
-    with running_platform(folder, events=1500) as platform:
+    with running_platform(folder, events=1500, **news_of(folder)) as platform:
         yield platform
+
+
+def news_of(folder: Path) -> dict[str, str]:
+    """News as their user sets them up: here a file with one article."""
+    file = folder / "news.jsonl"
+    told = {"title": "Senate votes on the budget", "url": "https://wire.example/1"}
+    file.write_text(json.dumps({**told, "published": datetime.now(UTC).isoformat()}))
+    return {"BSKY_NEWS_FEEDS": f"wire={file}", "BSKY_NEWS_VIEWS": "yes"}
 
 
 def add_codebook(folder: Path) -> None:
@@ -237,6 +253,12 @@ def test_a_question_of_ones_own_is_in_the_lineage_and_in_no_file_of_the_package(
     assert labelled > 0
     files = (path for path in Path(bsky_assets.__file__).parent.rglob("*") if path.is_file())
     assert [path for path in files if CODEBOOK.encode() in path.read_bytes()] == []
+
+
+def test_an_article_is_counted_on_the_page_of_its_asset(page: Page, platform: Platform) -> None:
+    page.goto(f"{platform.url}/assets/news_articles")
+    expect(metadata_row(page, "dagster/partition_row_count")).to_contain_text("1")
+    assert platform.rows("SELECT title FROM news_articles") == [("Senate votes on the budget",)]
 
 
 def test_checks_are_listed_as_passed(page: Page, platform: Platform) -> None:
