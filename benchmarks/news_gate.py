@@ -1,54 +1,76 @@
 """How often the gate of news is right: calibrated on some seeds of the sandbox, measured on others.
 
-python -m benchmarks.news_gate [SEEDS [EVENTS]]
+python -m benchmarks.news_gate [SEEDS [EVENTS [VECTORS [MODEL]]]]
+
+VECTORS are those of the sandbox, of the `package` of the extra, or of an endpoint at a URL.
 """
 
 import json
 import resource
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bsky_assets.news.calibrating import calibrate
+from bsky_assets.news.calibrating import Pair, calibrate
 from bsky_assets.news.gate import Gate
-from testbed.news_days import NewsDay, make_news_day
+from testbed.news_days import make_news_day
 
+SANDBOX = "sandbox"
+DAYS_AND_EVENTS = ("8", "20000")
 FIRST_TO_LEARN, FIRST_TO_MEASURE = 101, 501
 
 
-def days(first: int, seeds: int, events: int) -> Iterator[NewsDay]:
-    """A day of each of so many seeds from `first` on."""
+def options_of(vectors: str = SANDBOX, model: str | None = None) -> dict[str, str | None]:
+    """The settings that say what makes vectors."""
+    if vectors == SANDBOX:
+        return {}
+    url = None if vectors == "package" else vectors
+    return {"embeddings_base_url": url, "embeddings_model": model}
+
+
+def days(
+    first: int, seeds: int, events: int, options: Mapping[str, str | None]
+) -> Iterator[tuple[int, list[Pair]]]:
+    """A day of each of so many seeds from `first` on: posts that an article reported the event of,
+    and pairs."""
     for seed in range(first, first + seeds):
         with TemporaryDirectory() as folder:
-            yield make_news_day(Path(folder), seed, events)
+            day = make_news_day(Path(folder), seed, events, **options)
+            yield len(day.news.reported), day.pairs()
 
 
-def right_and_wrong(gate: Gate, judged: Iterable[NewsDay]) -> dict[str, int]:
+def right_and_wrong(gate: Gate, judged: Iterable[tuple[int, list[Pair]]]) -> dict[str, float]:
     """Posts that `gate` tells of an article, how many of them rightly, and how many there are."""
     told = right = reported = 0
-    for day in judged:
-        reported += len(day.news.reported)
-        through = [pair for pair in day.pairs() if gate.opens(pair.distance, pair.margin)]
+    for count, pairs in judged:
+        reported += count
+        through = [pair for pair in pairs if gate.opens(pair.distance, pair.margin)]
         told += len(through)
         right += sum(pair.is_about for pair in through)
-    return {"told": told, "right": right, "reported": reported}
-
-
-def main(seeds: int = 8, events: int = 20_000) -> None:
-    """Calibrate on `seeds` days and measure on as many others; print one line of JSON."""
-    started = time.monotonic()
-    learnt = [pair for day in days(FIRST_TO_LEARN, seeds, events) for pair in day.pairs()]
-    gate = calibrate(learnt)
-    found = right_and_wrong(gate, days(FIRST_TO_MEASURE, seeds, events))
-    told = {
-        "name": "news_gate",
+    shares = {"precision": right / max(told, 1), "recall": right / max(reported, 1)}
+    return {
+        **{name: round(share, 3) for name, share in shares.items()},
+        "told": told,
+        "right": right,
+        "reported": reported,
         "largest_distance": gate.largest_distance,
         "least_margin": gate.least_margin,
-        "precision": round(found["right"] / max(found["told"], 1), 3),
-        "recall": round(found["right"] / max(found["reported"], 1), 3),
-        **found,
+    }
+
+
+def main(arguments: Sequence[str] = ()) -> None:
+    """Calibrate on some days; measure on as many others by that, and as the gate is without."""
+    seeds, events = (int(one) for one in (*arguments[:2], *DAYS_AND_EVENTS[len(arguments) :]))
+    started, options = time.monotonic(), options_of(*arguments[2:])
+    learnt = [pair for _, pairs in days(FIRST_TO_LEARN, seeds, events, options) for pair in pairs]
+    others = [*days(FIRST_TO_MEASURE, seeds, events, options)]
+    told = {
+        "name": "news_gate",
+        "vectors": " ".join(arguments[2:]) or SANDBOX,
+        **right_and_wrong(calibrate(learnt), others),
+        "uncalibrated": right_and_wrong(Gate(), others),
         "seconds": round(time.monotonic() - started, 1),
         "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }
@@ -56,4 +78,4 @@ def main(seeds: int = 8, events: int = 20_000) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(sys.argv[1:])

@@ -80,13 +80,13 @@ def make_news_day(folder: Path, seed: int, events: int, **options: Any) -> NewsD
     """
     world = World.generate(seed, day=DAY, events=events, now=EVENING)
     with Sandbox(world, Servers.of(world)) as sandbox:
-        vectors = {"embeddings_base_url": sandbox.llm_base_url, "embeddings_model": MODEL}
+        served: dict[str, Any] = {
+            "news_feeds": sandbox.news_feeds,
+            "embeddings_base_url": sandbox.llm_base_url,
+            "embeddings_model": MODEL,
+        }
         settings = Settings(
-            _env_file=None,
-            data_dir=folder,
-            sync_timezone="UTC",
-            news_feeds=sandbox.news_feeds,
-            **{**vectors, **options},
+            _env_file=None, data_dir=folder, sync_timezone="UTC", **{**served, **options}
         )
         lake = Lake.of(settings)
         posts = [
