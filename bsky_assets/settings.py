@@ -264,6 +264,11 @@ class Settings(BaseSettings):
         description="News for context, as comma-separated name=url or name=file; name:side=… says "
         "which side an outlet is on: left, right or moderate.",
     )
+    news_pages: CommaSeparated = Field(
+        (),
+        description="Hosts, comma-separated, whose terms allow that the pages of their articles "
+        "are read for the text; robots.txt is obeyed, too.",
+    )
     news_context: Literal["off", "proven", "on"] = Field(
         "off",
         description="Whether llm_labels asks about posts with the news that they are about; "
@@ -362,6 +367,7 @@ class Settings(BaseSettings):
         "trusted_labelers",
         "launcher_assets",
         "slurm_export",
+        "news_pages",
         mode="before",
     )
     @classmethod

@@ -5,6 +5,7 @@ each day the articles that were published on it. An article is added only if it 
 days of the window: by its address, and by its words. The first words stay when it is updated.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -19,6 +20,7 @@ from bsky_assets.contracts.news import NewsArticle
 from bsky_assets.news.copies import Copies
 from bsky_assets.news.fetching import Source
 from bsky_assets.news.items import Item
+from bsky_assets.news.pages import Pages
 from bsky_assets.news.sources import UnreadableNews, kind_of
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake, Partition
@@ -113,6 +115,7 @@ class _Shelf:
         self, settings: Settings, day: date, stored: Iterable[tuple[dict[str, Any], bool]]
     ) -> None:
         self._settings, self._day = settings, day
+        self._pages = Pages(settings)
         self._of_day: dict[str, dict[str, Any]] = {}
         self._by_url: dict[str, dict[str, Any]] = {}
         self._copies = Copies()
@@ -125,23 +128,31 @@ class _Shelf:
 
     def take(self, read: _Read) -> NewsReading:
         """Add what is absent; what became of each article of `read`."""
-        counts = dict.fromkeys(
-            ("added", "known", "updated", "copies", "from_the_future", "too_old", "of_another_day"),
-            0,
-        )
-        for item in read.items:
-            for name in self._take(read, item):
-                counts[name] += 1
-        return read.told.model_copy(update=counts)
+        counts = Counter(name for item in read.items for name in self._take(read, item))
+        needs_pages = any(self._pages.is_allowed(item.link) for item in read.items)
+        problem = read.told.problem or (self._pages.problem if needs_pages else None)
+        return read.told.model_copy(update={**counts, "problem": problem})
 
     def _take(self, read: _Read, item: Item) -> Iterator[str]:
         if reason := self._out_of_time(read, item):
             yield reason
         elif known := self._by_url.get(item.url):
             yield "known"
-            if (item.title, item.text) != (known["title"], known["text"]):
+            if self._is_updated(item, known):
                 yield "updated"
-        elif copied := self._copies.find(item.title, item.text):
+        else:
+            yield from self._take_new(read, item)
+
+    def _is_updated(self, item: Item, known: dict[str, Any]) -> bool:
+        """Of an article whose text is that of its page, the source's text says nothing."""
+        has_page = self._pages.is_allowed(item.link)
+        return item.title != known["title"] or (item.text != known["text"] and not has_page)
+
+    def _take_new(self, read: _Read, item: Item) -> Iterator[str]:
+        if self._pages.is_allowed(item.link) and (text := self._pages.text_of(item.link)):
+            item = item.with_text(text)
+            yield "pages"
+        if copied := self._copies.find(item.title, item.text):
             yield "copies"
             if original := self._of_day.get(copied):
                 original["outlets"].append(_outlet(read.source, item))

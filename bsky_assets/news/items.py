@@ -3,7 +3,7 @@
 import hashlib
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from html import unescape
@@ -34,11 +34,17 @@ class Item:
     language: str | None
     published_at: datetime | None
     """The later of publication and update, in UTC."""
+    link: str = ""
+    """The address as the source gives it."""
 
     @property
     def id(self) -> str:
         """16 hex digits that the URL decides."""
         return hashlib.sha256(self.url.encode()).hexdigest()[:16]
+
+    def with_text(self, text: str) -> "Item":
+        """The article with another text."""
+        return replace(self, text=plain(text, _MOST_CHARACTERS))
 
 
 def make_item(
@@ -63,6 +69,7 @@ def make_item(
         plain(outlet, 100) or None,
         _LANGUAGES.get(code, code if len(code) in (2, 3) else None),
         max(known, default=None),
+        str(url).strip(),
     )
 
 

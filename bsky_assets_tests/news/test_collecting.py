@@ -8,13 +8,14 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from aiohttp import web
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from bsky_assets.contracts.details import NewsDetails
 from bsky_assets.contracts.news import NewsArticle
-from bsky_assets.news import fetching
+from bsky_assets.news import fetching, pages
 from bsky_assets.news.collecting import collect_news
 from bsky_assets.news.items import canonical, make_item, plain
 from bsky_assets.settings import Settings
@@ -226,3 +227,74 @@ def test_settings_of_news_that_cannot_be_meant_are_refused() -> None:
         with pytest.raises(ValueError, match=says) as told:
             Settings(_env_file=None, news_feeds=value)
         assert "secret" not in str(told.value.errors()[0]["msg"])
+
+
+def page(*paragraphs: str) -> str:
+    """An article's page as outlets make them, with what no reader is after."""
+    told = "".join(f"<p>{one}</p>" for one in paragraphs)
+    return (
+        "<html><head><title>x</title><script>evil()</script></head><body><nav>Home About</nav>"
+        f"<article><h1>Walkout</h1>{told}</article><footer>Cookies, imprint</footer>"
+        "</body></html>"
+    )
+
+
+def test_a_page_is_read_for_its_text_only_where_terms_and_robots_allow_it(
+    tmp_path: Path, host: tuple[NewsHost, str]
+) -> None:
+    news, url = host
+    told = [f"{BODY} This is paragraph {number} of it." for number in range(4)]
+    other = "Roses bloom early in the park this year, and gardeners are glad of it all. " * 3
+    news.pages |= {
+        "robots.txt": "User-agent: *\nDisallow: /private",
+        "open": page(*told),
+        "private/1": page("What is private is written here at some length, and is not read."),
+        "moved": "/private/1",
+        "away": "http://127.0.0.1:9/elsewhere",
+        "long": "x" * 4_000_000,
+        "feed": rss(
+            (f"{url}/open", "Walkout at Harrow College", "In short.", ago(5)),
+            (f"{url}/private/1", "A private matter of the council", "In short.", ago(4)),
+            (f"{url}/moved", "The page that has been moved away", "In short.", ago(4)),
+            (f"{url}/gone", "Nothing is left of this one here", "In short.", ago(3)),
+            (f"{url}/long", "An endless story goes on and on", "In short.", ago(3)),
+            ("http://127.0.0.1:9/x", "A host that was not named at all", other, ago(2)),
+        ),
+    }
+    feeds = {"a": f"{url}/feed"}
+    collect(settings_of(tmp_path / "none", feeds))
+    assert news.asked == ["feed"], "no page is read unless it is said that one may"
+    allowed = settings_of(tmp_path, feeds, news_pages=url.removeprefix("http://"))
+    reading = collect(allowed).told(NewsDetails).readings["a"]
+    assert (reading.added, reading.pages, reading.problem) == (6, 1, None)
+    texts = {row["title"]: row["text"] for row in articles(allowed)}
+    walkout = texts.pop("Walkout at Harrow College")
+    assert all(one in walkout for one in told)
+    assert not any(word in walkout for word in ("evil", "Cookies", "About", "In short"))
+    assert texts.pop("A host that was not named at all").startswith("Roses bloom")
+    assert {*texts.values()} == {"In short."}
+    assert news.asked.count("robots.txt") == 1
+    assert "private/1" not in news.asked
+    again = collect(allowed).told(NewsDetails).readings["a"]
+    assert (again.known, again.updated, again.pages) == (6, 0, 0)
+    assert news.asked.count("open") == 1, "what is stored is not asked for again"
+
+
+def test_without_its_reader_or_robots_no_page_is_read_and_one_line_says_so(
+    tmp_path: Path, host: tuple[NewsHost, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    news, url = host
+    news.pages |= {
+        "open": page(BODY, BODY),
+        "feed": rss((f"{url}/open", "Walkout at Harrow College", "In short.", ago(5))),
+        "robots.txt": web.Response(status=503),
+    }
+    named = {"news_pages": url.removeprefix("http://")}
+    settings = settings_of(tmp_path / "robots", {"a": f"{url}/feed"}, **named)
+    assert collect(settings).told(NewsDetails).readings["a"].pages == 0
+    assert "open" not in news.asked, "whose robots.txt cannot be had allows nothing"
+    monkeypatch.setattr(pages, "find_spec", lambda _: None)
+    settings = settings_of(tmp_path / "reader", {"a": f"{url}/feed"}, **named)
+    reading = collect(settings).told(NewsDetails).readings["a"]
+    assert (reading.added, reading.pages) == (1, 0)
+    assert "pip install" in str(reading.problem)

@@ -26,6 +26,8 @@ class NewsReading(Part):
     too_old: int = 0
     of_another_day: int = 0
     """In a file: of other days than this one."""
+    pages: int = 0
+    """Texts that were taken from the articles' own pages."""
     unusable: int = 0
     """Without a title, or without an address."""
     problem: str | None = None
