@@ -23,6 +23,7 @@ COMPLETING = {
 }
 CASES = {
     "help": (["--help"], {}, BARE, 0.5),
+    "help_of_labels": (["labels", "--help"], {}, BARE, 0.5),
     "version": (["--version"], {}, BARE, 0.5),
     "typo": (["staus"], {}, BARE, 0.5),
     "completion": ([], COMPLETING, BARE, 0.5),

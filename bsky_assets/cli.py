@@ -5,6 +5,8 @@ takes seconds to load. So the names, and the line of each, stand here; a test ho
 """
 
 import sys
+from collections.abc import Callable
+from functools import wraps
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -56,7 +58,7 @@ def command_of(name: str) -> Any:
         alone = typer.Typer(add_completion=False)
         alone.command(name)(getattr(module, name))
         command = typer.main.get_command(alone)
-    return completing(_flowing(command))
+    return completing(_telling_retries(_flowing(command)))
 
 
 def _flowing(command: Any) -> Any:
@@ -70,6 +72,28 @@ def _flowing(command: Any) -> Any:
             for part in command.help.split("\n\n")
         )
     return command
+
+
+def _telling_retries(command: Any) -> Any:
+    """The command, or those below it; once one runs, it tells what is tried again.
+
+    Not before: what tries again takes time to import, and help has nothing to try.
+    """
+    if below := getattr(command, "commands", None):
+        for one in below.values():
+            _telling_retries(one)
+    else:
+        command.callback = _after(tell_retries, command.callback)
+    return command
+
+
+def _after(before: Callable[[], None], function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def run(*arguments: Any, **options: Any) -> Any:
+        before()
+        return function(*arguments, **options)
+
+    return run
 
 
 class _Commands(TyperGroup):
@@ -109,7 +133,6 @@ def bsky_assets(
     ] = False,
 ) -> None:
     """Collect a day of Bluesky, filter it, label it, and trace every label."""
-    tell_retries()
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from bsky_assets.commands.config import _line
+from bsky_assets.commands.variables import _line
 from bsky_assets.contracts import LlmLabel
 from bsky_assets.launching import forwarding
 from bsky_assets.launching.work import ROWS

@@ -10,14 +10,15 @@ import typer
 from rich.table import Table
 
 from bsky_assets.commands.choices import AnswerKind
+from bsky_assets.commands.in_force import get_settings
 from bsky_assets.console import stderr, stdout
 from bsky_assets.errors import UserError
-from bsky_assets.settings import Settings, get_settings
 from bsky_assets.sync_day import parse_day
 
 if TYPE_CHECKING:
     from bsky_assets.contracts.codebooks import Codebook, CodebookLabel, Codebooks
     from bsky_assets.labelling.trial import Trial
+    from bsky_assets.settings import Settings
     from bsky_assets.storage.lake import Lake
 
 

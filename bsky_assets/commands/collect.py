@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from bsky_assets.commands.in_force import get_settings
 from bsky_assets.console import stderr
-from bsky_assets.settings import get_settings
 
 
 def collect(

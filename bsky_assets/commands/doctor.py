@@ -2,8 +2,8 @@
 
 import typer
 
+from bsky_assets.commands.in_force import get_settings
 from bsky_assets.console import one_line, stdout
-from bsky_assets.settings import get_settings
 
 
 def doctor() -> None:

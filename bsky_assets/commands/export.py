@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import typer
 
 from bsky_assets.commands.choices import EXPORTED, Level
+from bsky_assets.commands.in_force import get_settings
 from bsky_assets.console import stdout
-from bsky_assets.settings import get_settings
 from bsky_assets.sync_day import parse_day
 
 

@@ -11,9 +11,9 @@ import typer
 from rich.box import SIMPLE
 from rich.table import Table
 
+from bsky_assets.commands.in_force import get_settings
 from bsky_assets.console import stderr, stdout
 from bsky_assets.errors import UserError
-from bsky_assets.settings import get_settings
 
 if TYPE_CHECKING:
     from bsky_assets.filters.measuring.evaluation import Evaluation, Mistake

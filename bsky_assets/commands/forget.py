@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from bsky_assets.bluesky.syntax import at_uri_parts, is_did
+from bsky_assets.commands.in_force import get_settings
 from bsky_assets.console import stdout
-from bsky_assets.settings import get_settings
 
 
 def forget(

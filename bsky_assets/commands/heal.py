@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bsky_assets.commands.in_force import get_settings
 from bsky_assets.console import stderr, stdout
-from bsky_assets.settings import Settings, get_settings
 from bsky_assets.sync_day import parse_day
 
 if TYPE_CHECKING:
     from bsky_assets.bluesky.healing import Healed
+    from bsky_assets.settings import Settings
 
 LISTED = 5
 RAW = 'key:"raw_firehose_posts" or key:"raw_post_deletions"'

@@ -12,10 +12,10 @@ from rich.table import Table
 
 from bsky_assets.commands import people, texts, trials
 from bsky_assets.commands.choices import STRATA
+from bsky_assets.commands.in_force import get_settings
 from bsky_assets.commands.of_codebook import OfCodebook
 from bsky_assets.console import stderr, stdout
 from bsky_assets.errors import UserError
-from bsky_assets.settings import Settings, get_settings
 from bsky_assets.sync_day import parse_day
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bsky_assets.labelling.statistics.consistency import Consistency
     from bsky_assets.labelling.statistics.evaluation import Compared, Evaluation
     from bsky_assets.labelling.statistics.metrics import Scores
+    from bsky_assets.settings import Settings
     from bsky_assets.storage.lake import Lake
 
 app = typer.Typer(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bsky_assets.commands.in_force import get_settings
 from bsky_assets.console import stdout
-from bsky_assets.settings import get_settings
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,14 +1,19 @@
 """`bsky-assets materialize`: materialise sync days through Dagster, without its UI."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from bsky_assets.settings import Settings, get_settings
+from bsky_assets.commands.in_force import get_settings
 from bsky_assets.sync_day import parse_day
+
+if TYPE_CHECKING:
+    from bsky_assets.settings import Settings
 
 ALL = "*"
 Source = Literal["stream", "archive", "repos"]

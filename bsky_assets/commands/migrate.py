@@ -11,14 +11,15 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from bsky_assets.commands.in_force import get_settings
 from bsky_assets.console import stdout
-from bsky_assets.settings import Settings, get_settings
 
 if TYPE_CHECKING:
     import duckdb
 
     from bsky_assets.migrations.loading import Migrated
     from bsky_assets.migrations.rewrite import Outdated
+    from bsky_assets.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Bring older data into today's shape.")
 

@@ -13,15 +13,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from bsky_assets.commands.choices import STRATA, Teacher
+from bsky_assets.commands.in_force import get_settings
 from bsky_assets.commands.of_codebook import OfCodebook
 from bsky_assets.console import stdout
-from bsky_assets.settings import Settings, get_settings
 from bsky_assets.sync_day import parse_days
 
 if TYPE_CHECKING:
     from bsky_assets.coding.agreement import Agreed
     from bsky_assets.coding.room import Room
     from bsky_assets.contracts import Row
+    from bsky_assets.settings import Settings
     from bsky_assets.students.training import Figures
 
 Name = Annotated[

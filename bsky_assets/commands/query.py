@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
+from bsky_assets.commands.in_force import get_settings
 from bsky_assets.console import in_json, printable, stdout
-from bsky_assets.settings import get_settings
 
 if TYPE_CHECKING:
     from bsky_assets.commands.asking import Write

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from bsky_assets.commands.in_force import get_settings
 from bsky_assets.console import stderr, stdout
-from bsky_assets.settings import get_settings
 
 
 def rehydrate(

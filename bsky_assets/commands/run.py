@@ -1,5 +1,7 @@
 """`bsky-assets run`: the whole way of today's posts, then the UI. `make run`, `make live`."""
 
+from __future__ import annotations
+
 import json
 import os
 import shutil
@@ -14,15 +16,18 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bsky_assets.commands.in_force import get_settings
 from bsky_assets.console import one_line, silence, stderr, stdout
 from bsky_assets.errors import UserError
-from bsky_assets.settings import Settings, get_settings, variable_name
 from bsky_assets.storage.files import staged
 from bsky_assets.sync_day import now, sync_day_of, today
+
+if TYPE_CHECKING:
+    from bsky_assets.settings import Settings
 
 HOST = "127.0.0.1"
 INSTANT = "%Y-%m-%dT%H:%M:%S"
@@ -87,7 +92,7 @@ def run(
             _run_day(ui, port)
         return
     _set_defaults(data_dir=str(Path("data", "sandbox").absolute()))
-    _set({variable_name("sandbox"): "true"})
+    _set(sandbox="true")
     network.keep(get_settings())
     stderr.print("starting the sandbox, and importing Dagster")
     model: AbstractContextManager[dict[str, str]] = _real_llm() if real_llm else nullcontext({})
@@ -96,18 +101,26 @@ def run(
         _sandbox(get_settings(), events, seed) as environment,
         model as instead,
     ):
-        _set({**environment, **instead})
+        _set_variables({**environment, **instead})
         _run_day(ui, port)
 
 
 def _set_defaults(**values: str) -> None:
     given = get_settings().model_fields_set
-    _set({variable_name(name): value for name, value in values.items() if name not in given})
+    _set(**{name: value for name, value in values.items() if name not in given})
 
 
-def _set(environment: Mapping[str, str]) -> None:
+def _set(**values: str) -> None:
+    from bsky_assets.settings import variable_name
+
+    _set_variables({variable_name(name): value for name, value in values.items()})
+
+
+def _set_variables(environment: Mapping[str, str]) -> None:
+    from bsky_assets import settings
+
     os.environ.update(environment)
-    get_settings.cache_clear()
+    settings.get_settings.cache_clear()
 
 
 def _run_day(ui: bool, port: int | None) -> None:
@@ -255,7 +268,7 @@ def _instant(text: str) -> datetime:
     return datetime.strptime(text, INSTANT).replace(tzinfo=UTC)
 
 
-def _environment(process: "subprocess.Popen[bytes]", ready: Path) -> dict[str, str]:
+def _environment(process: subprocess.Popen[bytes], ready: Path) -> dict[str, str]:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         if ready.exists():

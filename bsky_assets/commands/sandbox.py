@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bsky_assets.settings import get_settings
+from bsky_assets.commands.in_force import get_settings
 from bsky_assets.sync_day import parse_day
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bsky_assets.commands.in_force import get_settings
 from bsky_assets.console import stdout
 from bsky_assets.errors import UserError
-from bsky_assets.settings import get_settings
 from bsky_assets.sync_day import parse_day
 
 if TYPE_CHECKING:

@@ -27,6 +27,10 @@ SHOWN_STRETCHES = 5
 
 def show_day(lake: Lake, day: date, settings: Settings) -> None:
     """Print the rows, the coverage, the funnel and the labels of one sync day."""
+    _show_day(lake, day, Look(settings, now()))
+
+
+def _show_day(lake: Lake, day: date, look: Look) -> None:
     found = {row: lake.whole(row, day) for row in lake.rows}
     partitions = {row: _usable(partition) for row, partition in found.items()}
     table = Table("asset", "rows", "written (UTC)", title=f"sync day {day}", title_justify="left")
@@ -35,11 +39,11 @@ def show_day(lake: Lake, day: date, settings: Settings) -> None:
         table.add_row(row.asset, *_rows_and_time(partition))
     stdout.print(table)
     _print(f"! {problem}" for problem in found.values() if isinstance(problem, Damaged))
-    _print(_lacking_lines(settings, day))
+    _print(_lacking_lines(look, day))
     if feeds := partitions[RawFeedPost]:
         _print(_feed_lines(feeds))
     if firehose := partitions[RawFirehosePost]:
-        _print(_coverage_lines(firehose, settings))
+        _print(_coverage_lines(firehose, look.settings))
     if filtered := partitions[FilteredPost]:
         _print(_funnel_lines(filtered))
     if labels := partitions[LlmLabel]:
@@ -55,15 +59,15 @@ def show_days(lake: Lake, settings: Settings) -> None:
         return
     table = Table("asset", *map(str, days))
     for row in rows:
-        table.add_row(row.asset, *(_cell(lake.whole(row, day)) for day in days))
+        table.add_row(row.asset, *(_cell(lake.glance(row, day)) for day in days))
     stdout.print(table)
-    _print(_unfinished_days(settings))
-    show_day(lake, days[-1], settings)
-
-
-def _unfinished_days(settings: Settings) -> Iterable[str]:
-    """Days of which something is behind, recent ones and those with news."""
     look = Look(settings, now())
+    _print(_unfinished_days(look))
+    _show_day(lake, days[-1], look)
+
+
+def _unfinished_days(look: Look) -> Iterable[str]:
+    """Days of which something is behind, recent ones and those with news."""
     for day in look.days(everywhere=False):
         if behind := look.state(day).behind:
             yield f"! {day} is not finished: {', '.join(behind)}"
@@ -87,8 +91,8 @@ def _rows_and_time(partition: Partition | None) -> tuple[str, str]:
     return f"{partition.rows:,}", f"{partition.written_at:%Y-%m-%d %H:%M:%S}"
 
 
-def _lacking_lines(settings: Settings, day: date) -> Iterable[str]:
-    lines = list(Look(settings, now()).state(day).lines())
+def _lacking_lines(look: Look, day: date) -> Iterable[str]:
+    lines = list(look.state(day).lines())
     yield "complete: all that landed is in it" if not lines else "not in it yet"
     for line in lines:
         yield f"  ! {line}"

@@ -10,10 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from bsky_assets.commands.choices import Regression
+from bsky_assets.commands.in_force import get_settings
 from bsky_assets.commands.of_codebook import OfCodebook
 from bsky_assets.console import stderr, stdout
 from bsky_assets.errors import UserError
-from bsky_assets.settings import get_settings
 
 if TYPE_CHECKING:
     from bsky_assets.settings import Settings

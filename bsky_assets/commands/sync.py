@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bsky_assets.commands.in_force import get_settings
 from bsky_assets.console import stderr
 from bsky_assets.errors import UserError
-from bsky_assets.settings import Settings, get_settings
 from bsky_assets.sync_day import today
 
 if TYPE_CHECKING:
     from bsky_assets.bluesky.streaming import Limits
+    from bsky_assets.settings import Settings
 
 
 class FeedsFailed(UserError):

@@ -6,14 +6,17 @@ import csv
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bsky_assets.commands.in_force import get_settings
 from bsky_assets.commands.of_codebook import OfCodebook
 from bsky_assets.console import stderr, stdout
 from bsky_assets.errors import UserError
-from bsky_assets.settings import Settings, get_settings
+
+if TYPE_CHECKING:
+    from bsky_assets.settings import Settings
 
 PREDICTED = "predicted_"
 _TOLD = ("error", "labelled_by", "prompt_version")

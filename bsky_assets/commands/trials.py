@@ -10,8 +10,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from bsky_assets.commands.in_force import get_settings
 from bsky_assets.console import stderr, stdout
-from bsky_assets.settings import get_settings
 
 if TYPE_CHECKING:
     from bsky_assets.labelling.optimising.calling import Called

@@ -60,7 +60,8 @@ class Copied:
 class Struct(BaseModel):
     """A nested record: the type of a struct column."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # What validates is built when a row is first made of a model: most processes make none.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Row(Struct):

@@ -14,7 +14,7 @@ from bsky_assets.contracts.records import (
     Metrics,
     PostRecord,
 )
-from bsky_assets.contracts.verdicts import declarations
+from bsky_assets.contracts.verdicts import heads
 
 RAW = ("raw_firehose_posts", "raw_feed_posts")
 
@@ -113,8 +113,8 @@ class ConsolidatedPost(Row):
 
 _READ_BY = dict(
     zip(
-        declarations(),
-        accumulate(tuple(one["filter"]["reads"]) for one in declarations().values()),
+        heads(),
+        accumulate(tuple(one["reads"]) for one in heads().values()),
         strict=True,
     )
 )
@@ -146,9 +146,9 @@ else:
         **{
             f"is_{name}": (
                 Annotated[bool | None, From(*_READ_BY[name])],
-                Field(description=one["filter"]["description"]),
+                Field(description=one["description"]),
             )
-            for name, one in declarations().items()
+            for name, one in heads().items()
         },
     )
 

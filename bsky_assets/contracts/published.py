@@ -14,7 +14,7 @@ from bsky_assets.contracts.base import Copied, From, Row
 from bsky_assets.contracts.codebooks import CodebookLabel
 from bsky_assets.contracts.labels import Ideology
 from bsky_assets.contracts.records import Author, PostRecord
-from bsky_assets.contracts.verdicts import declarations
+from bsky_assets.contracts.verdicts import heads
 
 Outcome = Literal["fetched", "edited", "deleted", "account_gone", "unreadable", "no_address"]
 """What became of a post that was asked for by its address."""
@@ -96,7 +96,7 @@ class _Post(Row):
     )
 
 
-VERDICTS = tuple(f"is_{name}" for name in declarations())
+VERDICTS = tuple(f"is_{name}" for name in heads())
 """The columns of the filters' verdicts."""
 
 if TYPE_CHECKING:
@@ -108,9 +108,9 @@ else:
         **{
             f"is_{name}": (
                 Annotated[bool | None, Copied(f"filtered_posts.is_{name}")],
-                Field(description=one["filter"]["description"]),
+                Field(description=one["description"]),
             )
-            for name, one in declarations().items()
+            for name, one in heads().items()
         },
     )
 

@@ -90,7 +90,7 @@ class Look:
         """Look at the data of `settings` as they are at the instant `at`."""
         self.settings, self.at = settings, at
         self._lake = Lake.of(settings)
-        self._streams = all_segments(settings)
+        self._streams = tuple(stream.seen_once() for stream in all_segments(settings))
         self._order = (*(row.asset for row in self._lake.rows), DAILY_REPORT)
         self._known: dict[tuple[type[Row], date], Partition | None] = {}
         self._noted = returned(self._lake)

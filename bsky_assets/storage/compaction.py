@@ -25,7 +25,6 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bsky_assets.contracts import (
@@ -351,6 +350,8 @@ def _quarantine(
     con: duckdb.DuckDBPyConnection, lake: Lake, row: type[Row], day: date, fresh: Sequence[_Fresh]
 ) -> None:
     """Add what could not be read on the way into this asset, and not into another."""
+    import pyarrow.compute as pc  # takes time to import, which a look need not wait for
+
     schema = arrow_schema(Quarantined)
     tables = (table.cast(schema) for found in fresh for table in found.tables(Quarantined))
     mine = (table.filter(pc.equal(table["source"], row.asset)) for table in tables)

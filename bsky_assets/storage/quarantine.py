@@ -12,7 +12,6 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from bsky_assets.contracts import Quarantined, arrow_schema, contract_version
 from bsky_assets.storage.lake import Lake, Partition, select_rows
@@ -69,6 +68,8 @@ def empty(
 
 
 def _emptied(batches: Iterator[pa.RecordBatch], places: set[int]) -> Iterator[pa.RecordBatch]:
+    import pyarrow.compute as pc  # takes time to import, which a look need not wait for
+
     at = 0
     for batch in batches:
         is_touched = pa.array([place in places for place in range(at, at + batch.num_rows)])

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -388,6 +389,10 @@ class Segments:
         self.stream = stream
         self._timezone = timezone
 
+    def seen_once(self) -> "Segments":
+        """The same, of which each folder is read once: for a look at many days."""
+        return _SeenOnce(self.folder.parent, self.stream, self._timezone)
+
     @contextmanager
     def collecting(self) -> Iterator["SegmentWriter"]:
         """Be the only process that writes segments of this stream; clear away half-written ones.
@@ -509,6 +514,36 @@ class Segments:
     def folder_of(self, day: date) -> Path:
         """Where the segments of `day` are."""
         return self.folder / f"sync_day={day.isoformat()}"
+
+
+class _SeenOnce(Segments):
+    """The segments of a stream as they were when they were first asked for."""
+
+    def __init__(self, root: Path, stream: str, timezone: str | None = None) -> None:
+        super().__init__(root, stream, timezone)
+        self._of_day: dict[date, list[Segment]] = {}
+
+    @cached_property
+    def _days(self) -> list[date]:
+        return super().days()
+
+    def days(self) -> list[date]:
+        return list(self._days)
+
+    def of_day(self, day: date, after: int = 0) -> list[Segment]:
+        if day not in self._of_day:
+            self._of_day[day] = super().of_day(day)
+        return [segment for segment in self._of_day[day] if segment.number > after]
+
+    @cached_property
+    def _last(self) -> tuple[Segment | None, Footer | None]:
+        return super().last(), super().last_footer()
+
+    def last(self) -> Segment | None:
+        return self._last[0]
+
+    def last_footer(self) -> Footer | None:
+        return self._last[1]
 
 
 class SegmentWriter:

@@ -229,7 +229,8 @@ def test_the_help_has_every_command_in_a_line() -> None:
     assert set(cli.COMMANDS) == {path.stem for path in modules} - {
         "__init__",
         *("of_codebook", "people", "texts", "trials"),  # below `labels`
-        *("asking", "choices", "completion", "examining", "progress", "running", "stored"),
+        *("asking", "choices", "completion", "examining", "in_force", "progress", "running"),
+        *("stored", "variables"),
     }
 
 

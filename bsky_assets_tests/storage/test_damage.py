@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
@@ -22,9 +23,11 @@ from bsky_assets.labelling.asking.prompt import load_prompt
 from bsky_assets.labelling.ledger.store import ledger_of
 from bsky_assets.orchestration.publish import publish
 from bsky_assets.settings import Settings, get_settings
+from bsky_assets.storage import upcasts
 from bsky_assets.storage.compaction import compact_firehose_day, compact_labels_day
 from bsky_assets.storage.connection import connect
 from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.places import StoredPath
 from bsky_assets_tests.storage.collected import Collected
 from testbed import wire
 from testbed.rows import feed_post, post_uri, table
@@ -181,6 +184,38 @@ def test_a_query_without_a_day_leaves_out_what_is_damaged_and_says_so(
     status = CliRunner().invoke(app, ["status"])
     assert status.exit_code == 0
     assert "doctor" in status.output
+
+
+def test_a_look_at_all_days_opens_the_files_of_the_last_and_of_none_that_is_whole(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, opened = tmp_path / "data", []
+    shutil.copytree(made, root)
+    monkeypatch.setenv("BSKY_DATA_DIR", str(root))
+    get_settings.cache_clear()
+    read_schema, glob = upcasts.read_schema, Path.glob
+
+    def looked_at(path: StoredPath) -> pa.Schema:
+        opened.append(Path(str(path)).parent.name)
+        return read_schema(path)
+
+    def listed(folder: Path, pattern: str) -> Iterator[Path]:
+        if folder.parent.name == "firehose" and pattern == "*.parquet":
+            opened.append(f"segments of {folder.name}")
+        return glob(folder, pattern)
+
+    monkeypatch.setattr(upcasts, "read_schema", looked_at)
+    monkeypatch.setattr(Path, "glob", listed)
+    assert CliRunner().invoke(app, ["status"]).exit_code == 0
+    assert f"sync_day={SECOND}" in opened
+    assert f"sync_day={FIRST}" not in opened
+    # Once to see that there are any, and once for which.
+    assert opened.count(f"segments of sync_day={FIRST}") <= 2
+    partition = Lake.of(get_settings()).current(ConsolidatedPost, FIRST)
+    assert partition is not None
+    truncate(Path(str(partition.path)))
+    assert "damaged: doctor" in CliRunner().invoke(app, ["status"]).output
+    assert f"sync_day={FIRST}" in opened
 
 
 def test_vacuum_leaves_alone_what_a_lost_pointer_may_have_named(made: Path, tmp_path: Path) -> None:

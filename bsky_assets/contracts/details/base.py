@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict
 class Part(BaseModel):
     """Details, or a record within them; what another version of the model said besides is kept."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    # What validates is built when it is first used: a process reads details of few assets.
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
 
 class Since(Part):
