@@ -163,6 +163,8 @@ def test_a_cursor_that_is_too_old_is_a_gap(tmp_path: Path, world: World, version
         sync(tmp_path, jetstream_url=url)
     ((after, before, reason),) = gaps(tmp_path)
     assert (after, reason) == (last, "outdated cursor")
+    # Its numbers count no events, nor are all events asked for: what is missing is told as time.
+    assert [one.missing for footer in footers(tmp_path) for one in footer.gaps] == [None]
     assert before is not None
     assert last is not None
     assert before > last

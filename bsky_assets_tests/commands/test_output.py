@@ -364,7 +364,8 @@ def test_query_gives_lists_and_times_so_that_a_program_can_read_them(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], catalogue: Path
 ) -> None:
     sql = """SELECT [1, NULL] AS list, {'a': 'é', 'd': DATE '2026-03-08'} AS struct, true AS yes,
-    NULL AS nothing, 1.50::DECIMAL(9, 2) AS price, TIMESTAMPTZ '2026-03-08 01:02:03+00' AS time"""
+    NULL AS nothing, 1.50::DECIMAL(9, 2) AS price, TIMESTAMPTZ '2026-03-08 01:02:03+00' AS time,
+    TIMESTAMPTZ '2026-03-08 01:02:03+00'::DATE AS day"""
     monkeypatch.setenv("TZ", "America/Chicago")
     _, out, _ = run(monkeypatch, capsys, "query", sql)
     (row,) = csv.DictReader(io.StringIO(out))
@@ -375,6 +376,7 @@ def test_query_gives_lists_and_times_so_that_a_program_can_read_them(
         "nothing": "",
         "price": "1.50",
         "time": "2026-03-08 01:02:03+00:00",
+        "day": "2026-03-08",
     }
 
 

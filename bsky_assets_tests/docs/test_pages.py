@@ -44,6 +44,19 @@ def test_a_selection_in_the_docs_selects_something(page: str, tmp_path: Path) ->
                 assert selection(select, names).resolve(graph), command.text
 
 
+def test_no_page_joins_posts_by_their_address_without_the_day() -> None:
+    """An address may be there on two days, more than the look-back apart: rows would double."""
+    joined = re.compile(r"USING \(([^)]*)\)|\bON ([^\n]*\.uri = [^\n]*)")
+    found = [
+        by
+        for page in PAGES
+        for match in joined.finditer((ROOT / page).read_text())
+        if re.search(r"\buri\b", by := match[1] or match[2])
+    ]
+    assert len(found) > 3
+    assert [by for by in found if "sync_day" not in by] == []
+
+
 @pytest.mark.parametrize("page", sorted(Path(ROOT, "docs").rglob("*.md")), ids=str)
 def test_pages_link_to_projects_and_not_to_a_registry(page: Path) -> None:
     assert not re.search(

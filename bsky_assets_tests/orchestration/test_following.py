@@ -58,6 +58,24 @@ def test_the_present_day_is_followed_once_an_hour_in_one_run(start: Callable[...
     assert {run[1] for run in days.runs} == {FOLLOWED}
 
 
+def test_a_look_in_the_middle_of_a_run_asks_for_nothing_more(start: Callable[..., Days]) -> None:
+    days = start(CHICAGO, 2026, 3, 10, 12)
+    days.land()
+    days.label(next(iter(days.posts)))
+    days.at += timedelta(minutes=2)
+    days.tick(work=False)
+    (run,) = days.queued()
+    days.make("raw_firehose_posts", "raw_moderation_labels")  # and no deletions yet
+    for _ in range(3):
+        days.at += timedelta(minutes=1)
+        days.tick(work=False)
+        assert [one.run_id for one in days.queued()] == [run.run_id]
+    days.work()
+    settle(days)
+    assert [one[0] for one in days.runs] == ["2026-03-10"]
+    assert days.made_twice() == []
+
+
 def test_late_labels_and_deletions_reach_every_day_they_are_about_once(
     start: Callable[..., Days],
 ) -> None:

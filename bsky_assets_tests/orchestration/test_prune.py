@@ -11,12 +11,15 @@ from dagster import (
     DagsterInstance,
     DagsterRunStatus,
     DailyPartitionsDefinition,
+    JobDefinition,
     asset,
     materialize,
 )
 
 from bsky_assets.orchestration.instance import open_instance
+from bsky_assets.orchestration.maintenance import maintenance
 from bsky_assets.orchestration.prune import prune_runs
+from bsky_assets.orchestration.resources import DataDirectory, duckdb_resource
 from bsky_assets.settings import Settings
 
 KEY = AssetKey("made")
@@ -62,6 +65,26 @@ def test_old_runs_go_and_what_the_ui_shows_of_partitions_stays(
     assert event
     assert isinstance(event.asset_materialization, AssetMaterialization)
     assert prune_runs(instance, datetime.now(UTC) + timedelta(seconds=1)).runs == 0
+
+
+def test_the_nightly_job_removes_runs_that_ended_so_many_days_ago(
+    settings: Settings, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, again = (
+        materialize([made], partition_key="2026-03-01", instance=instance).run_id for _ in range(2)
+    )
+    keep = timedelta(days=settings.keep_runs_days)
+    for late, gone in ((-timedelta(hours=1), set()), (timedelta(hours=1), {first})):
+        at = datetime.now(UTC) + keep + late
+        monkeypatch.setattr("bsky_assets.orchestration.maintenance.now", lambda at=at: at)
+        job: JobDefinition = maintenance
+        ran = job.execute_in_process(
+            instance=instance,
+            resources={"data": DataDirectory(settings), "duckdb": duckdb_resource(settings)},
+            op_selection=["prune_old_runs"],
+        )
+        assert ran.success
+        assert {first, again} - {run.run_id for run in instance.get_runs()} == gone
 
 
 def test_a_run_that_is_under_way_is_left_alone(instance: DagsterInstance) -> None:
