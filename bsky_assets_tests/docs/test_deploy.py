@@ -39,6 +39,11 @@ MODELS = {
     "ConfigMap": client.V1ConfigMap,
     "Deployment": client.V1Deployment,
     "PersistentVolumeClaim": client.V1PersistentVolumeClaim,
+    "Role": client.V1Role,
+    "RoleBinding": client.V1RoleBinding,
+    "Service": client.V1Service,
+    "ServiceAccount": client.V1ServiceAccount,
+    "StatefulSet": client.V1StatefulSet,
 }
 
 
@@ -180,10 +185,40 @@ def test_cron_starts_no_second_collector_and_lets_other_commands_wait(tmp_path: 
     assert (logs / "materialize.log").read_text() == once * 2
 
 
+def manifests() -> list[dict[str, Any]]:
+    names = ("platform.yaml", "postgresql.yaml", "pods.yaml")
+    texts = [(DEPLOY / "kubernetes" / name).read_text() for name in names]
+    return [document for text in texts for document in yaml.safe_load_all(text)]
+
+
+def named(kind: str) -> dict[str, dict[str, Any]]:
+    return {one["metadata"]["name"]: one for one in manifests() if one["kind"] == kind}
+
+
+def test_what_kubernetes_manifests_name_is_in_another_of_them_or_made_by_the_page() -> None:
+    page = (DEPLOY / "kubernetes" / "README.md").read_text()
+    files = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
+    pages = page + (DEPLOY / "kubernetes" / "jobs.md").read_text()
+    assert [one.name for one in files if one.name not in pages] == []
+    told = named("ConfigMap")["bsky"]["data"]
+    (database,) = named("StatefulSet")["postgresql"]["spec"]["template"]["spec"]["containers"]
+    given = {one["name"]: one.get("value") or one["valueFrom"] for one in database["env"]}
+    assert told["DAGSTER_PG_HOST"] in named("Service")
+    assert told["DAGSTER_PG_USERNAME"] == told["DAGSTER_PG_DB"] == given["POSTGRES_USER"]
+    assert given["POSTGRES_PASSWORD"]["secretKeyRef"]["name"] == "bsky"
+    assert given["POSTGRES_PASSWORD"]["secretKeyRef"]["key"] == database_variables()["password"]
+    pod = named("Deployment")["bsky"]["spec"]["template"]["spec"]
+    (subject,) = named("RoleBinding")["bsky"]["subjects"]
+    assert pod["serviceAccountName"] in named("ServiceAccount")
+    assert subject["name"] == pod["serviceAccountName"]
+    assert named("RoleBinding")["bsky"]["roleRef"]["name"] in named("Role")
+    for made in ("secret generic bsky ", "configmap bsky-dagster "):
+        assert f"kubectl create {made}" in page
+
+
 def test_kubernetes_knows_every_field_and_we_every_variable() -> None:
-    documents = list(yaml.safe_load_all((DEPLOY / "kubernetes" / "platform.yaml").read_text()))
-    assert {document["kind"] for document in documents} == set(MODELS)
-    for document in documents:
+    assert {document["kind"] for document in manifests()} == set(MODELS)
+    for document in manifests():
         model = MODELS[document["kind"]]
         k8s_model_from_dict(model, k8s_snake_case_dict(model, document))
         if document["kind"] == "ConfigMap":
