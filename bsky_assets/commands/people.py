@@ -273,7 +273,7 @@ def distil_labels(
 
     It is measured on authors, and on days, that it has not seen. One that is no better than the
     most frequent label is kept and not used. Its scores are no labels; `estimate --student` takes
-    them to make intervals narrower. Needs `pip install 'bsky_assets[embeddings]'`.
+    them to make intervals narrower. Needs `pip install -c constraints.txt -e '.[embeddings]'`.
 
     \b
     Example:

@@ -110,7 +110,7 @@ def optimise_wording(
     choose by, and a sealed test. The model reads what it labelled wrongly and words the codebook
     anew; the best wording is tried once on the sealed test. A wording that is better there is
     written as a new version and nothing is asked by it until you put it to work. A call that was
-    stopped goes on from what was answered. Needs `pip install 'bsky_assets[optimise]'`.
+    stopped goes on from what was answered. Needs `pip install -c constraints.txt -e '.[optimise]'`.
 
     \b
     Example:

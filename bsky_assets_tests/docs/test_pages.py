@@ -72,3 +72,5 @@ def test_what_is_installed_from_the_folder_is_pinned_and_stays_the_folder() -> N
     options = folder.findall("\n".join(texts))
     assert len(options) > 5
     assert [said for said in options if "-c constraints.txt -e " not in said] == []
+    # No registry has it: by its name it is found only where it is installed, and then unpinned.
+    assert re.findall(r"pip install [^`\n]*bsky_assets\[\w+", "\n".join(texts)) == []

@@ -106,7 +106,7 @@ def test_without_the_package_nothing_is_scored_and_the_day_goes_on(
     packaged._model.cache_clear()
     told = partition.told(StudentDetails)
     assert (rows, told.students) == ([], {})
-    assert "pip install 'bsky_assets[embeddings]'" in told.unused["political"]
+    assert "pip install -c constraints.txt -e '.[embeddings]'" in told.unused["political"]
 
 
 def test_a_day_that_is_not_filtered_cannot_be_scored(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_without_the_package_one_line_says_how_to_install_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "wordllama", None)
     packaged._model.cache_clear()
-    with pytest.raises(UserError, match=r"pip install 'bsky_assets\[embeddings\]'"):
+    with pytest.raises(UserError, match=r"pip install -c constraints.txt -e '.\[embeddings\]'"):
         Packaged().embed(["a text"])
     packaged._model.cache_clear()
 

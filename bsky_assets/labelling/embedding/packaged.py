@@ -53,7 +53,7 @@ def _model() -> Any:
     except ImportError:
         raise NoEmbeddings(
             "vectors of texts need a model: set BSKY_EMBEDDINGS_BASE_URL and "
-            "BSKY_EMBEDDINGS_MODEL, or `pip install 'bsky_assets[embeddings]'`"
+            "BSKY_EMBEDDINGS_MODEL, or `pip install -c constraints.txt -e '.[embeddings]'`"
         ) from None
     # The package's own tokenizer is in a folder that it looks into only if it is told so.
     folder = Path(wordllama.__file__).parent

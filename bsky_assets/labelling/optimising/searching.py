@@ -91,7 +91,7 @@ def search(
         from gepa.api import optimize
     except ImportError:
         raise CannotOptimise(
-            "the package gepa is not installed; `pip install 'bsky_assets[optimise]'`"
+            "the package gepa is not installed; `pip install -c constraints.txt -e '.[optimise]'`"
         ) from None
     seeker = _Seeker(model, codebook, development, log)
     adapter: Any = seeker

