@@ -1,11 +1,11 @@
 """The posts that the firehose brought on a sync day."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from dagster import (
     AssetExecutionContext,
-    Config,
     MaterializeResult,
     MetadataValue,
 )
@@ -17,6 +17,7 @@ from bsky_assets.bluesky.collector import sync_firehose
 from bsky_assets.bluesky.streaming import Limits
 from bsky_assets.checks import raw_firehose_posts as checks
 from bsky_assets.contracts import RawFirehosePost
+from bsky_assets.orchestration.launchpad import OfSettings
 from bsky_assets.orchestration.materialisation import (
     NETWORK_RETRIES,
     counts_table,
@@ -42,7 +43,7 @@ def _source(partition: Partition) -> dict[str, Any]:
     return {"archive": MetadataValue.text(". ".join(lines))} if lines else {}
 
 
-class FirehoseSync(Config):
+class FirehoseSync(OfSettings):
     """When a reading of the firehose ends, whichever comes first."""
 
     read_stream: bool = Field(
@@ -53,6 +54,15 @@ class FirehoseSync(Config):
     max_seconds: float | None = Field(
         None, gt=0, description="Seconds. None: BSKY_SYNC_MAX_SECONDS."
     )
+
+    @classmethod
+    def defaults(cls, settings: Settings) -> Mapping[str, Any]:
+        """What is read by default."""
+        return {
+            "max_posts": settings.sync_max_posts,
+            "max_events": settings.sync_max_events,
+            "max_seconds": settings.sync_max_seconds,
+        }
 
     def limits(self, settings: Settings) -> Limits:
         """Those of this run, or else of the settings."""

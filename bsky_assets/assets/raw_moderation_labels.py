@@ -1,12 +1,13 @@
 """The moderation labels that arrived on a sync day."""
 
 import time
+from collections.abc import Mapping
 from datetime import date
+from typing import Any
 
 import duckdb as duckdb_library
 from dagster import (
     AssetExecutionContext,
-    Config,
     MaterializeResult,
 )
 from dagster_duckdb import DuckDBResource
@@ -20,6 +21,7 @@ from bsky_assets.bluesky.label_query import QueriedLabels, query_labels
 from bsky_assets.bluesky.streaming import Limits
 from bsky_assets.checks import new_fields
 from bsky_assets.contracts import RawFeedPost, RawModerationLabel
+from bsky_assets.orchestration.launchpad import OfSettings
 from bsky_assets.orchestration.materialisation import (
     NETWORK_RETRIES,
     counts_table,
@@ -36,7 +38,7 @@ from bsky_assets.storage.compaction import compact_labels_day
 from bsky_assets.sync_day import today
 
 
-class LabelSync(Config):
+class LabelSync(OfSettings):
     """When a reading of the labeler's stream ends, and whether the labeler is asked as well."""
 
     read_stream: bool = Field(
@@ -49,6 +51,11 @@ class LabelSync(Config):
     max_seconds: float | None = Field(
         None, gt=0, description="Seconds. None: BSKY_SYNC_MAX_SECONDS."
     )
+
+    @classmethod
+    def defaults(cls, settings: Settings) -> Mapping[str, Any]:
+        """What is read by default."""
+        return {"max_events": settings.sync_max_events, "max_seconds": settings.sync_max_seconds}
 
     def limits(self, settings: Settings) -> Limits:
         """Those of this run, or else of the settings."""

@@ -2,13 +2,13 @@
 
 import base64
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from dagster import (
     AssetCheckResult,
     AssetExecutionContext,
-    Config,
     MaterializeResult,
     MetadataValue,
 )
@@ -21,6 +21,7 @@ from bsky_assets.contracts.codebooks import CodebookLabel
 from bsky_assets.contracts.details import LabelDetails, ModelRound
 from bsky_assets.labelling.statistics.agreement import Agreement, compare
 from bsky_assets.orchestration.launcher import launch_partition
+from bsky_assets.orchestration.launchpad import OfSettings
 from bsky_assets.orchestration.materialisation import explained, frame_table, result, sample
 from bsky_assets.orchestration.resources import DataDirectory
 from bsky_assets.reporting.figures import inline_png, labels_figure, shares_figure
@@ -28,7 +29,7 @@ from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake, Partition
 
 
-class Labelling(Config):
+class Labelling(OfSettings):
     """Who is asked, and about how many posts at a time."""
 
     models: list[str] | None = Field(
@@ -37,6 +38,11 @@ class Labelling(Config):
     batch_size: int | None = Field(
         None, ge=1, le=50, description="Posts a request. None: BSKY_LLM_BATCH_SIZE."
     )
+
+    @classmethod
+    def defaults(cls, settings: Settings) -> Mapping[str, Any]:
+        """Who is asked by default."""
+        return {"models": [*settings.llm_models], "batch_size": settings.llm_batch_size}
 
     def in_force(self, settings: Settings) -> Settings:
         """The settings, with what this run has of its own."""

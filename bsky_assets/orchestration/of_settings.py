@@ -1,4 +1,4 @@
-"""What of every asset depends on settings: its partitions and its code version.
+"""What of every asset depends on settings: its partitions, its code version, and its defaults.
 
 What belongs here: what is the same for all of them. What does not: what one asset does with a
 setting; it has them from its resource `data`.
@@ -23,6 +23,7 @@ from bsky_assets.contracts import LlmLabel, Row
 from bsky_assets.contracts.lineage import DAILY_REPORT, ROWS, contract_of, lineage_version
 from bsky_assets.contracts.news import ContextEffect, NewsContext, NewsView
 from bsky_assets.labelling.told import reads_news
+from bsky_assets.orchestration.launchpad import filled_in
 from bsky_assets.orchestration.partitions import sync_days
 from bsky_assets.orchestration.staleness import made_with
 from bsky_assets.reporting.version import report_version
@@ -58,7 +59,7 @@ def of_settings(
             metadata={**spec.metadata, "dagster/code_references": source},
         )
 
-    return asset.map_asset_specs(complete)
+    return filled_in(asset, settings).map_asset_specs(complete)
 
 
 def _source(asset: AssetsDefinition) -> CodeReferencesMetadataValue:

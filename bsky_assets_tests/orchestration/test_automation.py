@@ -4,12 +4,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import yaml
 from dagster import (
     DailyPartitionsDefinition,
     DefaultScheduleStatus,
     DefaultSensorStatus,
     build_schedule_context,
 )
+from dagster._core.snap.snap_to_yaml import default_values_yaml_from_type_snap
 
 from bsky_assets.assets.raw_firehose_posts import FirehoseSync
 from bsky_assets.assets.raw_moderation_labels import LabelSync
@@ -102,3 +104,28 @@ def test_definitions_are_those_of_the_settings_given_whatever_the_process_has(
     assert differing == {"filtered_posts", "llm_labels", "filter_audit"}
     assert FirehoseSync().limits(other).max_events == 12
     assert LabelSync().limits(other).max_events == 12
+
+
+def test_the_launchpad_begins_with_what_is_in_force(settings: Settings) -> None:
+    """As the UI shows it before anything is written."""
+    other = settings.model_copy(
+        update={"sync_max_posts": 77, "sync_max_seconds": 8.5, "llm_models": ("one", "two")}
+    )
+    snapshot = build_defs(other).resolve_job_def("daily_sync").get_job_snapshot()
+    root = snapshot.config_schema_snapshot.get_config_snap(
+        snapshot.mode_def_snaps[0].root_config_key
+    )
+    shown = yaml.safe_load(
+        default_values_yaml_from_type_snap(snapshot.config_schema_snapshot, root)
+    )["ops"]
+    assert shown["raw_firehose_posts"]["config"] == {
+        "read_stream": True,
+        "max_posts": 77,
+        "max_events": settings.sync_max_events,
+        "max_seconds": 8.5,
+    }
+    assert shown["raw_moderation_labels"]["config"]["max_seconds"] == 8.5
+    assert shown["llm_labels"]["config"] == {
+        "models": ["one", "two"],
+        "batch_size": settings.llm_batch_size,
+    }
