@@ -303,6 +303,11 @@ class Settings(BaseSettings):
         validate_default=True,
         description="The endpoint's model for them, e.g. all-minilm.",
     )
+    reports_url: HttpUrl | None = Field(
+        None,
+        description="Where the folder of reports is served, so that the UI can lead to them; "
+        "`bsky-assets run` serves it itself.",
+    )
     export_follower_floor: int | None = Field(
         None,
         ge=1,

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 from dagster import (
     AssetCheckSeverity,
@@ -55,7 +56,8 @@ def daily_report(
 
     Then whether to trust it: coverage, filters, people, checks, each with what to do; then all
     details. One HTML file with nothing from elsewhere, and beside it `index.html`, the page of
-    all days. Open it by its path, below: a browser follows no link from this page to a file.
+    all days. Where reports are served (`bsky-assets run` does, or BSKY_REPORTS_URL), `report` below
+    leads to it; elsewhere open it by its path, as a browser follows no link from here to a file.
     """
     started = time.monotonic()
     day, settings = day_of(context.partition_key), data.settings
@@ -68,8 +70,9 @@ def daily_report(
         metadata={
             "answer": MetadataValue.md(_answer(page)),
             "corrected_shares": MetadataValue.md(_corrected(settings, day)),
-            "report": MetadataValue.path(str(path)),
-            "index": MetadataValue.path(str(settings.reports_dir / NAME)),
+            "report": _place(settings, path),
+            "index": _place(settings, settings.reports_dir / NAME),
+            "path": MetadataValue.path(str(path)),
             **_pictures(data.lake, day),
             "notices": len(page.notices),
             "bytes": path.stat().st_size,
@@ -77,6 +80,13 @@ def daily_report(
         },
         check_results=checks.evaluate(Look(settings, now()).state(day)),
     )
+
+
+def _place(settings: Settings, path: Path) -> MetadataValue:
+    """A link to a page of the reports, where they are served; or else its path."""
+    if settings.reports_url is None:
+        return MetadataValue.path(str(path))
+    return MetadataValue.url(f"{settings.reports_url.rstrip('/')}/{path.name}")
 
 
 def _without_report(state: DayState) -> DayState:

@@ -12,8 +12,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from datetime import UTC, datetime
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from datetime import UTC, date, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -88,21 +88,37 @@ def run(
     if live:
         _set_defaults(live="true", data_dir=str(Path("data", "live").absolute()))
         network.keep(get_settings())
-        with silence.told("importing Dagster"):
+        with _reports(ui):
             _run_day(ui, port)
         return
-    _set_defaults(data_dir=str(Path("data", "sandbox").absolute()))
+    # Of the sandbox there are no more events to wait for.
+    _set_defaults(data_dir=str(Path("data", "sandbox").absolute()), sync_max_events=str(events))
     _set(sandbox="true")
     network.keep(get_settings())
     stderr.print("starting the sandbox, and importing Dagster")
     model: AbstractContextManager[dict[str, str]] = _real_llm() if real_llm else nullcontext({})
-    with (
-        silence.told("starting"),
-        _sandbox(get_settings(), events, seed) as environment,
-        model as instead,
-    ):
+    with ExitStack() as served:
+        with silence.told("starting"):
+            environment = served.enter_context(_sandbox(get_settings(), events, seed))
+            instead = served.enter_context(model)
+        served.enter_context(_reports(ui))
         _set_variables({**environment, **instead})
         _run_day(ui, port)
+
+
+@contextmanager
+def _reports(ui: bool) -> Iterator[None]:
+    """Beside the UI, serve the reports that it leads to, unless somebody else does."""
+    from bsky_assets.reporting.serving import serving
+
+    settings = get_settings()
+    if not ui or settings.reports_url:
+        yield
+        return
+    settings.reports_dir.mkdir(parents=True, exist_ok=True)
+    with serving(settings.reports_dir) as url:
+        _set(reports_url=url)
+        yield
 
 
 def _set_defaults(**values: str) -> None:
@@ -124,28 +140,39 @@ def _set_variables(environment: Mapping[str, str]) -> None:
 
 
 def _run_day(ui: bool, port: int | None) -> None:
-    from bsky_assets.commands.running import materialize_day
-    from bsky_assets.commands.stored import show_day
-    from bsky_assets.orchestration.instance import open_instance
-    from bsky_assets.storage.lake import Lake
-
+    day = today(get_settings().timezone)
+    with silence.told("importing Dagster"):
+        failure = _materialize(day)
     settings = get_settings()
-    day = today(settings.timezone)
-    failure: UserError | None = None
-    with open_instance(settings) as instance:
-        try:
-            materialize_day(instance, day)
-        except UserError as error:
-            failure = error
-    show_day(Lake.of(settings), day, settings)
-    _tell(f"catalogue       {settings.catalogue_path}")
-    _tell(f"report          {settings.reports_dir / f'{day}.html'}")
+    _show(settings, day)
     if ui:
         if failure:
             stderr.print(f"error: {one_line(failure)}", markup=False, soft_wrap=True)
         _serve_ui(settings, _ui_port(port))
     if failure:
         raise failure
+
+
+def _materialize(day: date) -> UserError | None:
+    """Materialise the day; what went wrong."""
+    from bsky_assets.commands.running import materialize_day
+    from bsky_assets.orchestration.instance import open_instance
+
+    with open_instance(get_settings()) as instance:
+        try:
+            materialize_day(instance, day)
+        except UserError as error:
+            return error
+    return None
+
+
+def _show(settings: Settings, day: date) -> None:
+    from bsky_assets.commands.stored import show_day
+    from bsky_assets.storage.lake import Lake
+
+    show_day(Lake.of(settings), day, settings)
+    _tell(f"catalogue       {settings.catalogue_path}")
+    _tell(f"report          {settings.reports_dir / f'{day}.html'}")
 
 
 def _tell(line: str) -> None:
@@ -198,8 +225,9 @@ def _serve_ui(settings: Settings, port: int) -> None:
     environment = os.environ | {"DAGSTER_HOME": str(prepare_home(settings))}
     with subprocess.Popen(command, env=environment) as process:
         try:
-            while process.poll() is None and not _is_there(port):
-                time.sleep(0.2)
+            with silence.told("starting the UI"):
+                while process.poll() is None and not _is_there(port):
+                    time.sleep(0.2)
             if process.poll() is None:
                 _tell("the UI is there; Ctrl-C ends it")
             status = process.wait()

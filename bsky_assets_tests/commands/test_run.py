@@ -2,12 +2,14 @@
 
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from bsky_assets import cli
 from bsky_assets.commands import run as run_command
 from bsky_assets_tests.support.command import run
 from bsky_assets_tests.support.sandbox_day import SandboxDay
@@ -71,6 +73,25 @@ def test_a_ui_that_did_not_stay_up_is_no_success(
     assert ui.exists()
     assert status == 7
     assert "the UI ended with status 7" in error
+
+
+def test_while_the_ui_is_served_nothing_is_told_of_silence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ui: Path
+) -> None:
+    (ui.parent / "bin" / "dg").write_text("#!/bin/sh\nsleep 1\nexit 7\n")
+    monkeypatch.setattr("bsky_assets.console.SILENCE_SECONDS", 0.1)
+    told: list[str] = []
+
+    def is_there(_: int) -> bool:
+        told.append(capsys.readouterr().err)
+        return True
+
+    monkeypatch.setattr(run_command, "_is_there", is_there)
+    monkeypatch.setattr(sys, "argv", ["bsky-assets", "run"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert told
+    assert "so far" not in capsys.readouterr().err
 
 
 def test_the_ui_can_be_interrupted_also_where_interrupts_were_ignored(
