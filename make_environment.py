@@ -178,10 +178,11 @@ def is_setup(node: ast.AST) -> bool:
 def compile_beside() -> list[subprocess.Popen[bytes]]:
     """Compile what a first day imports while the rest is made; nobody need wait for it."""
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    nothing = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
-    command = [str(BIN / "python"), "-c"]
+    python, none = str(BIN / "python"), subprocess.DEVNULL
     return [
-        subprocess.Popen([*command, f"import {names}"], env=environment, **nothing)
+        subprocess.Popen(
+            [python, "-c", f"import {names}"], env=environment, stdin=none, stdout=none, stderr=none
+        )
         for names in LOADED
     ]
 
