@@ -1,6 +1,7 @@
 """The Dagster UI of a real `bsky-assets run`, as a person sees it in a browser."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from bsky_assets.contracts import ConsolidatedPost, FilteredPost, Quarantined, R
 from bsky_assets.reporting.report import report_of, write_page
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets_tests.support.places import ROOT
 from bsky_assets_tests.support.sandbox_day import plain_environment
 from bsky_assets_tests.support.ui import (
     CHROMIUM,
@@ -242,6 +244,36 @@ def test_a_plot_is_drawn_on_the_page_of_its_asset(
     assert plot.evaluate("image => image.decode().then(() => image.naturalWidth)") > 300
 
 
+def test_the_report_of_the_day_and_that_of_all_days_open_from_the_page_of_the_asset(
+    page: Page, platform: Platform
+) -> None:
+    page.goto(f"{platform.url}/assets/daily_report")
+    for key, title in {"report": f"Bluesky on {platform.day}", "index": "Bluesky"}.items():
+        link = metadata_row(page, key).get_by_role("link").first
+        with page.context.expect_page() as opened:
+            link.click()
+        opened.value.wait_for_load_state()
+        assert opened.value.title().startswith(title)
+        assert opened.value.locator("h1").count() == 1
+
+
+def test_the_words_of_the_readme_are_those_of_the_pages(page: Page, platform: Platform) -> None:
+    readme = (ROOT / "README.md").read_text()
+    told = re.findall(r"\*\*(.+?)\*\*", readme.partition("## Look at it")[2].partition("\n## ")[0])
+    assert len(told) >= 3
+    page.goto(f"{platform.url}/assets/daily_report")
+    metadata_row(page, "report").wait_for()
+    for word in told:
+        expect(page.get_by_text(word, exact=True).first).to_be_visible()
+
+
+def test_nothing_that_run_printed_is_a_warning(platform: Platform) -> None:
+    printed = platform.output.read_text()
+    assert "the UI is there" in printed
+    warned = r"(?i)warn|deprecat|experimental|\bbeta\b|traceback|\bpreview\b"
+    assert not [line for line in printed.splitlines() if re.search(warned, line)]
+
+
 def test_a_question_of_ones_own_is_in_the_lineage_and_in_no_file_of_the_package(
     page: Page, platform: Platform
 ) -> None:
@@ -267,6 +299,8 @@ def test_checks_are_listed_as_passed(page: Page, platform: Platform) -> None:
     expect(page.get_by_text("Succeeded", exact=True).first).to_be_visible()
     expect(page.get_by_text("This is a blocking asset check")).to_be_visible()
     expect(page.get_by_text("Passed", exact=True)).to_be_visible()
+    page.get_by_text("every_post_has_a_verdict").first.click()
+    expect(metadata_row(page, "checked")).to_be_visible()
 
 
 def test_a_check_that_checked_nothing_is_not_listed_as_passed(
