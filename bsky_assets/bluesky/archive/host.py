@@ -25,6 +25,8 @@ PART_BYTES = 8 * 2**20
 """A segment is fetched in parts of this size."""
 MOST_DIDS = 10_000
 """As many accounts may one plan be asked for."""
+KINDS = ("commit", "account", "sync")
+"""Of events, those that something is made of; a #sync tells that a repository came again."""
 _LISTED_AT_ONCE = 1_000
 _MOST_PAGES = 100_000
 _MOST_BLOCKS = 1_000_000
@@ -158,7 +160,8 @@ class ArchiveHost:
         units: list[Unit] = []
         tip = before
         for _ in range(_MOST_PAGES):
-            asked = {"afterSeq": after, "beforeSeq": tip, "collections": list(collections)}
+            asked: dict[str, Any] = {"afterSeq": after, "beforeSeq": tip, "kinds": KINDS}
+            asked["collections"] = list(collections)
             if dids:
                 asked["dids"] = list(dids)
             method = f"{PREFIX}.planSnapshot"

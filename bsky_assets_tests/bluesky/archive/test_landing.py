@@ -32,7 +32,7 @@ from bsky_assets_tests.sandbox.streams import relay_of
 from bsky_assets_tests.support.command import run
 from bsky_assets_tests.support.serving import served
 from bsky_sandbox.archive import Archive
-from bsky_sandbox.archive_segments import ACCOUNT, CREATE, SYNC, ArchiveRow, SealedSegment
+from bsky_sandbox.archive_segments import ACCOUNT, CREATE, IDENTITY, SYNC, ArchiveRow, SealedSegment
 from bsky_sandbox.http_faults import HttpFaults
 from bsky_sandbox.posts import micros_of, tid
 from bsky_sandbox.world import World
@@ -370,6 +370,18 @@ def test_a_segment_that_nothing_is_wanted_of_is_read_as_nothing(tmp_path: Path) 
         for _ in range(2):
             land(settings)
             assert len(rows_of(settings)) == 2
+
+
+def test_only_blocks_are_fetched_that_have_something_of_what_is_read(tmp_path: Path) -> None:
+    others = [
+        ArchiveRow(2, micros_of(NOON), IDENTITY, "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa"),
+        replace(live_row(3), collection="app.bsky.feed.like"),
+    ]
+    archive = Archive(lambda: [live_row(1), *others], events_a_block=1, is_compacted=False)
+    with reachable(archive, tmp_path) as settings:
+        land(settings)
+        assert len(rows_of(settings)) == 1
+    assert archive.served == len(archive.segments[0].frames[0])
 
 
 def test_the_command_makes_a_past_day_and_its_export_says_of_what(
