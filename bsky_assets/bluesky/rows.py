@@ -90,6 +90,13 @@ class TableKind(Kind):
         """What `columns` needs of one record that was checked; may raise nothing."""
         return record
 
+    def by_column(self, host: str, puts: Sequence[Put]) -> tuple[pa.Table, Sequence[bool]] | None:
+        """The rows of puts that need not be looked at one by one, and which these are.
+
+        None where that cannot be done with any.
+        """
+        return None
+
     @abstractmethod
     def columns(self, values: Sequence[Any], received: pa.Array) -> Mapping[str, pa.Array]:
         """The columns besides those that all kinds have, of as many records as there are `values`.
@@ -105,7 +112,7 @@ class TableKind(Kind):
         if not read:
             return schema.empty_table()
         puts, values = zip(*read, strict=True)
-        columns = _common_of(host, puts)
+        columns = common_of(host, puts)
         columns |= self.columns(values, columns["received_at"])
         return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
 
@@ -246,6 +253,33 @@ class Rows:
                 yield put, record
 
     def _table(self, kind: TableKind) -> pa.Table:
+        """The rows of a kind, in the order of their puts; those without a row go from there."""
+        puts = self.puts[kind]
+        try:
+            read = kind.by_column(self.host, puts)
+        except _CANNOT_BE_TOLD:
+            read = None
+        if read is None:
+            return self._one_by_one(kind)
+        table, is_read = read
+        self.puts[kind] = [put for put, is_done in zip(puts, is_read, strict=True) if not is_done]
+        others = self._one_by_one(kind)
+        left = set(map(id, self.puts[kind]))
+        self.puts[kind] = [
+            put for put, is_done in zip(puts, is_read, strict=True) if is_done or id(put) in left
+        ]
+        if not others.num_rows:
+            return table
+        is_other = pa.array([id(put) in left for put in self.puts[kind]])
+        # First come all rows of `table`: where each row of the whole is among both.
+        place = pc.if_else(
+            is_other,
+            pc.add(pc.subtract(pc.cumulative_sum(is_other.cast(pa.int64())), 1), table.num_rows),
+            pc.subtract(pc.cumulative_sum(pc.invert(is_other).cast(pa.int64())), 1),
+        )
+        return pa.concat_tables([table, others]).take(place)
+
+    def _one_by_one(self, kind: TableKind) -> pa.Table:
         values = kind.values
         read = [(put, values(record)) for put, record in self.records(kind)]
         try:
@@ -283,7 +317,8 @@ def common(host: str, of: Mapping[str, Any], received: pa.Array) -> dict[str, pa
     return {**of, "relay": pa.repeat(host, len(received)), "received_at": received}
 
 
-def _common_of(host: str, puts: Sequence[Put]) -> dict[str, pa.Array]:
+def common_of(host: str, puts: Sequence[Put]) -> dict[str, pa.Array]:
+    """The same of puts."""
     dids, paths, cids, revs, actions, seqs, times, received, _ = zip(*puts, strict=True)
     author = pa.array(dids, pa.string())
     columns = {

@@ -26,6 +26,7 @@ from bsky_assets.bluesky.cars import CID_PREFIX, blocks_by_cid
 from bsky_assets.bluesky.kinds.posts import KIND as POSTS
 from bsky_assets.bluesky.post_columns import read_names, read_posts
 from bsky_assets.bluesky.records import PROBLEMS, check_post, post_values
+from bsky_assets.bluesky.rows import Rows
 from bsky_assets.bluesky.syntax import is_did, is_record_key, is_tid
 from bsky_assets.contracts import Quarantined, RawFirehosePost, arrow_schema
 from bsky_assets_tests.bluesky.archive.serving import DAY, archive_of, reachable, world_of
@@ -387,6 +388,33 @@ def in_order(found: Taken) -> Taken:
         for row, table in found.tables.items()
     }
     return replace(found, tables=tables)
+
+
+def gathered(records: Sequence[bytes]) -> list[Any]:
+    """What becomes of records that came by the stream: tables, and how many rows there are."""
+    rows = Rows("host", RawFirehosePost.asset)
+    for seq, record in enumerate(records, 1):
+        cid = CID_PREFIX + hashlib.sha256(record).digest()
+        did, path, time = "did:plc:a", f"app.bsky.feed.post/{seq}", "2026-03-08T12:00:00Z"
+        put = (did, path, cid, "3" * 13, "create", seq, time, 1, record)
+        rows.puts[POSTS].append(put)
+    tables = rows.tables()
+    numbers = [put[5] for put in rows.puts[POSTS]]
+    assert numbers == tables[RawFirehosePost]["seq"].to_pylist()
+    return [{row: table.to_pylist() for row, table in tables.items()}, rows.counts()]
+
+
+@compiled
+@settings(max_examples=100)
+@given(st.lists(odd_posts(), max_size=6))
+@example([cbor(USUAL[0]), b"\xa0", cbor(USUAL[1]), cbor(post(tags="none")), cbor(USUAL[2])])
+def test_the_rows_of_the_stream_are_the_same_with_and_without_the_reader(
+    records: list[bytes],
+) -> None:
+    with_it = gathered(records)
+    with pytest.MonkeyPatch.context() as patched:
+        without_reader(patched)
+        assert gathered(records) == with_it
 
 
 @pytest.fixture(scope="module")

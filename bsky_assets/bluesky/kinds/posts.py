@@ -6,9 +6,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bsky_assets.bluesky.post_columns import read_posts
 from bsky_assets.bluesky.records import COLUMNS, POST, JsonObject, check_post, post_values
 from bsky_assets.bluesky.repositories import check_path, checked_did
-from bsky_assets.bluesky.rows import Deletion, Rows, TableKind
+from bsky_assets.bluesky.rows import Deletion, Put, Rows, TableKind, common_of
 from bsky_assets.bluesky.syntax import is_tid
 from bsky_assets.contracts import RawFirehosePost, arrow_schema
 
@@ -28,6 +29,20 @@ class Posts(TableKind):
 
     def values(self, record: JsonObject) -> Any:
         return post_values(record)
+
+    def by_column(self, host: str, puts: Sequence[Put]) -> tuple[pa.Table, Sequence[bool]] | None:
+        """Those whose records are as usual; a host that sends JSON sends none."""
+        if not all(type(put[-1]) is bytes for put in puts):
+            return None
+        read = read_posts(pa.array([put[-1] for put in puts], pa.binary()))
+        is_usual = read.is_usual.to_pylist()
+        if not len(read.cid):
+            return None
+        usual = [put for put, is_one in zip(puts, is_usual, strict=True) if is_one]
+        columns = common_of(host, usual)
+        columns |= self.columns_of(read.record, columns["received_at"])
+        arrays = [columns[name] for name in _SCHEMA.names]
+        return pa.Table.from_arrays(arrays, schema=_SCHEMA), is_usual
 
     def columns(self, values: Sequence[Any], received: pa.Array) -> Mapping[str, pa.Array]:
         return self.columns_of(_struct("record", _record_columns(values)), received)
