@@ -23,7 +23,7 @@ ONLY_READ = {
     r"ollama .*": "another program; it downloads a model and serves it until it is stopped",
     r"(useradd|git clone|cd|apt-get|runuser|install|systemctl|systemd-run) .*": "sets up a server",
     r"(conda|crontab|docker|kubectl|ray) .*": "sets up a node of a cluster, or a cluster",
-    r"bsky-assets collect": "reads until it is stopped",
+    r"bsky-assets collect( --dids .*)?": "reads until it is stopped",
     r"bsky-assets sandbox .*": "serves until it is stopped",
     r"bsky-assets run .*": "the day that the others are run on is made so, in the same data",
     r"bsky-assets labels room .*": "serves until it is stopped",
