@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from bsky_assets.commands.completion import completing
 from bsky_assets.console import one_line, stderr, tell_retries
@@ -102,6 +102,14 @@ class _Commands(TyperGroup):
     def __init__(self, **attributes: Any) -> None:
         lines = {name: TyperCommand(name, help=line) for name, line in COMMANDS.items()}
         super().__init__(**{**attributes, "commands": lines})
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        options = super().get_params(ctx)
+        for option in options:
+            # typer's own flags have no value where they are not given: it loads pydantic for it.
+            if isinstance(option, TyperOption) and option.is_flag and option.default is None:
+                option.default = False
+        return options
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
