@@ -27,6 +27,7 @@ BENCHMARKS = (
     "student_scoring",
     "sampled_day",
     "news_gate",
+    "news_search",
     "migrate_legacy_sqlite",
     "command_line",
 )

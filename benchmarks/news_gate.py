@@ -13,11 +13,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bsky_assets.labelling.embedding.packaged import Packaged
 from bsky_assets.news.calibrating import Pair, calibrate
-from bsky_assets.news.gate import Gate
+from bsky_assets.news.gate import USUAL, Gate
 from testbed.news_days import make_news_day
 
-SANDBOX = "sandbox"
+SANDBOX, PACKAGE = "sandbox", "package"
 DAYS_AND_EVENTS = ("8", "20000")
 FIRST_TO_LEARN, FIRST_TO_MEASURE = 101, 501
 
@@ -26,7 +27,7 @@ def options_of(vectors: str = SANDBOX, model: str | None = None) -> dict[str, st
     """The settings that say what makes vectors."""
     if vectors == SANDBOX:
         return {}
-    url = None if vectors == "package" else vectors
+    url = None if vectors == PACKAGE else vectors
     return {"embeddings_base_url": url, "embeddings_model": model}
 
 
@@ -64,13 +65,14 @@ def main(arguments: Sequence[str] = ()) -> None:
     """Calibrate on some days; measure on as many others by that, and as the gate is without."""
     seeds, events = (int(one) for one in (*arguments[:2], *DAYS_AND_EVENTS[len(arguments) :]))
     started, options = time.monotonic(), options_of(*arguments[2:])
+    usual = USUAL[Packaged.name] if arguments[2:3] == [PACKAGE] else Gate()
     learnt = [pair for _, pairs in days(FIRST_TO_LEARN, seeds, events, options) for pair in pairs]
     others = [*days(FIRST_TO_MEASURE, seeds, events, options)]
     told = {
         "name": "news_gate",
         "vectors": " ".join(arguments[2:]) or SANDBOX,
         **right_and_wrong(calibrate(learnt), others),
-        "uncalibrated": right_and_wrong(Gate(), others),
+        "uncalibrated": right_and_wrong(usual, others),
         "seconds": round(time.monotonic() - started, 1),
         "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from bsky_assets.contracts.details import ContextDetails, NewsDetails
 from bsky_assets.contracts.news import NewsArticle, NewsContext, NewsView
 from bsky_assets.errors import UserError
+from bsky_assets.labelling.embedding.packaged import Packaged
 from bsky_assets.news.calibrating import Pair, calibrate, measure
 from bsky_assets.news.gate import Gate, gate_of, judge_day, keep_gate
 from bsky_assets.news.names import names_in_the_news, shared_name, terms
@@ -152,6 +153,10 @@ def test_a_gate_is_known_by_what_made_the_vectors(tmp_path: Path, day: NewsDay) 
     keep_gate(settings, "b", Gate(0.6, 0.2))
     assert gate_of(settings, "a") == Gate(0.5, 0.1)
     assert gate_of(settings, "c") == Gate()
+    # Vectors of words alone are near one another: the package's need a stricter gate.
+    package = gate_of(settings, Packaged.name)
+    assert package.largest_distance < Gate().largest_distance
+    assert package.least_margin > Gate().least_margin
 
 
 def test_names_are_what_titles_have_more_often_than_posts() -> None:
