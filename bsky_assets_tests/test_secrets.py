@@ -1,7 +1,6 @@
 """A user name and password in a URL are for its host, and nobody reads them anywhere else."""
 
 import re
-import subprocess
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from bsky_assets.settings import (
     variable_name,
     without_credentials,
 )
-from bsky_assets_tests.support.command import run
+from bsky_assets_tests.support.command import Done, run
 from bsky_assets_tests.support.sandbox_day import SandboxDay, present_day
 from bsky_assets_tests.support.serving import served
 from bsky_sandbox.server import Sandbox
@@ -69,7 +68,7 @@ def environment(day: SandboxDay, data: Path, host: str = "") -> dict[str, str]:
     return variables
 
 
-def require_unseen(folder: Path, *outputs: "subprocess.CompletedProcess[str]") -> None:
+def require_unseen(folder: Path, *outputs: Done) -> None:
     told = "".join(done.stdout + done.stderr for done in outputs)
     assert not is_in(told.encode()), re.findall(r".*(?:hunter2|spy)-.*", told)
     assert found_in(folder) == set()

@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -16,6 +14,7 @@ import pytest
 
 from bsky_assets.orchestration.publish import publish
 from bsky_assets.settings import Settings
+from bsky_assets_tests.support.command import Done, in_this_process
 from bsky_sandbox.server import Sandbox
 from bsky_sandbox.truth import read_truth, write_truth
 
@@ -39,15 +38,8 @@ class SandboxDay:
         """The variables that point a command at both."""
         return {**self.sandbox.environment(), "BSKY_DATA_DIR": str(self.data)}
 
-    def command(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "bsky_assets", *arguments],
-            env=plain_environment() | self.environment | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=240,
-        )
+    def command(self, *arguments: str, **environment: str) -> Done:
+        return in_this_process(*arguments, **self.environment | environment)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """What a query of the catalogue finds."""
