@@ -374,7 +374,8 @@ class Reading:
         patience = max(self._idle_seconds, share)
         if is_new and not self._account.seen:
             is_in_order = self._knew_host or self._source.may_rest
-            return max(patience, GOING_ON_SECONDS if is_in_order else FIRST_EVENT_SECONDS)
+            going_on = min(GOING_ON_SECONDS, 2 * self._idle_seconds)
+            return max(patience, going_on if is_in_order else FIRST_EVENT_SECONDS)
         return patience
 
     async def _keep_watch(self) -> str:
