@@ -93,6 +93,7 @@ def _write(
 ) -> None:
     """Make the file at `path`, a path without a question mark: DuckDB cannot write at another."""
     con.execute(f"ATTACH {literal(path)} AS fresh (STORAGE_VERSION {literal(_STORAGE_VERSION)})")
+    con.execute("BEGIN")  # or else the disk is waited for after each of them
     for row, files in tables.items():
         con.execute(f"CREATE VIEW fresh.{identifier(row.asset)} AS {_view(row, files)}")
     con.execute("CREATE SCHEMA fresh.told")
@@ -104,6 +105,7 @@ def _write(
     for row in told:
         name = identifier(row.asset)
         con.execute(f"CREATE VIEW {name} AS SELECT * FROM told.{name}")
+    con.execute("COMMIT")
     con.execute("USE memory")
     con.execute("DETACH fresh")
 
