@@ -59,9 +59,11 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _quick_storage() -> Iterator[None]:
-    """Dagster's storage reads its migrations, and compiles each statement, once a process."""
-    with quick_storage():
+def _quick_disk() -> Iterator[None]:
+    """Nothing waits for the disk in this process: no kill or failure of power is of a process of
+    tests, but of processes that it starts."""
+    with quick_storage(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
         yield
 
 
