@@ -154,7 +154,7 @@ def finish(settings: Settings) -> None:
     """Read what is left, with nothing in the way."""
     limits = Limits(max_seconds=NEEDED_SECONDS)
     collector.sync_firehose(settings, limits, idle_seconds=2)
-    collector.sync_labels(settings, limits, idle_seconds=1)
+    collector.sync_labels(settings, limits, idle_seconds=2)
 
 
 def compare(settings: Settings, world: World, servers: Servers) -> Findings:
