@@ -6,7 +6,8 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from shutil import copytree, ignore_patterns
@@ -42,9 +43,15 @@ def normal(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
+@cache
+def distributions_of_packages() -> Mapping[str, list[str]]:
+    """What each importable package comes from; to find out takes seconds."""
+    return packages_distributions()
+
+
 def undeclared(names: set[str], *folders: str) -> dict[str, set[str]]:
     """The packages that `folders` import and `names` do not have, and what imports them."""
-    known = packages_distributions() | NAMES
+    known = {**distributions_of_packages(), **NAMES}
     found: dict[str, set[str]] = {}
     for module, importers in modules_of_others(*folders).items():
         distributions = {normal(one) for one in known.get(package_of(module), ["?"])}

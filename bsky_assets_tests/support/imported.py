@@ -2,12 +2,14 @@
 
 import ast
 import sys
+from functools import cache
 
 from bsky_assets_tests.support.places import ROOT
 
 OURS = {"bsky_assets", "bsky_sandbox", "bsky_assets_tests", "benchmarks", "testbed"}
 
 
+@cache
 def modules_of_others(*folders: str) -> dict[str, set[str]]:
     """Modules of others that the modules in `folders` import, and which of these do."""
     found: dict[str, set[str]] = {}
