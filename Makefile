@@ -19,8 +19,9 @@ run: setup
 live: setup
 	$(BIN)/bsky-assets run --live $(ARGS)
 
+# Bytecode is kept whatever the shell says: tests start the package a hundred times.
 test: setup-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-real-llm: setup-dev
 	$(BIN)/python -m pytest -m real_llm $(ARGS)

@@ -193,7 +193,8 @@ def test_a_wheel_runs_in_an_empty_folder_without_a_home(installed: Path, tmp_pat
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder,
-        env={**environment, "PYTHONPATH": str(installed)},
+        # Who may do everything would write bytecode even there.
+        env={**environment, "PYTHONPATH": str(installed), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         check=False,
