@@ -83,6 +83,9 @@ def room(
     from bsky_assets.labelling.day import row_of
     from bsky_assets.storage.lake import Lake
 
+    if after is not None and (sample is None or what or days or codebook):
+        told = "goes with --sample, and has the days, strata and codebook of that room"
+        raise typer.BadParameter(told, param_hint="--after")
     settings = get_settings()
     row = row_of(Lake.of(settings), codebook)
     names = [name.strip() for name in coders.split(",") if name.strip()]
