@@ -187,6 +187,7 @@ def test_what_a_completion_and_an_option_offer_is_what_their_rooms_have() -> Non
     assert choices.AnswerKind == codebooks.Kind
     assert get_args(choices.Regression) == (regression.LINEAR, regression.LOGISTIC)
     assert get_args(choices.Teacher) == (lessons.MODEL, lessons.PEOPLE)
+    assert get_args(choices.ReadBy) == (lessons.EMBEDDINGS, lessons.WORDS)
     assert tuple(sampling.STRATA) == choices.STRATA
     assert tuple(outcomes.BUILT_IN.answers) == choices.OUTCOMES
     assert tuple(population.COVARIATES) == choices.COVARIATES

@@ -16,6 +16,7 @@ Level = Literal["restricted", "public", "dehydrated"]
 Regression = Literal["linear", "logistic"]
 STRATA = ("label", "day", "context", "score", "confidence")
 Teacher = Literal["model", "people"]
+ReadBy = Literal["embeddings", "fasttext"]
 OUTCOMES = ("political", "left", "right", "moderate", "unclear")
 COVARIATES = (
     "day", "weekday", "hour", "source", "has_link", "has_media", "is_reply", "is_quote",

@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from bsky_assets.commands.choices import STRATA, Teacher
+from bsky_assets.commands.choices import STRATA, ReadBy, Teacher
 from bsky_assets.commands.in_force import get_settings
 from bsky_assets.commands.of_codebook import OfCodebook
 from bsky_assets.console import stdout
@@ -271,23 +271,28 @@ def distil_labels(
         str | None,
         typer.Option(metavar="DAY[..DAY]", help="Of the model's; default: the latest labelled."),
     ] = None,
+    by: Annotated[
+        ReadBy, typer.Option(help="What it reads texts by; fasttext needs no embeddings.")
+    ] = "embeddings",
 ) -> None:
     """Teach a student: a small classifier that scores every post, and say how good it is.
 
     It is measured on authors, and on days, that it has not seen. One that is no better than the
     most frequent label is kept and not used. Its scores are no labels; `estimate --student` takes
-    them to make intervals narrower. Needs `pip install -c constraints.txt -e '.[embeddings]'`.
+    them to make intervals narrower. Without BSKY_EMBEDDINGS_BASE_URL or
+    `pip install -c constraints.txt -e '.[embeddings]'` take `--by fasttext`: words alone.
 
     \b
-    Example:
+    Examples:
       bsky-assets labels distil --from model
+      bsky-assets labels distil --by fasttext
     """
     from bsky_assets.contracts import LlmLabel
     from bsky_assets.students.kept import keep
     from bsky_assets.students.lessons import distil
 
     settings = get_settings()
-    for question, student in distil(settings, _days(settings, days, LlmLabel), source).items():
+    for question, student in distil(settings, _days(settings, days, LlmLabel), source, by).items():
         if isinstance(student, str):
             stdout.print(f"{question}: not taught: {student}", markup=False, soft_wrap=True)
             continue

@@ -1,6 +1,6 @@
 """What a student learns from: texts of stored posts, with labels of record or those by people."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 
 import duckdb
@@ -18,6 +18,8 @@ from bsky_assets.students.kept import IDEOLOGY, POLITICS
 from bsky_assets.students.training import CannotBeTaught, Student, teach
 
 MODEL, PEOPLE = "model", "people"
+EMBEDDINGS, WORDS = "embeddings", "fasttext"
+"""What a student reads texts by: vectors that are given, or words whose vectors it learns."""
 LESSONS = 20_000
 """Of a model's labels no more are taken, the same on every run: a linear student learns no more."""
 
@@ -46,8 +48,10 @@ def texts_of(settings: Settings, days: Sequence[date], limit: int | None = None)
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
-def distil(settings: Settings, days: Sequence[date], source: str) -> dict[str, Student | str]:
-    """Teach a student of each question; where one cannot be taught, why.
+def distil(
+    settings: Settings, days: Sequence[date], source: str, by: str = EMBEDDINGS
+) -> dict[str, Student | str]:
+    """Teach a student of each question, which reads texts `by`; where one cannot be taught, why.
 
     Raises:
         CannotBeTaught: there is no label to learn from.
@@ -60,7 +64,7 @@ def distil(settings: Settings, days: Sequence[date], source: str) -> dict[str, S
         lessons = texts_of(settings, days, LESSONS // max(len(days), 1))
     if lessons.empty:
         raise CannotBeTaught(f"there are no labels by {source} of stored posts to learn from")
-    vectors = embedder_of(settings).embed(lessons["text"].tolist())
+    teacher = _teacher(settings, lessons["text"].tolist(), by)
     is_political = (lessons["label"] != NOT_SOCIOPOLITICAL).to_numpy()
     students: dict[str, Student | str] = {}
     for question, chosen, labels in (
@@ -69,8 +73,8 @@ def distil(settings: Settings, days: Sequence[date], source: str) -> dict[str, S
     ):
         some = lessons[chosen]
         try:
-            students[question] = teach(
-                vectors[chosen],
+            students[question] = teacher(
+                chosen,
                 labels[chosen].tolist(),
                 some["author"].tolist(),
                 some["day"].tolist(),
@@ -79,6 +83,17 @@ def distil(settings: Settings, days: Sequence[date], source: str) -> dict[str, S
         except CannotBeTaught as why:
             students[question] = str(why)
     return students
+
+
+def _teacher(settings: Settings, texts: list[str], by: str) -> Callable[..., Student]:
+    """What teaches a student on some of `texts`, which it reads `by` embeddings or by words."""
+    if by == WORDS:
+        from bsky_assets.students.words import teach_words
+
+        every = np.asarray(texts, dtype=object)
+        return lambda chosen, *told: teach_words(every[chosen].tolist(), *told)
+    vectors = embedder_of(settings).embed(texts)
+    return lambda chosen, *told: teach(vectors[chosen], *told)
 
 
 def _by_people(settings: Settings) -> tuple[pd.DataFrame, str]:

@@ -18,13 +18,13 @@ from bsky_assets.contracts.progress import Progress, Reporter, silent
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.asking.answers import IDEOLOGIES
 from bsky_assets.labelling.embedding.embedder import Embedder, embedder_of
-from bsky_assets.labelling.embedding.packaged import NoEmbeddings
+from bsky_assets.labelling.embedding.packaged import NoEmbeddings, Vectors
 from bsky_assets.labelling.sample import CUTS
 from bsky_assets.settings import Settings
 from bsky_assets.storage.inputs import made_from
 from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets.students.kept import IDEOLOGY, POLITICS, NoStudent, load
-from bsky_assets.students.training import Student
+from bsky_assets.students.training import Floats, Student
 
 _POSTS_AT_ONCE = 20_000
 
@@ -106,15 +106,17 @@ def _scored(
 def _batch(
     posts: pa.RecordBatch, embedder: Embedder, students: dict[str, Student]
 ) -> pa.RecordBatch:
-    vectors = embedder.embed(posts.column("text").to_pylist())
+    texts = posts.column("text").to_pylist()
     political, ideology = students[POLITICS], students.get(IDEOLOGY)
+    is_given = any(student.words is None for student in students.values())
+    given = embedder.embed(texts) if is_given else None
     columns: dict[str, object] = {
         "uri": posts.column("uri"),
-        "political": political.scores(vectors)[:, political.classes.index("True")],
+        "political": _scores(political, texts, given)[:, political.classes.index("True")],
         "student": pa.repeat(political.data_hash, posts.num_rows),
     }
     if ideology:
-        scores = ideology.scores(vectors)
+        scores = _scores(ideology, texts, given)
         for side in set(IDEOLOGIES) & set(ideology.classes):
             columns[side] = scores[:, ideology.classes.index(side)]
         columns["ideology_student"] = pa.repeat(ideology.data_hash, posts.num_rows)
@@ -124,6 +126,15 @@ def _batch(
         [pa.array(columns.get(field.name, nothing)).cast(field.type) for field in schema],
         schema=schema,
     )
+
+
+def _scores(student: Student, texts: list[str], given: Vectors | None) -> Floats:
+    if student.words is None:
+        assert given is not None
+        return student.scores(given)
+    from bsky_assets.students.words import vectors_of  # fastText, which most runs do without
+
+    return student.scores(vectors_of(student.words, texts))
 
 
 def political_groups(settings: Settings, days: Sequence[date], sample: str) -> pd.Series:

@@ -8,7 +8,7 @@ only if it is surely better than to say the most frequent label every time.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING
@@ -29,6 +29,9 @@ LEAST = 10
 _SURE = NormalDist().inv_cdf(0.95)
 
 Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int_]
+Learn = Callable[[Rows, Rows], tuple[npt.NDArray[np.str_], Floats]]
+"""Learns from some examples; the labels that these have, and the logit of each for others."""
 
 
 class CannotBeTaught(UserError):
@@ -65,21 +68,35 @@ class Student:
     learnt_from: str
     """Where its labels are from."""
     data_hash: str
-    """Sixteen hex digits of the texts' vectors and labels."""
+    """Sixteen hex digits of the texts' vectors, or of their words, and labels."""
+    words: bytes | None = None
+    """What it learnt of words, by which it makes vectors of its own; None: vectors are given."""
 
     def scores(self, vectors: npt.NDArray[np.float32]) -> Floats:
         """The calibrated probability of each class, a row a text."""
         return np.asarray(softmax(vectors @ self.weights[:, :-1].T + self.weights[:, -1], axis=1))
 
 
-def teach(
-    vectors: npt.NDArray[np.float32],
-    labels: Sequence[str],
-    authors: Sequence[str],
-    days: Sequence[object],
-    learnt_from: str,
-) -> Student:
-    """Train a student on `vectors` and their labels.
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """The examples of the labels that have enough of them."""
+
+    kept: npt.NDArray[np.bool_]
+    """Which of those that were given these are."""
+    labels: npt.NDArray[np.str_]
+    authors: Rows
+    """A number for each author."""
+    days: Rows
+    """A number for each day."""
+
+    @property
+    def classes(self) -> npt.NDArray[np.str_]:
+        """The labels that there are."""
+        return np.unique(self.labels)
+
+
+def lessons_of(labels: Sequence[str], authors: Sequence[str], days: Sequence[object]) -> Lessons:
+    """What can be learnt from.
 
     Raises:
         CannotBeTaught: fewer than two labels have `LEAST` examples, or there are few authors.
@@ -95,16 +112,50 @@ def teach(
     writers = np.unique(np.asarray(authors), return_inverse=True)[1]
     if len({*writers[kept]}) < FOLDS:
         raise CannotBeTaught(f"a student takes posts of {FOLDS} authors at least")
-    x, y = vectors[kept].astype(float), given[kept]
-    seen_on = np.unique([str(day) for day in days], return_inverse=True)[1][kept]
-    classes = np.unique(y)
-    raw = _unseen(x, y, writers[kept], classes)
+    seen_on = np.unique([str(day) for day in days], return_inverse=True)[1]
+    return Lessons(kept, given[kept], writers[kept], seen_on[kept])
+
+
+def examined(learn: Learn, lessons: Lessons) -> tuple[float, Figures]:
+    """The temperature of what learns so, and how good it is at what it has not seen."""
+    y, classes = lessons.labels, lessons.classes
+    raw = _unseen(learn, y, lessons.authors, classes)
     temperature = _temperature(raw, y, classes)
-    model = _fitted(x, y)
-    figures = _figures(raw / temperature, y, classes, _on_days(x, y, seen_on, classes))
+    on_days = _on_days(learn, y, lessons.days, classes)
+    return temperature, _figures(raw / temperature, y, classes, on_days)
+
+
+def teach(
+    vectors: npt.NDArray[np.float32],
+    labels: Sequence[str],
+    authors: Sequence[str],
+    days: Sequence[object],
+    learnt_from: str,
+) -> Student:
+    """Train a student on `vectors` and their labels.
+
+    Raises:
+        CannotBeTaught: fewer than two labels have `LEAST` examples, or there are few authors.
+    """
+    lessons = lessons_of(labels, authors, days)
+    x, y = vectors[lessons.kept].astype(float), lessons.labels
+    temperature, figures = examined(_learner(x, y), lessons)
     data = hashlib.sha256(x.astype(np.float32).tobytes() + "\n".join(y).encode())
-    weights = _logits_of(model) / temperature
-    return Student(tuple(classes.tolist()), weights, figures, learnt_from, data.hexdigest()[:16])
+    weights = _logits_of(_fitted(x, y)) / temperature
+    return Student(
+        tuple(lessons.classes.tolist()), weights, figures, learnt_from, data.hexdigest()[:16]
+    )
+
+
+def _learner(x: Floats, y: npt.NDArray[np.str_]) -> Learn:
+    def learn(learnt: Rows, held: Rows) -> tuple[npt.NDArray[np.str_], Floats]:
+        present = np.unique(y[learnt])
+        if len(present) == 1:
+            return present, np.zeros((len(held), 1))
+        weights = _logits_of(_fitted(x[learnt], y[learnt]))
+        return present, x[held] @ weights[:, :-1].T + weights[:, -1]
+
+    return learn
 
 
 def _fitted(x: Floats, y: npt.NDArray[np.str_]) -> "LogisticRegression":
@@ -120,21 +171,16 @@ def _logits_of(model: "LogisticRegression") -> Floats:
 
 
 def _unseen(
-    x: Floats, y: npt.NDArray[np.str_], groups: npt.NDArray[np.int_], classes: npt.NDArray[np.str_]
+    learn: Learn, y: npt.NDArray[np.str_], groups: Rows, classes: npt.NDArray[np.str_]
 ) -> Floats:
     """The logits of each example by a student that saw none of its group."""
     from sklearn.model_selection import GroupKFold
 
     logits = np.full((len(y), len(classes)), -30.0)
     folds = GroupKFold(min(FOLDS, len(np.unique(groups))))
-    for learnt, held in folds.split(x, y, groups):
-        present = np.unique(y[learnt])
-        columns = np.searchsorted(classes, present)
-        if len(present) == 1:
-            logits[np.ix_(held, columns)] = 0.0
-            continue
-        weights = _logits_of(_fitted(x[learnt], y[learnt]))
-        logits[np.ix_(held, columns)] = x[held] @ weights[:, :-1].T + weights[:, -1]
+    for learnt, held in folds.split(y, y, groups):
+        present, found = learn(learnt, held)
+        logits[np.ix_(held, np.searchsorted(classes, present))] = found
     return logits
 
 
@@ -151,11 +197,11 @@ def _log_loss(logits: Floats, y: npt.NDArray[np.str_], classes: npt.NDArray[np.s
 
 
 def _on_days(
-    x: Floats, y: npt.NDArray[np.str_], days: npt.NDArray[np.int_], classes: npt.NDArray[np.str_]
+    learn: Learn, y: npt.NDArray[np.str_], days: Rows, classes: npt.NDArray[np.str_]
 ) -> float | None:
     if len(np.unique(days)) < 2:
         return None
-    return float((classes[_unseen(x, y, days, classes).argmax(axis=1)] == y).mean())
+    return float((classes[_unseen(learn, y, days, classes).argmax(axis=1)] == y).mean())
 
 
 def _figures(
