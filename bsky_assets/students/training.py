@@ -122,7 +122,7 @@ def examined(learn: Learn, lessons: Lessons) -> tuple[float, Figures]:
     raw = _unseen(learn, y, lessons.authors, classes)
     temperature = _temperature(raw, y, classes)
     on_days = _on_days(learn, y, lessons.days, classes)
-    return temperature, _figures(raw / temperature, y, classes, on_days)
+    return temperature, _figures(raw / temperature, lessons, on_days)
 
 
 def teach(
@@ -204,14 +204,16 @@ def _on_days(
     return float((classes[_unseen(learn, y, days, classes).argmax(axis=1)] == y).mean())
 
 
-def _figures(
-    logits: Floats, y: npt.NDArray[np.str_], classes: npt.NDArray[np.str_], on_days: float | None
-) -> Figures:
+def _figures(logits: Floats, lessons: Lessons, on_days: float | None) -> Figures:
+    y, classes = lessons.labels, lessons.classes
     right = classes[logits.argmax(axis=1)] == y
     shares = np.array([(y == name).mean() for name in classes])
     by_majority = y == classes[shares.argmax()]
     better = right.astype(float) - by_majority
-    error = float(better.std(ddof=1)) / len(y) ** 0.5
+    # Posts of one author are alike: they are right or wrong together.
+    by_author = np.bincount(lessons.authors, better - better.mean())
+    writers = len(np.unique(lessons.authors))
+    error = float(((by_author**2).sum() * writers / (writers - 1)) ** 0.5) / len(y)
     return Figures(
         examples=len(y),
         accuracy=float(right.mean()),

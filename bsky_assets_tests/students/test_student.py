@@ -91,6 +91,18 @@ def test_what_only_the_author_gives_away_is_not_taken_for_skill() -> None:
     assert not unseen.figures.is_useful
 
 
+def test_chance_among_few_authors_of_many_posts_each_is_seldom_taken_for_skill() -> None:
+    """60 worlds of 24 authors with ten like posts each, and labels that are left to chance."""
+    useful = 0
+    for seed in range(60):
+        dice = np.random.default_rng(seed)
+        vectors = np.repeat(dice.standard_normal((24, 8)), 10, axis=0).astype(np.float32)
+        labels = [str(bool(one)) for one in np.repeat(dice.permutation(24) % 2, 10)]
+        authors = [f"did:{n // 10}" for n in range(240)]
+        useful += teach(vectors, labels, authors, [0] * 240, "model").figures.is_useful
+    assert useful <= 8
+
+
 def test_a_student_is_kept_as_it_is(tmp_path: Path) -> None:
     texts, labels = lessons()
     student = taught(labels, texts)
