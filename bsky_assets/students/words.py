@@ -8,7 +8,7 @@ of words, since it outlives posts that are deleted.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -97,7 +97,7 @@ def _learner(read: npt.NDArray[np.object_], labels: npt.NDArray[np.str_]) -> Lea
     return learn
 
 
-def _fitted(read: Sequence[str], labels: Sequence[str]) -> Any:
+def _fitted(read: Iterable[str], labels: Iterable[str]) -> Any:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "lessons.txt"
         told = (f"{_LABEL}{label} {text}\n" for label, text in zip(labels, read, strict=True))
@@ -114,7 +114,7 @@ def _weights(model: Any, classes: npt.NDArray[np.str_]) -> npt.NDArray[np.float6
     return np.asarray(model.get_output_matrix(), dtype=np.float64)[order]
 
 
-def _means(model: Any, read: Sequence[str]) -> Vectors:
+def _means(model: Any, read: Sequence[str] | npt.NDArray[np.object_]) -> Vectors:
     found = np.zeros((len(read), model.get_dimension()), dtype=np.float32)
     for number, text in enumerate(read):
         found[number] = model.get_sentence_vector(text)
