@@ -19,7 +19,7 @@ from bsky_assets.settings import Settings, host_of
 AGENT = "bsky_assets"
 MOST_PAGES = 200
 """In one reading of the sources, so that no list keeps a day waiting."""
-NO_READER = "BSKY_NEWS_PAGES needs the extra: `pip install 'bsky_assets[pages]'`"
+NO_READER = "BSKY_NEWS_PAGES needs the extra: `pip install -c constraints.txt -e '.[pages]'`"
 _MOST_SECONDS = 120.0
 """For all pages of a reading together."""
 _PAGE_SECONDS = 15.0
