@@ -100,6 +100,7 @@ def _register_touched(
     if row is Quarantined:
         register_about(con, quarantine.batches(con, lake, partition))
     else:
+        lake.attach(con)
         con.execute(
             "CREATE OR REPLACE TEMP VIEW erasing AS SELECT *, row_number() OVER () AS number "
             f"FROM ({select_rows(row, [partition])})"

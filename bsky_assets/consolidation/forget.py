@@ -87,6 +87,7 @@ _OWN = ("uri", "author", "did")
 def subject_of(con: duckdb.DuckDBPyConnection, lake: Lake, name: str) -> Subject:
     """The subject called `name`, with the handles and words of it that are stored."""
     subject = Subject(name)
+    lake.attach(con)
     for row in _WITH_WORDS:
         for partition in lake.partitions(row):
             for post in _naming(con, subject, select_rows(row, [partition])):
@@ -161,6 +162,7 @@ def forget_in_lake(con: duckdb.DuckDBPyConnection, lake: Lake, subject: Subject)
         UnusableDataDirectory: a partition cannot be replaced; those before it are.
     """
     written = 0
+    lake.attach(con)
     for row in lake.tables:
         for partition in lake.partitions(row):
             with exclusive(lake.root / row.asset):
