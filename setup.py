@@ -228,6 +228,7 @@ setup(
         "s3": ["fsspec"],  # pyarrow speaks S3; DuckDB reads through fsspec
         "postgres": ["dagster-postgres==0.29.27"],
         "dev": [
+            "compose-pydantic",
             "dagster-k8s==0.29.27",
             "dagster-postgres==0.29.27",
             "datasketch",

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
+from compose_pydantic import ComposeSpecification
 from dagster import AssetKey, AssetMaterialization, DagsterInstance
 from dagster._core.instance.ref import InstanceRef
 from dagster._utils.schedules import is_valid_cron_string
@@ -45,6 +46,10 @@ MODELS = {
     "ServiceAccount": client.V1ServiceAccount,
     "StatefulSet": client.V1StatefulSet,
 }
+
+
+COMPOSE = DEPLOY / "compose"
+OURS = ("webserver", "daemon", "collector")
 
 
 def loaded(path: Path) -> dict[str, Any]:
@@ -227,6 +232,34 @@ def test_kubernetes_knows_every_field_and_we_every_variable() -> None:
         if document["kind"] == "Deployment":
             for container in document["spec"]["template"]["spec"]["containers"]:
                 runs(container["command"])
+
+
+def compose() -> dict[str, Any]:
+    return loaded(COMPOSE / "compose.yaml")
+
+
+def test_compose_knows_every_field_and_we_every_variable_and_path() -> None:
+    content = compose()
+    ComposeSpecification.model_validate({k: v for k, v in content.items() if k[:2] != "x-"})
+    services = content["services"]
+    assert set(services) == {"postgres", *OURS}
+    for name in OURS:
+        service = services[name]
+        runs(service["command"])
+        assert known(service["environment"])
+        assert set(database_variables().values()) <= set(service["environment"])
+        assert service["depends_on"] == {"postgres": {"condition": "service_healthy"}}
+        assert (COMPOSE / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
+        (mounted,) = (told for told in service["volumes"] if told.startswith("."))
+        assert (COMPOSE / mounted.split(":")[0]).is_file()
+    assert services["webserver"]["ports"] == ["127.0.0.1:3000:3000"], "it has no login"
+    ours, theirs = services["webserver"]["environment"], services["postgres"]["environment"]
+    for told, name in {"DB": "DB", "USERNAME": "USER", "PASSWORD": "PASSWORD"}.items():
+        assert ours[f"DAGSTER_PG_{told}"] == theirs[f"POSTGRES_{name}"]
+    example = (COMPOSE / "env.example").read_text()
+    assert re.findall(r"^(?:# )?([A-Z_]+)=", example, re.MULTILINE)
+    assert known(dict.fromkeys(re.findall(r"^(?:# )?([A-Z_]+)=", example, re.MULTILINE)))
+    assert "DAGSTER_PG_PASSWORD=\n" in example, "it has a value"
 
 
 @pytest.fixture(scope="module")
