@@ -26,7 +26,13 @@ browser_test = [
 ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Of a data directory that no test changes."""
+    return Settings(_env_file=None, data_dir=tmp_path_factory.mktemp("pages"))
+
+
+@pytest.fixture(scope="module")
 def pages(settings: Settings) -> dict[str, Page]:
     """A day's page and the index, with a course, notices, gaps and long names."""
     lake = Lake(settings.lake_dir)
