@@ -92,6 +92,13 @@ DAMAGES: tuple[Callable[[Path], Any], ...] = (
     double,
 )
 NAMES = ("truncated", "emptied", "removed", "doubled")
+ONE_OF_A_KIND = ("emptied", "doubled")
+"""Damages that whoever reads a file sees before it knows which asset the file is of."""
+
+
+def kind_of(path: Path) -> tuple[str, int, str]:
+    """Files of one kind are read by the same code: pointers, partitions, segments, reports."""
+    return path.parts[0], len(path.parts), path.suffix
 
 
 def test_the_walk_meets_every_kind_of_file(made: Path) -> None:
@@ -108,6 +115,8 @@ def test_damage_of_any_single_file_costs_its_own_day(
     unnoticed = []
     # What is of the second day is as what is of the first, but where the streams go on.
     walked = [path for path in files(made) if f"sync_day={SECOND}" not in path.parts[2:3]]
+    if name in ONE_OF_A_KIND:
+        walked = list({kind_of(path): path for path in walked}.values())
     for number, path in enumerate(walked):
         root = tmp_path / str(number)
         shutil.copytree(made, root)

@@ -64,8 +64,9 @@ class Scratch:
 
 def scratch_copy(folder: Path) -> Scratch:
     """Copy the package as it is now into `folder`."""
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(PACKAGE, folder / PACKAGE.name, ignore=ignored)
+    # With what is compiled, which holds for a file as long as its time of writing is the same.
+    half_written = shutil.ignore_patterns("*.pyc.*")
+    shutil.copytree(PACKAGE, folder / PACKAGE.name, ignore=half_written)
     for name in ("workspace.yaml", "dagster.yaml"):
         shutil.copyfile(PACKAGE.parent / name, folder / name)
     return Scratch(folder)
