@@ -32,6 +32,8 @@ CAMPAIGN = "campaign"
 
 TAG_FACET = "app.bsky.richtext.facet#tag"
 LINK_FACET = "app.bsky.richtext.facet#link"
+_ADDRESSES = r"https?://\S+|\S+@\S+\.[a-z]{2,}|(^|[^a-z0-9])@\S+"
+"""Links, mail addresses and names; a sign within a word is none."""
 _TEXT_LINK = r"(?i)https?://[^\s<>\"]+"
 
 
@@ -83,7 +85,7 @@ class Posts:
         return replaced(
             one_line,
             pc.match_substring_regex(one_line, r"@|//"),
-            lambda chosen: pc.replace_substring_regex(chosen, r"https?://\S+|@\S+", " "),
+            lambda chosen: pc.replace_substring_regex(chosen, _ADDRESSES, r"\1 "),
         )
 
     @cached_property

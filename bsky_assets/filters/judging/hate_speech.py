@@ -6,7 +6,7 @@ Detection Models, ACL 2021.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,11 +21,14 @@ from bsky_assets.filters.words.disguises import Unmasker
 from bsky_assets.filters.words.evidence import Evidence, read_weights
 from bsky_assets.filters.words.lexicon import any_of, lexicon, words
 from bsky_assets.filters.words.rules import Reader, Reading, Rule, written_out
+from bsky_assets.filters.words.spelling import Speller
 
 NAME = "hate_speech"
 _TARGETS = ("group", "status", "person", "slur", "ambiguous_slur", "coded")
 """Lists of which a text must have a word to be looked at."""
 _DISGUISED = ("group", "slur", "ambiguous_slur", "hate", "harm", "insult", "vermin")
+_MISSPELT = (*_DISGUISED, "person", "suffer", "curse")
+"""Lists whose words are put right (`words/spelling.py`)."""
 _LEAST_LETTERS_DISGUISED = 4
 _QUOTED = re.compile(
     r"\"[^\"\n]{3,}\"|“[^”\n]{3,}”|(?<![\w'])'[^\n]{3,}?'(?![\w])|‘[^’\n]{3,}’|«[^»\n]{3,}»"
@@ -51,21 +54,35 @@ class HateSpeechFilter:
         """Read the word lists and the rules, and the weights of signs where none are given."""
         lists = {name: words(NAME, f"lists.{name}") for name in lexicon(NAME)["lists"]}
         self._reader = Reader(lists)
-        self._suspicious = any_of(
+        declared = lexicon(NAME)["evidence"]
+        self._named = any_of(
             [
                 *(term for name in _TARGETS for term in lists[name]),
                 *words(NAME, "evidence.lists.also_named"),
             ]
         )
+        every = {**lists, **declared["lists"]}
+        self._loose, self._insults = (
+            any_of(term for name in declared[kind] for term in every.get(name, [name]))
+            for kind in ("loose", "insults")
+        )
         self._unmask = Unmasker(
             any_of(
                 word
-                for name in _DISGUISED
-                for term in lists[name]
-                for phrase in written_out(term)
-                for word in phrase.split(" ")
+                for word in _words_of(lists[name] for name in _DISGUISED)
                 if len(word) >= _LEAST_LETTERS_DISGUISED
             )
+        )
+        self._spell = Speller(
+            {
+                *_words_of(lists[name] for name in _MISSPELT),
+                *_words_of([words(NAME, "evidence.lists.also_named")]),
+            },
+            {
+                *(word for key in ("words", "shared") for word in words("english", key)),
+                *_words_of(lists.values()),
+            },
+            words(NAME, "spelt_alike"),
         )
         self._rules = [
             (rule["reason"], Rule.of(rule["pattern"], lists)) for rule in lexicon(NAME)["rules"]
@@ -78,7 +95,6 @@ class HateSpeechFilter:
             )
             for one in lexicon(NAME)["excuses"]
         ]
-        declared = lexicon(NAME)["evidence"]
         self.evidence = Evidence(
             declared, lists, read_weights(weights_path(NAME)) if weights is None else weights
         )
@@ -88,20 +104,30 @@ class HateSpeechFilter:
     def judge(self, posts: Posts) -> Verdicts:
         """Stop posts with a label, or with an attack that nothing excuses."""
         texts = self.plain(posts)
-        suspects = np.flatnonzero(pc.match_substring_regex(texts, self._suspicious))
+        suspects = self._suspects(texts)
         reasons: list[str | None] = [None] * len(posts)
         chosen = texts.take(pa.array(suspects)).to_pylist()
         for place, text in zip(suspects.tolist(), chosen, strict=True):
             reasons[place] = self._reason(text)
         return Verdicts(first_reason(posts.facts(self.name), pa.array(reasons, pa.string())))
 
+    def _suspects(self, texts: pa.StringArray) -> np.ndarray:
+        """The rows of texts that name people: by a group's name, or loosely and with an insult."""
+        named = pc.match_substring_regex(texts, self._named).to_numpy(zero_copy_only=False)
+        rest = np.flatnonzero(~named)
+        for pattern in (self._loose, self._insults):
+            found = pc.match_substring_regex(texts.take(pa.array(rest)), pattern)
+            rest = rest[found.to_numpy(zero_copy_only=False)]
+        named[rest] = True
+        return np.flatnonzero(named)
+
     def plain(self, posts: Posts) -> pa.StringArray:
         """The words of posts, disguised ones written plainly."""
-        return self._unmask(posts.words)
+        return self._spell(self._unmask(posts.words))
 
     def _reason(self, text: str) -> str | None:
         """The reason of the first rule that a text breaks without an excuse, or of evidence."""
-        text = said(text)
+        text = self.evidence.spelt(said(text))
         reading, excused = self._with_pronouns(self._reader.read(text)), False
         for reason, rule in self._rules:
             for match in rule.find(reading):
@@ -122,6 +148,14 @@ class HateSpeechFilter:
         last = min(others, default=len(reading.words))
         meant = _PRONOUNS.sub(r"\g<word>/group+", reading.words[first:last])
         return Reading(reading.words[:first] + meant + reading.words[last:], reading.lists)
+
+
+def _words_of(lists: Iterable[Iterable[str]]) -> Iterator[str]:
+    """Every word of the terms of some lists."""
+    for terms in lists:
+        for term in terms:
+            for phrase in written_out(term):
+                yield from phrase.split(" ")
 
 
 def said(text: str) -> str:

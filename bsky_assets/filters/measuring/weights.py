@@ -41,8 +41,8 @@ class Text:
     """A text as the weights see it."""
 
     signs: frozenset[str]
-    counts: bool
-    """Whether its signs count (see `Evidence.counts`)."""
+    least: float
+    """What its signs have to weigh (see `Evidence.least`)."""
     stop: bool
     """Whether it is to be stopped."""
 
@@ -62,8 +62,8 @@ def written() -> dict[str, list[Text]]:
 def _texts(rows: Sequence[tuple[str, bool]], one: HateSpeechFilter) -> Iterator[Text]:
     plain = one.plain(from_texts([text for text, _ in rows])).to_pylist()
     for text, (_, stop) in zip(plain, rows, strict=True):
-        reading = one.evidence.read(said(text))
-        yield Text(frozenset(one.evidence.signs(reading)), one.evidence.counts(reading), stop)
+        reading = one.evidence.read(one.evidence.spelt(said(text)))
+        yield Text(frozenset(one.evidence.signs(reading)), one.evidence.least(reading), stop)
 
 
 def learnt(texts: Sequence[Text]) -> dict[str, float]:
@@ -83,20 +83,17 @@ def learnt(texts: Sequence[Text]) -> dict[str, float]:
     return {"bias": float(model.intercept_[0]), **kept}
 
 
-def stopped(weights: Mapping[str, float], text: Text, enough: float) -> bool:
+def stopped(weights: Mapping[str, float], text: Text) -> bool:
     """Whether the signs of a text weigh enough."""
-    return text.counts and (
-        weights["bias"] + sum(weights.get(sign, 0.0) for sign in text.signs) >= enough
-    )
+    return weights["bias"] + sum(weights.get(sign, 0.0) for sign in text.signs) >= text.least
 
 
 def left_out(texts: Mapping[str, Sequence[Text]]) -> Iterator[tuple[str, float, float]]:
     """For each writer what weights learnt from the others stop and let through, as shares."""
-    enough: float = lexicon(NAME)["evidence"]["enough"]
     for name, theirs in texts.items():
         weights = learnt([text for other in texts if other != name for text in texts[other]])
         found = {
-            stop: [stopped(weights, text, enough) for text in theirs if text.stop == stop]
+            stop: [stopped(weights, text) for text in theirs if text.stop == stop]
             for stop in (True, False)
         }
         yield name, float(np.mean(found[True])), 1 - float(np.mean(found[False]))

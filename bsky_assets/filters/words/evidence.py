@@ -8,13 +8,14 @@ belongs here: reading signs and adding them up. What does not: lists and weights
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from bsky_assets.filters.words.rules import TRANSPARENT, Reader, Reading
 
 _WORD = re.compile(r"([^\s/]+)/(\S*) |([.,:?]) ")
-_LISTED = re.compile(r"/(\S+)")
+_LISTED = re.compile(r"(?:/(\S*)|[.,:?]) ")
 _MARKED = re.compile(r"[^\w' {}]")
 """Signs that say where a word stands, which a reason leaves out."""
 _SPELT = re.compile(r"\S+")
@@ -25,6 +26,8 @@ _DENIED = 4
 """How many words after a negation are denied by it."""
 _BANDS = ((-9, -3, "<<"), (-2, -1, "<"), (1, 2, ">"), (3, 8, ">>"))
 """Where a word of a list stands, seen from a name."""
+_MOST_WORDS = 80
+"""More words than a post has room for: in long texts small signs add up."""
 _SHOWN = 3
 """Signs in a reason."""
 
@@ -45,25 +48,41 @@ class Evidence:
         self._named = frozenset(declared["named"])
         self._grave = frozenset(declared["grave"])
         self._about, self._loose = frozenset(declared["about"]), frozenset(declared["loose"])
+        self._never = frozenset(declared["never"])
+        self._insults = frozenset(declared["insults"])
         self._excuses = frozenset(declared["excuses"])
+        self._excused: float = declared["excused"]
+        self._not_grave: float = declared["not_grave"]
         self.enough: float = declared["enough"]
         self._spelt = dict(one.partition("=")[::2] for one in declared["spellings"])
-        used = {*self._named, *self._excuses, *declared["signs"]} & lists.keys()
+        used = {*self._named, *self._never, *self._excuses, *declared["signs"]} & lists.keys()
         self._reader = Reader({**{name: lists[name] for name in used}, **declared["lists"]})
         self._weights = weights
 
-    def read(self, text: str) -> Reading:
-        """The reading of a folded text, common misspellings put right."""
-        return self._reader.read(
-            _SPELT.sub(lambda found: self._spelt.get(found[0], found[0]), text)
-        )
+    def spelt(self, text: str) -> str:
+        """A folded text with common short forms written out."""
+        return _SPELT.sub(lambda found: self._spelt.get(found[0], found[0]), text)
 
-    def counts(self, reading: Reading) -> bool:
-        """Whether a text has a grave word, a name that is only that of a group, and no excuse."""
-        if self._excuses & reading.lists or not self._grave & reading.lists:
-            return False
-        listed = (frozenset(found[1].split("+")) for found in _LISTED.finditer(reading.words))
-        return any(self._about & lists and not self._loose & lists for lists in listed)
+    def read(self, text: str) -> Reading:
+        """The reading of a folded text, its short forms written out."""
+        return self._reader.read(text)
+
+    def least(self, reading: Reading) -> float:
+        """What the signs of a text have to weigh: more where it has an excuse or no grave word.
+
+        No sum is enough where nobody is named by what is a group's name alone or stands before an
+        insult, nor where a list says that rules alone judge, nor in a text longer than a post.
+        """
+        listed = [
+            frozenset((found[1] or "").split("+")) for found in _LISTED.finditer(reading.words)
+        ]
+        named = any(self._about & lists and not self._loose & lists for lists in listed) or any(
+            self._loose & lists and self._insults & after for lists, after in pairwise(listed)
+        )
+        if self._never & reading.lists or not named or len(listed) > _MOST_WORDS:
+            return math.inf
+        excused = self._excused if self._excuses & reading.lists else 0.0
+        return self.enough + excused + (0.0 if self._grave & reading.lists else self._not_grave)
 
     def signs(self, reading: Reading) -> set[str]:
         """The signs of a text."""
@@ -73,11 +92,11 @@ class Evidence:
     def reason(self, text: str) -> str | None:
         """Why a folded text is stopped, with the signs that weigh most, if they weigh enough."""
         reading = self.read(text)
-        if not self.counts(reading):
+        if (least := self.least(reading)) == math.inf:
             return None
         weighed = {one: self._weights.get(one, 0.0) for one in self.signs(reading)}
         total = self._weights["bias"] + sum(weighed.values())
-        if total < self.enough:
+        if total < least:
             return None
         plain = [one for one in weighed if not _MARKED.search(one)]
         most = sorted(plain, key=lambda one: (-weighed[one], one))[:_SHOWN]
