@@ -196,6 +196,7 @@ VALUES: dict[str, Any] = {
     "llm_models": ("llama3.1:8b", "qwen 2"),
     "trusted_labelers": (),
     "languages": ("en", "es"),
+    "news_pages": ("one.test", "two.test"),
     "launcher_assets": ("llm_labels",),
     "slurm_args": ("--partition=short", "--comment=it's # here", "$HOME"),
     "slurm_export": ("A", "B"),
