@@ -2,17 +2,19 @@
 
 import json
 from pathlib import Path
-from shutil import copytree
+from shutil import copytree, move
 
 import pandas as pd
 import pytest
 from dagster import AssetKey
+from pyarrow import fs
 
 from bsky_assets.orchestration.instance import open_instance
 from bsky_assets.settings import get_settings
 from bsky_assets_tests.support.byte_search import holding, holding_pieces, pieces
 from bsky_assets_tests.support.command import run
 from bsky_assets_tests.support.sandbox_day import SandboxDay
+from testbed.object_storage import lake_in_bucket
 
 
 def texts_of(day: SandboxDay, where: str) -> list[str]:
@@ -100,6 +102,30 @@ def test_no_byte_tells_of_an_account_that_is_forgotten(
     get_settings.cache_clear()
     with open_instance(get_settings()) as instance:
         assert instance.get_latest_materialization_event(AssetKey("filtered_posts"))
+
+
+@pytest.mark.timeout(900)
+def test_no_object_of_a_bucket_tells_of_an_account_that_is_forgotten(
+    day: SandboxDay, tmp_path: Path
+) -> None:
+    """Neither what is current nor what it replaced; the lake is there, the rest is here."""
+    did, before, after = somebody(day), tmp_path / "before", tmp_path / "after"
+    words = own_pieces(day, f"author = '{did}'")
+    move(day.data / "lake", before)
+    with lake_in_bucket(before) as variables:
+        there = fs.S3FileSystem(
+            endpoint_override=variables["BSKY_LAKE_ENDPOINT_URL"], region="us-east-1"
+        )
+        done = day.command("forget", did, **variables)
+        assert done.returncode == 0, done.stderr
+        after.mkdir()
+        fs.copy_files("lake/days", str(after), there, fs.LocalFileSystem())
+    assert holding(before, [did])
+    assert holding_pieces(before, words)
+    assert list(after.rglob("filtered_posts/**/*.parquet")), "nothing is left of the lake"
+    for place in (after, day.data):
+        assert holding(place, [did]) == {}
+        assert holding_pieces(place, words) == {}
 
 
 @pytest.mark.timeout(900)
