@@ -90,7 +90,8 @@ def test_a_day_that_is_over_is_healed_and_followed_once(
     with DagsterInstance.ephemeral() as instance:
 
         def at(instant: datetime) -> RunRequest | SkipReason:
-            monkeypatch.setattr("bsky_assets.orchestration.healing.now", lambda: instant)
+            for room in ("orchestration", "bluesky.archive", "bluesky.accounts"):
+                monkeypatch.setattr(f"bsky_assets.{room}.healing.now", lambda: instant)
             return evaluated(sensor, instance)
 
         assert isinstance(at(end - timedelta(hours=1)), SkipReason)
