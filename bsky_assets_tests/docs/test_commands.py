@@ -25,7 +25,7 @@ ONLY_READ = {
     r"(conda|crontab|docker|kubectl|ray) .*": "sets up a node of a cluster, or a cluster",
     r"bsky-assets collect( --dids .*)?": "reads until it is stopped",
     r"bsky-assets sandbox .*": "serves until it is stopped",
-    r"bsky-assets run .*": "the day that the others are run on is made so, in the same data",
+    r"bsky-assets run( .*)?": "the day that the others are run on is made so, in the same data",
     r"bsky-assets labels room .*": "serves until it is stopped",
     r"bsky-assets llm serve .*": "needs a language model, and serves until it is stopped",
     r"bsky-assets labels (export|eval) --codebook .*": "needs labels of a codebook",
