@@ -426,7 +426,7 @@ def test_a_silence_is_told_of_once_it_is_one_and_a_line_ends_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     told = Clocked()
-    monkeypatch.setattr(stderr, "file", told)
+    monkeypatch.setattr("sys.stderr", told)
     monkeypatch.setattr("bsky_assets.console.SILENCE_SECONDS", 0.3)
     with silence.told("starting"), silence.told("importing"):
         for number in range(10):
