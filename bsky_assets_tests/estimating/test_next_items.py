@@ -22,7 +22,7 @@ from bsky_assets.labelling.ledger.store import ledger_of
 from bsky_assets.labelling.statistics.metrics import Estimate
 from bsky_assets.labelling.statistics.sampling import export, quotas
 from bsky_assets_tests.coding.rooms import made
-from bsky_assets_tests.support.command import run
+from bsky_assets_tests.support.command import in_this_process
 from bsky_assets_tests.support.labelling import DAY, Lab, known_posts
 from bsky_assets_tests.support.llm_endpoint import FakeEndpoint, by_first_letter
 from bsky_assets_tests.support.serving import served
@@ -157,10 +157,10 @@ def test_more_is_drawn_where_people_found_errors_and_counted_with_what_was_coded
 
 @pytest.mark.parametrize("more", [(), ("--sample", "9", "--codebook", "toxic")])
 def test_what_a_following_sample_takes_over_cannot_be_told_otherwise(
-    more: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    more: tuple[str, ...],
 ) -> None:
-    status, _, error = run(monkeypatch, capsys, "labels", "room", "--after", "sample-1", *more)
-    assert (status, "goes with --sample" in error) == (2, True), error
+    done = in_this_process("labels", "room", "--after", "sample-1", *more)
+    assert (done.returncode, "goes with --sample" in done.stderr) == (2, True), done.stderr
 
 
 def test_a_sample_can_be_stratified_by_a_students_scores_and_by_how_sure_the_model_is(

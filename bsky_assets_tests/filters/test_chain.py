@@ -246,8 +246,8 @@ def run_in(folder: Path, program: str) -> list[str]:
             "nsfw",
         ),
         (
-            _swap("judging/hate_speech.py", "pc.match_substring_regex(texts, self._suspicious)",
-                  "pc.equal(texts, self._suspicious)"),
+            _swap("judging/hate_speech.py", "pc.match_substring_regex(texts, self._named)",
+                  "pc.equal(texts, self._named)"),
             "hate_speech",
         ),
         (_swap("judging/bot.toml", 'labels = [\n  "bot"', 'labels = [\n  "no-such-label"'), "bot"),
