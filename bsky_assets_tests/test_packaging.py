@@ -105,7 +105,9 @@ def test_a_wheel_has_the_readers_that_are_compiled(installed: Path, tmp_path: Pa
         f"assert compiled.__file__.startswith({str(installed)!r});"
         "assert compiled.are_compiled()"
     )
+    # Who may do everything would write bytecode even there.
     environment = plain_environment() | {"PYTHONPATH": str(installed)}
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
 
 

@@ -1,6 +1,8 @@
 """What words weigh together: learnt weights, and what keeps them from stopping a post."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from bsky_assets.filters.posts import from_texts
 from bsky_assets.filters.registry import weights_path
 from bsky_assets.filters.words.evidence import read_weights
 from bsky_assets.filters.words.lexicon import lexicon
+from bsky_assets_tests.support.sandbox_day import plain_environment
 
 ONE = HateSpeechFilter()
 NAMES = (
@@ -102,3 +105,24 @@ def test_a_file_that_has_no_weights_is_refused(tmp_path: Path, line: str) -> Non
     path.write_text(f"# a comment\n{line}\n")
     with pytest.raises(ValueError, match=r"unpack|convert"):
         read_weights(path)
+
+
+def test_a_sum_at_the_very_bound_is_the_same_in_every_process() -> None:
+    """The order of a set of signs is another in each, and so were the last digits of its sum."""
+    code = (
+        "from bsky_assets.filters.judging.hate_speech import HateSpeechFilter;"
+        "from bsky_assets.filters.posts import from_texts;"
+        "texts = ['Is there a worse person than a disabled person?'];"
+        "print(HateSpeechFilter().judge(from_texts(texts)).reasons.to_pylist())"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env=plain_environment() | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(found) == 1

@@ -56,7 +56,7 @@ class Evidence:
         self.enough: float = declared["enough"]
         self._spelt = dict(one.partition("=")[::2] for one in declared["spellings"])
         used = {*self._named, *self._never, *self._excuses, *declared["signs"]} & lists.keys()
-        self._reader = Reader({**{name: lists[name] for name in used}, **declared["lists"]})
+        self._reader = Reader({**{name: lists[name] for name in sorted(used)}, **declared["lists"]})
         self._weights = weights
 
     def spelt(self, text: str) -> str:
@@ -95,7 +95,8 @@ class Evidence:
         if (least := self.least(reading)) == math.inf:
             return None
         weighed = {one: self._weights.get(one, 0.0) for one in self.signs(reading)}
-        total = self._weights["bias"] + sum(weighed.values())
+        # Exact, so that it does not depend on the order of a set, which is another in each process.
+        total = math.fsum([self._weights["bias"], *weighed.values()])
         if total < least:
             return None
         plain = [one for one in weighed if not _MARKED.search(one)]
