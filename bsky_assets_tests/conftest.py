@@ -11,6 +11,7 @@ from hypothesis import is_hypothesis_test, settings
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets_tests.support.bucket import bucket_endpoint
 from bsky_assets_tests.support.dagster_storage import quick_storage
+from bsky_assets_tests.support.left_behind import nothing_left_behind
 from bsky_assets_tests.support.places import REAL_DATA
 from bsky_assets_tests.support.sandbox_day import sandbox_day
 
@@ -64,6 +65,12 @@ def _quick_disk() -> Iterator[None]:
     tests, but of processes that it starts."""
     with quick_storage(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_left_behind() -> Iterator[None]:
+    with nothing_left_behind():
         yield
 
 

@@ -86,7 +86,7 @@ def run(
     today = datetime.now(UTC).date()
     world = World.generate(seed, day=today, events=max(rounds, 1) * EVENTS_A_ROUND)
     servers = Servers.of(world, rate=EVENTS_A_ROUND)
-    with Sandbox(world, servers) as sandbox:
+    with chaos_collector.hurried(), Sandbox(world, servers) as sandbox:
         settings = Settings(
             data_dir=folder, relay_url=sandbox.relay_url, labeler_url=sandbox.labeler_url
         )
@@ -104,7 +104,6 @@ def run(
 
 def begin(settings: Settings) -> None:
     """Have a first segment: what happened before that is nobody's to collect."""
-    chaos_collector.hurry()
     collector.sync_firehose(settings, Limits(max_events=1))
     collector.sync_labels(settings, Limits(max_events=1))
 
