@@ -56,19 +56,18 @@ def correct(
     chance: Floats,
     strata: pd.Series,
     predicted: Floats,
-    authors: pd.Series,
+    folds: npt.NDArray[np.int_],
     labelled: "Labelled | None" = None,
 ) -> Corrected:
     """Correct what `predicted` says (0 or 1) by `people`, which is not a number where none coded.
 
     `chance` is that of a labelled post to be coded. `strata` has what the prediction may depend
-    on, the model's label say. `labelled` tells which posts have a label, None if all do; what
-    `predicted` says of the others is not read.
+    on, the model's label say, and `folds` those of posts (`folds_of`). `labelled` tells which
+    posts have a label, None if all do; what `predicted` says of the others is not read.
     """
     is_coded = ~np.isnan(people)
     labelled = labelled or Labelled.every(len(people))
     weight = np.where(is_coded, labelled.weight / np.where(is_coded, chance, 1.0), 0.0)
-    folds = folds_of(authors)
     means = predicted_by(pd.factorize(strata)[0], people, weight, folds)
     of_labelled = means + np.where(
         is_coded, (people - means) / np.where(is_coded, chance, 1.0), 0.0
@@ -110,7 +109,7 @@ def carried(
 def folds_of(authors: pd.Series) -> npt.NDArray[np.int_]:
     """The fold of each post, the same for all of an author."""
     writers, names = pd.factorize(authors)
-    each = np.array([crc32(str(name).encode()) % FOLDS for name in names], dtype=int)
+    each = np.array([crc32(str(name).encode()) % FOLDS for name in names.tolist()], dtype=int)
     return each[writers]
 
 

@@ -160,11 +160,12 @@ def estimated(
         )
     predicted = np.asarray(is_one_of(answers, posts["label"]), dtype=np.float64)
     chance = np.asarray(posts["uri"].map(people.chances), dtype=np.float64)
-    authors = pd.factorize(posts["author"])[0]
+    authors, names = pd.factorize(posts["author"])
+    folds = folds_of(posts["author"])
     strata = posts[STRATUM] if STRATUM in posts else posts["label"]
-    corrected = correct(coded, chance, strata, predicted, posts["author"], labelled)
+    corrected = correct(coded, chance, strata, predicted, folds, labelled)
     right = fit_corrected(model, corrected, design.matrix, authors)
-    by_model = carried(predicted, predicted, labelled, folds_of(posts["author"]))
+    by_model = carried(predicted, predicted, labelled, folds)
     freedom = max(int((labelled.weight > 0).sum()) - len(design.names), 1)
     naive = fit(model, by_model, design.matrix, authors, freedom)
     return Estimated(
@@ -173,7 +174,7 @@ def estimated(
         METHOD,
         tuple(days),
         len(posts),
-        len(np.unique(authors)),
+        len(names),
         int((labelled.weight > 0).sum()),
         int(is_coded.sum()),
         people.sample,

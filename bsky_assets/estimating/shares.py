@@ -175,7 +175,8 @@ def _shares(
             check_drawn(people, labelled)
         except NotCorrected as reason:
             people, why = None, f"not corrected: {reason}"
-    outcomes = {name: _outcome(name, posts, people, labelled) for name in BUILT_IN.answers}
+    folds = folds_of(posts["author"])
+    outcomes = {name: _outcome(name, posts, people, labelled, folds) for name in BUILT_IN.answers}
     method = f"{METHOD}, with a student's scores" if has_scores else METHOD
     making = _Making(outcomes, labelled, pd.factorize(posts["author"])[0], method, why)
     parts = [(ALL, np.ones(len(posts), dtype=bool))]
@@ -203,16 +204,22 @@ def _add_scores(posts: pd.DataFrame, settings: Settings, day: date, people: Peop
     return True
 
 
-def _outcome(name: str, posts: pd.DataFrame, people: People | None, labelled: Labelled) -> _Outcome:
+def _outcome(
+    name: str,
+    posts: pd.DataFrame,
+    people: People | None,
+    labelled: Labelled,
+    folds: npt.NDArray[np.int_],
+) -> _Outcome:
     predicted = np.asarray(is_one_of(BUILT_IN.answers[name], posts["label"]), dtype=np.float64)
-    by_model = carried(predicted, predicted, labelled, folds_of(posts["author"]))
+    by_model = carried(predicted, predicted, labelled, folds)
     if people is None:
         return _Outcome(by_model, None)
     said = posts["uri"].map(people.labels).where(labelled.weight > 0)
     coded = np.asarray(is_one_of(BUILT_IN.answers[name], said), dtype=np.float64)
     chance = np.asarray(posts["uri"].map(people.chances), dtype=np.float64)
     strata = posts[STRATUM] if STRATUM in posts else posts["label"]
-    corrected = correct(coded, chance, strata, predicted, posts["author"], labelled)
+    corrected = correct(coded, chance, strata, predicted, folds, labelled)
     return _Outcome(by_model, corrected, {True: coded == 1, False: coded == 0})
 
 

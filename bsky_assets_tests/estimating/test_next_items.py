@@ -15,7 +15,7 @@ from bsky_assets.coding.room import Room, open_room
 from bsky_assets.contracts import ScoredPost
 from bsky_assets.errors import UserError
 from bsky_assets.estimating import estimate
-from bsky_assets.estimating.correcting import correct
+from bsky_assets.estimating.correcting import correct, folds_of
 from bsky_assets.estimating.people import Coded, people_of, together
 from bsky_assets.estimating.regression import LINEAR, fit_corrected
 from bsky_assets.labelling.ledger.store import ledger_of
@@ -73,7 +73,7 @@ class World:
         for uri, said in labels.items():
             people[int(uri)], chance[int(uri)] = float(said), chances[uri]
         authors = pd.Series(np.arange(POSTS))
-        corrected = correct(people, chance, self.strata, self.label, authors)
+        corrected = correct(people, chance, self.strata, self.label, folds_of(authors))
         ones = np.ones((POSTS, 1))
         return fit_corrected(LINEAR, corrected, ones, authors.to_numpy()).estimate(0)
 

@@ -12,7 +12,7 @@ from scipy.special import expit
 from scipy.stats import t as student
 
 from bsky_assets.errors import UserError
-from bsky_assets.estimating.correcting import Corrected, Labelled, correct
+from bsky_assets.estimating.correcting import Corrected, Labelled, correct, folds_of
 from bsky_assets.estimating.estimates import estimated
 from bsky_assets.estimating.people import People
 from bsky_assets.estimating.regression import LINEAR, LOGISTIC, fit, fit_corrected
@@ -115,16 +115,15 @@ def test_a_corrected_outcome_has_the_truth_for_its_mean_however_wrong_the_model_
     dice = np.random.default_rng(4)
     week = studied(dice, World(), posts=900, accuracy=0.5)
     predicted = (week.posts["label"] == "left").to_numpy(dtype=float)
+    folds = folds_of(week.posts["author"])
     means = []
     for _ in range(400):
         people = week.people(90, dice)
         said = week.posts["uri"].map(people.labels)
         coded = np.where(said.isna(), np.nan, said == "left").astype(float)
         chance = week.posts["uri"].map(people.chances).to_numpy(dtype=float)
-        posts = week.posts
-        means.append(
-            correct(coded, chance, posts["label"], predicted, posts["author"]).outcome.mean()
-        )
+        label = week.posts["label"]
+        means.append(correct(coded, chance, label, predicted, folds).outcome.mean())
     error = np.std(means) / np.sqrt(len(means))
     assert np.mean(means) == pytest.approx(week.truth.mean(), abs=3 * error)
 
@@ -244,7 +243,7 @@ def test_without_any_prediction_it_is_the_double_expansion_estimator() -> None:
     assert found.covariance[0, 0] ** 0.5 == pytest.approx(error, abs=1e-6)
     corrected = correct(
         coded, chance, week.posts["label"], (week.posts["label"] == "left").to_numpy(dtype=float),
-        week.posts["author"], Labelled(weight, np.zeros(2000, dtype=int)),
+        folds_of(week.posts["author"]), Labelled(weight, np.zeros(2000, dtype=int)),
     )  # fmt: skip
     assert corrected.outcome.mean() == pytest.approx(value, abs=3 * error)
     mine = fit_corrected(LINEAR, corrected, np.ones((2000, 1)), np.arange(2000))
