@@ -57,11 +57,15 @@ class Studied:
     posts: pd.DataFrame
     truth: Floats
 
-    def labelled(self, size: int, dice: np.random.Generator, *, accuracy: float) -> "Studied":
+    def labelled(
+        self, size: int, dice: np.random.Generator, *, accuracy: float, tilt: float = 0.08
+    ) -> "Studied":
         """The same where the model was asked about `size` posts, drawn in the groups of a student
-        of that accuracy, who errs for reasons of its own."""
+        of that accuracy, whose errors depend on links as the model's do, and on nothing else of
+        it."""
         posts = len(self.truth)
-        says = np.where(dice.random(posts) < accuracy, self.truth, 1 - self.truth)
+        link = np.asarray(self.posts["has_link"], dtype=np.float64)
+        says = mistaken(self.truth, link, dice, accuracy, tilt)
         groups = pd.Series(says.astype(int).astype(str), index=self.posts.index)
         chance = np.full(posts, np.nan)
         drawn = allocate({str(k): int(n) for k, n in groups.value_counts().items()}, size)
@@ -79,13 +83,24 @@ class Studied:
         sizes = {str(name): int(count) for name, count in strata.value_counts().items()}
         drawn = allocate(sizes, coded)
         labels, chances = {}, {}
+        uris = self.posts["uri"].to_numpy()
         for name, count in drawn.items():
             members = np.flatnonzero(strata == name)
             for number in dice.choice(members, count, replace=False):
-                uri = str(self.posts["uri"].iloc[number])
+                uri = uris[number]
                 labels[uri] = "left" if self.truth[number] else "not_sociopolitical"
                 chances[uri] = count / sizes[name]
         return People("sample-simulated", labels, chances)
+
+
+def mistaken(
+    truth: Floats, link: Floats, dice: np.random.Generator, accuracy: float, tilt: float
+) -> Floats:
+    """What is said by one of that accuracy, who without a link misses political posts by `tilt`
+    more and with one takes as many others for political."""
+    wrong = np.where(link > 0, tilt * (1 - 2 * truth), tilt * (2 * truth - 1))
+    errs = dice.random(len(truth)) < np.clip(1 - accuracy + wrong, 0.0, 1.0)
+    return np.where(errs, 1 - truth, truth)
 
 
 def studied(
@@ -98,10 +113,8 @@ def studied(
     day = dice.integers(0, DAYS, posts).astype(float)
     common = dice.standard_normal(posts // 3)[authors]
     truth = (dice.random(posts) < world.chance(link, day, common)).astype(float)
-    # Without a link it misses political posts; with one it takes others for political.
-    wrong = np.where(link > 0, tilt * (1 - 2 * truth), tilt * (2 * truth - 1))
-    errs = dice.random(posts) < np.clip(1 - accuracy + wrong, 0.0, 1.0)
-    label = np.where((truth > 0) != errs, "left", "not_sociopolitical")
+    says = mistaken(truth, link, dice, accuracy, tilt)
+    label = np.where(says > 0, "left", "not_sociopolitical")
     frame = pd.DataFrame(
         {
             "uri": [f"at://did:plc:{author}/post/{n}" for n, author in enumerate(authors)],
