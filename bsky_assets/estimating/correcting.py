@@ -15,7 +15,9 @@ Its mean given everything else is y, whatever m is, so that any regression on it
 (Egami, Hinck, Stewart & Wei, NeurIPS 2023). m is the mean of people's answers where the model said
 the same, estimated without the post's own author (cross-fitting), by the sample's weights. It makes
 intervals narrow where the model is good, and does no harm where it is not: this is the regression
-estimator of survey sampling (Särndal, Swensson & Wretman, 1992, ch. 6).
+estimator of survey sampling (Särndal, Swensson & Wretman, 1992, ch. 6). Where nobody knows which
+posts there are without a label, nothing is carried to them: each labelled post counts for 1 / chi
+in what is regressed (the estimator of a domain of unknown size; ibid., ch. 10).
 """
 
 from dataclasses import dataclass
@@ -85,6 +87,12 @@ class Labelled:
     groups: npt.NDArray[np.int_]
     """Of every post what is known without its label: a student's group, say."""
 
+    @property
+    def counts_for(self) -> Floats:
+        """How many posts each is regressed for: one, or where there is none without a label, so
+        that the others that these stand for are not known, one over the chance of its label."""
+        return self.weight if (self.weight > 0).all() else np.ones(len(self.weight))
+
     @classmethod
     def every(cls, posts: int) -> "Labelled":
         """All of so many posts have one."""
@@ -98,9 +106,9 @@ def carried(
 
     `expected` is what `values` are about, with less noise; from it the other posts' are predicted.
     """
-    if (labelled.weight == 1).all():
-        return values
     has_label = labelled.weight > 0
+    if has_label.all():
+        return values
     known = np.where(has_label, expected, np.nan)
     predicted = predicted_by(labelled.groups, known, labelled.weight, folds)
     return predicted + labelled.weight * np.where(has_label, values - predicted, 0.0)

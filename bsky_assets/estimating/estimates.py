@@ -56,7 +56,10 @@ class Estimated:
     method: str
     days: tuple[date, ...]
     posts: int
+    """All that are spoken of; estimated where a codebook was asked of a sample where another has an
+    answer, so that nobody knows how many there are."""
     authors: int
+    """Of the posts that are known."""
     labelled: int
     """Of these posts, those with a label of record: all, unless a sample was asked about."""
     coded: int
@@ -164,16 +167,17 @@ def estimated(
     folds = folds_of(posts["author"])
     strata = posts[STRATUM] if STRATUM in posts else posts["label"]
     corrected = correct(coded, chance, strata, predicted, folds, labelled)
-    right = fit_corrected(model, corrected, design.matrix, authors)
+    counts = labelled.counts_for
+    right = fit_corrected(model, corrected, design.matrix, authors, counts)
     by_model = carried(predicted, predicted, labelled, folds)
     freedom = max(int((labelled.weight > 0).sum()) - len(design.names), 1)
-    naive = fit(model, by_model, design.matrix, authors, freedom)
+    naive = fit(model, by_model, design.matrix, authors, freedom, counts)
     return Estimated(
         formula,
         model,
         METHOD,
         tuple(days),
-        len(posts),
+        round(counts.sum()),
         len(names),
         int((labelled.weight > 0).sum()),
         int(is_coded.sum()),

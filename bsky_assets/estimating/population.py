@@ -49,11 +49,11 @@ def population(settings: Settings, days: Sequence[date], row: type[Row] = LlmLab
     Labels are those of `row`.
 
     These are the posts with a label of record; of a day of which a sample was asked about, all
-    that it was drawn from. `chance` is that of a post to have a label; both are null where it has
-    none.
+    that it was drawn from, if it is known which: of a codebook that asks where another has an
+    answer it is not. `chance` is that of a post to have a label; both are null where it has none.
 
     Raises:
-        NothingToEstimate: there is none, or of which posts a sample speaks is not known.
+        NothingToEstimate: there is none.
     """
     lake = Lake.of(settings)
     with duckdb.connect() as con:
@@ -116,8 +116,5 @@ def _spoken_of(
     if not issubclass(row, CodebookLabel):
         return "passed_filters"
     if row.parents:
-        raise NothingToEstimate(
-            f"{row.asset} of {day} is of those posts of a sample to which another codebook has an "
-            "answer, and nobody knows how many there are; have all posts of the day labelled"
-        )
+        return "false"  # the other's answer is known of the posts of the sample alone
     return asked_about(con, lake, day, row, settings)

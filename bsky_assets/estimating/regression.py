@@ -7,6 +7,7 @@ which the outcome stands linearly, so that a corrected outcome may stand there t
 coded posts less the coefficients for degrees of freedom: what people said is what is scarce.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,9 +51,16 @@ class Fit:
 
 
 def fit(
-    kind: str, outcome: Floats, matrix: Floats, authors: npt.NDArray[np.int_], freedom: float
+    kind: str,
+    outcome: Floats,
+    matrix: Floats,
+    authors: npt.NDArray[np.int_],
+    freedom: float,
+    counts: Floats | None = None,
 ) -> Fit:
     """Regress `outcome` on the columns of `matrix`, by the model of `kind`.
+
+    `counts` has for how many posts each row stands; one where there are none.
 
     Raises:
         CannotBeFitted: the logistic model has no solution, or all posts are of one author.
@@ -61,17 +69,23 @@ def fit(
         raise CannotBeFitted(
             "all posts are of one author, which says nothing of others; take more days or posts"
         )
+    counts = np.ones(len(outcome)) if counts is None else counts
     if kind == LINEAR:
-        return _linear(outcome, matrix, authors, freedom)
-    values = _logistic(outcome, matrix)
+        return _linear(outcome, matrix, authors, freedom, counts)
+    counted = matrix * counts[:, None]
+    values = _logistic(outcome, matrix, counted)
     chance = expit(matrix @ values)
-    bread = np.linalg.inv(matrix.T @ (matrix * (chance * (1 - chance))[:, None]))
-    scores = _sums(matrix * (outcome - chance)[:, None], authors)
+    bread = np.linalg.inv(counted.T @ (matrix * (chance * (1 - chance))[:, None]))
+    scores = _sums(counted * (outcome - chance)[:, None], authors)
     return Fit(values, bread @ (scores.T @ scores) @ bread * _small(authors), freedom)
 
 
 def fit_corrected(
-    kind: str, corrected: Corrected, matrix: Floats, authors: npt.NDArray[np.int_]
+    kind: str,
+    corrected: Corrected,
+    matrix: Floats,
+    authors: npt.NDArray[np.int_],
+    counts: Floats | None = None,
 ) -> Fit:
     """The same of a corrected outcome, whose error allows for errors that the sample did not show.
 
@@ -84,11 +98,11 @@ def fit_corrected(
         raise CannotBeFitted(
             f"{coded} coded posts do not carry {matrix.shape[1]} coefficients; have more coded"
         )
-    found = fit(kind, corrected.outcome, matrix, authors, freedom)
-    slope = np.ones(len(matrix))
+    found = fit(kind, corrected.outcome, matrix, authors, freedom, counts)
+    slope = np.ones(len(matrix)) if counts is None else counts
     if kind == LOGISTIC:
         chance = expit(matrix @ found.values)
-        slope = chance * (1 - chance)
+        slope = slope * chance * (1 - chance)
     bread = np.linalg.inv(matrix.T @ (matrix * slope[:, None]))
     unseen = (
         matrix[corrected.is_coded]
@@ -98,26 +112,39 @@ def fit_corrected(
     return Fit(found.values, covariance * coded / freedom, freedom)
 
 
-def _linear(outcome: Floats, matrix: Floats, authors: npt.NDArray[np.int_], freedom: float) -> Fit:
-    from statsmodels.regression.linear_model import OLS  # its `api` imports all there is
+def _linear(
+    outcome: Floats,
+    matrix: Floats,
+    authors: npt.NDArray[np.int_],
+    freedom: float,
+    counts: Floats,
+) -> Fit:
+    from statsmodels.regression.linear_model import WLS  # its `api` imports all there is
 
-    found = OLS(outcome, matrix).fit(cov_type="cluster", cov_kwds={"groups": authors})
+    found = WLS(outcome, matrix, counts).fit(cov_type="cluster", cov_kwds={"groups": authors})
     return Fit(np.asarray(found.params), np.asarray(found.cov_params()), freedom)
 
 
-def _logistic(outcome: Floats, matrix: Floats) -> Floats:
-    """Newton's steps to where the scores are nought, each halved until they shrink."""
+def _logistic(outcome: Floats, matrix: Floats, counted: Floats) -> Floats:
+    """Newton's steps to where the scores are nought, each halved until they shrink.
+
+    `counted` is the matrix with each row so many times as it counts.
+    """
+
+    def score_at(values: Floats) -> Floats:
+        return np.asarray(counted.T @ (outcome - expit(matrix @ values)))
+
     values = np.zeros(matrix.shape[1])
-    score = matrix.T @ (outcome - expit(matrix @ values))
+    score = score_at(values)
     for _ in range(_STEPS):
         if np.abs(score).max() < _CLOSE * len(matrix):
             return values
         chance = expit(matrix @ values)
         try:
-            step = np.linalg.solve(matrix.T @ (matrix * (chance * (1 - chance))[:, None]), score)
+            step = np.linalg.solve(counted.T @ (matrix * (chance * (1 - chance))[:, None]), score)
         except np.linalg.LinAlgError:
             break
-        values, score = _shorter(outcome, matrix, values, step, score)
+        values, score = _shorter(score_at, values, step, score)
     raise CannotBeFitted(
         "the logistic model has no solution on these posts: a group has too few coded posts, or "
         "all of one kind; use --model linear, or have more coded"
@@ -125,11 +152,11 @@ def _logistic(outcome: Floats, matrix: Floats) -> Floats:
 
 
 def _shorter(
-    outcome: Floats, matrix: Floats, values: Floats, step: Floats, score: Floats
+    score_at: Callable[[Floats], Floats], values: Floats, step: Floats, score: Floats
 ) -> tuple[Floats, Floats]:
     size = np.linalg.norm(score)
     for _ in range(20):
-        after = matrix.T @ (outcome - expit(matrix @ (values + step)))
+        after = score_at(values + step)
         if np.linalg.norm(after) < size:
             break
         step = step / 2

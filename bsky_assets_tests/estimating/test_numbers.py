@@ -67,31 +67,37 @@ def test_logistic_coefficients_are_those_of_ppi_python(
     assert one.values == pytest.approx(theirs, abs=1e-3)
 
 
-def clustered(kind: str, outcome: np.ndarray, matrix: np.ndarray, authors: np.ndarray) -> tuple:
+def clustered(
+    kind: str, outcome: np.ndarray, matrix: np.ndarray, authors: np.ndarray, counts: np.ndarray
+) -> tuple:
     """Coefficients and standard errors, written out by the textbook: sums over authors in a loop.
 
-    Source: Cameron & Miller, A Practitioner's Guide to Cluster-Robust Inference, 2015, eq. 10.
+    Source: Cameron & Miller, A Practitioner's Guide to Cluster-Robust Inference, 2015, eq. 10; with
+    weights: section IV.D.
     """
 
     def mean(b: np.ndarray) -> np.ndarray:
         return matrix @ b if kind == LINEAR else expit(matrix @ b)
 
-    b = root(lambda b: matrix.T @ (outcome - mean(b)), np.zeros(matrix.shape[1]), tol=1e-12).x
+    b = root(
+        lambda b: matrix.T @ (counts * (outcome - mean(b))), np.zeros(matrix.shape[1]), tol=1e-12
+    ).x
     slope = (
         np.ones(len(b)) @ np.ones(len(b)) / len(b) if kind == LINEAR else mean(b) * (1 - mean(b))
     )
-    bread = np.linalg.inv(matrix.T @ (matrix.T * slope).T)
+    bread = np.linalg.inv(matrix.T @ (matrix.T * slope * counts).T)
     scores: dict[int, np.ndarray] = defaultdict(lambda: np.zeros(matrix.shape[1]))
     for row, author in enumerate(authors):
-        scores[author] += matrix[row] * (outcome[row] - mean(b)[row])
+        scores[author] += counts[row] * matrix[row] * (outcome[row] - mean(b)[row])
     meat = sum(np.outer(score, score) for score in scores.values())
     groups, (posts, columns) = len(scores), matrix.shape
     small = groups / (groups - 1) * ((posts - 1) / (posts - columns) if kind == LINEAR else 1)
     return b, np.sqrt(np.diag(bread @ meat @ bread * small))
 
 
+@pytest.mark.parametrize("is_counted", [False, True])
 @pytest.mark.parametrize("kind", [LINEAR, LOGISTIC])
-def test_errors_are_clustered_by_author_as_the_textbook_has_it(kind: str) -> None:
+def test_errors_are_clustered_by_author_as_the_textbook_has_it(kind: str, is_counted: bool) -> None:
     dice = np.random.default_rng(3)
     week = studied(dice, World(), posts=600, accuracy=0.8)
     authors = pd.factorize(week.posts["author"])[0]
@@ -101,8 +107,9 @@ def test_errors_are_clustered_by_author_as_the_textbook_has_it(kind: str) -> Non
     coded = np.arange(600) % 3 == 0
     predicted = (week.posts["label"] == "left").to_numpy(dtype=float)
     corrected = plain(week.truth, predicted, coded)
-    mine = fit(kind, corrected.outcome, matrix, authors, 197)
-    values, errors = clustered(kind, corrected.outcome, matrix, authors)
+    counts = dice.uniform(1, 9, 600) if is_counted else np.ones(600)
+    mine = fit(kind, corrected.outcome, matrix, authors, 197, counts if is_counted else None)
+    values, errors = clustered(kind, corrected.outcome, matrix, authors, counts)
     assert mine.values == pytest.approx(values, abs=1e-6)
     for number, (value, error) in enumerate(zip(values, errors, strict=True)):
         margin = student.ppf(0.975, 197) * error
@@ -248,6 +255,40 @@ def test_without_any_prediction_it_is_the_double_expansion_estimator() -> None:
     assert corrected.outcome.mean() == pytest.approx(value, abs=3 * error)
     mine = fit_corrected(LINEAR, corrected, np.ones((2000, 1)), np.arange(2000))
     assert mine.covariance[0, 0] ** 0.5 < error, "what is predicted makes it narrower"
+
+
+def of_some(week: Studied, dice: np.random.Generator) -> tuple[Studied, float]:
+    """Of a sampled week the posts that another codebook's answer makes be asked about, more often
+    political ones, and the share of political posts among all such posts of the week. Political
+    posts are drawn half as often; which others would be asked about is not known."""
+    is_asked = dice.random(len(week.truth)) < 0.3 + 0.3 * week.truth
+    chance = np.where(week.truth > 0, 0.25, 0.5)
+    drawn = (dice.random(len(week.truth)) < chance) & is_asked
+    posts = week.posts.assign(chance=chance)[drawn].reset_index(drop=True)
+    return Studied(posts, week.truth[drawn]), float(week.truth[is_asked].mean())
+
+
+def test_of_what_a_sample_was_asked_on_another_answer_shares_are_right_and_intervals_hold() -> None:
+    """80 weeks of 3,000 posts, some 450 of which are drawn and asked, and 150 of these coded."""
+    held, off, posts = 0, [], []
+    for seed in range(80):
+        dice = np.random.default_rng(seed)
+        week, true = of_some(studied(dice, World(), posts=3000, accuracy=0.8), dice)
+        found = estimated("political", week.posts, week.people(150, dice), DAYS)
+        one = found.coefficients[0].corrected
+        held += one.low <= true <= one.high
+        off.append(one.value - true)
+        posts.append(found.posts)
+        assert (found.labelled, found.coded) == (len(week.truth), 150)
+        assert week.truth.mean() < true - 0.1, "drawn ones alone mislead"
+    assert 72 <= held <= 80
+    assert np.mean(off) == pytest.approx(0, abs=3 * np.std(off) / np.sqrt(80))
+    assert np.mean(posts) == pytest.approx(3000 * 0.41, rel=0.05)
+    every = estimated("political", week.posts, week.people(len(week.truth), dice), DAYS)
+    counts = 1 / week.posts["chance"].to_numpy()
+    assert every.coefficients[0].corrected.value == pytest.approx(
+        (counts * week.truth).sum() / counts.sum()
+    ), "all of them coded it is the mean by weights (Hajek)"
 
 
 def test_people_who_coded_another_sample_correct_nothing() -> None:

@@ -111,7 +111,7 @@ def test_its_shares_and_differences_are_corrected_by_a_room_of_it(
         assert told in error
 
 
-def test_of_a_sampled_day_all_posts_are_meant_that_it_asks_about_or_nothing(lab: Lab) -> None:
+def test_of_a_sampled_day_all_posts_are_meant_that_it_asks_about(lab: Lab) -> None:
     lab.options["llm_sample"] = 120
     toxic, aim = row_named(lab, "toxic"), row_named(lab, "aim")
     lab.label(row=toxic)
@@ -122,11 +122,19 @@ def test_of_a_sampled_day_all_posts_are_meant_that_it_asks_about_or_nothing(lab:
     assert (found.posts, found.labelled, found.coded) == (POSTS, 120, 120)
     (share,) = found.coefficients
     assert share.corrected.low < 0.25 < share.corrected.high
-    below = room_of_draw(lab.settings, Draw([DAY], 20, [], row=aim), ["ada"])
+    below = room_of_draw(lab.settings, Draw([DAY], 120, [], row=aim), ["ada"])
+    asked = len(below.items)
     with Journal(below.journal) as journal:
-        journal.add_all("ada", {n: "person" if n % 2 else "group" for n in below.items})
-    with pytest.raises(UserError, match="labels_aim of 2026-03-08 is of those posts of a sample"):
-        estimate("person", [DAY], codebook="aim", settings=lab.settings)
+        journal.add_all("ada", {n: "person" if n <= 10 else "group" for n in below.items})
+    found = estimate("person", [DAY], codebook="aim", settings=lab.settings)
+    # Which posts that were not drawn the model takes for toxic nobody knows: their number is told
+    # from those drawn, each of which stands for two.
+    assert (found.posts, found.labelled, found.coded) == (2 * asked, asked, asked)
+    assert found.posts == pytest.approx(POSTS * 0.35, abs=20)
+    (share,) = found.coefficients
+    assert share.corrected.value == pytest.approx(10 / asked)
+    assert share.corrected.low < share.corrected.value < share.corrected.high
+    assert share.naive.value == 0, "the model says group of all"
 
 
 def test_a_study_of_it_is_declared_run_sealed_and_verified_where_the_codebook_is_not(
