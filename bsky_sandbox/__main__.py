@@ -63,6 +63,7 @@ def run(
         with Sandbox(
             world, Servers.of(world, rate), ports or DEFAULT_PORTS, or_free=ports is None
         ) as sandbox:
+            sandbox.encode_ahead()
             _announce(sandbox)
             if ready_file is not None:
                 variables = orjson.dumps(sandbox.environment(), option=orjson.OPT_INDENT_2)

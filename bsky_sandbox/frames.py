@@ -21,7 +21,7 @@ from bsky_sandbox.repo import Cid, Repo, Tree, car, cid_of, signed_commit
 IN_MEMORY = 192 * 2**20
 """Bytes of frames that are kept in memory; beyond, they are in a file without a name."""
 
-_ENCODED_AT_ONCE = 64
+_ENCODED_AT_ONCE = 16
 _MESSAGE, _ERROR = 1, -1
 
 T = TypeVar("T")
@@ -199,17 +199,25 @@ class FrameLog(Generic[T]):
 
     async def read(self, start: int, stop: int) -> list[bytes]:
         """The frames of the events from `start` to `stop`, exclusive."""
-        while (encoded := len(self._ends) - 1) < stop:
-            self._encode_to(min(stop, encoded + _ENCODED_AT_ONCE))
-            await asyncio.sleep(0)
+        await self.encode_up_to(stop)
         ends, first = self._ends, self._ends[start]
         self._file.seek(first)
         data = self._file.read(ends[stop] - first)
         return [data[ends[at] - first : ends[at + 1] - first] for at in range(start, stop)]
 
+    @property
+    def encoded(self) -> int:
+        """How many frames there are by now."""
+        return len(self._ends) - 1
+
+    async def encode_up_to(self, stop: int) -> None:
+        """Encode the frames of the events before `stop`, unless they are; others get their turn."""
+        while self.encoded < stop:
+            self._encode_to(min(stop, self.encoded + _ENCODED_AT_ONCE))
+            await asyncio.sleep(0)
+
     def _encode_to(self, stop: int) -> None:
-        encoded = len(self._ends) - 1
-        frames = [self._encode(self._events[place]) for place in range(encoded, stop)]
+        frames = [self._encode(self._events[place]) for place in range(self.encoded, stop)]
         self._file.seek(self._ends[-1])
         self._file.write(b"".join(frames))
         for frame in frames:

@@ -7,6 +7,7 @@ notebook or a command can talk to them. What does not belong here: what any of t
 import asyncio
 import threading
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from types import TracebackType
@@ -149,6 +150,7 @@ class Sandbox:
             target=self._loop.run_forever, name="bsky-assets sandbox", daemon=True
         )
         self._runners: list[web.AppRunner] = []
+        self._ahead: Future[None] | None = None
         self._thread.start()
         try:
             self._ports = self._run(self._listen(ports or {}, or_free=or_free))
@@ -242,6 +244,11 @@ class Sandbox:
         """The password of every account."""
         return APP_PASSWORD
 
+    def encode_ahead(self) -> None:
+        """Encode the firehose from now on, so that who reads it later need not wait for it."""
+        encoding = self.servers.relay.frames.encode_up_to(len(self.world.events))
+        self._ahead = asyncio.run_coroutine_threadsafe(encoding, self._loop)
+
     def stop(self) -> None:
         """Stop serving: connections are closed, ports are free again. Twice is no harm."""
         if self._loop.is_closed():
@@ -293,6 +300,8 @@ class Sandbox:
         return found
 
     async def _close(self) -> None:
+        if self._ahead:
+            self._ahead.cancel()
         # The relay goes last of all: the Jetstream has its events from there.
         await asyncio.gather(*(runner.cleanup() for runner in self._runners[1:]))
         for relay in self._runners[:1]:

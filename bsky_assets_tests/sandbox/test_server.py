@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -22,8 +23,9 @@ from atproto_client.models import get_or_create
 
 from bsky_assets.settings import get_settings
 from bsky_sandbox.__main__ import CannotWrite, run
-from bsky_sandbox.server import CannotListen, Sandbox
+from bsky_sandbox.server import CannotListen, Sandbox, Servers
 from bsky_sandbox.truth import read_truth
+from bsky_sandbox.world import World
 
 DAY = date(2026, 3, 8)
 
@@ -144,6 +146,38 @@ def test_stopping_does_not_wait_for_requests_that_hang() -> None:
         httpx.get(f"{sandbox.appview_url}/xrpc/app.bsky.feed.getFeed", timeout=0.2)
     sandbox.stop()
     sandbox.stop()
+
+
+def test_the_firehose_is_encoded_before_anybody_reads_it(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Sandbox.start(seed=5, day=DAY, events=3000) as ahead:
+        frames = ahead.servers.relay.frames
+        assert frames.encoded == 0
+        ahead.encode_ahead()
+        deadline = time.monotonic() + 60
+        while frames.encoded < 3000 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        every = asyncio.run(frames.read(0, 3000))
+    assert every == asyncio.run(sandbox.servers.relay.frames.read(0, 3000))
+    with Sandbox.start(seed=5, day=DAY, events=3000) as stopped:
+        stopped.encode_ahead()
+    gc.collect()
+    assert "was destroyed but it is pending" not in caplog.text
+
+
+def test_while_the_firehose_is_encoded_others_have_their_turn() -> None:
+    world = World.generate(5, day=DAY, events=1000)
+    frames = Servers.of(world).relay.frames
+
+    async def turns_of_others() -> int:
+        encoding, turns = asyncio.ensure_future(frames.encode_up_to(1000)), 0
+        while not encoding.done():
+            await asyncio.sleep(0)
+            turns += 1
+        return turns
+
+    assert asyncio.run(turns_of_others()) > 50
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
