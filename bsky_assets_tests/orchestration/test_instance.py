@@ -101,6 +101,24 @@ def test_what_runs_tell_is_stored_in_the_data_directory(
     assert event
 
 
+def test_what_a_run_writes_to_stays_open_until_its_end(settings: Settings) -> None:
+    """SQLite waits for the disk, and removes its journal, whenever nobody has a file open."""
+
+    def journals() -> set[str]:
+        return {path.name for path in home(settings).rglob("*.db-wal")}
+
+    with open_instance(settings) as instance:
+        assert journals() == set()
+        runs = [instance.add_run(DagsterRun(job_name=f"job{number}")) for number in range(3)]
+        for run in runs:
+            for _ in range(2):
+                instance.report_engine_event("it goes on", run)
+            assert journals() == {"index.db-wal", f"{run.run_id}.db-wal"}
+    assert journals() == set()
+    with open_instance(settings) as again:
+        assert [len(again.all_logs(run.run_id)) for run in runs] == [2, 2, 2]
+
+
 def test_dagster_sends_nothing_and_greets_no_one(instance: DagsterInstance) -> None:
     assert not instance.telemetry_enabled
     assert not instance.nux_enabled
