@@ -47,7 +47,7 @@ class _Silence:
     def __init__(self) -> None:
         self._doing, self._began = "", 0.0
         self._is_told = False
-        self.broken_at = 0.0
+        self.broken_at = time.monotonic()
 
     def doing(self, what: str) -> None:
         """Name what goes on from now on."""
@@ -60,7 +60,7 @@ class _Silence:
         if self._is_told:
             yield
             return
-        self.broken_at, self._is_told = time.monotonic(), True
+        self._is_told = True
         ended = threading.Event()
         telling = threading.Thread(target=self._tell, args=[ended], daemon=True)
         telling.start()

@@ -77,10 +77,12 @@ def run(
     Example:
       bsky-assets run --no-ui
     """
-    from bsky_assets.storage import network
-
     if ui and port:
         _ui_port(port)  # what cannot be had is told now, and not after the day
+    # Before anything is imported that takes a while.
+    stderr.print("importing Dagster" if live else "starting the sandbox, and importing Dagster")
+    from bsky_assets.storage import network
+
     # Ended by a service manager, it ends the sandbox and the UI as it does when interrupted.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # A shell lets what it puts into the background ignore interrupts, and the UI would, too.
@@ -95,7 +97,6 @@ def run(
     _set_defaults(data_dir=str(Path("data", "sandbox").absolute()), sync_max_events=str(events))
     _set(sandbox="true")
     network.keep(get_settings())
-    stderr.print("starting the sandbox, and importing Dagster")
     model: AbstractContextManager[dict[str, str]] = _real_llm() if real_llm else nullcontext({})
     with ExitStack() as served:
         with silence.told("starting"):

@@ -440,3 +440,17 @@ def test_a_silence_is_told_of_once_it_is_one_and_a_line_ends_it(
     assert all(told.lines[at][0] - told.lines[at - 1][0] > 0.25 for at in silent if at), "too early"
     time.sleep(0.4)
     assert len(told.lines) == count, "it goes on after its end"
+
+
+def test_a_silence_goes_on_from_one_piece_of_work_into_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = Clocked()
+    monkeypatch.setattr("sys.stderr", told)
+    monkeypatch.setattr("bsky_assets.console.SILENCE_SECONDS", 0.3)
+    stderr.print("first")
+    for number in range(8):
+        with silence.told(f"piece {number}"):
+            time.sleep(0.2)
+    instants = [instant for instant, _ in told.lines]
+    assert len(instants) > 3, "each piece is shorter than a silence, and all of them are not told"

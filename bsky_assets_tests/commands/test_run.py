@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -51,6 +52,20 @@ def test_a_port_that_is_taken_is_told_before_anything_is_done(
     assert f"port {taken}" in error
     assert "--port" in error
     assert not data.exists()
+
+
+def test_the_first_line_comes_before_anything_is_imported_that_takes_a_while() -> None:
+    program = """
+import sys
+from bsky_assets import cli, console
+def first(line, **_):
+    sys.exit(f"{line}; {sorted({'dagster', 'duckdb', 'pandas', 'pyarrow'} & sys.modules.keys())}")
+console.stderr.print = first
+sys.argv = ["bsky-assets", "run", "--no-ui"]
+cli.main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stderr == "starting the sandbox, and importing Dagster; []\n"
 
 
 def test_where_the_usual_port_is_taken_the_ui_gets_another_and_names_it(
