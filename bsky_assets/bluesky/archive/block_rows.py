@@ -91,8 +91,9 @@ class Again:
         rows = block.rows
         if not self._accounts or block.if_again.null_count == len(rows):
             return rows
-        came_again = pc.is_in(rows["did"], pa.array(sorted(self._accounts), pa.string()))
-        is_other = pc.and_(came_again, pc.is_valid(block.if_again))
+        may_be = pc.is_valid(block.if_again)
+        came_again = [did in self._accounts for did in rows["did"].filter(may_be).to_pylist()]
+        is_other = pc.replace_with_mask(may_be, may_be, pa.array(came_again))
         at = pc.if_else(is_other, block.if_again, rows["at"])
         by_key = pc.if_else(pc.equal(at, NOT_DATED), pa.scalar(None, pa.string()), KEY)
         how = pc.if_else(is_other, by_key, rows["dated_by"])

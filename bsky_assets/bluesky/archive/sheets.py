@@ -137,12 +137,14 @@ def _gathered(
 ) -> Iterator[pa.Table]:
     """The rows of many blocks together; the blocks' numbers go to `covered`."""
     waiting: list[pa.RecordBatch] = []
+    size = 0
     for number, batch in blocks:
         covered.append(number)
         waiting.append(batch)
-        if sum(one.nbytes for one in waiting) >= SORTED_BYTES:
+        size += batch.nbytes
+        if size >= SORTED_BYTES:
             yield pa.Table.from_batches(waiting, SHEET)
-            waiting = []
+            waiting, size = [], 0
     if waiting:
         yield pa.Table.from_batches(waiting, SHEET)
 
