@@ -79,24 +79,15 @@ def run(
     """
     if ui and port:
         _ui_port(port)  # what cannot be had is told now, and not after the day
-    # Before anything is imported that takes a while.
-    stderr.print("importing Dagster" if live else "starting the sandbox, and importing Dagster")
-    from bsky_assets.storage import network
-
     # Ended by a service manager, it ends the sandbox and the UI as it does when interrupted.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # A shell lets what it puts into the background ignore interrupts, and the UI would, too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    _begin(live, events)
     if live:
-        _set_defaults(live="true", data_dir=str(Path("data", "live").absolute()))
-        network.keep(get_settings())
         with _reports(ui):
             _run_day(ui, port)
         return
-    # Of the sandbox there are no more events to wait for.
-    _set_defaults(data_dir=str(Path("data", "sandbox").absolute()), sync_max_events=str(events))
-    _set(sandbox="true")
-    network.keep(get_settings())
     model: AbstractContextManager[dict[str, str]] = _real_llm() if real_llm else nullcontext({})
     with ExitStack() as served:
         with silence.told("starting"):
@@ -105,6 +96,22 @@ def run(
         served.enter_context(_reports(ui))
         _set_variables({**environment, **instead})
         _run_day(ui, port)
+
+
+def _begin(live: bool, events: int) -> None:
+    """Say what comes, before what takes a while, and keep the two networks apart."""
+    stderr.print("importing Dagster" if live else "starting the sandbox, and importing Dagster")
+    with silence.told("starting"):
+        from bsky_assets.storage import network
+
+        if live:
+            _set_defaults(live="true", data_dir=str(Path("data", "live").absolute()))
+        else:
+            # Of the sandbox there are no more events to wait for.
+            folder = str(Path("data", "sandbox").absolute())
+            _set_defaults(data_dir=folder, sync_max_events=str(events))
+            _set(sandbox="true")
+        network.keep(get_settings())
 
 
 @contextmanager
