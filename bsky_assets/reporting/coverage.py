@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from bsky_assets.reporting.figures import blank_figure
+from bsky_assets.reporting.figures import blank_figure, round_marks
 from bsky_assets.reporting.palette import LIGHT
 from bsky_assets.storage.completeness import Completeness
 from bsky_assets.storage.coverage import covered
@@ -36,8 +36,6 @@ def share_covered(completeness: Completeness, day: date, timezone: ZoneInfo) -> 
 
 def coverage_figure(completeness: Completeness, timezone: tzinfo) -> "Figure":
     """Events per minute of the host's clock, and where something is missing."""
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
-
     figure, axes = blank_figure(height=2.1)
     rates = _rates(completeness)
     if rates:
@@ -54,8 +52,7 @@ def coverage_figure(completeness: Completeness, timezone: tzinfo) -> "Figure":
         )
     axes.set_ylim(bottom=0)
     axes.set_ylabel("events a minute", fontsize=11)
-    axes.yaxis.set_major_locator(MaxNLocator(4))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    round_marks(axes.yaxis, 4)
     _mark_times(axes, timezone)
     return figure
 

@@ -18,6 +18,7 @@ from bsky_assets.storage.lake import Partition
 
 if TYPE_CHECKING:  # a second that only a process that draws should wait for
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 WIDTH = 5.0
@@ -65,8 +66,6 @@ def shares_figure(labels: Partition) -> "Figure":
 
 def ranges_figure(shown: Sequence[Ranged]) -> "Figure":
     """For each share a mark and its interval, over a bar from the least to the most usual."""
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
-
     figure, axes = blank_figure(height=0.5 + 0.42 * max(len(shown), 1))
     for place, each in enumerate(reversed(shown)):
         colour = LIGHT[each.colour]
@@ -76,7 +75,7 @@ def ranges_figure(shown: Sequence[Ranged]) -> "Figure":
         point = each.point
         if point.low is not None and point.high is not None:
             axes.plot([point.low, point.high], [place, place], color=colour, lw=2.5)
-        axes.plot([point.value], [place], marker="o", ms=7, color=colour)
+        axes.plot([point.value], [place], marker="o", ms=7, color=colour, clip_on=False)
         axes.annotate(
             f"{point.value:.1%}",
             (_right_end(each), place),
@@ -88,8 +87,7 @@ def ranges_figure(shown: Sequence[Ranged]) -> "Figure":
     axes.set_yticks(range(len(shown)), [each.name for each in reversed(shown)])
     axes.set_ylim(-0.6, max(len(shown), 1) - 0.4)
     axes.set_xlim(0, max([_right_end(each) for each in shown], default=1) * 1.22 or 1)
-    axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    round_marks(axes.xaxis, 5, percent=True)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
     return figure
@@ -97,8 +95,6 @@ def ranges_figure(shown: Sequence[Ranged]) -> "Figure":
 
 def course_figure(points: Sequence[Point], colour: str) -> "Figure":
     """A share from day to day with its intervals; the last day is marked."""
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
-
     figure, axes = blank_figure(height=2.1)
     days = [point.day for point in points]
     places = [day.toordinal() for day in days]
@@ -122,8 +118,7 @@ def course_figure(points: Sequence[Point], colour: str) -> "Figure":
     axes.set_xlim(places[0] - 0.5, places[-1] + max(0.16 * (places[-1] - places[0]), 0.5))
     marked = sorted({days[0], days[len(days) // 2], days[-1]})
     axes.set_xticks([day.toordinal() for day in marked], [f"{day.day} {day:%b}" for day in marked])
-    axes.yaxis.set_major_locator(MaxNLocator(4))
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    round_marks(axes.yaxis, 4, percent=True)
     return figure
 
 
@@ -166,6 +161,15 @@ def blank_figure(height: float) -> "tuple[Figure, Axes]":
         spine.set_color(LIGHT["muted"])
     axes.tick_params(color=LIGHT["muted"])
     return figure, axes
+
+
+def round_marks(axis: "Axis", most: int, *, percent: bool = False) -> None:
+    """Mark up to so many steps, each with its number: a rounded one would stand at two of them."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    factor, unit = (100, "%") if percent else (1, "")
+    axis.set_major_locator(MaxNLocator(most))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * factor:,.9g}{unit}"))
 
 
 def _bars_alone(axes: "Axes") -> None:
