@@ -26,6 +26,15 @@ class Share:
 
 
 @dataclass(frozen=True)
+class Shift:
+    """By how much a share would move, of 1, and its 95% interval; shown in percentage points."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Seconds:
     """A span of time."""
 
@@ -39,7 +48,7 @@ class Code:
     text: str
 
 
-Value = int | Share | Seconds | Code | datetime | date | str | None
+Value = int | Share | Shift | Seconds | Code | datetime | date | str | None
 """None is shown as a dash. Text may hold AT URIs of posts, which become links."""
 
 

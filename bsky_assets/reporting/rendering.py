@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
-from bsky_assets.reporting.page import Block, Code, Seconds, Share, Value
+from bsky_assets.reporting.page import Block, Code, Seconds, Share, Shift, Value
 from bsky_assets.reporting.palette import DARK, LIGHT
 from bsky_assets.storage.coverage import hours
 
@@ -111,9 +111,16 @@ def _share(share: Share) -> Markup:
     value = Markup("<b>{}</b>").format(f"{share.value:.1%}")
     if share.low is None or share.high is None:
         return value
-    return value + Markup(' <span class="interval">({} to {})</span>').format(
-        f"{share.low:.1%}", f"{share.high:.1%}"
-    )
+    return value + _interval(f"{share.low:.1%}", f"{share.high:.1%}")
+
+
+def _shift(shift: Shift) -> Markup:
+    value, low, high = (f"{100 * each:+.2f}" for each in (shift.value, shift.low, shift.high))
+    return Markup("<b>{}</b>").format(value) + _interval(low, high)
+
+
+def _interval(low: str, high: str) -> Markup:
+    return Markup(' <span class="interval">({} to {})</span>').format(low, high)
 
 
 def _seconds(span: Seconds) -> Markup:
@@ -125,6 +132,7 @@ def _seconds(span: Seconds) -> Markup:
 _WRITERS: dict[type, Callable[[Any], Markup]] = {
     int: lambda number: Markup("<b>{}</b>").format(f"{number:,}"),
     Share: _share,
+    Shift: _shift,
     Seconds: _seconds,
     Code: lambda code: _code(code.text),
     date: lambda day: escape(day.isoformat()),

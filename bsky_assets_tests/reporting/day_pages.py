@@ -163,6 +163,18 @@ def store(
     store_labels(lake, day, model=hostile)
 
 
+def audited(
+    name: str, label: str, share: float, shift: tuple[float | None, float | None, float | None]
+) -> dict[str, object]:
+    """A row of the day's audit."""
+    return {
+        "filter": name, "label": label, "stopped": 40, "sampled": 20, "share": share,
+        "share_low": 0.1, "share_high": 0.6, "day_share": 0.2, "shift": shift[0],
+        "shift_low": shift[1], "shift_high": shift[2], "posts": [], "model": "llama",
+        "prompt_version": "p", "schema_version": "s",
+    }  # fmt: skip
+
+
 def write(lake: Lake, settings: Settings, *checks: CheckOutcome, day: date = DAY) -> Page:
     with duckdb.connect() as con:
         return Page(write_page(report_of(con, lake, settings, day, checks), lake, settings))

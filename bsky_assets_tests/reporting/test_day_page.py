@@ -29,6 +29,7 @@ from bsky_assets_tests.reporting.day_pages import (
     DAY,
     HOSTILE,
     Page,
+    audited,
     days_before,
     store,
     store_filtered,
@@ -218,17 +219,6 @@ def test_the_audit_of_the_filters_is_drawn_all_together_and_one_by_one(
     assert "spam left" not in together
     assert "spam left 20 25.0% +3.45 (+1.00 to +6.00)" in by_filter
     assert "hate speech left" not in by_filter
-
-
-def audited(
-    name: str, label: str, share: float, shift: tuple[float | None, float | None, float | None]
-) -> dict[str, object]:
-    return {
-        "filter": name, "label": label, "stopped": 40, "sampled": 20, "share": share,
-        "share_low": 0.1, "share_high": 0.6, "day_share": 0.2, "shift": shift[0],
-        "shift_low": shift[1], "shift_high": shift[2], "posts": [], "model": "llama",
-        "prompt_version": "p", "schema_version": "s",
-    }  # fmt: skip
 
 
 def test_every_check_has_a_remedy_of_its_own(settings: Settings) -> None:

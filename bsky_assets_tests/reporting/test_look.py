@@ -8,17 +8,33 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from bsky_assets.contracts import AuditedShare
 from bsky_assets.reporting.day import CheckOutcome
 from bsky_assets.reporting.palette import DARK, LIGHT
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
-from bsky_assets_tests.reporting.day_pages import DAY, Page, days_before, store, write
+from bsky_assets_tests.reporting.day_pages import DAY, Page, audited, days_before, store, write
 from bsky_assets_tests.support.ui import CHROMIUM, chromium
+from testbed.rows import table
 
 GROUNDS, TEXTS = ("ground", "card", "notice"), ("ink", "muted", "link")
 MARKS = ("political", "left", "right", "moderate", "unclear", "neutral", "alarm")
 A4_PIXELS = round((210 - 2 * 14) / 25.4 * 96)
 """The width that is printed on."""
+
+CUT = """all => all.filter(each => each.scrollWidth > each.clientWidth + 1)
+    .map(each => each.innerText)"""
+"""The tables of which a part is outside of the screen or the paper."""
+BROKEN = r"""all => all.flatMap(cell => {
+    const words = /sociopolitical|moderate|\d{4}-\d\d-\d\d/.exec(cell.textContent);
+    const text = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT).nextNode();
+    if (!words || text.data.trim() != cell.textContent.trim()) return [];
+    const range = document.createRange();
+    range.setStart(text, words.index);
+    range.setEnd(text, words.index + words[0].length);
+    return range.getClientRects().length > 1 ? [words[0]] : [];
+})"""
+"""Labels and days that are on two lines."""
 
 browser_test = [
     pytest.mark.browser,
@@ -40,6 +56,13 @@ def pages(settings: Settings) -> dict[str, Page]:
         store(lake, day)
         write(lake, settings, day=day)
     store(lake, hostile="an_unusually_long_name_without_a_space_that_somebody_thought_of" * 2)
+    labels = ("left", "moderate", "not_sociopolitical", "sociopolitical")
+    rows = [
+        audited(name, label, share=1.0, shift=(-0.1234, -0.1456, 0.1089))
+        for name in ("all", "hate_speech")
+        for label in labels
+    ]
+    lake.write(AuditedShare, DAY, table(AuditedShare, rows))
     long = CheckOutcome(
         "llm_labels", "a_check", False, "at://did:plc:a/app.bsky.feed.post/" + "x" * 200
     )
@@ -128,6 +151,22 @@ def test_nothing_is_wider_than_the_screen(
         assert page.locator("h1").inner_text()
 
 
+@pytest.mark.parametrize("width", [390, 768, 1280])
+@browser_test[0]
+@browser_test[1]
+def test_a_table_shows_all_its_columns_and_breaks_no_word_that_it_knows(
+    pages: dict[str, Page], settings: Settings, browser: Browser, width: int
+) -> None:
+    with browser.new_context(viewport={"width": width, "height": 800}) as context:
+        page = context.new_page()
+        for name in pages:
+            page.goto(address(settings, name))
+            cut = page.locator(".scroll").evaluate_all(CUT)
+            assert not cut, name
+            broken = page.locator("tbody th, td").evaluate_all(BROKEN)
+            assert not broken, name
+
+
 @pytest.mark.parametrize("name", ["report", "index"])
 @browser_test[0]
 @browser_test[1]
@@ -138,10 +177,7 @@ def test_no_column_is_cut_on_paper(
         page = context.new_page()
         page.emulate_media(media="print")
         page.goto(address(settings, name))
-        cut = page.locator(".scroll").evaluate_all(
-            "all => all.filter(each => each.scrollWidth > each.clientWidth + 1)"
-            ".map(each => each.innerText)"
-        )
+        cut = page.locator(".scroll").evaluate_all(CUT)
         assert not cut
         assert page.evaluate("document.documentElement.scrollWidth") <= A4_PIXELS
         hidden = page.locator(".meanings dl").evaluate_all(

@@ -6,7 +6,7 @@ from typing import Any
 from bsky_assets.contracts import AuditedShare
 from bsky_assets.labelling.audit import ALL_FILTERS
 from bsky_assets.reporting.day import StoredDay
-from bsky_assets.reporting.page import Column, Section, Share, Table, Value
+from bsky_assets.reporting.page import Column, Section, Share, Shift, Table, Value
 
 
 def section(day: StoredDay) -> Section | None:
@@ -49,11 +49,10 @@ def _section(name: str, title: str, rows: Iterable[Mapping[str, Any]]) -> Sectio
 
 
 def _row(row: Mapping[str, Any]) -> tuple[Value, ...]:
-    shift, low, high = (f"{100 * row[name]:+.2f}" for name in ("shift", "shift_low", "shift_high"))
     return (
         row["filter"].replace("_", " "),
         row["label"].replace("_", " "),
         row["sampled"],
         Share(row["share"]),
-        f"{shift} ({low} to {high})",
+        Shift(row["shift"], row["shift_low"], row["shift_high"]),
     )
