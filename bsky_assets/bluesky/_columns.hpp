@@ -11,14 +11,18 @@
 #error "SOURCE is the SHA-256 of the source, by which compiled.py knows what was compiled"
 #endif
 
+#include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <initializer_list>
 #include <limits>
+#include <new>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -66,13 +70,58 @@ inline bool is_text(const uint8_t* text, size_t left) {
 
 // ---- Columns ------------------------------------------------------------------------------------
 
+// Items that stand one after the other. They grow in place where that can be, and are given away
+// without a copy: copies of large ones would take longer than it does to read what is in them.
+template <typename Item>
+class Buffer {
+  public:
+    Buffer() = default;
+    Buffer(const Buffer&) = delete;
+    Buffer& operator=(const Buffer&) = delete;
+    ~Buffer() { std::free(items_); }
+
+    void add(Item item) {
+        if (size_ == room_) grow(1);
+        items_[size_++] = item;
+    }
+
+    void add(const Item* items, size_t count) {
+        if (count > room_ - size_) grow(count);
+        if (count) std::memcpy(items_ + size_, items, count * sizeof(Item));
+        size_ += count;
+    }
+
+    Item& last() { return items_[size_ - 1]; }
+    size_t size() const { return size_; }
+
+    // What is in it, which is to be freed by whoever takes it. It has nothing then.
+    Item* given_away() {
+        size_ = room_ = 0;
+        return std::exchange(items_, nullptr);
+    }
+
+  private:
+    void grow(size_t more) {
+        constexpr size_t kLeast = 64, kMost = std::numeric_limits<size_t>::max() / sizeof(Item) / 2;
+        if (room_ > kMost || more > kMost - size_) throw std::bad_alloc();
+        const size_t room = std::max({kLeast, 2 * room_, size_ + more});
+        void* const moved = std::realloc(items_, room * sizeof(Item));
+        if (!moved) throw std::bad_alloc();
+        items_ = static_cast<Item*>(moved);
+        room_ = room;
+    }
+
+    Item* items_ = nullptr;
+    size_t size_ = 0, room_ = 0;
+};
+
 // Which places of a column have a value.
 class Validity {
   public:
     void add(bool is_valid) {
-        if (length_ % 8 == 0) bits_.push_back(0);
+        if (length_ % 8 == 0) bits_.add(0);
         if (is_valid)
-            bits_.back() |= uint8_t(1 << length_ % 8);
+            bits_.last() |= uint8_t(1 << length_ % 8);
         else
             has_nulls_ = true;
         ++length_;
@@ -80,10 +129,10 @@ class Validity {
 
     size_t length() const { return length_; }
     bool has_nulls() const { return has_nulls_; }
-    const std::vector<uint8_t>& bits() const { return bits_; }
+    Buffer<uint8_t>& bits() { return bits_; }
 
   private:
-    std::vector<uint8_t> bits_;
+    Buffer<uint8_t> bits_;
     size_t length_ = 0;
     bool has_nulls_ = false;
 };
@@ -91,31 +140,33 @@ class Validity {
 // Where in what is inside it each value of a column begins and ends.
 class Offsets {
   public:
+    Offsets() { ends_.add(0); }
+
     void add(size_t end) {
         if (end > size_t(std::numeric_limits<int32_t>::max()))
             throw std::length_error("the posts are too large for one column: read fewer at a time");
-        ends_.push_back(int32_t(end));
+        ends_.add(int32_t(end));
     }
 
-    const std::vector<int32_t>& values() const { return ends_; }
+    Buffer<int32_t>& values() { return ends_; }
 
   private:
-    std::vector<int32_t> ends_ = {0};
+    Buffer<int32_t> ends_;
 };
 
 struct TextColumn {
     Validity validity;
     Offsets offsets;
-    std::string data;
+    Buffer<char> data;
 
     void add(const std::optional<Text>& text) {
-        if (text) data.append(*text);
+        if (text) data.add(text->data(), text->size());
         offsets.add(data.size());
         validity.add(text.has_value());
     }
 
     void add_joined(std::initializer_list<Text> parts) {
-        for (const Text& part : parts) data.append(part);
+        for (const Text& part : parts) data.add(part.data(), part.size());
         offsets.add(data.size());
         validity.add(true);
     }
@@ -124,10 +175,10 @@ struct TextColumn {
 template <typename Number>
 struct NumbersColumn {
     Validity validity;
-    std::vector<Number> values;
+    Buffer<Number> values;
 
     void add(std::optional<Number> value) {
-        values.push_back(value.value_or(0));
+        values.add(value.value_or(0));
         validity.add(value.has_value());
     }
 };
@@ -136,7 +187,50 @@ using NumberColumn = NumbersColumn<int64_t>;
 
 // ---- To and from Python -------------------------------------------------------------------------
 
-// Lengths and buffers of columns, each before what is inside it.
+// What Python has of a buffer that was given away.
+struct Given {
+    PyObject_HEAD void* items;
+    size_t bytes;
+};
+
+inline int look_into(PyObject* given, Py_buffer* view, int flags) {
+    const auto* self = reinterpret_cast<Given*>(given);
+    static char nothing;
+    return PyBuffer_FillInfo(view, given, self->items ? self->items : &nothing,
+                             Py_ssize_t(self->bytes), 1, flags);
+}
+
+inline void free_given(PyObject* given) {
+    std::free(reinterpret_cast<Given*>(given)->items);
+    PyObject_Free(given);
+}
+
+inline PyTypeObject* given_type() {
+    static PyBufferProcs buffers = {look_into, nullptr};
+    static PyTypeObject type = [] {
+        PyTypeObject made = {PyVarObject_HEAD_INIT(nullptr, 0)};
+        made.tp_name = "bsky_assets.bluesky.Given";
+        made.tp_doc = "A buffer of a column.";
+        made.tp_basicsize = sizeof(Given);
+        made.tp_flags = Py_TPFLAGS_DEFAULT;
+        made.tp_as_buffer = &buffers;
+        made.tp_dealloc = free_given;
+        return made;
+    }();
+    return PyType_Ready(&type) ? nullptr : &type;
+}
+
+template <typename Item>
+PyObject* given_to_python(Buffer<Item>& buffer) {
+    PyTypeObject* const type = given_type();
+    Given* const given = type ? PyObject_New(Given, type) : nullptr;
+    if (!given) return nullptr;
+    given->bytes = buffer.size() * sizeof(Item);
+    given->items = buffer.given_away();
+    return reinterpret_cast<PyObject*>(given);
+}
+
+// Lengths and buffers of columns, each before what is inside it; the columns are empty then.
 class Told {
   public:
     Told() : list_(PyList_New(0)) {}
@@ -150,35 +244,26 @@ class Told {
         return list;
     }
 
-    void tell(const Validity& column) {
+    void tell(Validity& column) {
         append(PyLong_FromSize_t(column.length()));
-        if (column.has_nulls())
-            tell(column.bits().data(), column.bits().size());
-        else
-            append(Py_NewRef(Py_None));
+        append(column.has_nulls() ? given_to_python(column.bits()) : Py_NewRef(Py_None));
     }
 
-    void tell(const Offsets& column) {
-        tell(column.values().data(), column.values().size() * sizeof(int32_t));
-    }
+    void tell(Offsets& column) { append(given_to_python(column.values())); }
 
-    void tell(const TextColumn& column) {
+    void tell(TextColumn& column) {
         tell(column.validity);
         tell(column.offsets);
-        tell(column.data.data(), column.data.size());
+        append(given_to_python(column.data));
     }
 
     template <typename Number>
-    void tell(const NumbersColumn<Number>& column) {
+    void tell(NumbersColumn<Number>& column) {
         tell(column.validity);
-        tell(column.values.data(), column.values.size() * sizeof(Number));
+        append(given_to_python(column.values));
     }
 
   protected:
-    void tell(const void* data, size_t size) {
-        append(PyBytes_FromStringAndSize(static_cast<const char*>(data), Py_ssize_t(size)));
-    }
-
     void append(PyObject* object) {
         if (!is_whole_ || !object || !list_ || PyList_Append(list_, object)) is_whole_ = false;
         Py_XDECREF(object);

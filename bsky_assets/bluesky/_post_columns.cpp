@@ -210,17 +210,15 @@ struct Head {
     uint64_t value;
 };
 
-// The first bytes of an item, in their shortest form; of numbers that are none only false to null.
-Head head(Cursor& from) {
-    const uint8_t first = *from.taken(1);
+// What follows the first byte of an item whose value is not in it.
+Head long_head(uint8_t first, Cursor& from) {
     const auto major = Major(first >> 5);
     const int low = first & 31;
     if (major == kOther) {
         if (first < kFalse || first > kNull) throw Unusual();
         return {major, first};
     }
-    if (low < 24) return {major, uint64_t(low)};
-    if (low > 27) throw Unusual();
+    if (low < 24 || low > 27) throw Unusual();
     const int size = 1 << (low - 24);
     const uint8_t* bytes = from.taken(uint64_t(size));
     uint64_t value = 0;
@@ -228,6 +226,14 @@ Head head(Cursor& from) {
     const uint64_t shorter = size == 1 ? 23 : (uint64_t(1) << (size * 4)) - 1;
     if (value <= shorter) throw Unusual();
     return {major, value};
+}
+
+// The first bytes of an item, in their shortest form; of numbers that are none only false to null.
+inline Head head(Cursor& from) {
+    const uint8_t first = *from.taken(1);
+    const auto major = Major(first >> 5);
+    if (major != kOther && (first & 31) < 24) return {major, uint64_t(first & 31)};
+    return long_head(first, from);
 }
 
 void check_text(const uint8_t* text, size_t size) {
@@ -243,16 +249,31 @@ void check_link(Cursor& from) {
     if (!is_known) throw Unusual();
 }
 
-std::string_view text_of(Cursor& from) {
+Text text_of(Cursor& from) {
     const Head text = head(from);
     if (text.major != kText) throw Unusual();
     const uint8_t* start = from.taken(text.value);
     return {reinterpret_cast<const char*>(start), size_t(text.value)};
 }
 
-bool is_before(std::string_view one, std::string_view other) {
+bool is_before(Text one, Text other) {
     return one.size() != other.size() ? one.size() < other.size() : one < other;
 }
+
+// The keys of a map, which rise and are text.
+class Keys {
+  public:
+    Text next(Cursor& from) {
+        const Text key = text_of(from);
+        check_text(reinterpret_cast<const uint8_t*>(key.data()), key.size());
+        if (before_ && !is_before(*before_, key)) throw Unusual();
+        before_ = key;
+        return key;
+    }
+
+  private:
+    std::optional<Text> before_;
+};
 
 // See that an item is canonical DAG-CBOR without floats, and go past it.
 void check(Cursor& from, int depth) {
@@ -273,12 +294,9 @@ void check(Cursor& from, int depth) {
             for (uint64_t i = 0; i < item.value; ++i) check(from, depth - 1);
             break;
         case kMap: {
-            std::optional<std::string_view> before;
+            Keys keys;
             for (uint64_t i = 0; i < item.value; ++i) {
-                const std::string_view key = text_of(from);
-                check_text(reinterpret_cast<const uint8_t*>(key.data()), key.size());
-                if (before && !is_before(*before, key)) throw Unusual();
-                before = key;
+                keys.next(from);
                 check(from, depth - 1);
             }
             break;
@@ -327,16 +345,17 @@ struct Field {
     Cursor value;
 };
 
-// Those of other names go to `others`, if that is there.
-template <size_t N>
-Fields<N> fields_of(Cursor from, const std::array<std::string_view, N>& names,
-                    std::vector<Field>* others = nullptr) {
+// Those of a map whose keys and values are read by `key_of` and `value_of`, and then are behind
+// `from`; those of other names go to `others`, if that is there.
+template <size_t N, typename KeyOf, typename ValueOf>
+Fields<N> fields_by(Cursor& from, const std::array<Text, N>& names, std::vector<Field>* others,
+                    const KeyOf& key_of, const ValueOf& value_of) {
     Fields<N> found;
     const Head map = head(from);
     if (map.major != kMap) throw Unusual();
     for (uint64_t i = 0; i < map.value; ++i) {
-        const std::string_view key = text_of(from);
-        const Cursor value = item_of(from);
+        const Text key = key_of(from);
+        const Cursor value = value_of(from);
         size_t at = 0;
         while (at < N && names[at] != key) ++at;
         if (at < N)
@@ -344,6 +363,28 @@ Fields<N> fields_of(Cursor from, const std::array<std::string_view, N>& names,
         else if (others)
             others->push_back({key, value});
     }
+    return found;
+}
+
+// Of a map that was checked before.
+template <size_t N>
+Fields<N> fields_of(Cursor from, const std::array<Text, N>& names) {
+    return fields_by<N>(from, names, nullptr, text_of, item_of);
+}
+
+// Of a record, which is checked as it is read, with all that is inside it.
+template <size_t N>
+Fields<N> checked_fields_of(Cursor record, const std::array<Text, N>& names,
+                            std::vector<Field>& others) {
+    Keys keys;
+    const auto key_of = [&](Cursor& from) { return keys.next(from); };
+    const auto value_of = [](Cursor& from) {
+        const Cursor start = from;
+        check(from, kDepth - 1);
+        return Cursor(start.at(), start.left() - from.left());
+    };
+    const auto found = fields_by<N>(record, names, &others, key_of, value_of);
+    if (record.left()) throw Unusual();
     return found;
 }
 
@@ -356,7 +397,7 @@ uint64_t list_of(Cursor& from) {
     return list.value;
 }
 
-std::string_view whole_text(Cursor value) { return text_of(value); }
+Text whole_text(Cursor value) { return text_of(value); }
 
 int64_t place_of(Cursor value) {
     const Head number = head(value);
@@ -570,16 +611,12 @@ std::string read_unknown(std::vector<Field>& fields) {
 
 Post read_post(const uint8_t* data, size_t size) {
     if (size > kRecordBytes) throw Unusual();
-    const Cursor record(data, size);
-    Cursor checked = record;
-    check(checked, kDepth);
-    if (checked.left()) throw Unusual();
     std::vector<Field> others;
     const auto [type, created_at, text, embed, facets, labels, langs, reply, tags] =
-        fields_of<9>(record,
-                     {"$type", "createdAt", "text", "embed", "facets", "labels", "langs", "reply",
-                      "tags"},
-                     &others);
+        checked_fields_of<9>(Cursor(data, size),
+                             {"$type", "createdAt", "text", "embed", "facets", "labels", "langs",
+                              "reply", "tags"},
+                             others);
     if (whole_text(type) != "app.bsky.feed.post") throw Unusual();
     Post post;
     post.created_at = whole_text(created_at);
@@ -788,24 +825,24 @@ class ToldPosts : public Told {
   public:
     using Told::tell;
 
-    void tell(const TextsColumn& column) {
+    void tell(TextsColumn& column) {
         tell(column.validity);
         tell(column.offsets);
         tell(column.items);
     }
 
-    void tell(const MediaColumn& column) {
+    void tell(MediaColumn& column) {
         tell(column.validity);
         tell(column.offsets);
         tell(column.items);
-        for (const auto* texts : {&column.kind, &column.cid, &column.mime_type, &column.alt})
+        for (auto* texts : {&column.kind, &column.cid, &column.mime_type, &column.alt})
             tell(*texts);
         tell(column.shapes);
         tell(column.width);
         tell(column.height);
     }
 
-    void tell(const EmbedColumn& column) {
+    void tell(EmbedColumn& column) {
         tell(column.validity);
         tell(column.kind);
         tell(column.media_kind);
@@ -818,7 +855,7 @@ class ToldPosts : public Told {
         tell(column.quoted_cid);
     }
 
-    void tell(const FacetsColumn& column) {
+    void tell(FacetsColumn& column) {
         tell(column.validity);
         tell(column.offsets);
         tell(column.items);
@@ -828,7 +865,7 @@ class ToldPosts : public Told {
         tell(column.value);
     }
 
-    void tell(const PostColumns& posts) {
+    void tell(PostColumns& posts) {
         tell(posts.is_usual);
         tell(posts.cid);
         tell(posts.created_at);
@@ -843,7 +880,7 @@ class ToldPosts : public Told {
         tell(posts.unknown);
     }
 
-    void tell(const PostNames& posts) {
+    void tell(PostNames& posts) {
         tell(posts.is_named);
         tell(posts.uri);
     }

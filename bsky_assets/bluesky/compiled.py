@@ -70,5 +70,5 @@ def bits(told: Iterator[Any]) -> pa.BooleanArray:
     return pa.Array.from_buffers(pa.bool_(), length, [None, content])
 
 
-def _buffer(content: bytes | None) -> pa.Buffer | None:
+def _buffer(content: Any | None) -> pa.Buffer | None:
     return None if content is None else pa.py_buffer(content)

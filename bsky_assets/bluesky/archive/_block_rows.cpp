@@ -26,9 +26,9 @@ constexpr Text kPost = "app.bsky.feed.post";
 struct Damaged {};
 
 template <typename Number>
-Number number_at(const uint8_t* bytes, size_t size = sizeof(Number)) {
+Number number_at(const uint8_t* bytes) {
     uint64_t value = 0;
-    for (size_t i = 0; i < size; ++i) value |= uint64_t(bytes[i]) << 8 * i;
+    for (size_t i = 0; i < sizeof(Number); ++i) value |= uint64_t(bytes[i]) << 8 * i;
     return Number(value);
 }
 
@@ -54,7 +54,10 @@ class Texts {
     }
 
   private:
-    size_t length(size_t row) const { return number_at<uint32_t>(lengths_ + row * size_, size_); }
+    size_t length(size_t row) const {
+        const uint8_t* at = lengths_ + row * size_;
+        return size_ == 1 ? *at : size_ == 2 ? number_at<uint16_t>(at) : number_at<uint32_t>(at);
+    }
 
     const uint8_t* lengths_ = nullptr;
     size_t size_ = 0;
@@ -245,13 +248,13 @@ void read_rows(RowColumns& rows, const View& body) {
 
 // ---- To Python ----------------------------------------------------------------------------------
 
-PyObject* told_of(const RowColumns& rows) {
+PyObject* told_of(RowColumns& rows) {
     Told told;
     told.tell(rows.seq);
     told.tell(rows.witnessed);
     told.tell(rows.imported);
     told.tell(rows.kind);
-    for (const auto* texts : {&rows.collection, &rows.did, &rows.rkey, &rows.rev, &rows.payload})
+    for (auto* texts : {&rows.collection, &rows.did, &rows.rkey, &rows.rev, &rows.payload})
         told.tell(*texts);
     told.tell(rows.at);
     told.tell(rows.dated_by);
