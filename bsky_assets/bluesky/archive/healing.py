@@ -3,22 +3,28 @@
 A gap is healed only if the archive spans it without a gap of its own and has, next to it on both
 sides, posts that we have too: only then do the two tell of the same. What survives comes; of what
 was deleted since, the deletion tells. Whatever comes stays, healed or not.
+What an account wrote in a gap is not there any more if its repository came again later, by a #sync:
+the archive keeps what came last. So it is looked for where the repository came, too.
 What does not belong here: which gaps there are (`storage.completeness`), and when to heal.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from itertools import chain
+from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bsky_assets.bluesky.archive.blocks import ACCOUNT, DELETE, UPDATE
-from bsky_assets.bluesky.archive.dating import clocks
+from bsky_assets.bluesky.archive.blocks import ACCOUNT, CREATE, DELETE, UPDATE
+from bsky_assets.bluesky.archive.dating import KEY, WITNESSED, clocks
 from bsky_assets.bluesky.archive.landing import Landing, reading_of
 from bsky_assets.bluesky.archive.reading import (
+    LATE,
     ArchiveEnds,
     ArchiveReading,
     Tell,
@@ -41,7 +47,10 @@ _SLACK = 5 * 60 * 10**6
 """Microseconds by which a key's clock may miss the relay's."""
 _MARGIN = timedelta(minutes=1)
 _LATER_DAYS = 7
-"""Days after a gap whose deletions are looked at for posts that were written in it."""
+"""Days after a gap whose deletions, and #syncs, are looked at for posts that were written in it."""
+_SYNC = "sync"
+"""How a jump was shown where a repository came again."""
+_HOUR = timedelta(hours=1)
 
 
 @dataclass
@@ -121,10 +130,25 @@ class _Live:
         """Revisions, by URI."""
         later = [day + timedelta(days=offset) for offset in range(-1, _LATER_DAYS + 1)]
         deletions = select_rows(RawPostDeletion, lake.stored_on(RawPostDeletion, later, later))
+        stored = lake.stored_on(RawFirehosePost, later, later)
+        told = [one.told(StreamDetails).completeness for one in stored]
+        self._jumps = [jump for one in told if one for jump in one.jumps]
         self.deleted: set[str] = {
             uri
             for (uri,) in con.sql(f"SELECT uri FROM ({deletions}) WHERE uri IS NOT NULL").fetchall()
         }
+
+    def came_again(self, since: datetime) -> dict[datetime, set[str]]:
+        """The accounts whose repositories came again after `since`, by the hour of that."""
+        found: dict[datetime, set[str]] = defaultdict(set)
+        for jump in self._jumps:
+            if (
+                jump.shown_by == _SYNC
+                and jump.at
+                and (at := datetime.fromisoformat(jump.at)) > since
+            ):
+                found[at.replace(minute=0, second=0, microsecond=0)].add(jump.did)
+        return found
 
     def placed(self, gaps: Sequence[ListedGap]) -> tuple[list[_Gap], list[ListedGap]]:
         """The gaps in the order of time, and those that no time is known of."""
@@ -176,10 +200,26 @@ class _Healer:
         except ArchiveEnds as problem:
             yield from (self.open(gap.told, str(problem)) for gap in group)
             return
-        found = self._landed(tables)
+        found = self._landed(chain(tables, self._moved(since, until)))
         counts = [_counted(group, times) for times in (found.new, self._gone(found), found.ended)]
         for gap, *counted in zip(group, *counts, strict=True):
             yield self._judged(gap, found, counted, span.covers)
+
+    def _moved(self, since: datetime, until: datetime) -> Iterator[pa.Table]:
+        """Posts with keys of a span whose accounts' repositories came again later."""
+        for hour, dids in sorted(self._live.came_again(since).items()):
+            _, tables = self._reading.read(
+                since,
+                hour + _HOUR + LATE,
+                with_backfill=False,
+                dids=sorted(dids),
+                witnessed_from=hour - _MARGIN,
+            )
+            for rows in tables:
+                keys = clocks(rows["rkey"].combine_chunks())
+                is_of_then = (keys >= micros_of(since)) & (keys < micros_of(until))
+                is_of_then &= rows["kind"].to_numpy() == CREATE
+                yield _dated_by_key(rows, keys).filter(pa.array(is_of_then))
 
     def _landed(self, tables: Iterator[pa.Table]) -> _Found:
         found = _Found()
@@ -237,6 +277,16 @@ class _Healer:
             common_before=before,
             common_after=after,
         )
+
+
+def _dated_by_key(rows: pa.Table, keys: Any) -> pa.Table:
+    """`rows` of which none happened when it was witnessed."""
+    is_other = pc.equal(rows["dated_by"], WITNESSED)
+    for name, value in (("at", pa.array(keys)), ("dated_by", KEY)):
+        place = rows.schema.get_field_index(name)
+        settled = pc.if_else(is_other, value, rows[name])
+        rows = rows.set_column(place, rows.schema.field(name), settled)
+    return rows
 
 
 def _counted(gaps: Sequence[_Gap], times: Sequence[int]) -> list[int]:

@@ -83,13 +83,14 @@ class ArchiveReading:
         with_backfill: bool = True,
         dids: Sequence[str] = (),
         around: timedelta = timedelta(),
+        witnessed_from: datetime | None = None,
     ) -> tuple[Span, Iterator[pa.Table]]:
         """What happened from `since` on and before `until`, once all that is needed is here.
 
         The tables have the columns of a sheet. `with_backfill`: look through what the archive took
         in with whole repositories, too. `dids`: only what is of these accounts, for which blocks
         are fetched that may have some of it. `around`: what happened so long before or after
-        comes, too.
+        comes, too. `witnessed_from`: of what the archive saw live, look through what it saw since.
 
         Raises:
             ArchiveEnds: the archive ends before `since`, or has nothing yet.
@@ -104,8 +105,9 @@ class ArchiveReading:
                 f"before {since:%Y-%m-%d %H:%M} UTC; try again when it has sealed what came then"
             )
         begin, end = since - around, until + around
+        seen = witnessed_from or begin
         back = self._backfilled(listed) if with_backfill else set()
-        chosen = [one for one in listed if one.index in back or _overlaps(one, begin, end)]
+        chosen = [one for one in listed if one.index in back or _overlaps(one, seen, end)]
         sheets = self._have(chosen, {one.name for one in chosen if one.index in back}, dids)
         found = self._sheets.between(sheets, micros_of(begin), micros_of(end))
         as_of = min((sheet.fetched_at for sheet in sheets), default=None)

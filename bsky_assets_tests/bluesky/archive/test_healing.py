@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -121,6 +121,35 @@ def test_every_post_that_survives_is_there_once_and_what_is_gone_is_counted(
     deleted = {p.uri for p in world.posts if p.in_firehose and p.is_deleted}
     assert sum(one.gone for one in found) == len(deleted - before)
     assert sum(one.posts for one in found) == len(missing)
+
+
+def test_a_post_of_a_gap_whose_repository_came_again_later_is_looked_for_there(
+    world: World, tmp_path: Path
+) -> None:
+    events = list(world.events)
+    came_again = {event.did: event.seq for event in events if event.kind == "sync"}
+    place, lost = next(
+        (place, uri)
+        for place, event in enumerate(events)
+        if event.seq < came_again.get(event.did, 0)
+        for uri in [f"at://{event.did}/{op.path}" for op in event.ops if op.action == "create"]
+        if uri in survivors(world)
+    )
+    faults = StreamFaults(at={place: Fault.SKIP})
+    with served(relay_of(world, faults=faults).app()) as url:
+        settings = settings_of(tmp_path / "live", relay_url=url.replace("http", "ws"))
+        sync_firehose(settings, LONG, **IDLE)
+    with collected(tmp_path / "live", tmp_path / "healed", archive_of(world)) as one:
+        assert lost not in one.uris()
+        (gap,) = one.heal()
+        assert gap.is_healed
+        assert survivors_in(world, gap) <= one.uris()
+        with duckdb.connect() as con:
+            rows = select_rows(RawFirehosePost, [one.partition()])
+            when = f"SELECT commit_time, dated_by FROM ({rows}) WHERE uri = $1"
+            at, dated_by = con.execute(when, [lost]).fetchone() or (None, None)
+    assert dated_by == "record_key"
+    assert abs(at - events[place].time) < timedelta(minutes=5)
 
 
 def test_a_gap_is_healed_once(world: World, stream: Path, tmp_path: Path) -> None:
