@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from hypothesis import is_hypothesis_test, settings
@@ -70,7 +71,8 @@ def _quick_disk() -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _nothing_left_behind() -> Iterator[None]:
-    with nothing_left_behind():
+    """A file leaves constants as they were; the environment, which commands set, is put back."""
+    with nothing_left_behind(), patch.dict(os.environ):
         yield
 
 

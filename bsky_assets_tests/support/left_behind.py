@@ -1,6 +1,5 @@
 """What a file of tests has changed for those after it, in the process that they share."""
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ _PLAIN = (bool, int, float, str, tuple, frozenset)
 
 @contextmanager
 def nothing_left_behind() -> Iterator[None]:
-    """See that constants, folder and environment are afterwards what they were before.
+    """See that constants and the working directory are afterwards what they were before.
 
     Which files share a process, and in what order, is the scheduler's: a constant that one test
     leaves changed makes another fail on some other day.
@@ -28,11 +27,6 @@ def nothing_left_behind() -> Iterator[None]:
 
 def _state() -> dict[str, Any]:
     state: dict[str, Any] = {"working directory": Path.cwd()}
-    state |= {
-        f"environment: {name}": value
-        for name, value in os.environ.items()
-        if name != "PYTEST_CURRENT_TEST"
-    }
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] in _OURS:
             state |= dict(_constants(name, module))
