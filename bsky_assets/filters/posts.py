@@ -32,8 +32,9 @@ CAMPAIGN = "campaign"
 
 TAG_FACET = "app.bsky.richtext.facet#tag"
 LINK_FACET = "app.bsky.richtext.facet#link"
-_ADDRESSES = r"https?://\S+|\S+@\S+\.[a-z]{2,}|(^|[^a-z0-9])@\S+"
-"""Links, mail addresses and names; a sign within a word is none."""
+_ADDRESSES = r"https?://[^\s\"”»]+|\S+@\S+\.[a-z]{2,}|(^|[^a-z0-9])@[^\s\"”»]+"
+"""Links, mail addresses and names; a sign within a word is none, and they end where a quotation
+does."""
 _TEXT_LINK = r"(?i)https?://[^\s<>\"]+"
 
 

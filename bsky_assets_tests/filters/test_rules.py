@@ -108,6 +108,31 @@ def test_what_a_named_third_party_does_is_a_report(template: str) -> None:
     assert [text for text, passed in zip(texts, found, strict=True) if not passed] == []
 
 
+ATTACK = "I hate all Muslims"
+
+
+@pytest.mark.parametrize("end", ["", " https://news.test/1", " @bob.test", " http://short.test/x!"])
+@pytest.mark.parametrize(
+    ("before", "quoted", "after"),
+    [
+        ("this is what he wrote: ", "“{}”", " and nobody says a word"),
+        ("this morning on the bus ", "“@eve: {}”", ""),
+        ("this morning on the bus ", "“@ann: look at this “@eve.test: {}””", ""),
+        ("this morning on the bus ", "“@eve: {}", ""),
+        ("somebody shouted ", '"{}"', " across the street"),
+        ("somebody shouted ", "«{}»", " across the street"),
+    ],
+)
+def test_what_a_text_quotes_is_not_its_authors(
+    before: str, quoted: str, after: str, end: str
+) -> None:
+    """Quotations within one another too, and such as end in an address or in nothing."""
+    assert reason(HATE_SPEECH, before + quoted.format(ATTACK + end) + after) is None
+    outside = before + quoted.format("good morning" + end) + after + ". " + ATTACK
+    if quoted.count("“") == quoted.count("”"):
+        assert reason(HATE_SPEECH, outside) is not None
+
+
 @pytest.mark.parametrize("group", GROUPS)
 @pytest.mark.parametrize(
     "template",

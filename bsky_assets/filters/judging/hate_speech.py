@@ -30,9 +30,7 @@ _DISGUISED = ("group", "slur", "ambiguous_slur", "hate", "harm", "insult", "verm
 _MISSPELT = (*_DISGUISED, "person", "suffer", "curse")
 """Lists whose words are put right (`words/spelling.py`)."""
 _LEAST_LETTERS_DISGUISED = 4
-_QUOTED = re.compile(
-    r"\"[^\"\n]{3,}\"|“[^”\n]{3,}”|(?<![\w'])'[^\n]{3,}?'(?![\w])|‘[^’\n]{3,}’|«[^»\n]{3,}»"
-)
+_QUOTED = re.compile(r"“[^“”]{3,}(?:”|$)|«[^«»]{3,}»|\"[^\"]{3,}\"|(?<![\w'])'.{3,}?'(?![\w])")
 _LEAST_WORDS_AROUND = 2
 _PRONOUNS = re.compile(r"(?P<word>they|them|those_people|these_people|they're)/(?=\S* )")
 
@@ -160,7 +158,9 @@ def _words_of(lists: Iterable[Iterable[str]]) -> Iterator[str]:
 
 def said(text: str) -> str:
     """A text without what it quotes, unless it is nothing but a quotation."""
-    outside = _QUOTED.sub(" _ ", text)
+    outside, found = text, 1
+    while found:  # from the inmost on, as people quote who quote
+        outside, found = _QUOTED.subn(" _ ", outside)
     enough = len(re.findall(r"[a-z']{2,}", outside)) >= _LEAST_WORDS_AROUND
     return outside if enough else text
 
