@@ -105,9 +105,12 @@ class SpamFilter:
             read = rest if 0 < weight < _HEAVY else texts
             times = pc.count_substring_regex(read, pattern).to_numpy()
             score[times > 0] += weight
-            score[times > 1] += weight >= _HEAVY
             if weight > 0:
                 names[times > 0] = f"rule:scam_{name}"
+            if weight >= _HEAVY:
+                score[times > 1] += 1
+                # the same words are a sign of one family only
+                texts = pc.replace_substring_regex(texts, pattern, " | ")
         return score, names
 
     def _long(self, texts: pa.StringArray) -> np.ndarray:
