@@ -35,7 +35,7 @@ from atproto_client.models.dot_dict import DotDict
 from bsky_assets.bluesky import compiled, post_columns
 from bsky_assets.bluesky.archive import block_rows
 from bsky_assets.bluesky.archive.blocks import unpacked
-from bsky_assets.bluesky.archive.host import ArchiveHost
+from bsky_assets.bluesky.archive.host import PREFIX, ArchiveHost
 from bsky_assets.bluesky.archive.landing import land_day
 from bsky_assets.bluesky.archive.sealed import read_frames
 from bsky_assets.bluesky.collected import archive_segments
@@ -146,8 +146,9 @@ def committed(settings: Settings) -> tuple[Posts, int]:
 
 def floor(settings: Settings, path: Path) -> float:
     """Seconds of CPU to unpack every frame, and to write all posts that were landed once."""
+    asked = f"{settings.archive_url}/xrpc/{PREFIX}.getSegment"
     with ArchiveHost.of(settings) as host:
-        whole = [host.part(one.name, one.checksum, 0)[0] for one in host.segments()]
+        whole = [httpx.get(asked, params={"name": one.name}).content for one in host.segments()]
     frames = [frame for content in whole for frame in read_frames(content, "a segment")]
     segments = archive_segments(settings)
     posts = pa.concat_tables(
