@@ -290,7 +290,10 @@ def test_what_make_begins_with_is_in_the_makefile() -> None:
 def test_make_lets_python_keep_its_bytecode_whatever_the_shell_says() -> None:
     """Or else every process compiles what it imports again, for seconds."""
     shown = subprocess.run(
-        ["make", "--eval", 'shown: ; @echo "[$$PYTHONDONTWRITEBYTECODE]"', "shown"],
+        [
+            *("make", "--no-print-directory"),
+            *("--eval", 'shown: ; @echo "[$$PYTHONDONTWRITEBYTECODE]"', "shown"),
+        ],
         cwd=ROOT,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
