@@ -125,12 +125,15 @@ class Speller:
 
     def _mended(self, pieces: list[str]) -> Iterator[str]:
         """Words, torn ones of a list put together."""
+        unknown = [piece not in self._known for piece in pieces]
+        if sum(unknown) < _LEAST_UNKNOWN:
+            yield from pieces
+            return
         at = 0
         while at < len(pieces):
             for count in range(_MOST_TORN, 1, -1):
-                those = pieces[at : at + count]
-                unknown = sum(piece not in self._known for piece in those)
-                if "".join(those) in self._wanted and unknown >= _LEAST_UNKNOWN:
+                is_torn = sum(unknown[at : at + count]) >= _LEAST_UNKNOWN
+                if is_torn and "".join(pieces[at : at + count]) in self._wanted:
                     break
             else:
                 count = 1
