@@ -57,7 +57,7 @@ class SpamFilter:
         self._signs = sorted(
             (sign["weight"], sign["name"], _signs_pattern(sign["terms"])) for sign in signs
         )
-        # One pattern of all would be too large for RE2's automaton, and read twenty times as slowly.
+        # One pattern of all is too large for RE2's automaton, and takes twenty times as long.
         self._heavy = [pattern for weight, _, pattern in self._signs if weight >= _HEAVY]
 
     def judge(self, posts: Posts) -> Verdicts:
