@@ -76,16 +76,16 @@ class NsfwFilter:
         text = self._patterns["exceptions"].sub(" ", text)
         score, strongest, seen = 0.0, None, set[str]()
         for key, weight in _WEIGHTS.items():
-            found = self._not_in(seen, key, text)
+            found = self._take(key, text, seen)
             score += weight * len(found)
             strongest = strongest or (key if found else None)
         if strongest:
-            score += sum(weight for key, weight in _BESIDE.items() if self._not_in(seen, key, text))
+            score += sum(weight for key, weight in _BESIDE.items() if self._take(key, text, seen))
         in_context = self._patterns["context"].search(text) is not None
         enough = self._config.score_in_context if in_context else self._config.score
         return f"rule:{strongest}_terms" if score >= enough else None
 
-    def _not_in(self, seen: set[str], key: str, text: str) -> set[str]:
+    def _take(self, key: str, text: str, seen: set[str]) -> set[str]:
         """Terms of a list that are no part of what was `seen`, to which they are added.
 
         So no word counts twice, as a term and as the invitation beside it.
