@@ -9,7 +9,7 @@ import base64
 import hmac
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -32,6 +32,8 @@ class Sessions:
         """Let the accounts of `handles` (handle by DID) log in, each time for `seconds`."""
         self.logins = 0
         """How many sessions were created by password."""
+        self.now: Callable[[], float] = time.time
+        """The clock by which sessions are issued and expire."""
         self._handles = handles
         self._dids = {handle: did for did, handle in handles.items()}
         self._seconds = seconds
@@ -114,7 +116,7 @@ class Sessions:
         }
 
     def _sign(self, scope: str, did: str, seconds: float) -> str:
-        issued = int(time.time())
+        issued = int(self.now())
         claims = {
             "scope": scope,
             "sub": did,
@@ -140,7 +142,7 @@ class Sessions:
         claims: dict[str, Any] = orjson.loads(base64.urlsafe_b64decode(payload + "=="))
         if claims["scope"] != scope:
             raise XrpcError(400, "InvalidToken", "Bad token scope")
-        if claims["exp"] <= time.time():
+        if claims["exp"] <= self.now():
             raise XrpcError(400, "ExpiredToken", "Token has expired")
         return claims
 
