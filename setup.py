@@ -158,7 +158,7 @@ setup(
     package_data={
         "bsky_assets": ["py.typed"],
         "bsky_assets.bluesky": ["*.cpp", "*.hpp", "archive/*.cpp"],
-        "bsky_assets.coding": ["*.html"],
+        "bsky_assets.analysis.coding": ["*.html"],
         "bsky_assets.filters": ["*.toml", "models/NOTICE", "models/*.tsv", "models/written/*"],
         "bsky_assets.filters.judging": ["*.toml"],
         "bsky_assets.labelling.asking": ["prompts/*"],

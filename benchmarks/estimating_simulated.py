@@ -21,8 +21,8 @@ from datetime import date
 import numpy as np
 from statsmodels.regression.linear_model import OLS
 
-from bsky_assets.estimating.estimates import Estimated, estimated
-from bsky_assets.estimating.regression import LINEAR, LOGISTIC
+from bsky_assets.analysis.estimating.estimates import Estimated, estimated
+from bsky_assets.analysis.estimating.regression import LINEAR, LOGISTIC
 from bsky_assets.labelling.statistics.metrics import Estimate
 from testbed.studied_days import Studied, World, studied
 

@@ -23,19 +23,19 @@ import pandas as pd
 import pyarrow as pa
 from statsmodels.api import OLS
 
+from bsky_assets.analysis.estimating.estimates import add_student, estimated
+from bsky_assets.analysis.estimating.people import People
+from bsky_assets.analysis.estimating.population import population
+from bsky_assets.analysis.students.kept import POLITICS, keep
+from bsky_assets.analysis.students.scoring import score_day
+from bsky_assets.analysis.students.training import teach
 from bsky_assets.contracts import FilteredPost, LlmLabel, arrow_schema
 from bsky_assets.contracts.details import LabelDetails
-from bsky_assets.estimating.estimates import add_student, estimated
-from bsky_assets.estimating.people import People
-from bsky_assets.estimating.population import population
 from bsky_assets.labelling.embedding.packaged import Packaged
 from bsky_assets.labelling.sample import draw
 from bsky_assets.labelling.statistics.corrected import allocate
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
-from bsky_assets.students.kept import POLITICS, keep
-from bsky_assets.students.scoring import score_day
-from bsky_assets.students.training import teach
 from testbed.rows import filtered_post
 
 DAY = date(2026, 3, 8)

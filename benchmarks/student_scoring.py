@@ -9,8 +9,8 @@ import resource
 import sys
 import time
 
+from bsky_assets.analysis.students.training import teach
 from bsky_assets.labelling.embedding.packaged import Packaged
-from bsky_assets.students.training import teach
 
 POLITICAL = "senate budget vote law protest governor court union tax war border school climate"
 OTHER = "garden roses cake cat sofa song game film rain coffee train book friend dream night"

@@ -12,13 +12,13 @@ import pytest
 
 import bsky_assets
 import bsky_sandbox
+from bsky_assets.analysis.estimating import outcomes, population, regression
+from bsky_assets.analysis.students import lessons
 from bsky_assets.commands import choices
 from bsky_assets.contracts import codebooks, lineage
-from bsky_assets.estimating import outcomes, population, regression
 from bsky_assets.exports import levels
 from bsky_assets.exports.export import DEFAULT_ASSETS
 from bsky_assets.labelling.statistics import sampling
-from bsky_assets.students import lessons
 from bsky_assets_tests.support.imported import modules_of_others
 
 HEAVY = {"aiohttp", "atproto", "dagster", "fasttext", "openai", "pandas", "scipy", "sklearn"}

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.optimize import root
 from scipy.special import expit
 
-from bsky_assets.estimating.people import People
+from bsky_assets.analysis.estimating.people import People
 from bsky_assets.labelling.statistics.corrected import allocate
 
 DAYS = 7

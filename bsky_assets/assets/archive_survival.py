@@ -32,7 +32,7 @@ def archive_survival() -> AssetsDefinition:
         It is made only where somebody asks for it by name, as it reads the archive. A day that is
         not over, or that was itself made from an archive, has no rows, and says why.
         """
-        from bsky_assets.estimating.survival import write_survival
+        from bsky_assets.analysis.estimating.survival import write_survival
 
         started = time.monotonic()
         day = day_of(context.partition_key)

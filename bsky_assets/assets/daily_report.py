@@ -16,6 +16,7 @@ from dagster import (
 from dagster_duckdb import DuckDBResource
 from duckdb import DuckDBPyConnection
 
+from bsky_assets.analysis.estimating.shares import day_shares
 from bsky_assets.assets.filter_audit import filter_audit
 from bsky_assets.assets.filtered_posts import filtered_posts
 from bsky_assets.assets.llm_labels import llm_labels
@@ -23,7 +24,6 @@ from bsky_assets.checks import daily_report as checks
 from bsky_assets.checks.day import evaluate_day
 from bsky_assets.contracts.lineage import DAILY_REPORT
 from bsky_assets.errors import UserError
-from bsky_assets.estimating.shares import day_shares
 from bsky_assets.exports.markdown import escaped, table
 from bsky_assets.orchestration.empty_days import skips_empty_days
 from bsky_assets.orchestration.materialisation import DAILY, explained

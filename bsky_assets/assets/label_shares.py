@@ -35,7 +35,7 @@ def label_shares(
     people coded nothing of the day, `method` says so. What was coded later counts once this is
     made anew.
     """
-    from bsky_assets.estimating.shares import write_shares
+    from bsky_assets.analysis.estimating.shares import write_shares
 
     started = time.monotonic()
     day = day_of(context.partition_key)

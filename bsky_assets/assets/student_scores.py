@@ -25,7 +25,7 @@ def student_scores(
     corrected estimates. Without a student that is of use (`bsky-assets labels distil`) there is no
     row, and nothing needs one. A day keeps the scores that it was made with.
     """
-    from bsky_assets.students.scoring import score_day
+    from bsky_assets.analysis.students.scoring import score_day
 
     started = time.monotonic()
     with explained(), data.published(), duckdb.get_connection() as con:

@@ -15,7 +15,7 @@ from bsky_assets.console import stdout
 from bsky_assets.errors import UserError
 
 if TYPE_CHECKING:
-    from bsky_assets.estimating import Estimated
+    from bsky_assets.analysis.estimating import Estimated
     from bsky_assets.labelling.statistics.metrics import Estimate
 
 
@@ -60,7 +60,7 @@ def estimate(
       bsky-assets estimate political --difference-by source --days 2026-03-08
       bsky-assets estimate toxic --codebook toxic --days 2026-03-08
     """
-    from bsky_assets.estimating import estimate as estimate_over_days
+    from bsky_assets.analysis.estimating import estimate as estimate_over_days
 
     wanted = _formula(formula, difference_by, trend=trend)
     found = estimate_over_days(

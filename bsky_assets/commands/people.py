@@ -19,11 +19,11 @@ from bsky_assets.console import stdout
 from bsky_assets.sync_day import parse_days
 
 if TYPE_CHECKING:
-    from bsky_assets.coding.agreement import Agreed
-    from bsky_assets.coding.room import Room
+    from bsky_assets.analysis.coding.agreement import Agreed
+    from bsky_assets.analysis.coding.room import Room
+    from bsky_assets.analysis.students.training import Figures
     from bsky_assets.contracts import Row
     from bsky_assets.settings import Settings
-    from bsky_assets.students.training import Figures
 
 Name = Annotated[
     str | None,
@@ -78,8 +78,8 @@ def room(
       bsky-assets labels room --sample 200 --coders ada,ben --overlap 50
       bsky-assets labels room --sample 100 --after sample-0a1b2c3d --coders ada
     """
-    from bsky_assets.coding.making import Draw, room_of_draw, room_of_file
-    from bsky_assets.coding.next_items import room_of_next
+    from bsky_assets.analysis.coding.making import Draw, room_of_draw, room_of_file
+    from bsky_assets.analysis.coding.next_items import room_of_next
     from bsky_assets.labelling.day import row_of
     from bsky_assets.storage.lake import Lake
 
@@ -103,8 +103,8 @@ def room(
 
 
 def _serve(settings: Settings, opened: Room, adjudicator: str | None, port: int) -> None:
-    from bsky_assets.coding.journal import Journal
-    from bsky_assets.coding.server import RoomServer
+    from bsky_assets.analysis.coding.journal import Journal
+    from bsky_assets.analysis.coding.server import RoomServer
 
     with Journal(opened.journal) as journal:
         server = RoomServer(opened, settings, journal, port, adjudicator=adjudicator)
@@ -135,7 +135,7 @@ def import_answers(
     Example:
       bsky-assets labels import gold.csv --coder ada
     """
-    from bsky_assets.coding.tables import read_answers, take_in
+    from bsky_assets.analysis.coding.tables import read_answers, take_in
 
     settings = get_settings()
     opened = _room_for(settings, file, name, coder, codebook)
@@ -147,8 +147,8 @@ def _room_for(
     settings: Settings, file: Path, name: str | None, coder: str | None, codebook: str | None
 ) -> Room:
     """The room that is named, or the one of the file's sample, which is made if there is none."""
-    from bsky_assets.coding.making import read_rows, room_of_file
-    from bsky_assets.coding.room import open_room, rooms
+    from bsky_assets.analysis.coding.making import read_rows, room_of_file
+    from bsky_assets.analysis.coding.room import open_room, rooms
     from bsky_assets.labelling.day import row_of
     from bsky_assets.storage.lake import Lake
 
@@ -178,8 +178,8 @@ def coded_answers(
     Example:
       bsky-assets labels coded coded.csv --wide
     """
-    from bsky_assets.coding.items import words
-    from bsky_assets.coding.tables import write_long, write_wide
+    from bsky_assets.analysis.coding.items import words
+    from bsky_assets.analysis.coding.tables import write_long, write_wide
 
     settings = get_settings()
     opened = _the_room(settings, name)
@@ -198,8 +198,8 @@ def agreement_of_coders(
     Example:
       bsky-assets labels agreement
     """
-    from bsky_assets.coding.agreement import agreement
-    from bsky_assets.coding.room import coded, decided, disputed
+    from bsky_assets.analysis.coding.agreement import agreement
+    from bsky_assets.analysis.coding.room import coded, decided, disputed
 
     opened = _the_room(get_settings(), name)
     said = {
@@ -241,14 +241,14 @@ def size(
     Example:
       bsky-assets labels size --margin 0.03 --accuracy 0.94
     """
-    from bsky_assets.coding.size import posts_needed
+    from bsky_assets.analysis.coding.size import posts_needed
 
     needed = posts_needed(margin, share, accuracy, posts)
     stdout.print(f"for ± {100 * margin:g} points you need about {needed:,} posts coded by people")
 
 
 def _the_room(settings: Settings, name: str | None) -> Room:
-    from bsky_assets.coding.room import CannotBeCoded, open_room, rooms
+    from bsky_assets.analysis.coding.room import CannotBeCoded, open_room, rooms
 
     known = rooms(settings)
     if name is None and len(known) != 1:
@@ -287,9 +287,9 @@ def distil_labels(
       bsky-assets labels distil --from model
       bsky-assets labels distil --by fasttext
     """
+    from bsky_assets.analysis.students.kept import keep
+    from bsky_assets.analysis.students.lessons import distil
     from bsky_assets.contracts import LlmLabel
-    from bsky_assets.students.kept import keep
-    from bsky_assets.students.lessons import distil
 
     settings = get_settings()
     for question, student in distil(settings, _days(settings, days, LlmLabel), source, by).items():

@@ -16,8 +16,8 @@ from bsky_assets.console import stderr, stdout
 from bsky_assets.errors import UserError
 
 if TYPE_CHECKING:
+    from bsky_assets.analysis.studies.declaration import Study
     from bsky_assets.settings import Settings
-    from bsky_assets.studies.declaration import Study
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -43,8 +43,8 @@ def new(
     """
     import re
 
+    from bsky_assets.analysis.studies.declaration import template
     from bsky_assets.storage.files import unusable
-    from bsky_assets.studies.declaration import template
     from bsky_assets.sync_day import parse_days
 
     settings = get_settings()
@@ -92,9 +92,9 @@ def run(
       bsky-assets study run study.toml
       bsky-assets study run study.toml --also "left ~ is_reply"
     """
-    from bsky_assets.estimating.formula import check_formula
-    from bsky_assets.studies.register import RESULTS, folder_of, register
-    from bsky_assets.studies.running import found_by, sample_of, uncoded
+    from bsky_assets.analysis.estimating.formula import check_formula
+    from bsky_assets.analysis.studies.register import RESULTS, folder_of, register
+    from bsky_assets.analysis.studies.running import found_by, sample_of, uncoded
     from bsky_assets.sync_day import parse_days
 
     settings = get_settings()
@@ -131,8 +131,8 @@ def seal(
     Example:
       bsky-assets study seal study.toml sealed
     """
-    from bsky_assets.studies.declaration import read_study
-    from bsky_assets.studies.seal import seal as seal_study
+    from bsky_assets.analysis.studies.declaration import read_study
+    from bsky_assets.analysis.studies.seal import seal as seal_study
 
     rows = seal_study(get_settings(), read_study(file), file, out)
     stdout.print(f"{out}: {rows:,} rows", markup=False, soft_wrap=True)
@@ -148,7 +148,7 @@ def verify(
     Example:
       bsky-assets study verify sealed
     """
-    from bsky_assets.studies.verify import SealIsBroken, differences
+    from bsky_assets.analysis.studies.verify import SealIsBroken, differences
 
     found = differences(folder)
     for line in found:
@@ -160,7 +160,7 @@ def verify(
 
 def _study(file: Path, settings: Settings) -> Study:
     """The declaration, if all that it states is so."""
-    from bsky_assets.studies.declaration import UnusableStudy, against_settings, read_study
+    from bsky_assets.analysis.studies.declaration import UnusableStudy, against_settings, read_study
 
     try:
         study = read_study(file)
@@ -178,7 +178,7 @@ def _study(file: Path, settings: Settings) -> Study:
 
 def _label(settings: Settings, study: Study) -> None:
     """Materialise the days that lack labels as they are stated, and what these are made from."""
-    from bsky_assets.studies.running import days_to_label
+    from bsky_assets.analysis.studies.running import days_to_label
     from bsky_assets.sync_day import parse_days
 
     if days := days_to_label(settings, study, parse_days(study.days, settings.timezone)):

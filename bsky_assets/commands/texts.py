@@ -88,7 +88,7 @@ def ask_about_texts(
 
 
 def _rows(file: Path) -> list[dict[str, str]]:
-    from bsky_assets.coding.making import read_rows
+    from bsky_assets.analysis.coding.making import read_rows
 
     return read_rows(file)
 

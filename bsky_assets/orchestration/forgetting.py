@@ -12,10 +12,10 @@ from datetime import timedelta
 import duckdb
 import pyarrow as pa
 
+from bsky_assets.analysis.coding.journal import Journal
+from bsky_assets.analysis.coding.room import JOURNAL, ROOM, rooms_folder
 from bsky_assets.bluesky.archive.sheets import FOLDER as ARCHIVE_FOLDER
 from bsky_assets.bluesky.collected import all_segments
-from bsky_assets.coding.journal import Journal
-from bsky_assets.coding.room import JOURNAL, ROOM, rooms_folder
 from bsky_assets.consolidation.forget import (
     Subject,
     forget_in_files,

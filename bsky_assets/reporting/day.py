@@ -11,9 +11,9 @@ from functools import cached_property
 
 import duckdb
 
+from bsky_assets.analysis.estimating.shares import DayShares, day_shares
 from bsky_assets.contracts import FilteredPost, LlmLabel, RawFirehosePost, Row
 from bsky_assets.errors import UserError
-from bsky_assets.estimating.shares import DayShares, day_shares
 from bsky_assets.reporting.measures import MEASURES, Measure, Point, Stored, Usual, usual
 from bsky_assets.settings import Settings
 from bsky_assets.storage.completeness import Completeness, StreamDetails

@@ -11,13 +11,13 @@ from bsky_assets.contracts.versions import source_version
 PACKAGE = Path(__file__).parent.parent
 OF_OTHER_PAGES = ("index.py", "index.html", "lineage_picture.py")
 BESIDES = (
-    "coding/room.py",
-    "estimating/correcting.py",
-    "estimating/estimates.py",
-    "estimating/people.py",
-    "estimating/population.py",
-    "estimating/regression.py",
-    "estimating/shares.py",
+    "analysis/coding/room.py",
+    "analysis/estimating/correcting.py",
+    "analysis/estimating/estimates.py",
+    "analysis/estimating/people.py",
+    "analysis/estimating/population.py",
+    "analysis/estimating/regression.py",
+    "analysis/estimating/shares.py",
     "labelling/statistics/corrected.py",
     "labelling/statistics/metrics.py",
     "labelling/statistics/weighing.py",

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bsky_assets.analysis.estimating.population import population
 from bsky_assets.checks.llm_labels import evaluate
 from bsky_assets.contracts import FilteredPost, LlmLabel, ScoredPost
 from bsky_assets.contracts.details import LabelDetails, SampledStratum, StudentDetails
 from bsky_assets.errors import UserError
-from bsky_assets.estimating.population import population
 from bsky_assets.exports.export import export
 from bsky_assets.labelling.audit import Stratum, shift
 from bsky_assets.labelling.sample import group_names

@@ -9,9 +9,9 @@ import krippendorff
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from bsky_assets.coding.agreement import agreement
-from bsky_assets.coding.room import coded
-from bsky_assets_tests.coding.rooms import ANSWERS, made, opened, settings_of
+from bsky_assets.analysis.coding.agreement import agreement
+from bsky_assets.analysis.coding.room import coded
+from bsky_assets_tests.analysis.coding.rooms import ANSWERS, made, opened, settings_of
 from bsky_assets_tests.support.ui import CHROMIUM, chromium, page_of
 
 pytestmark = [

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from bsky_assets.analysis.estimating.shares import ALL, POLITICAL, DayShares
 from bsky_assets.contracts import LlmLabel
-from bsky_assets.estimating.shares import ALL, POLITICAL, DayShares
 from bsky_assets.reporting.day import FORTNIGHT, StoredDay
 from bsky_assets.reporting.figures import Ranged, course_figure, ranges_figure, sparkline_figure
 from bsky_assets.reporting.measures import MEASURES, Measure, Point, Usual

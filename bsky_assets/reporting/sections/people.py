@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from bsky_assets.estimating.shares import DayShares
+from bsky_assets.analysis.estimating.shares import DayShares
 from bsky_assets.labelling.ledger.store import ledger_of
 from bsky_assets.labelling.statistics.evaluation import (
     Compared,
