@@ -39,8 +39,8 @@ from bsky_assets.contracts import (
 )
 from bsky_assets.contracts.details import Details
 from bsky_assets.orchestration.following import follow_inputs_sensor
+from bsky_assets.orchestration.unfinished import Look
 from bsky_assets.reporting.head import MADE_FROM, WRITTEN_AT, report_path
-from bsky_assets.reporting.unfinished import Look
 from bsky_assets.settings import Settings
 from bsky_assets.storage import catalogue
 from bsky_assets.storage.compaction import compact_firehose_day, compact_labels_day

@@ -29,13 +29,13 @@ from bsky_assets.orchestration.empty_days import skips_empty_days
 from bsky_assets.orchestration.materialisation import DAILY, explained
 from bsky_assets.orchestration.partitions import day_of
 from bsky_assets.orchestration.resources import DataDirectory
+from bsky_assets.orchestration.unfinished import DayState, Look
 from bsky_assets.reporting.day import CheckOutcome, stored
 from bsky_assets.reporting.figures import funnel_figure, inline_png, labels_figure
 from bsky_assets.reporting.index import NAME
 from bsky_assets.reporting.page import Fact, Facts, Page
 from bsky_assets.reporting.rendering import as_text
 from bsky_assets.reporting.report import UNREADABLE, report_of, write_page
-from bsky_assets.reporting.unfinished import DayState, Look
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets.sync_day import now

@@ -5,7 +5,7 @@ from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec
 from bsky_assets.contracts.lineage import DAILY_REPORT
 from bsky_assets.orchestration.following import DAY_IS_COMPLETE
 from bsky_assets.orchestration.materialisation import check
-from bsky_assets.reporting.unfinished import DayState
+from bsky_assets.orchestration.unfinished import DayState
 
 SPECS = [
     AssetCheckSpec(

@@ -13,7 +13,7 @@ from bsky_assets.contracts import (
     RawFirehosePost,
 )
 from bsky_assets.contracts.details import FilterDetails, LabelDetails
-from bsky_assets.reporting.unfinished import Look, returned_line
+from bsky_assets.orchestration.unfinished import Look, returned_line
 from bsky_assets.settings import Settings
 from bsky_assets.storage.completeness import Completeness, StreamDetails
 from bsky_assets.storage.coverage import feed_problems, gaps, jumps, missing, strays, uncovered

@@ -17,7 +17,7 @@ from bsky_assets.contracts import RawFirehosePost
 from bsky_assets.orchestration.materialisation import Materialise, check, explained
 from bsky_assets.orchestration.partitions import day_of
 from bsky_assets.orchestration.resources import DataDirectory
-from bsky_assets.reporting.unfinished import Look
+from bsky_assets.orchestration.unfinished import Look
 from bsky_assets.sync_day import now
 
 SKIPPED = "skipped"

@@ -1,6 +1,6 @@
 """Following what lands: one run a day that makes whatever of it is behind, in order.
 
-What is asked for is decided from what is stored (`reporting.unfinished`) and from the runs that
+What is asked for is decided from what is stored (`unfinished`) and from the runs that
 there were, never from an event that could be missed: a run that was lost is asked for again.
 """
 
@@ -28,7 +28,7 @@ from bsky_assets.bluesky.collected import is_collecting
 from bsky_assets.contracts import RawFirehosePost, RawModerationLabel
 from bsky_assets.contracts.lineage import DAILY_REPORT
 from bsky_assets.orchestration.automation import daily_sync
-from bsky_assets.reporting.unfinished import DayState, Look
+from bsky_assets.orchestration.unfinished import DayState, Look
 from bsky_assets.settings import Settings
 from bsky_assets.sync_day import FIRST_DAY, bounds, look_back, now
 

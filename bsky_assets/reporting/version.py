@@ -21,6 +21,7 @@ BESIDES = (
     "labelling/statistics/corrected.py",
     "labelling/statistics/metrics.py",
     "labelling/statistics/weighing.py",
+    "orchestration/unfinished.py",
     "storage/completeness.py",
     "storage/coverage.py",
 )

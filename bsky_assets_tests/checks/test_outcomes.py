@@ -30,7 +30,7 @@ from bsky_assets.contracts import (
 )
 from bsky_assets.contracts.lineage import DAILY_REPORT
 from bsky_assets.definitions import defs
-from bsky_assets.reporting.unfinished import DayState
+from bsky_assets.orchestration.unfinished import DayState
 from bsky_assets.sync_day import bounds
 from bsky_assets_tests.support.labelling import DAY, Lab
 from bsky_assets_tests.support.llm_endpoint import FakeEndpoint

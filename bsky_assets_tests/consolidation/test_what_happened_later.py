@@ -18,7 +18,7 @@ from bsky_assets.consolidation.returned import returned
 from bsky_assets.consolidation.tombstones import apply_tombstones
 from bsky_assets.contracts import ConsolidatedPost, RawFeedPost, RawFirehosePost, RawPostDeletion
 from bsky_assets.orchestration.staleness import stale
-from bsky_assets.reporting.unfinished import Look
+from bsky_assets.orchestration.unfinished import Look
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from testbed.rows import (

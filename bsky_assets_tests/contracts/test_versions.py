@@ -334,7 +334,7 @@ def test_the_version_of_merging_covers_how_rows_become_one(
     ("name", "decides"),
     [
         ("reporting/sections/audit.py", True),
-        ("reporting/unfinished.py", True),
+        ("orchestration/unfinished.py", True),
         ("checks/filter_audit.py", True),
         ("storage/coverage.py", True),
         ("reporting/index.py", False),
@@ -345,7 +345,7 @@ def test_the_version_of_the_report_covers_what_it_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, decides: bool
 ) -> None:
     copy = tmp_path / "package"
-    for room in ("analysis", "reporting", "checks", "labelling", "storage"):
+    for room in ("analysis", "reporting", "checks", "orchestration", "labelling", "storage"):
         shutil.copytree(version.PACKAGE / room, copy / room)
     monkeypatch.setattr(version, "PACKAGE", copy)
     assert is_another_after(copy / name, version.report_version.__wrapped__) is decides

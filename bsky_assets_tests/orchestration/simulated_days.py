@@ -56,8 +56,8 @@ from bsky_assets.contracts import (
 from bsky_assets.contracts.arrival import FIREHOSE, LABELS
 from bsky_assets.contracts.lineage import DAILY_REPORT
 from bsky_assets.orchestration.following import FOLLOWS
+from bsky_assets.orchestration.unfinished import Look
 from bsky_assets.reporting.head import MADE_FROM, WRITTEN_AT, read_head, report_path
-from bsky_assets.reporting.unfinished import Look
 from bsky_assets.settings import Settings
 from bsky_assets.storage.compaction import compact_firehose_day, compact_labels_day
 from bsky_assets.storage.inputs import REPORT_INPUTS, made_from, versions

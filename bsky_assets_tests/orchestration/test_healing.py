@@ -21,7 +21,7 @@ from bsky_assets.bluesky.streaming import Limits
 from bsky_assets.contracts import RawFirehosePost
 from bsky_assets.definitions import build_defs
 from bsky_assets.orchestration.healing import heal_days_sensor
-from bsky_assets.reporting.unfinished import Look
+from bsky_assets.orchestration.unfinished import Look
 from bsky_assets.settings import Settings
 from bsky_assets.storage.compaction import compact_firehose_day
 from bsky_assets.storage.completeness import StreamDetails

@@ -23,8 +23,8 @@ from bsky_assets.contracts.details import SurvivalDetails
 from bsky_assets.contracts.survival import ArchiveSurvival
 from bsky_assets.definitions import build_defs
 from bsky_assets.orchestration.automation import daily_sync_schedule
+from bsky_assets.orchestration.unfinished import Look
 from bsky_assets.reporting.report import report_of, write_page
-from bsky_assets.reporting.unfinished import Look
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.compaction import compact_firehose_day
 from bsky_assets.storage.lake import Lake, Partition

@@ -4,7 +4,7 @@ A day is behind where segments hold news that its raw partitions have not taken 
 partition or the report was made from other versions than are there now, or is not there although
 it could be made. All of it is read off what is stored: whatever was lost, killed or missed, the
 next look finds it.
-What does not belong here: making it, and when; that is orchestration.
+What does not belong here: making it, and when, which is decided in `following`.
 """
 
 import hashlib

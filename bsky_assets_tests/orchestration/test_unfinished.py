@@ -11,7 +11,7 @@ from bsky_assets.commands.status import status
 from bsky_assets.consolidation.consolidate import consolidate_day
 from bsky_assets.contracts import LlmLabel, RawFeedPost, RawFirehosePost
 from bsky_assets.contracts.arrival import FIREHOSE
-from bsky_assets.reporting.unfinished import DayState, Look
+from bsky_assets.orchestration.unfinished import DayState, Look
 from bsky_assets.settings import Settings
 from bsky_assets.storage.compaction import compact_firehose_day
 from bsky_assets.storage.lake import Lake
