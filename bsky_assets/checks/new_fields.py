@@ -10,15 +10,15 @@ import pandas as pd
 from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec
 from duckdb import DuckDBPyConnection
 
-from bsky_assets.bluesky.unknown_fields import (
+from bsky_assets.contracts import Row
+from bsky_assets.orchestration.materialisation import check, frame_table
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.unknown_fields import (
     TRAILING_DAYS,
     UnknownField,
     new_fields,
     unknown_fields,
 )
-from bsky_assets.contracts import Row
-from bsky_assets.orchestration.materialisation import check, frame_table
-from bsky_assets.storage.lake import Lake
 
 NAME = "no_new_fields"
 LISTED = 5

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from datetime import date
 
-from bsky_assets.bluesky.unknown_fields import new_fields, unknown_fields
 from bsky_assets.contracts import RAW
 from bsky_assets.reporting.day import StoredDay
 from bsky_assets.reporting.page import Block, Code, Column, Section, Table, Text, Value
 from bsky_assets.storage.schema_diff import differences
+from bsky_assets.storage.unknown_fields import new_fields, unknown_fields
 
 SHOWN_FIELDS = 12
 

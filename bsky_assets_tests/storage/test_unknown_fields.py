@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bsky_assets.bluesky.records import read_post_record
-from bsky_assets.bluesky.unknown_fields import EMBED_KIND, new_fields, unknown_fields
 from bsky_assets.checks import new_fields as check
 from bsky_assets.contracts import RawFeedPost, RawFirehosePost
 from bsky_assets.settings import get_settings
 from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.unknown_fields import EMBED_KIND, new_fields, unknown_fields
 from bsky_assets_tests.bluesky import scripted_relay
 from bsky_assets_tests.bluesky.scripted_relay import ScriptedRelay
 from bsky_assets_tests.support.command import run
