@@ -16,15 +16,12 @@ from dagster import (
 from dagster_duckdb import DuckDBResource
 from duckdb import DuckDBPyConnection
 
-from bsky_assets.analysis.estimating.shares import day_shares
 from bsky_assets.assets.filter_audit import filter_audit
 from bsky_assets.assets.filtered_posts import filtered_posts
 from bsky_assets.assets.llm_labels import llm_labels
 from bsky_assets.checks import daily_report as checks
 from bsky_assets.checks.day import evaluate_day
 from bsky_assets.contracts.lineage import DAILY_REPORT
-from bsky_assets.errors import UserError
-from bsky_assets.exports.markdown import escaped, table
 from bsky_assets.orchestration.empty_days import skips_empty_days
 from bsky_assets.orchestration.materialisation import DAILY, explained
 from bsky_assets.orchestration.partitions import day_of
@@ -33,9 +30,8 @@ from bsky_assets.orchestration.unfinished import DayState, Look
 from bsky_assets.reporting.day import CheckOutcome, stored
 from bsky_assets.reporting.figures import funnel_figure, inline_png, labels_figure
 from bsky_assets.reporting.index import NAME
-from bsky_assets.reporting.page import Fact, Facts, Page
-from bsky_assets.reporting.rendering import as_text
 from bsky_assets.reporting.report import UNREADABLE, report_of, write_page
+from bsky_assets.reporting.summary import answer_table, corrected_table
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets.sync_day import now
@@ -68,8 +64,8 @@ def daily_report(
         path = write_page(page, data.lake, settings)
     return MaterializeResult(
         metadata={
-            "answer": MetadataValue.md(_answer(page)),
-            "corrected_shares": MetadataValue.md(_corrected(settings, day)),
+            "answer": MetadataValue.md(answer_table(page)),
+            "corrected_shares": MetadataValue.md(corrected_table(settings, day)),
             "report": _place(settings, path),
             "index": _place(settings, settings.reports_dir / NAME),
             "path": MetadataValue.path(str(path)),
@@ -110,33 +106,6 @@ def _outcomes(con: DuckDBPyConnection, data: DataDirectory, day: date) -> Iterat
     except UNREADABLE as error:
         said = f"the others were not made: {str(error).splitlines()[0]}"
         yield CheckOutcome("daily_report", "all_checks_can_be_made", False, said, is_error=True)
-
-
-def _answer(page: Page) -> str:
-    """The numbers of the answer as a table in Markdown."""
-    facts = [
-        fact
-        for section in page.answer
-        for block in section.blocks
-        if isinstance(block, Facts)
-        for fact in block.facts
-    ]
-    return "\n".join(table(("", "this day", "days before"), map(_row, facts)))
-
-
-def _corrected(settings: Settings, day: date) -> str:
-    """The shares corrected by what people coded, as a table in Markdown; or why there are none."""
-    try:
-        found = day_shares(settings, day)
-    except UserError as why:
-        return escaped(why)
-    rows = ((name, one.corrected, f"{one.naive.value:.3f}") for name, one in found.shares.items())
-    lines = table(("label", "corrected, with its 95% interval", "by the model alone"), rows)
-    return "\n".join([*lines, "", f"{found.coded} posts coded by people: {escaped(found.sample)}"])
-
-
-def _row(fact: Fact) -> tuple[str, str, str]:
-    return fact.name, as_text(fact.value), fact.against
 
 
 def _pictures(lake: Lake, day: date) -> Mapping[str, MetadataValue]:
