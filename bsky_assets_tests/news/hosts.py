@@ -10,10 +10,8 @@ import duckdb
 from aiohttp import web
 
 from bsky_assets.contracts.news import NewsArticle
-from bsky_assets.news.collecting import collect_news
 from bsky_assets.settings import Settings
-from bsky_assets.storage.lake import Lake, Partition
-from bsky_assets.sync_day import today
+from bsky_assets.storage.lake import Lake
 
 NOW = datetime.now(UTC)
 
@@ -59,11 +57,6 @@ class NewsHost:
         if isinstance(page, str) and page.startswith("/"):
             raise web.HTTPFound(page)
         return web.Response(body=page) if isinstance(page, str | bytes) else page
-
-
-def collect(settings: Settings) -> Partition:
-    with duckdb.connect() as con:
-        return collect_news(con, Lake.of(settings), settings, today(settings.timezone))
 
 
 def articles(settings: Settings) -> list[dict[str, Any]]:

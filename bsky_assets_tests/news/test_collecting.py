@@ -19,13 +19,12 @@ from bsky_assets.news import fetching, pages
 from bsky_assets.news.collecting import collect_news
 from bsky_assets.news.items import canonical, make_item, plain
 from bsky_assets.settings import Settings
-from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.lake import Lake, Partition
 from bsky_assets.sync_day import sync_day_of, today
 from bsky_assets_tests.news.hosts import (
     NewsHost,
     ago,
     articles,
-    collect,
     rss,
     settings_of,
 )
@@ -42,6 +41,11 @@ def host() -> Iterator[tuple[NewsHost, str]]:
     news = NewsHost()
     with served(news.app()) as url:
         yield news, url
+
+
+def collect(settings: Settings) -> Partition:
+    with duckdb.connect() as con:
+        return collect_news(con, Lake.of(settings), settings, today(settings.timezone))
 
 
 def test_an_article_in_many_outlets_is_one_and_reading_again_adds_nothing(
