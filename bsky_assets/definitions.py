@@ -14,11 +14,11 @@ from bsky_assets.assets.archive_survival import archive_survival
 from bsky_assets.assets.article_embeddings import article_embeddings
 from bsky_assets.assets.codebook_labels import codebook_asset, codebook_rows
 from bsky_assets.assets.context_effect import context_effect
+from bsky_assets.assets.daily_report import daily_report
 from bsky_assets.assets.news_articles import news_articles
 from bsky_assets.assets.news_context import news_context
 from bsky_assets.assets.news_views import news_views
 from bsky_assets.components import scaffolded_codebooks
-from bsky_assets.contracts.lineage import DAILY_REPORT
 from bsky_assets.orchestration.automation import (
     daily_sync,
     daily_sync_schedule,
@@ -101,7 +101,7 @@ def current_defs(day: date | None = None) -> Definitions:
 
 
 def _has_partition(definitions: Definitions, day: date) -> bool:
-    partitions = definitions.resolve_assets_def(DAILY_REPORT).partitions_def
+    partitions = definitions.resolve_assets_def(daily_report.key).partitions_def
     return partitions is not None and partitions.has_partition_key(day.isoformat())
 
 
