@@ -31,7 +31,7 @@ def maintain(
     Example:
       bsky-assets maintain
     """
-    from bsky_assets.bluesky.collected import all_segments
+    from bsky_assets.bluesky.collected import all_segments, archive_segments
     from bsky_assets.consolidation.erase import erase_deleted
     from bsky_assets.consolidation.erase_fetched import erase_in_fetched
     from bsky_assets.consolidation.erase_segments import erase_in_segments
@@ -55,7 +55,7 @@ def maintain(
         erased = sum(each.rows for each in erase_deleted(con, lake, forget))
         streams = all_segments(settings)
         erased += sum(erase_in_segments(con, lake, segments) for segments in streams)
-        erased += erase_in_fetched(con, lake, settings)
+        erased += erase_in_fetched(con, lake, settings.data_dir, archive_segments(settings))
         again = len([*forget_again(con, settings)])
     publish(settings)
     freed = lake.vacuum(timedelta(0) if now else GRACE)

@@ -5,6 +5,7 @@ in the middle go, too: whoever goes on fetches them again.
 """
 
 from contextlib import suppress
+from pathlib import Path
 from shutil import rmtree
 
 import duckdb
@@ -13,12 +14,10 @@ import pyarrow as pa
 
 from bsky_assets.bluesky.archive.blocks import UPDATE
 from bsky_assets.bluesky.archive.sheets import FETCHED, FOLDER, INDEX, Sheets
-from bsky_assets.bluesky.collected import archive_segments
 from bsky_assets.consolidation.erase import register_gone
 from bsky_assets.contracts import RawPostDeletion
-from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
-from bsky_assets.storage.segments import StreamInUse
+from bsky_assets.storage.segments import Segments, StreamInUse
 
 _GONE = f"""
     SELECT file_row_number FROM read_parquet($path, file_row_number = true) AS sheet
@@ -29,18 +28,20 @@ _GONE = f"""
 """
 
 
-def erase_in_fetched(con: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings) -> int:
-    """Remove rows of posts and accounts that were deleted; how many.
+def erase_in_fetched(
+    con: duckdb.DuckDBPyConnection, lake: Lake, data_dir: Path, segments: Segments
+) -> int:
+    """Remove rows of posts and accounts that were deleted, below `data_dir`; how many.
 
-    While somebody fetches nothing is removed: it is when this is done again.
+    While somebody fetches into `segments` nothing is removed: it is when this is done again.
 
     Raises:
         UnusableDataDirectory: a file cannot be replaced; those before it are.
     """
-    folder = settings.data_dir / FOLDER
+    folder = data_dir / FOLDER
     if not folder.exists():
         return 0
-    with suppress(StreamInUse), archive_segments(settings).collecting():
+    with suppress(StreamInUse), segments.collecting():
         for left in folder.glob(f"*/{FETCHED}"):
             rmtree(left)
         if days := lake.days(RawPostDeletion):

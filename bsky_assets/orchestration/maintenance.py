@@ -19,7 +19,7 @@ from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster_duckdb import DuckDBResource
 from duckdb import DuckDBPyConnection
 
-from bsky_assets.bluesky.collected import all_segments
+from bsky_assets.bluesky.collected import all_segments, archive_segments
 from bsky_assets.consolidation.erase import Forget, erase_deleted
 from bsky_assets.consolidation.erase_fetched import erase_in_fetched
 from bsky_assets.consolidation.erase_segments import erase_in_segments
@@ -89,7 +89,8 @@ def erase_deleted_words(
         for segments in all_segments(data.settings):
             rows = erase_in_segments(con, data.lake, segments)
             context.log.info(f"segments of {segments.stream}: {rows:,} rows erased")
-        rows = erase_in_fetched(con, data.lake, data.settings)
+        archive = archive_segments(data.settings)
+        rows = erase_in_fetched(con, data.lake, data.settings.data_dir, archive)
         context.log.info(f"what was fetched of an archive: {rows:,} rows erased")
         again = len([*forget_again(con, data.settings)])
         context.log.info(f"{again:,} that are to be forgotten had come in again")

@@ -29,7 +29,8 @@ def posts_in_index(settings: Settings) -> set[str]:
 
 def erase(settings: Settings) -> int:
     with duckdb.connect() as con:
-        return erase_in_fetched(con, Lake.of(settings), settings)
+        segments = archive_segments(settings)
+        return erase_in_fetched(con, Lake.of(settings), settings.data_dir, segments)
 
 
 def test_a_post_that_was_deleted_since_leaves_the_local_index(tmp_path: Path) -> None:
