@@ -41,8 +41,8 @@ def new(
     Example:
       bsky-assets codebook new toxic --type boolean
     """
+    from bsky_assets.contracts.codebook_template import new_codebook
     from bsky_assets.contracts.codebooks import SUFFIX
-    from bsky_assets.storage.codebooks import new_codebook
 
     path = Path(f"{name}{SUFFIX}")
     if path.exists():

@@ -20,11 +20,11 @@ from dagster.components.component_scaffolding import scaffold_component
 from pydantic import BaseModel, Field
 
 from bsky_assets.assets.codebook_labels import codebook_asset_alone, codebook_rows
+from bsky_assets.contracts.codebook_template import new_codebook
 from bsky_assets.contracts.codebooks import SUFFIX, Kind
 from bsky_assets.orchestration.of_settings import of_settings
 from bsky_assets.orchestration.partitions import from_first_day
 from bsky_assets.settings import get_settings
-from bsky_assets.storage.codebooks import new_codebook
 
 PACKAGE = Path(__file__).parents[1]
 

@@ -1,4 +1,4 @@
-"""Codebooks as files: a new one to be filled in, and those of a data directory.
+"""Codebooks as files of a data directory.
 
 What does not belong here: what a codebook may say, which is in `contracts.codebooks`.
 """
@@ -8,35 +8,10 @@ import tomllib
 from contextlib import suppress
 from pathlib import Path
 
-from bsky_assets.contracts.codebooks import SUFFIX, CodebookLabel, Kind, UnusableCodebook
+from bsky_assets.contracts.codebooks import SUFFIX, CodebookLabel, UnusableCodebook
 from bsky_assets.settings import Settings
 from bsky_assets.storage.files import make_folder, staged
 from bsky_assets.storage.lake import Lake, contract_in
-
-_LABELS: dict[Kind, tuple[str, ...]] = {
-    "boolean": ("yes", "no"),
-    "one_of": ("first", "second", "neither"),
-    "several_of": ("first", "second"),
-    "scale": ("1", "5"),
-    "text": (),
-}
-
-
-def new_codebook(name: str, kind: Kind) -> str:
-    """The text of a codebook to be filled in."""
-    lines = [
-        f'name = "{name}"',
-        'version = "1"',
-        'question = ""  # what is asked about each post, in a sentence',
-        'instructions = ""  # what else the model should know',
-        'languages = ["en"]',
-        "",
-        "[answer]",
-        f'type = "{kind}"',
-    ]
-    for label in _LABELS[kind]:
-        lines += ["", f"[answer.labels.{label}]", 'definition = ""', "examples = []"]
-    return "\n".join(lines) + "\n"
 
 
 def keep_codebook(settings: Settings, file: Path, row: type[CodebookLabel]) -> Path:
