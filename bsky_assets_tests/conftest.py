@@ -1,6 +1,7 @@
 """What all tests share: settings of their own, a sandbox, and where the real data are."""
 
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,6 +35,13 @@ _LONGEST = (
 )  # fmt: skip
 
 __all__ = ["bucket_endpoint", "sandbox_day"]
+
+
+def pytest_configure() -> None:
+    """Have signals end what tests start, also where the tests run in the background: a shell lets
+    that ignore interrupts, Dagster then lets it ignore SIGTERM, and programs inherit both."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -6,8 +6,10 @@ options of commands.
 
 import re
 import signal
+import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
@@ -135,23 +137,39 @@ def _run_day(
     from bsky_assets.definitions import current_defs
 
     try:
-        result = (
-            current_defs(day)
-            .resolve_job_def("daily_sync")
-            .execute_in_process(
-                instance=instance,
-                partition_key=day.isoformat(),
-                asset_selection=list(keys),
-                run_config=dict(run_config),
-                raise_on_error=False,
-                tags=this_process(),
+        with _terminated_as_before():
+            result = (
+                current_defs(day)
+                .resolve_job_def("daily_sync")
+                .execute_in_process(
+                    instance=instance,
+                    partition_key=day.isoformat(),
+                    asset_selection=list(keys),
+                    run_config=dict(run_config),
+                    raise_on_error=False,
+                    tags=this_process(),
+                )
             )
-        )
     except KeyboardInterrupt:
         _end_what_never_began(instance)
         raise
     if problem := _problem(result, keys):
         raise DayFailed(problem)
+
+
+@contextmanager
+def _terminated_as_before() -> Iterator[None]:
+    """Put the handler of SIGTERM back: Dagster leaves that of SIGINT in its place, by which what a
+    shell put into the background, where interrupts are ignored, could not be terminated any more.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _end_what_never_began(instance: DagsterInstance) -> None:

@@ -1,6 +1,7 @@
 """Several days at a time: in which order, what a day that fails does to others, and going on."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from dagster import AssetKey, DagsterRunStatus
 
-from bsky_assets.commands.running import materialize_day
+from bsky_assets.commands.running import DayFailed, materialize_day
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, RawFirehosePost
 from bsky_assets.definitions import defs
 from bsky_assets.orchestration import process_pool
@@ -94,6 +95,17 @@ def test_a_run_that_is_interrupted_before_it_began_is_not_left_so(
             materialize_day(instance, DAYS[0], BOTH)
         (run,) = instance.get_runs()
     assert run.status is DagsterRunStatus.CANCELED
+
+
+def test_in_the_background_too_a_command_can_be_terminated_after_a_run(settings: Settings) -> None:
+    """A shell lets what it puts there ignore interrupts; it is terminated all the same."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with open_instance(settings) as instance, pytest.raises(DayFailed):
+            materialize_day(instance, DAYS[0], "consolidated_posts")
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_work_that_takes_no_notice_of_an_interrupt_is_the_last_of_its_process(
