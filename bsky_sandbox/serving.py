@@ -10,7 +10,7 @@ import contextlib
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 from weakref import WeakSet
 
@@ -74,13 +74,18 @@ class Pace:
             self._looked_at = now
         return int(self._head)
 
+    @property
+    def there_are(self) -> int:
+        """How many messages there are to be sent; without a rate all."""
+        return self.length if self.rate is None else self.head
+
     def reach(self, position: int) -> None:
         """The messages before `position` have happened: somebody has seen them."""
         self._head = max(self._head, position)
 
     async def wait(self, position: int) -> int:
         """Wait for the message at `position`; how many there are then."""
-        while (there_are := self.length if self.rate is None else self.head) <= position:
+        while (there_are := self.there_are) <= position:
             if position >= self.length or self.rate is None:
                 await asyncio.sleep(_FOREVER)
             else:
@@ -104,6 +109,19 @@ class _Connection:
     socket: web.WebSocketResponse
     messages: Messages
     answers_pings: bool = True
+    is_at_rest: bool = False
+    """Whether everything there is was sent: only then are pings answered, so that an answer tells
+    the consumer that it has all that happened before."""
+    pings: list[bytes] = field(default_factory=list)
+    """Those not answered so far."""
+
+    async def rest(self) -> None:
+        self.is_at_rest = True
+        await self.answer_pings()
+
+    async def answer_pings(self) -> None:
+        while self.pings and self.is_at_rest and self.answers_pings:
+            await self.socket.pong(self.pings.pop(0))
 
     async def send(self, message: Message) -> None:
         if isinstance(message, str):
@@ -210,7 +228,10 @@ class Broadcast:
         self.pace.start()
         position = start.position
         while True:
+            if self.pace.there_are <= position:
+                await connection.rest()
             stop = min(await self.pace.wait(position), position + _BATCH)
+            connection.is_at_rest = False
             position = await self._send_some(connection, position, stop)
             await asyncio.sleep(0)
 
@@ -358,15 +379,17 @@ async def _end(connection: _Connection, fault: Fault) -> None:
             await connection.send(error)
     elif fault in (Fault.STALL, Fault.SILENCE):
         connection.answers_pings = fault is Fault.STALL
+        await connection.rest()
         await asyncio.sleep(_FOREVER)
     raise _Over
 
 
 async def _listen(connection: _Connection) -> None:
-    """Answer pings, until the consumer goes away."""
+    """Note pings, and answer them if nothing is to be sent, until the consumer goes away."""
     async for message in connection.socket:
-        if message.type is WSMsgType.PING and connection.answers_pings:
-            await connection.socket.pong(message.data)
+        if message.type is WSMsgType.PING:
+            connection.pings.append(message.data)
+            await connection.answer_pings()
 
 
 async def _ping(connection: _Connection) -> None:

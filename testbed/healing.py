@@ -130,7 +130,7 @@ def one_round(seed: int, folder: Path, figures: Figures) -> None:
             archive_url=sandbox.archive_url,
             plc_url=sandbox.plc_url,
         )
-        sync_firehose(settings, Limits(max_seconds=60), idle_seconds=0.3)
+        sync_firehose(settings, Limits(max_seconds=60), idle_seconds=0.1)
         (day,) = firehose_segments(settings).days()
         before, told = _end_of(settings, day)
         copytree(folder / "killed", folder / "calm")

@@ -31,7 +31,7 @@ from bsky_assets.settings import Settings
 from bsky_assets.storage import network
 from bsky_assets.storage.segments import Segments
 
-SANDBOX_IDLE_SECONDS = 1.0
+SANDBOX_IDLE_SECONDS = 0.3
 
 
 def sync_firehose(
@@ -52,8 +52,9 @@ def sync_firehose(
         limits: when to end.
         progress: told how far it is, a few times a second, on the event loop.
         stop: ends it when set; what came is committed.
-        idle_seconds: silence after which the relay is asked over a new connection for more; of
-            the sandbox, which is on this machine, less is waited for.
+        idle_seconds: silence after which the relay is asked whether it is there, and over a new
+            connection for more; of the sandbox, which answers when it has sent everything, less
+            is waited for.
 
     Raises:
         StreamInUse: another process collects the firehose into this data directory.

@@ -32,7 +32,10 @@ from bsky_assets.bluesky.websocket import (
     Silent,
     Socket,
     StreamError,
+    answer,
+    ask,
     end_of,
+    is_answer,
     session,
 )
 from bsky_assets.contracts import STREAMED
@@ -48,6 +51,8 @@ MOST_PATIENCE = 30.0
 FIRST_EVENT_SECONDS = 10.0
 GOING_ON_SECONDS = 5.0
 """A host may take longer to begin, and to find the place from which it is asked to go on."""
+ANSWER_SECONDS = 10.0
+"""A host that is silent is asked whether it is there, and may take so long to answer."""
 
 ATTEMPTS = 5
 """Connections in a row that a bounded reading tries to make before it gives up."""
@@ -157,8 +162,9 @@ class Reading:
             writer: where to.
             timezone: of the sync day; a segment belongs to one day.
             limits: when to end; without any the reading goes on until it is stopped.
-            idle_seconds: silence after which a bounded reading asks the host, over a new
-                connection, whether there is more. Patience grows with the time read.
+            idle_seconds: silence after which a bounded reading asks the host whether it is
+                there and, over a new connection, whether there is more. Patience grows with the
+                time read.
             stop: ends the reading when it is set.
             progress: told how far it is, a few times a second.
             kept_to: accounts whose rows alone are kept; None: all.
@@ -178,7 +184,7 @@ class Reading:
         self._knew_host = self._account.cursor is not None
         self._had = self._reconnects = self._quiet = self._oversized = 0
         self._ended: list[tuple[str, datetime]] = []
-        self._is_rewinding = self._was_open = False
+        self._is_rewinding = self._was_open = self._has_asked = False
         self._due = 0
 
     async def run(self) -> StreamReport:
@@ -335,37 +341,63 @@ class Reading:
                 self._source.reader.passing_until = place - OVERLAP
 
     async def _receive(self, socket: Socket) -> None:
+        """Read until the connection ends or the host is silent.
+
+        Where the reading would end by that, the host is asked first whether it is there: one that
+        was only held up sends what it had for us before it answers.
+        """
+        patience = self._patience(is_new=True)
+        self._has_asked = False
+        while True:
+            try:
+                await self._receive_until_silent(socket, patience)
+            except TimeoutError:
+                if self._has_asked or not self._is_bounded:
+                    raise Silent(f"silent for {patience:.0f} s") from None
+            self._has_asked = True
+            await ask(socket)
+            patience = ANSWER_SECONDS
+
+    async def _receive_until_silent(self, socket: Socket, patience: float) -> None:
+        """Read until nothing comes for `patience` seconds.
+
+        Raises:
+            TimeoutError: nothing came.
+            Disconnected: the connection ended, or the host has answered that it has no more.
+        """
         receive, read, rows = socket.receive, self._source.reader.read, self._source.reader.rows
         monotonic, offset = time.monotonic_ns, _clock_offset()
         loop, spool = asyncio.get_running_loop(), self._spool
-        patience = self._patience(is_new=True)
+        ping, pong = aiohttp.WSMsgType.PING, aiohttp.WSMsgType.PONG
         self._due = 0
         events_left = posts_left = 0.0
-        try:
-            async with asyncio.timeout(patience) as silence:
-                while True:
-                    message = await receive()
-                    received = (monotonic() + offset) // 1000
-                    if (
-                        received >= self._due
-                        or spool.room <= rows.kept_bytes
-                        or events_left <= 0
-                        or len(rows.puts[POSTS]) >= posts_left
-                    ):
-                        silence.reschedule(None)
-                        await self._tick(received)
-                        events_left, posts_left = self._left()
-                        self._due = min(received + TICK_MICROSECONDS, self._spool.begin(received))
-                        offset, patience = _clock_offset(), self._patience()
-                        silence.reschedule(loop.time() + patience)
-                    data = message.data
-                    if type(data) is not bytes:
-                        raise end_of(socket, message.type, data, message.extra)
-                    read(data, received)
-                    spool.room -= len(data)
-                    events_left -= 1
-        except TimeoutError:
-            raise Silent(f"silent for {patience:.0f} s") from None
+        async with asyncio.timeout(patience) as silence:
+            while True:
+                message = await receive()
+                if message.type is ping or message.type is pong:
+                    if self._has_asked and is_answer(message.type, message.data):
+                        raise Silent("it has nothing more for now")
+                    await answer(socket, message.type, message.data)
+                    continue
+                received = (monotonic() + offset) // 1000
+                if (
+                    received >= self._due
+                    or spool.room <= rows.kept_bytes
+                    or events_left <= 0
+                    or len(rows.puts[POSTS]) >= posts_left
+                ):
+                    silence.reschedule(None)
+                    await self._tick(received)
+                    events_left, posts_left = self._left()
+                    self._due = min(received + TICK_MICROSECONDS, self._spool.begin(received))
+                    offset, self._has_asked = _clock_offset(), False
+                    silence.reschedule(loop.time() + self._patience())
+                data = message.data
+                if type(data) is not bytes:
+                    raise end_of(socket, message.type, data, message.extra)
+                read(data, received)
+                spool.room -= len(data)
+                events_left -= 1
 
     def _patience(self, *, is_new: bool = False) -> float:
         if not self._is_bounded:

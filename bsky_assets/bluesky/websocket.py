@@ -4,7 +4,7 @@ What does not belong here: what is in a message, and whether to connect again.
 """
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
@@ -25,6 +25,7 @@ LONGEST_WAIT = 300.0
 
 Socket = aiohttp.ClientWebSocketResponse[bool]
 
+_ARE_YOU_THERE = b"more?"
 USER_AGENT = f"bsky_assets/{version('bsky_assets')}"
 _CLOSE_SECONDS = 2.0
 _TOO_BIG = aiohttp.WSCloseCode.MESSAGE_TOO_BIG
@@ -86,7 +87,7 @@ def session() -> aiohttp.ClientSession:
 
 
 async def connect(client: aiohttp.ClientSession, url: str, protocols: Sequence[str] = ()) -> Socket:
-    """Connect to `url`. All messages come as bytes, whatever their kind.
+    """Connect to `url`. All messages come as bytes, whatever their kind, pings and pongs too.
 
     Raises:
         Disconnected: the host cannot be reached or does not want us.
@@ -98,6 +99,7 @@ async def connect(client: aiohttp.ClientSession, url: str, protocols: Sequence[s
             headers=credentials,
             protocols=protocols,
             decode_text=False,
+            autoping=False,
             heartbeat=HEARTBEAT_SECONDS,
             max_msg_size=LARGEST_FRAME,
             timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_SECONDS),
@@ -109,6 +111,37 @@ async def connect(client: aiohttp.ClientSession, url: str, protocols: Sequence[s
         raise Disconnected(reason, was_open=False) from error
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         raise Disconnected(f"cannot connect: {_words(error)}", was_open=False) from error
+
+
+async def ask(socket: Socket) -> None:
+    """Ask the host whether it is there; it answers with what `is_answer` knows.
+
+    Raises:
+        Disconnected: the connection is no longer there.
+    """
+    await _sent(socket.ping(_ARE_YOU_THERE))
+
+
+def is_answer(kind: aiohttp.WSMsgType, data: object) -> bool:
+    """Whether a message of this kind is the answer to `ask`."""
+    return kind is aiohttp.WSMsgType.PONG and data == _ARE_YOU_THERE
+
+
+async def answer(socket: Socket, kind: aiohttp.WSMsgType, data: bytes) -> None:
+    """Answer the host, if it asks whether we are there.
+
+    Raises:
+        Disconnected: the connection is no longer there.
+    """
+    if kind is aiohttp.WSMsgType.PING:
+        await _sent(socket.pong(data))
+
+
+async def _sent(sending: Coroutine[None, None, None]) -> None:
+    try:
+        await sending
+    except ConnectionError as error:
+        raise Disconnected("connection lost (1006)") from error
 
 
 async def error_name(client: aiohttp.ClientSession, url: str) -> str | None:

@@ -9,15 +9,17 @@ from bsky_assets.bluesky.streaming import Limits, StreamReport
 from bsky_assets.settings import Settings
 from bsky_assets.storage.segments import Footer
 
-TWENTY = Limits(max_seconds=20)
+ENDLESS = Limits(max_seconds=200)
+"""It ends as soon as the host says that it has no more."""
+IDLE_SECONDS = 0.1
 
 
 def settings_for(folder: Path, url: str, **fields: Any) -> Settings:
     return Settings(data_dir=folder, relay_url=url, labeler_url=url.replace("ws", "http"), **fields)
 
 
-def sync(folder: Path, url: str, limits: Limits = TWENTY, **options: Any) -> StreamReport:
-    return sync_firehose(settings_for(folder, url), limits, idle_seconds=0.3, **options)
+def sync(folder: Path, url: str, limits: Limits = ENDLESS, **options: Any) -> StreamReport:
+    return sync_firehose(settings_for(folder, url), limits, idle_seconds=IDLE_SECONDS, **options)
 
 
 def footers(folder: Path) -> list[Footer]:

@@ -23,13 +23,18 @@ class Refuse:
 CLOSE = "close"
 ABORT = "abort"
 STALL = "stall"
-Step = bytes | str
+HELD_UP = "held up"
+HELD_UP_SECONDS = 0.5
+Step = bytes | str | threading.Event
 Script = Sequence[Step] | Refuse
 
 
 @dataclass
 class ScriptedRelay:
-    """Plays one script a connection, the last one again and again; a script ends in a stall."""
+    """Plays one script a connection, the last one again and again; a script ends in a stall.
+
+    Pings are answered when a script has been played, so that silence is never taken for its end
+    before."""
 
     scripts: Sequence[Script]
     cursors: list[str | None] = field(default_factory=list)
@@ -66,6 +71,10 @@ class ScriptedRelay:
                     request.transport.abort()
                 case "stall":
                     break
+                case "held up":
+                    await asyncio.sleep(HELD_UP_SECONDS)
+                case threading.Event():
+                    await asyncio.to_thread(step.wait, 100)
                 case _:
                     await socket.send_str(step)
         async for _ in socket:  # answers pings until the client goes away
@@ -95,9 +104,9 @@ def serve(relay: Any, context: ssl.SSLContext | None = None) -> Iterator[Any]:
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(run()), daemon=True)
     thread.start()
-    assert started.wait(10)
+    assert started.wait(60)
     try:
         yield relay
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
+        thread.join(60)

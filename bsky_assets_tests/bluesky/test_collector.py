@@ -1,6 +1,8 @@
 """Streams that break in every way are read whole, and what is missing is told."""
 
+import asyncio
 import logging
+import math
 import os
 import signal
 import socket
@@ -9,9 +11,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -23,20 +26,29 @@ from bsky_assets.bluesky import spool, streaming, websocket
 from bsky_assets.bluesky.collected import firehose_segments, is_collecting, label_segments
 from bsky_assets.bluesky.collector import collect, sync_firehose, sync_labels
 from bsky_assets.bluesky.jetstream import Jetstream
+from bsky_assets.bluesky.labels_stream import LabelStream
 from bsky_assets.bluesky.relay import Relay
 from bsky_assets.bluesky.streaming import Limits, NoEvents, StreamReport, Unreachable
 from bsky_assets.commands.progress import report_line
 from bsky_assets.contracts import RawFirehosePost, RawModerationLabel, RawPostDeletion
-from bsky_assets.contracts.progress import Progress
+from bsky_assets.contracts.progress import Progress, Reporter, silent
 from bsky_assets.storage.compaction import compact_firehose_day
 from bsky_assets.storage.completeness import StreamDetails
 from bsky_assets.storage.files import UnusableDataDirectory
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.segments import SegmentWriter, StreamInUse
-from bsky_assets_tests.bluesky.collecting import TWENTY, footers, settings_for, sync
+from bsky_assets_tests.bluesky.collecting import (
+    ENDLESS,
+    IDLE_SECONDS,
+    footers,
+    settings_for,
+    sync,
+)
 from bsky_assets_tests.bluesky.scripted_relay import (
     ABORT,
     CLOSE,
+    HELD_UP,
+    HELD_UP_SECONDS,
     STALL,
     Refuse,
     ScriptedRelay,
@@ -52,8 +64,22 @@ FIRST_WAIT, JITTER = streaming.FIRST_WAIT, streaming.JITTER
 def no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming, "FIRST_WAIT", 0.01)
     monkeypatch.setattr(streaming, "JITTER", 0.01)
-    monkeypatch.setattr(streaming, "FIRST_EVENT_SECONDS", 1.0)
-    monkeypatch.setattr(streaming, "GOING_ON_SECONDS", 0.5)
+    monkeypatch.setattr(streaming, "FIRST_EVENT_SECONDS", 0.2)
+    monkeypatch.setattr(streaming, "ANSWER_SECONDS", 100.0)
+    monkeypatch.setattr(streaming, "TELL_SECONDS", 1e-12)
+
+
+@pytest.fixture
+def time_is_up(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Until it is set hardly any time passes for limits, and then more than any of them."""
+    is_up = threading.Event()
+    clock = SimpleNamespace(
+        monotonic=lambda: time.monotonic() / 1e6 + 1_000.0 * is_up.is_set(),
+        monotonic_ns=time.monotonic_ns,
+        time_ns=time.time_ns,
+    )
+    monkeypatch.setattr(streaming, "time", clock)
+    return is_up
 
 
 def posts(first: int, last: int) -> list[bytes]:
@@ -94,8 +120,27 @@ def test_a_replay_that_falls_silent_is_stored_and_done(tmp_path: Path) -> None:
     assert stored(tmp_path) == expected(1, 10)
     assert (report.events, report.rows["posts"], report.gaps) == (10, 10, 0)
     assert report.ended_by == "nothing more"
-    assert report.seconds < 10
     assert relay.cursors == [None, "10"]
+
+
+@pytest.mark.parametrize("place", [0, 4, 10])
+def test_a_host_that_is_held_up_is_waited_for(tmp_path: Path, place: int) -> None:
+    assert IDLE_SECONDS < streaming.FIRST_EVENT_SECONDS < HELD_UP_SECONDS
+    script = posts(1, 10)
+    script.insert(place, HELD_UP)
+    with serve(ScriptedRelay([script, []])) as relay:
+        assert sync(tmp_path, relay.url).ended_by == "nothing more"
+    assert relay.cursors == [None, "10"]
+    assert stored(tmp_path) == expected(1, 10)
+
+
+def test_a_host_that_does_not_answer_is_not_waited_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming, "ANSWER_SECONDS", 0.1)
+    with serve(ScriptedRelay([[*posts(1, 3), *[HELD_UP] * 100]])) as relay:
+        assert sync(tmp_path, relay.url).ended_by == "nothing more"
+    assert stored(tmp_path) == expected(1, 3)
 
 
 def test_a_replay_that_is_closed_and_knows_no_cursor_is_read_a_few_times_and_done(
@@ -129,10 +174,17 @@ def test_a_limit_is_kept_to_the_event(tmp_path: Path, limits: Limits) -> None:
     assert stored(tmp_path) == expected(1, 14)
 
 
-def test_a_limit_of_time_is_kept(tmp_path: Path) -> None:
+def test_a_limit_of_time_is_kept(tmp_path: Path, time_is_up: threading.Event) -> None:
+    def note(progress: Progress) -> None:
+        if progress.done == 3:
+            time_is_up.set()
+
     with serve(ScriptedRelay([posts(1, 3)])) as relay:
         report = sync_firehose(
-            settings_for(tmp_path, relay.url), Limits(max_seconds=1), idle_seconds=30
+            settings_for(tmp_path, relay.url),
+            Limits(max_seconds=1),
+            idle_seconds=100,
+            progress=note,
         )
     assert report.ended_by == "max seconds"
     assert stored(tmp_path) == expected(1, 3)
@@ -176,11 +228,11 @@ def test_a_host_that_refuses_for_a_while_is_asked_again(tmp_path: Path, status: 
 
 
 def test_retry_after_is_heeded(tmp_path: Path) -> None:
-    scripts = [Refuse(429, {"Retry-After": "2"}), posts(1, 3)]
+    scripts = [Refuse(429, {"Retry-After": "1"}), posts(1, 3)]
     with serve(ScriptedRelay(scripts)) as relay:
         began = time.monotonic()
         sync(tmp_path, relay.url, Limits(max_events=3))
-        assert time.monotonic() - began >= 2
+        assert time.monotonic() - began >= 1
 
 
 def test_a_host_that_says_no_is_not_asked_again(tmp_path: Path) -> None:
@@ -196,16 +248,32 @@ def test_a_host_that_is_not_there_is_told_of_in_one_line(tmp_path: Path) -> None
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("waits", [False, True])
-def test_a_host_that_is_not_reached_in_time_is_an_error_too(tmp_path: Path, waits: bool) -> None:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as silent,
-        serve(ScriptedRelay([Refuse(503, {"Retry-After": "9"})])) as up,
-    ):
-        url = f"ws://127.0.0.1:{silent.getsockname()[1]}" if waits else up.url
-        why = "it does not answer" if waits else "HTTP 503"
+def test_a_host_that_does_not_answer_in_time_is_an_error_too(tmp_path: Path) -> None:
+    why = "it does not answer"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"ws://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(Unreachable, match=f"cannot read from .*: {why}.*BSKY_RELAY_URL"):
-            sync(tmp_path, url, Limits(max_seconds=0.5))
+            sync(tmp_path, url, Limits(max_seconds=0.2))
+
+
+def test_a_host_that_refuses_all_the_time_is_an_error_too(
+    tmp_path: Path, time_is_up: threading.Event
+) -> None:
+    class Noting(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            time_is_up.set()
+
+    noting = Noting()
+    streaming.log.addHandler(noting)
+    streaming.log.setLevel(logging.INFO)
+    try:
+        with serve(ScriptedRelay([Refuse(503, {"Retry-After": "99"})])) as relay:
+            with pytest.raises(Unreachable, match=r"cannot read from .*: HTTP 503.*BSKY_RELAY_URL"):
+                sync(tmp_path, relay.url, Limits(max_seconds=1))
+            assert len(relay.cursors) == 1
+    finally:
+        streaming.log.removeHandler(noting)
+        streaming.log.setLevel(logging.NOTSET)
 
 
 def test_what_came_again_is_counted_apart(tmp_path: Path) -> None:
@@ -228,21 +296,43 @@ def test_a_host_that_never_sends_anything_is_an_error(tmp_path: Path) -> None:
         sync(tmp_path, relay.url)
 
 
-def test_a_host_that_sends_nothing_while_there_is_time_is_an_error(tmp_path: Path) -> None:
+def until_connected(
+    monkeypatch: pytest.MonkeyPatch, source: type[Relay | LabelStream], time_is_up: threading.Event
+) -> None:
+    """The time of limits is up as soon as a connection is made."""
+    connect = source.connect
+
+    async def connected(self: Any, client: Any, cursor: int | None) -> Any:
+        socket = await connect(self, client, cursor)
+        asyncio.get_running_loop().call_soon(time_is_up.set)
+        return socket
+
+    time_is_up.clear()
+    monkeypatch.setattr(source, "connect", connected)
+
+
+def test_a_host_that_sends_nothing_while_there_is_time_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, time_is_up: threading.Event
+) -> None:
     short = Limits(max_seconds=0.5)
     with serve(ScriptedRelay([[]])) as relay:
+        until_connected(monkeypatch, Relay, time_is_up)
         with pytest.raises(NoEvents, match=r"no events from .* in 0\.5 s.*BSKY_RELAY_URL"):
-            sync_firehose(settings_for(tmp_path, relay.url), short, idle_seconds=30)
-        report = sync_labels(settings_for(tmp_path, relay.url), short, idle_seconds=30)
+            sync_firehose(settings_for(tmp_path, relay.url), short, idle_seconds=100)
+        until_connected(monkeypatch, LabelStream, time_is_up)
+        report = sync_labels(settings_for(tmp_path, relay.url), short, idle_seconds=100)
     assert (report.events, report.ended_by) == (0, "max seconds")  # labels may well be rare
 
 
-def test_a_known_host_with_nothing_new_is_none(tmp_path: Path) -> None:
+def test_a_known_host_with_nothing_new_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, time_is_up: threading.Event
+) -> None:
     with serve(ScriptedRelay([posts(1, 2), []])) as relay:
         sync(tmp_path, relay.url)
         report = sync(tmp_path, relay.url)
         waited = settings_for(tmp_path, relay.url)
-        other = sync_firehose(waited, Limits(max_seconds=0.2), idle_seconds=30)
+        until_connected(monkeypatch, Relay, time_is_up)
+        other = sync_firehose(waited, Limits(max_seconds=0.2), idle_seconds=100)
     assert (report.events, report.ended_by) == (0, "nothing more")
     assert (other.events, other.ended_by) == (0, "max seconds")
     assert stored(tmp_path) == expected(1, 2)
@@ -372,7 +462,7 @@ def test_a_stop_ends_a_sync_with_all_of_it_committed(tmp_path: Path) -> None:
         report = sync_firehose(
             settings_for(tmp_path, relay.url),
             Limits(),
-            idle_seconds=30,
+            idle_seconds=100,
             stop=stop,
             progress=stop_soon,
         )
@@ -417,7 +507,7 @@ def test_when_the_disk_is_slow_less_is_read_and_nothing_is_dropped(
 
         def slow(*arguments: Any) -> Any:
             if not written.is_set():
-                time.sleep(2)
+                time.sleep(0.7)
                 sent_while_writing.append(relay.sent)
                 written.set()
             return write(*arguments)
@@ -445,28 +535,39 @@ def test_a_silent_socket_of_a_collector_is_replaced(
     for source in (Relay, Jetstream):
         assert source.patience + FIRST_WAIT + JITTER < 60
     assert 1.5 * websocket.HEARTBEAT_SECONDS + FIRST_WAIT + JITTER < 60  # where no ping is answered
-    monkeypatch.setattr(Relay, "patience", 0.5)
-    with serve(ScriptedRelay([[*posts(1, 3), STALL], posts(4, 6)])) as relay:
-        reports = run_collector(tmp_path, relay.url, lambda: len(relay.cursors) > 1)
-        assert relay.cursors[:2] == [None, "3"]
-    assert stored(tmp_path) == expected(1, 6)
+    three_came = threading.Event()
+
+    def note(progress: Progress) -> None:
+        if progress.done == 3:
+            monkeypatch.setattr(Relay, "patience", 0.2)
+            three_came.set()
+
+    with serve(ScriptedRelay([[*posts(1, 3), three_came, *posts(4, 4)], posts(5, 7)])) as relay:
+        reports = run_collector(tmp_path, relay.url, {"firehose": 7}, also=note)
+        assert relay.cursors[:2] == [None, "4"]
+    assert stored(tmp_path) == expected(1, 7)
     assert reports[0].ended_by == "stop"
 
 
 def run_collector(
-    folder: Path, url: str, is_done: Callable[[], bool], dids: Sequence[str] = ()
+    folder: Path,
+    url: str,
+    enough: Mapping[str, int],
+    dids: Sequence[str] = (),
+    also: Reporter = silent,
 ) -> list[StreamReport]:
-    """Collect in this thread until `is_done`, then send ourselves SIGTERM."""
+    """Collect in this thread until there are `enough` events of each stream, then send ourselves
+    SIGTERM. `also` is told first how far it is."""
+    left = dict(enough)
 
-    def signal_when_done() -> None:
-        deadline = time.monotonic() + 30
-        while not is_done() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        time.sleep(0.3)
-        os.kill(os.getpid(), signal.SIGTERM)
+    def note(progress: Progress) -> None:
+        also(progress)
+        if progress.done >= left.get(progress.what, math.inf):
+            del left[progress.what]
+            if not left:
+                os.kill(os.getpid(), signal.SIGTERM)
 
-    threading.Thread(target=signal_when_done, daemon=True).start()
-    return collect(settings_for(folder, url), dids=dids)
+    return collect(settings_for(folder, url), dids=dids, progress=note)
 
 
 def test_a_collector_that_is_kept_to_a_list_keeps_nothing_of_others_and_says_so(
@@ -487,7 +588,7 @@ def test_a_collector_that_is_kept_to_a_list_keeps_nothing_of_others_and_says_so(
         )
     ]
     with serve(ScriptedRelay([frames])) as relay:
-        reports = run_collector(tmp_path, relay.url, lambda: bool(relay.cursors), [wire.DID])
+        reports = run_collector(tmp_path, relay.url, {"firehose": 8}, [wire.DID])
     settings = settings_for(tmp_path, "ws://relay.test")
     segments = firehose_segments(settings)
     (found,) = segments.of_day(segments.days()[0])
@@ -514,17 +615,15 @@ def test_a_collector_reads_both_streams_and_keeps_others_out(tmp_path: Path) -> 
     with serve(ScriptedRelay([posts(1, 3)], labels=frames)) as relay:
         settings = settings_for(tmp_path, relay.url)
 
-        def is_done() -> bool:
-            if not relay.cursors:
-                return False
-            try:
+        def try_too(_: Progress) -> None:
+            with pytest.raises(StreamInUse) as error:
                 sync_firehose(settings)
-            except StreamInUse as error:
-                refused.append(error)
-            return is_collecting(settings)
+            refused.append(error.value)
+            assert is_collecting(settings)
 
-        firehose, label_stream = run_collector(tmp_path, relay.url, is_done)
-        assert sync_labels(settings, TWENTY, idle_seconds=0.3).rows["labels"] == 2
+        enough = {"firehose": 3, "labels": 2}
+        firehose, label_stream = run_collector(tmp_path, relay.url, enough, also=try_too)
+        assert sync_labels(settings, ENDLESS, idle_seconds=IDLE_SECONDS).rows["labels"] == 2
     assert refused
     assert not is_collecting(settings)
     assert (firehose.rows["posts"], label_stream.rows["labels"]) == (3, 2)
@@ -555,7 +654,7 @@ def test_a_second_signal_ends_a_collector_at_once(tmp_path: Path) -> None:
             process.send_signal(signal.SIGINT)
             process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGCONT)
-        assert process.wait(20) < 0
+        assert process.wait(100) < 0
 
 
 def test_reconnections_are_logged_without_what_posts_say(

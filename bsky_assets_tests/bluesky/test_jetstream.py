@@ -26,6 +26,7 @@ from bsky_assets.settings import Settings
 from bsky_assets.storage.compaction import compact_firehose_day, compact_labels_day
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.segments import Footer
+from bsky_assets_tests.bluesky.collecting import ENDLESS, IDLE_SECONDS
 from bsky_assets_tests.bluesky.scripted_relay import CLOSE, ScriptedRelay, serve
 from bsky_assets_tests.support.places import REAL_DATA, needs_real_data
 from bsky_assets_tests.support.serving import served
@@ -43,7 +44,7 @@ START_US = int(NOW.timestamp()) * 1_000_000
 def no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming, "FIRST_WAIT", 0.01)
     monkeypatch.setattr(streaming, "JITTER", 0.01)
-    monkeypatch.setattr(streaming, "GOING_ON_SECONDS", 0.5)
+    monkeypatch.setattr(streaming, "ANSWER_SECONDS", 100.0)
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +61,8 @@ def jetstream(world: World, **options: Any) -> Iterator[tuple[Jetstream, str]]:
 
 
 def sync(folder: Path, limits: Limits | None = None, **settings: Any) -> StreamReport:
-    limits = limits or Limits(max_seconds=30)
-    return sync_firehose(Settings(data_dir=folder, **settings), limits, idle_seconds=0.5)
+    limits = limits or ENDLESS
+    return sync_firehose(Settings(data_dir=folder, **settings), limits, idle_seconds=IDLE_SECONDS)
 
 
 def footers(folder: Path) -> list[Footer]:

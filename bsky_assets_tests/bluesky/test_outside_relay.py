@@ -65,7 +65,7 @@ def test_a_replay_with_a_corrupted_a_repeated_and_skipped_frames(tmp_path: Path)
     frames.insert(9, frames[8])
     with replaying(frames) as url:
         settings = Settings(data_dir=tmp_path, relay_url=url)
-        report = sync_firehose(settings, Limits(max_seconds=20), idle_seconds=0.5)
+        report = sync_firehose(settings, Limits(max_events=60), idle_seconds=100)
     segments = firehose_segments(settings)
     with duckdb.connect() as con:
         lake, (day,) = Lake(tmp_path / "lake"), segments.days()

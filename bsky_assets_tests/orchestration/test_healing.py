@@ -51,7 +51,7 @@ def settings(tmp_path: Path) -> Iterator[Settings]:
             archive_url=archive,
             plc_url=accounts,
         )
-        sync_firehose(found, Limits(max_seconds=60), idle_seconds=0.3)
+        sync_firehose(found, Limits(max_seconds=60), idle_seconds=0.1)
         compact(found, firehose_segments(found).days()[0])
         yield found
 

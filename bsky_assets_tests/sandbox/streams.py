@@ -1,13 +1,16 @@
 """Reads the sandbox's streams with a client that shares nothing with what serves them."""
 
 import hashlib
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 
 from libipld import decode_dag_cbor, encode_dag_cbor
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 from bsky_sandbox.posts import to_dag
 from bsky_sandbox.relay import METHOD, Relay
@@ -15,7 +18,7 @@ from bsky_sandbox.world import World
 
 Blocks = dict[bytes, bytes]
 
-LONG_ENOUGH = 20.0
+LONG_ENOUGH = 100.0
 CID_BYTES = 36
 _RECORD = b"\x01\x71\x12\x20"
 
@@ -29,21 +32,51 @@ class Received:
     """How the connection ended; None if it was the consumer who had enough."""
 
 
-def receive(
-    url: str, count: int | None = None, *, timeout: float = LONG_ENOUGH, **options: Any
-) -> Received:
-    """The first `count` messages, or all until the server closes or is silent for `timeout`."""
-    url = url.replace("http", "ws", 1)
+def receive(url: str, count: int | None = None) -> Received:
+    """The first `count` messages, or all: until the server closes or answers a ping, which it does
+    when it has sent everything."""
+    with opened(url) as socket:
+        is_done = Event()
+        if count is None:
+            with suppress(ConnectionClosed):
+                is_done = socket.ping()
+        return _received(socket, is_done, count)
+
+
+def receive_until_closed(url: str) -> Received:
+    """All messages, from a server that will close the connection."""
+    with opened(url) as socket:
+        return _received(socket, Event(), None)
+
+
+def opened(url: str, max_size: int | None = None) -> ClientConnection:
+    """A connection to a stream."""
+    return connect(url.replace("http", "ws", 1), max_size=max_size, close_timeout=0.1)
+
+
+def _received(socket: ClientConnection, is_done: Event, count: int | None) -> Received:
     messages: list[Any] = []
-    with connect(url, max_size=None, close_timeout=0.1, **options) as socket:
-        try:
-            while count is None or len(messages) < count:
-                messages.append(socket.recv(timeout))
-        except ConnectionClosed:
-            return Received(messages, socket.protocol.close_code)
-        except TimeoutError:
-            pass
+    try:
+        while len(messages) != count:
+            message = _next(socket, is_done)
+            if message is None:
+                break
+            messages.append(message)
+    except ConnectionClosed:
+        return Received(messages, socket.protocol.close_code)
     return Received(messages, None)
+
+
+def _next(socket: ClientConnection, is_done: Event) -> Any:
+    """The next message; None if the server was done before and there is none."""
+    deadline = time.monotonic() + LONG_ENOUGH
+    while time.monotonic() < deadline:
+        was_done = is_done.is_set()
+        with suppress(TimeoutError):
+            return socket.recv(0 if was_done else 0.02)
+        if was_done:
+            return None
+    raise TimeoutError(f"nothing came for {LONG_ENOUGH:.0f} s")
 
 
 def firehose(host: str, cursor: int | None = None) -> str:

@@ -15,7 +15,13 @@ from atproto.exceptions import JetstreamCursorTooOldError
 from libipld import decode_dag_cbor_multi, encode_cid
 from websockets.exceptions import InvalidStatus
 
-from bsky_assets_tests.sandbox.streams import cid_of_record, firehose, receive, relay_of
+from bsky_assets_tests.sandbox.streams import (
+    cid_of_record,
+    firehose,
+    receive,
+    receive_until_closed,
+    relay_of,
+)
 from bsky_assets_tests.support.serving import served
 from bsky_sandbox.faults import Fault, StreamFaults
 from bsky_sandbox.jetstream import GET_DICTIONARY, Jetstream
@@ -55,7 +61,7 @@ def host(world: World) -> Iterator[str]:
 
 
 def v1(host: str, query: str = "cursor=0", count: int | None = None) -> list[Any]:
-    got = receive(f"{host}/subscribe?{query}", count, timeout=0.5 if count is None else 20)
+    got = receive(f"{host}/subscribe?{query}", count)
     return [json.loads(line) for line in got.messages]
 
 
@@ -231,7 +237,7 @@ def test_v1_goes_on_from_an_instant_inclusive(host: str, world: World) -> None:
 
 
 def test_v1_leaves_out_what_is_too_large(host: str) -> None:
-    got = receive(f"{host}/subscribe?cursor=0&maxMessageSizeBytes=400", timeout=0.5).messages
+    got = receive(f"{host}/subscribe?cursor=0&maxMessageSizeBytes=400").messages
     assert got
     assert max(len(line.encode()) for line in got) <= 400
 
@@ -273,7 +279,7 @@ def test_faults_strike_it_too(world: World) -> None:
     )
     jetstream = jetstream_of(world, faults=faults)
     with served(jetstream.app()) as host:
-        got = receive(f"{host}/subscribe?cursor=0")
+        got = receive_until_closed(f"{host}/subscribe?cursor=0")
         assert got.close_code == 1000
         again = receive(f"{host}/subscribe?cursor=0", 200)
     whole = [json.loads(line) for line in again.messages if line.startswith("{")]

@@ -11,7 +11,7 @@ from atproto import FirehoseSubscribeLabelsClient, models, parse_subscribe_label
 from atproto_subscription import ErrorFrame, Frame, MessageFrame
 from libipld import decode_dag_cbor_multi
 
-from bsky_assets_tests.sandbox.streams import receive
+from bsky_assets_tests.sandbox.streams import receive, receive_until_closed
 from bsky_assets_tests.support.serving import served
 from bsky_sandbox.faults import Fault, StreamFaults
 from bsky_sandbox.http_faults import HttpFaults
@@ -114,8 +114,8 @@ def test_a_cursor_gets_what_is_after_it(cursor: int, after: int) -> None:
 def test_cursors_at_the_end_and_in_the_future() -> None:
     labels = [label(3), label(7)]
     with served(Labeler(labels).app()) as host:
-        assert receive(stream(host, 7), timeout=0.3).messages == []
-        got = receive(stream(host, 8))
+        assert receive(stream(host, 7)).messages == []
+        got = receive_until_closed(stream(host, 8))
     (refusal,) = map(Frame.from_bytes, got.messages)
     assert isinstance(refusal, ErrorFrame)
     assert (refusal.body.error, got.close_code) == ("FutureCursor", 1000)
@@ -132,7 +132,7 @@ def test_what_is_no_longer_kept_is_told() -> None:
 
 def test_a_labeler_without_labels_keeps_its_stream_open() -> None:
     with served(Labeler([]).app()) as host:
-        got = receive(stream(host, 0), timeout=0.3)
+        got = receive(stream(host, 0))
         assert (got.messages, got.close_code) == ([], None)
         assert query(host, uriPatterns="*").labels == []
 
@@ -140,7 +140,7 @@ def test_a_labeler_without_labels_keeps_its_stream_open() -> None:
 def test_its_stream_meets_faults() -> None:
     labeler = Labeler([label(seq) for seq in range(1, 7)], faults=StreamFaults(at={3: Fault.ABORT}))
     with served(labeler.app()) as host:
-        got = receive(stream(host))
+        got = receive_until_closed(stream(host))
         assert (len(got.messages), got.close_code) == (3, 1006)
         assert len(receive(stream(host, 3), 3).messages) == 3
     (injected,) = labeler.stream.injector.injected

@@ -22,6 +22,7 @@ from bsky_assets_tests.sandbox.streams import (
     cid_of_record,
     firehose,
     receive,
+    receive_until_closed,
     relay_of,
     root_of,
     value_in_tree,
@@ -292,7 +293,7 @@ def test_the_first_consumer_gets_all_and_later_ones_what_comes_then(
     host: str, frames: list[bytes]
 ) -> None:
     assert receive(firehose(host), EVENTS).messages == frames
-    late = receive(firehose(host), timeout=0.3)
+    late = receive(firehose(host))
     assert (late.messages, late.close_code) == ([], None)
 
 
@@ -323,12 +324,12 @@ def test_a_cursor_gets_what_is_after_it(
 
 
 def test_a_cursor_at_the_last_event_waits(host: str, world: World) -> None:
-    got = receive(firehose(host, world.events[-1].seq), timeout=0.3)
+    got = receive(firehose(host, world.events[-1].seq))
     assert (got.messages, got.close_code) == ([], None)
 
 
 def test_a_cursor_in_the_future_is_refused(host: str, world: World) -> None:
-    got = receive(firehose(host, world.events[-1].seq + 1))
+    got = receive_until_closed(firehose(host, world.events[-1].seq + 1))
     assert [error_of(frame) for frame in got.messages] == ["FutureCursor"]
     assert got.close_code == 1000
 
@@ -356,12 +357,12 @@ def test_a_cursor_that_is_no_number_is_a_bad_request(host: str, cursor: str) -> 
 
 
 def test_events_happen_at_a_rate(world: World) -> None:
-    relay = relay_of(world, rate=200)
+    relay = relay_of(world, rate=20)
     with served(relay.app()) as host:
-        assert len(receive(firehose(host), 20).messages) == 20
+        assert len(receive(firehose(host), 5).messages) == 5
         assert relay.stream.pace.head < EVENTS
         late = decode_dag_cbor_multi(receive(firehose(host), 1).messages[0])[1]["seq"]
-        assert late > world.events[19].seq
+        assert late > world.events[4].seq
 
 
 def test_consumers_do_not_keep_each_other_waiting(

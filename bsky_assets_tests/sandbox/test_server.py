@@ -93,7 +93,7 @@ def test_each_stream_serves_all_that_happened(sandbox: Sandbox) -> None:
         ):
             with contextlib.suppress(TimeoutError):
                 while True:
-                    message = await connection.receive(10 if received < expected else 0.3)
+                    message = await connection.receive(60 if received < expected else 0.1)
                     received += message.type is kind
         return received
 

@@ -101,7 +101,7 @@ def streamed(folder: Path, url: str) -> list[dict[str, Any]]:
         relay_url=url.replace("http", "ws"),
         sync_timezone="UTC",
     )
-    sync_firehose(live, Limits(max_seconds=60), idle_seconds=0.3)
+    sync_firehose(live, Limits(max_seconds=60), idle_seconds=0.1)
     (received,) = firehose_segments(live).days()
     with duckdb.connect() as con:
         lake = Lake.of(live)

@@ -78,7 +78,7 @@ def stream(
     folder = tmp_path_factory.mktemp("stream")
     with served(Relay(events, records, faults=faults).app()) as url:
         settings = settings_of(folder, relay_url=url.replace("http", "ws"))
-        sync_firehose(settings, Limits(max_seconds=60), idle_seconds=0.3)
+        sync_firehose(settings, Limits(max_seconds=60), idle_seconds=0.1)
     return folder
 
 

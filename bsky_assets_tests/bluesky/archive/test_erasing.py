@@ -47,7 +47,7 @@ def test_a_post_that_was_deleted_since_leaves_the_local_index(tmp_path: Path) ->
         before = posts_in_index(settings)
         assert gone & before
         assert erase(settings) == 0
-        sync_firehose(settings, Limits(max_seconds=60), idle_seconds=0.3)
+        sync_firehose(settings, Limits(max_seconds=60), idle_seconds=0.1)
         with duckdb.connect() as con:
             for day in firehose_segments(settings).days():
                 compact_firehose_day(con, Lake.of(settings), firehose_segments(settings), day)

@@ -35,7 +35,7 @@ from bsky_sandbox.world import World
 LOST = StreamFaults(seed=4, probability={Fault.SKIP: 0.01, Fault.ABORT: 0.002})
 """A relay that withholds some of its messages, one to several in a row, and drops connections."""
 LONG = Limits(max_seconds=60)
-IDLE = {"idle_seconds": 0.3}
+IDLE = {"idle_seconds": 0.1}
 
 
 @pytest.fixture(scope="module")

@@ -72,7 +72,7 @@ def test_the_live_rows_without_deletions_are_the_archives(world: World, tmp_path
     with served(relay_of(world).app()) as url:
         fields = {"relay_url": url.replace("http", "ws"), "sync_timezone": "UTC"}
         live = Settings(_env_file=None, data_dir=tmp_path / "live", **fields)
-        sync_firehose(live, Limits(max_seconds=60), idle_seconds=0.3)
+        sync_firehose(live, Limits(max_seconds=60), idle_seconds=0.1)
     received = next(iter(firehose_segments(live).days()))
     gone = {p.uri for p in world.posts if p.is_deleted or p.account_status == "deleted"}
     streamed = [row for row in rows_of(live, received, columns) if row[0] not in gone]
