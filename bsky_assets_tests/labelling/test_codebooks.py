@@ -24,7 +24,7 @@ from bsky_assets_tests.support.codebooks import (
     codebook,
     read_off,
 )
-from bsky_assets_tests.support.labelling import DAY, QUICK, Lab
+from bsky_assets_tests.support.labelling import DAY, PATIENT, Lab
 from bsky_assets_tests.support.llm_endpoint import FakeEndpoint, Question
 from bsky_assets_tests.support.places import ROOT
 from bsky_assets_tests.support.serving import served
@@ -397,7 +397,7 @@ def test_a_day_on_which_company_changes_answers_halves_the_batches_of_the_next(
             lab.lake.write(FilteredPost, day, table(FilteredPost, posts))
             endpoint.answer = easily_led if day == DAY else read_off
             with duckdb.connect() as con:
-                made.append(label_day(con, lab.lake, day, lab.settings, row=row, policy=QUICK))
+                made.append(label_day(con, lab.lake, day, lab.settings, row=row, policy=PATIENT))
             for path in (lab.folder / "ledger").rglob("*"):
                 if path.is_file():
                     path.unlink()  # so that each day is asked about anew

@@ -16,7 +16,7 @@ from bsky_assets.labelling.asking.prompt import load_prompt
 from bsky_assets.labelling.views import SIDES, ViewsField, distil_day
 from bsky_assets.news.topics import told_topic
 from bsky_assets.orchestration.publish import publish
-from bsky_assets_tests.support.labelling import DAY, QUICK, Lab
+from bsky_assets_tests.support.labelling import DAY, PATIENT, Lab
 from bsky_assets_tests.support.llm_endpoint import FakeEndpoint, Question, by_first_letter
 from bsky_assets_tests.support.news import ON, TEXTS, article, told
 from bsky_assets_tests.support.serving import served
@@ -60,7 +60,7 @@ def lab(folder: Path, url: str, model: str = "fake", **options: Any) -> Lab:
 
 def distil(one: Lab) -> ViewsDetails:
     with duckdb.connect() as con:
-        return distil_day(con, one.lake, one.settings, DAY, policy=QUICK).told(ViewsDetails)
+        return distil_day(con, one.lake, one.settings, DAY, policy=PATIENT).told(ViewsDetails)
 
 
 class Distilling:
@@ -91,7 +91,7 @@ def test_posts_are_told_what_each_side_says_and_a_label_leads_to_the_articles_th
         details = distil(one)
         # Each topic is asked about, and anew while an answer names what was not given.
         assert (details.topics, details.summed_up) == (2, 1)
-        assert details.requests == len(model.asked) == 2 + QUICK.invalid_answers
+        assert details.requests == len(model.asked) == 2 + PATIENT.invalid_answers
         topic = next(topic for topic in model.asked if len(topic["articles"]) == 2)
         assert [*topic["articles"]] == ["a0", "a1"]
         assert topic["articles"]["a0"].keys() == {"outlet", "day", "title", "text"}

@@ -18,7 +18,7 @@ from bsky_assets.labelling.day import label_day, prompt_of
 from bsky_assets.orchestration.publish import publish
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake, Partition
-from bsky_assets_tests.support.labelling import QUICK
+from bsky_assets_tests.support.labelling import PATIENT
 from bsky_assets_tests.support.serving import served
 from bsky_sandbox.llm import LlmServer
 
@@ -72,7 +72,7 @@ def test_labelling_it_again_asks_nothing_and_gives_the_same_labels(
         described = con.sql(f"DESCRIBE FROM read_parquet('{before.path}')").fetchall()
         columns = ", ".join(f'"{name}"' for name, *_ in described if name != "sync_day")
         stored = rows(con, f"read_parquet('{before.path}')", columns)
-        after = label_day(con, Lake.of(settings), DAY, settings, policy=QUICK)
+        after = label_day(con, Lake.of(settings), DAY, settings, policy=PATIENT)
         assert after.path != before.path
         assert rows(con, f"read_parquet('{after.path}')", columns) == stored
     assert len(stored) == 23
@@ -86,5 +86,5 @@ def test_labelling_it_again_asks_nothing_and_gives_the_same_labels(
 def test_another_prompt_asks_about_all_of_it_again(settings: Settings, endpoint: LlmServer) -> None:
     other = settings.model_copy(update={"llm_reason": True, "llm_company_sample": 0})
     with duckdb.connect() as con:
-        label_day(con, Lake.of(settings), DAY, other, policy=QUICK)
+        label_day(con, Lake.of(settings), DAY, other, policy=PATIENT)
     assert sum(endpoint.statuses.values()) > 0

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import os
 import signal
 import subprocess
@@ -39,8 +40,9 @@ def lab(tmp_path: Path, endpoint: FakeEndpoint) -> Iterator[Lab]:
 
 
 def test_faults_of_every_kind_cost_no_label(tmp_path: Path) -> None:
-    """The mix: 5% 429, 3% 500, 1% hangs, 1% resets, 3% malformed, 3% with a post missing and 2%
-    cut off, on the requests for 1,500 posts."""
+    """The mix: 5% 429, 3% 500, 2% hangs, 2% resets, 3% malformed, 3% with a post missing and 2%
+    cut off, on the requests for 1,500 posts: that none of a kind strikes is one chance in a
+    million."""
     posts = known_posts(1500)
     server = LlmServer(posts)
     with served(server.app()) as url:
@@ -52,13 +54,14 @@ def test_faults_of_every_kind_cost_no_label(tmp_path: Path) -> None:
             p429=0.05,
             retry_after=0.05,
             p500=0.03,
-            p_hang=0.01,
-            p_reset=0.01,
+            p_hang=0.02,
+            p_reset=0.02,
             p_malformed=0.03,
             p_missing_slot=0.03,
             p_truncate=0.02,
         )
-        details = lab.label(batch_size=2).details
+        policy = Policy(shortest_timeout=0.7, first_timeout=3.0)
+        details = lab.label(policy=policy, batch_size=2).details
         assert lab.labels() == expected(posts)
     assert details["failed"] == 0
     retries = details["models"][0]["retries"]
@@ -103,7 +106,7 @@ def test_an_endpoint_that_goes_away_loses_nothing_and_is_gone_on_with(tmp_path: 
     assert server.statuses[200] - answered <= 32, "only what was left was asked, and two probes"
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(250)
 def test_who_hangs_before_latencies_are_known_is_not_waited_for_longer_than_needed(
     lab: Lab, endpoint: FakeEndpoint
 ) -> None:
@@ -124,7 +127,7 @@ def test_who_hangs_before_latencies_are_known_is_not_waited_for_longer_than_need
         policy = Policy(first_timeout=600, shortest_timeout=0.5)
         details = lab.label(policy=policy, batch_size=2).details
     assert details["labelled"] == 200
-    assert details["models"][0]["retries"] == {"timed_out": 1}
+    assert {*details["models"][0]["retries"]} == {"timed_out"}
 
 
 def quarantined_details(lab: Lab) -> list[str]:
@@ -256,23 +259,30 @@ def test_killed_three_times_it_asks_hardly_anything_twice(tmp_path: Path) -> Non
     """kill -9 costs no more than what was in flight: of a day of 10,000 posts, 5% for three."""
     posts = known_posts(3000)
     server = LlmServer(posts, faults=LlmFaults(latency=0.04))
-    asked = 0
+    asked, goal = 0, math.inf
 
     @web.middleware
     async def count(request: web.Request, handler: Any) -> web.StreamResponse:
         nonlocal asked
         if request.method == "POST":
             asked += json.loads(await request.text())["messages"][-1]["content"].count('"text":')
+            while asked >= goal:  # until who asked is killed
+                await asyncio.sleep(0.01)
         return await handler(request)
+
+    def enough() -> bool:
+        return asked >= goal
 
     app = server.app()
     app.middlewares.append(count)
     with served(app) as url:
         lab = Lab(tmp_path, f"{url}/v1")
         lab.texts(posts)
-        for goal in (700, 1400, 2100):
-            kill_after(lab, lambda goal=goal: asked >= goal)
+        for goal_before_a_kill in (700, 1400, 2100):
+            goal = goal_before_a_kill
+            kill_after(lab, enough)
         assert lab.rows() == []
+        goal = math.inf
         details = lab.label().details
         assert lab.labels() == expected(posts)
     assert details["models"][0]["already_known"] > 1500
@@ -292,7 +302,7 @@ def kill_after(lab: Lab, enough: Callable[[], bool]) -> None:
         },
         stdout=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 250
     while not enough():
         assert process.poll() is None, "it ended before it was to be killed"
         assert time.monotonic() < deadline

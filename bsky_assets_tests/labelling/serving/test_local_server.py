@@ -45,7 +45,7 @@ from bsky_sandbox.world import World
 
 pytest.importorskip("xllamacpp", reason="the extra `local` is not installed")
 
-PATIENT = Policy(patience=30)
+PATIENT = Policy(patience=250)
 NAME = "random-weights"
 SHORT_PROMPT = "For each post: is it about politics, and if so, which side does it take?"
 
@@ -131,7 +131,7 @@ def test_a_killed_server_is_started_again_and_nothing_is_lost(
 
     details = lab.label(policy=PATIENT, progress=kill).details
     server.stop()
-    keeper.join(20)
+    keeper.join(100)
     assert killed, "it was killed half-way"
     assert told == ["llama.cpp was ended by signal 9; starting it again"]
     assert details["labelled"] + details["failed"] == 80
@@ -174,7 +174,7 @@ def test_the_command_serves_until_it_is_ended_and_leaves_no_process(gguf: Path) 
     port = int(url.split(":")[2].split("/")[0])
     socket.create_connection(("127.0.0.1", port), 5).close()
     process.terminate()
-    process.communicate(timeout=30)
+    process.communicate(timeout=100)
     with pytest.raises(OSError):
         socket.create_connection(("127.0.0.1", port), 5).close()
 
@@ -196,7 +196,7 @@ def test_a_server_whose_starter_was_killed_ends_by_itself(gguf: Path, tmp_path: 
     pid = int(process.stdout.readline())
     process.kill()
     process.wait()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while is_running(pid):
         assert time.monotonic() < deadline, "it goes on without anybody to stop it"
         time.sleep(0.1)
