@@ -46,7 +46,8 @@ from bsky_assets.storage import catalogue
 from bsky_assets.storage.compaction import compact_firehose_day, compact_labels_day
 from bsky_assets.storage.inputs import INPUTS, REPORT_INPUTS, made_from, versions
 from bsky_assets.storage.lake import Lake
-from bsky_assets.storage.segments import COLUMN_OF, Footer, Segments, Stretch
+from bsky_assets.storage.segments import COLUMN_OF, Footer, Segments
+from bsky_assets.storage.stretches import Stretch
 from testbed.rows import firehose_post, moderation_label, post_uri, table
 
 POSTS, LABELS = 5, 1

@@ -33,7 +33,8 @@ from bsky_assets.bluesky.streaming import Limits
 from bsky_assets.settings import Settings
 from bsky_assets.storage.compaction import compact_firehose_day, compact_labels_day
 from bsky_assets.storage.lake import Lake
-from bsky_assets.storage.segments import Footer, Gap, Segments
+from bsky_assets.storage.segments import Footer, Segments
+from bsky_assets.storage.stretches import Gap
 from bsky_sandbox.faults import Fault, StreamFaults
 from bsky_sandbox.posts import POST, cid_of
 from bsky_sandbox.server import Sandbox, Servers

@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 
 from bsky_assets.bluesky.lateness import WINDOW, Hole, Holes
 from bsky_assets.bluesky.rows import instant, instants
-from bsky_assets.storage.segments import Footer, Gap, Reconnect, Strays, Stretch, with_event
+from bsky_assets.storage.segments import Footer
+from bsky_assets.storage.stretches import Gap, Reconnect, Strays, Stretch, with_event
 
 UNREADABLE = -1
 """Stands for the number of an event whose own could not be read."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bsky_assets.bluesky.rows import instant
-from bsky_assets.storage.segments import Jump
+from bsky_assets.storage.stretches import Jump
 
 MOST_REPOSITORIES = 100_000
 """Remembered at least; about twice as many at most, in some 50 MB."""

@@ -11,16 +11,8 @@ from dataclasses import asdict, dataclass, field, replace
 from bsky_assets.contracts.details import Details
 from bsky_assets.storage.archived import Archived
 from bsky_assets.storage.healing import AccountHealing, Healing, account_lines, lines
-from bsky_assets.storage.segments import (
-    Footer,
-    Gap,
-    Jump,
-    Mark,
-    Reconnect,
-    Strays,
-    Stretch,
-    with_event,
-)
+from bsky_assets.storage.segments import Footer, Mark
+from bsky_assets.storage.stretches import Gap, Jump, Reconnect, Strays, Stretch, with_event
 
 MOST_LISTED = 1000
 """Gaps, strays, jumps and reconnects that are listed one by one; all of them are counted."""

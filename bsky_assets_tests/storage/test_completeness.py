@@ -8,7 +8,8 @@ import pytest
 
 from bsky_assets.storage.completeness import MOST_LISTED, Completeness, StreamDetails
 from bsky_assets.storage.coverage import LISTED, covered, duration, gaps, jumps, missing
-from bsky_assets.storage.segments import Footer, Gap, Jump, Reconnect, Stretch
+from bsky_assets.storage.segments import Footer
+from bsky_assets.storage.stretches import Gap, Jump, Reconnect, Stretch
 from testbed.rows import NOON
 
 HOST = "relay.test"

@@ -35,13 +35,8 @@ from bsky_assets.storage.coverage import gaps as gap_lines
 from bsky_assets.storage.coverage import strays as stray_lines
 from bsky_assets.storage.files import UnusableDataDirectory
 from bsky_assets.storage.lake import Lake, Partition
-from bsky_assets.storage.segments import (
-    Footer,
-    Mark,
-    Segments,
-    Strays,
-    StreamInUse,
-)
+from bsky_assets.storage.segments import Footer, Mark, Segments, StreamInUse
+from bsky_assets.storage.stretches import Strays
 from bsky_assets_tests.storage.collected import DAY, HOST, Collected
 from testbed import wire
 from testbed.rows import NOON, table

@@ -18,7 +18,7 @@ from bsky_assets.settings import Settings
 from bsky_assets.storage.completeness import Completeness
 from bsky_assets.storage.healing import JumpKey
 from bsky_assets.storage.lake import Lake, select_rows
-from bsky_assets.storage.segments import Jump
+from bsky_assets.storage.stretches import Jump
 from bsky_assets.sync_day import bounds
 
 NEXT_TO = 5
