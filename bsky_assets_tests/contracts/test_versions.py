@@ -335,9 +335,11 @@ def test_the_version_of_merging_covers_how_rows_become_one(
     [
         ("reporting/sections/audit.py", True),
         ("orchestration/unfinished.py", True),
+        ("analysis/estimating/shares.py", True),
         ("checks/filter_audit.py", True),
         ("storage/coverage.py", True),
         ("reporting/index.py", False),
+        ("reporting/summary.py", False),
         ("labelling/statistics/gold.py", False),
     ],
 )
