@@ -16,7 +16,7 @@ from typing import Any
 
 import duckdb
 import psutil
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from bsky_assets_tests.support.sandbox_day import plain_environment
 
@@ -125,8 +125,8 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def page_of(browser: Browser, width: int = 1400, height: int = 900) -> Iterator[Page]:
-    """A page that no one has visited anything with; it fails if anything outside is asked for."""
+def context_of(browser: Browser, width: int = 1400, height: int = 900) -> Iterator[BrowserContext]:
+    """What has visited nothing yet; it fails if one of its pages asks for anything outside."""
     outside: list[str] = []
 
     def note(url: str) -> None:
@@ -134,11 +134,17 @@ def page_of(browser: Browser, width: int = 1400, height: int = 900) -> Iterator[
             outside.append(url)
 
     with browser.new_context(viewport={"width": width, "height": height}) as context:
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE)
-        page.on("request", lambda request: note(request.url))
-        yield page
-    assert not outside, f"the page asked for {outside}"
+        context.set_default_timeout(PATIENCE)
+        context.on("request", lambda request: note(request.url))
+        yield context
+    assert not outside, f"a page asked for {outside}"
+
+
+@contextmanager
+def page_of(browser: Browser, width: int = 1400, height: int = 900) -> Iterator[Page]:
+    """A page that no one has visited anything with; it fails if anything outside is asked for."""
+    with context_of(browser, width, height) as context:
+        yield context.new_page()
 
 
 def expand_graph(page: Page) -> None:

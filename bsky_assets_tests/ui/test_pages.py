@@ -3,9 +3,8 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
+from contextlib import chdir
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -13,19 +12,20 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 import pytest
-from playwright.sync_api import Browser, FloatRect, Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, FloatRect, Locator, Page, expect
 
 import bsky_assets
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, Quarantined, Row, columns
 from bsky_assets.reporting.report import report_of, write_page
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets_tests.support.command import in_this_process
 from bsky_assets_tests.support.places import ROOT
-from bsky_assets_tests.support.sandbox_day import plain_environment
 from bsky_assets_tests.support.ui import (
     CHROMIUM,
     Platform,
     chromium,
+    context_of,
     expand_graph,
     launch,
     outcome,
@@ -67,7 +67,7 @@ CODEBOOK = "wistfulness"
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     folder = tmp_path_factory.mktemp("ui")
     add_codebook(folder)
-    with running_platform(folder, events=1500, **news_of(folder)) as platform:
+    with running_platform(folder, events=600, **news_of(folder)) as platform:
         yield platform
 
 
@@ -83,21 +83,17 @@ def add_codebook(folder: Path) -> None:
     """A question of one's own, from `codebook new` to `codebook add`, as its user fills it in."""
 
     def codebook(*arguments: str) -> None:
-        subprocess.run(
-            [sys.executable, "-m", "bsky_assets", "codebook", *arguments],
-            cwd=folder,
-            env=plain_environment() | {"BSKY_DATA_DIR": str(folder / "data")},
-            check=True,
-            capture_output=True,
-        )
+        done = in_this_process("codebook", *arguments, BSKY_DATA_DIR=str(folder / "data"))
+        assert done.returncode == 0, done.stderr
 
-    codebook("new", CODEBOOK)
-    path = folder / f"{CODEBOOK}.toml"
-    text = path.read_text().replace('question = ""', 'question = "Is the post wistful?"')
-    for said in ("It longs for what is gone.", "It does not."):
-        text = text.replace('definition = ""', f'definition = "{said}"', 1)
-    path.write_text(text)
-    codebook("add", path.name)
+    with chdir(folder):
+        codebook("new", CODEBOOK)
+        path = Path(f"{CODEBOOK}.toml")
+        text = path.read_text().replace('question = ""', 'question = "Is the post wistful?"')
+        for said in ("It longs for what is gone.", "It does not."):
+            text = text.replace('definition = ""', f'definition = "{said}"', 1)
+        path.write_text(text)
+        codebook("add", path.name)
 
 
 @pytest.fixture(scope="module")
@@ -117,18 +113,25 @@ class Runs:
 
 
 @pytest.fixture(scope="module")
-def runs(browser: Browser, platform: Platform) -> Runs:
+def runs(visitor: BrowserContext, platform: Platform) -> Runs:
     """Both at once, since a run takes its time to start."""
     before = current(platform, ConsolidatedPost)
-    with page_of(browser) as page:
+    with visitor.new_page() as page:
         consolidated = launch(page, platform, "consolidated_posts")
         nobody = "ops: {llm_labels: {config: {models: [nobody]}}}"
         return Runs(consolidated, launch(page, platform, "llm_labels", nobody), before)
 
 
+@pytest.fixture(scope="module")
+def visitor(browser: Browser) -> Iterator[BrowserContext]:
+    """Somebody who looks at one page after another, and has the code of the UI from the first."""
+    with context_of(browser) as context:
+        yield context
+
+
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    with page_of(browser) as page:
+def page(visitor: BrowserContext) -> Iterator[Page]:
+    with visitor.new_page() as page:
         yield page
 
 
@@ -165,28 +168,18 @@ def metadata_row(page: Page, key: str) -> Locator:
     return page.locator("tr", has=page.locator("td").first.get_by_text(key, exact=True)).first
 
 
-def test_a_first_visitor_sees_assets_and_no_dialog(page: Page, platform: Platform) -> None:
-    with page.expect_response(lambda answer: "ShouldShowNux" in (answer.request.post_data or "")):
-        page.goto(platform.url)
-    page.get_by_text("Lineage", exact=True).click()
-    page.locator("foreignObject").filter(has_text="ingest").first.wait_for()
-    expect(page.locator("[role=dialog]")).to_have_count(0)
+def show_plot(page: Page, key: str) -> None:
+    """Have the plot drawn that the asset's page tells under `key`, and close it again."""
+    metadata_row(page, key).get_by_text("Show Markdown").click()
+    plot = page.locator("img[src^='data:image/png']").first
+    plot.wait_for()
+    assert plot.evaluate("image => image.decode().then(() => image.naturalWidth)") > 300
+    page.keyboard.press("Escape")
+    plot.wait_for(state="detached")
 
 
-def test_the_lineage_graph_shows_every_asset_in_its_group(page: Page, platform: Platform) -> None:
-    page.goto(f"{platform.url}/asset-groups")
-    expand_graph(page)
-    boxes = graph_boxes(page)
-    for group, assets in GROUPS.items():
-        for asset in assets:
-            assert is_inside(boxes[asset], boxes[group]), asset
-
-
-@pytest.mark.parametrize("row", [ConsolidatedPost, FilteredPost])
-def test_an_asset_shows_its_columns_and_where_they_come_from(
-    page: Page, platform: Platform, row: type[Row]
-) -> None:
-    page.goto(f"{platform.url}/assets/{row.asset}")
+def shows_columns(page: Page, row: type[Row]) -> None:
+    """See that the asset's page shows its columns and where they come from."""
     schema = page.locator("table", has_text="Column name")
     schema.locator("tr").nth(1).wait_for()
     shown = {
@@ -200,17 +193,37 @@ def test_an_asset_shows_its_columns_and_where_they_come_from(
     assert shown.keys() == {column.name for column in columns(row)}
 
 
-def test_a_partition_is_materialised_from_the_page_of_its_asset(
-    page: Page, platform: Platform, runs: Runs
+def test_a_first_visitor_sees_every_asset_in_its_group_and_no_dialog(
+    browser: Browser, platform: Platform
 ) -> None:
-    assert outcome(page, runs.consolidated_posts) == "Success"
-    expect(page.get_by_text(f"partition: {platform.day}")).to_be_visible()
-    after = current(platform, ConsolidatedPost)
-    assert after.path != runs.before.path
-    assert after.rows == runs.before.rows
+    with page_of(browser) as page:
+        with page.expect_response(
+            lambda answer: "ShouldShowNux" in (answer.request.post_data or "")
+        ):
+            page.goto(platform.url)
+        page.get_by_text("Lineage", exact=True).click()
+        page.locator("foreignObject").filter(has_text="ingest").first.wait_for()
+        expect(page.locator("[role=dialog]")).to_have_count(0)
+        expand_graph(page)
+        boxes = graph_boxes(page)
+    for group, assets in GROUPS.items():
+        for asset in assets:
+            assert is_inside(boxes[asset], boxes[group]), asset
 
 
-def test_metadata_tell_rows_and_a_sample_without_what_posts_say(
+def test_a_run_is_launched_from_the_page_of_an_asset(runs: Runs) -> None:
+    # How they end is looked at last: meanwhile they run.
+    assert runs.consolidated_posts != runs.llm_labels
+
+
+def test_an_asset_shows_its_columns_and_where_they_come_from(
+    page: Page, platform: Platform
+) -> None:
+    page.goto(f"{platform.url}/assets/consolidated_posts")
+    shows_columns(page, ConsolidatedPost)
+
+
+def test_an_asset_tells_columns_rows_a_plot_and_a_sample_without_what_posts_say(
     page: Page, platform: Platform
 ) -> None:
     page.goto(f"{platform.url}/assets/filtered_posts")
@@ -220,28 +233,12 @@ def test_metadata_tell_rows_and_a_sample_without_what_posts_say(
     expect(metadata_row(page, "dagster/partition_row_count")).to_contain_text(str(rows))
     expect(metadata_row(page, "passed")).to_contain_text(str(passed))
     expect(metadata_row(page, "sample")).to_contain_text("at://did:plc:")
+    shows_columns(page, FilteredPost)
     body = page.locator("body").inner_text()
     said = platform.rows("SELECT record.text FROM filtered_posts WHERE length(record.text) > 20")
     assert said
     assert not [text for (text,) in said if text in body]
-
-
-@pytest.mark.parametrize(
-    ("asset", "key"),
-    [
-        ("filtered_posts", "funnel"),
-        ("daily_report", "labels"),
-        (f"labels_{CODEBOOK}", "shares"),
-    ],
-)
-def test_a_plot_is_drawn_on_the_page_of_its_asset(
-    page: Page, platform: Platform, asset: str, key: str
-) -> None:
-    page.goto(f"{platform.url}/assets/{asset}")
-    metadata_row(page, key).get_by_text("Show Markdown").click()
-    plot = page.locator("img[src^='data:image/png']").first
-    plot.wait_for()
-    assert plot.evaluate("image => image.decode().then(() => image.naturalWidth)") > 300
+    show_plot(page, "funnel")
 
 
 def test_the_report_of_the_day_and_that_of_all_days_open_from_the_page_of_the_asset(
@@ -255,16 +252,13 @@ def test_the_report_of_the_day_and_that_of_all_days_open_from_the_page_of_the_as
         opened.value.wait_for_load_state()
         assert opened.value.title().startswith(title)
         assert opened.value.locator("h1").count() == 1
-
-
-def test_the_words_of_the_readme_are_those_of_the_pages(page: Page, platform: Platform) -> None:
+        opened.value.close()
     readme = (ROOT / "README.md").read_text()
     told = re.findall(r"\*\*(.+?)\*\*", readme.partition("## Look at it")[2].partition("\n## ")[0])
     assert len(told) >= 3
-    page.goto(f"{platform.url}/assets/daily_report")
-    metadata_row(page, "report").wait_for()
-    for word in told:
+    for word in told:  # the words of the README are those of the page
         expect(page.get_by_text(word, exact=True).first).to_be_visible()
+    show_plot(page, "labels")
 
 
 def test_nothing_that_run_printed_is_a_warning(platform: Platform) -> None:
@@ -282,6 +276,7 @@ def test_a_question_of_ones_own_is_in_the_lineage_and_in_no_file_of_the_package(
     page.locator("foreignObject").filter(has_text="filtered_posts").first.wait_for()
     page.goto(f"{platform.url}/assets/labels_{CODEBOOK}")
     page.get_by_text("Is the post wistful?").first.wait_for()
+    show_plot(page, "shares")
     ((labelled,),) = platform.rows(f"SELECT count(answer) FROM labels_{CODEBOOK}")
     assert labelled > 0
     files = (path for path in Path(bsky_assets.__file__).parent.rglob("*") if path.is_file())
@@ -294,7 +289,9 @@ def test_an_article_is_counted_on_the_page_of_its_asset(page: Page, platform: Pl
     assert platform.rows("SELECT title FROM news_articles") == [("Senate votes on the budget",)]
 
 
-def test_checks_are_listed_as_passed(page: Page, platform: Platform) -> None:
+def test_checks_are_listed_as_passed_but_one_that_checked_nothing(
+    page: Page, platform: Platform
+) -> None:
     page.goto(f"{platform.url}/assets/filtered_posts?view=checks")
     page.get_by_text("every_post_has_a_verdict").first.wait_for()
     expect(page.get_by_text("Succeeded", exact=True).first).to_be_visible()
@@ -302,12 +299,6 @@ def test_checks_are_listed_as_passed(page: Page, platform: Platform) -> None:
     expect(page.get_by_text("Passed", exact=True)).to_be_visible()
     page.get_by_text("every_post_has_a_verdict").first.click()
     expect(metadata_row(page, "checked")).to_be_visible()
-
-
-def test_a_check_that_checked_nothing_is_not_listed_as_passed(
-    page: Page, platform: Platform
-) -> None:
-    page.goto(f"{platform.url}/assets/filtered_posts?view=checks")
     page.get_by_text("stop_rates_are_usual").first.click()
     expect(page.get_by_text("nothing was checked").first).to_be_visible()
 
@@ -317,6 +308,16 @@ def test_the_schedule_is_listed_with_its_time_zone(page: Page, platform: Platfor
     page.get_by_text("daily_sync_schedule").first.click()
     expect(page.get_by_text("America/Chicago")).to_be_visible()
     expect(page.get_by_text("(0 16 * * *)")).to_be_visible()
+
+
+def test_a_partition_is_materialised_from_the_page_of_its_asset(
+    page: Page, platform: Platform, runs: Runs
+) -> None:
+    assert outcome(page, runs.consolidated_posts) == "Success"
+    expect(page.get_by_text(f"partition: {platform.day}")).to_be_visible()
+    after = current(platform, ConsolidatedPost)
+    assert after.path != runs.before.path
+    assert after.rows == runs.before.rows
 
 
 def test_a_failed_run_says_in_one_line_what_to_do(
