@@ -12,7 +12,8 @@ from urllib.request import Request, urlopen
 
 from pyarrow import fs
 
-from testbed.slurm_cluster import free_ports, in_environment
+from testbed.ports import free_port
+from testbed.slurm_cluster import in_environment
 
 START_SECONDS = 30
 
@@ -20,7 +21,7 @@ START_SECONDS = 30
 @contextmanager
 def bucket(name: str) -> Iterator[str]:
     """Serve an empty bucket called `name`; yields the URL of the endpoint."""
-    (port,) = free_ports(1)
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -36,7 +37,7 @@ def _create(url: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
-            urlopen(Request(url, method="PUT"), timeout=10).close()
+            urlopen(Request(url, method="PUT"), timeout=100).close()
             return
         except URLError:
             if time.monotonic() > deadline:

@@ -19,7 +19,8 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
-from testbed.slurm_cluster import free_ports, in_environment
+from testbed.ports import free_port
+from testbed.slurm_cluster import in_environment
 
 START_SECONDS = 300
 OBJECT_STORE_BYTES = 100_000_000
@@ -69,7 +70,7 @@ class RayCluster:
 def ray_cluster(folder: Path, nodes: int = 2, cpus: int = 1) -> Iterator[RayCluster]:
     """Start a cluster with a head and `nodes` - 1 others, each with so many CPUs."""
     folder.mkdir(parents=True, exist_ok=True)
-    port, dashboard, client = free_ports(3)
+    port, dashboard, client = (free_port() for _ in range(3))
     cluster = RayCluster(
         folder,
         {

@@ -8,12 +8,13 @@ import getpass
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from testbed.ports import free_port
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "srun", "squeue", "scancel", "sinfo")
 START_SECONDS = 60
@@ -94,7 +95,7 @@ def in_environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 def _configure(folder: Path, nodes: int, cpus: int) -> Path:
     (folder / "state").mkdir(exist_ok=True)
-    ports = free_ports(1 + nodes)
+    ports = [free_port() for _ in range(1 + nodes)]
     lines = []
     for name, port in zip(_names(nodes), ports[1:], strict=True):
         (folder / f"spool-{name}").mkdir(exist_ok=True)
@@ -127,14 +128,6 @@ def _munged(folder: Path) -> list[str]:
 
 def _names(nodes: int) -> list[str]:
     return [f"node{number}" for number in range(1, nodes + 1)]
-
-
-def free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 @contextmanager

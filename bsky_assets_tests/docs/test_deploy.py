@@ -5,7 +5,6 @@ import os
 import pwd
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from bsky_assets import cli
 from bsky_assets.orchestration.instance import open_instance
 from bsky_assets.settings import Settings, variable_name
 from bsky_assets_tests.support.places import ROOT
+from testbed.ports import free_port
 
 DEPLOY = ROOT / "docs" / "deploy"
 SERVER = DEPLOY / "server"
@@ -179,13 +179,13 @@ def test_cron_starts_no_second_collector_and_lets_other_commands_wait(tmp_path: 
     try:
         while not (logs / "collect.log").exists() or not (logs / "collect.log").read_text():
             time.sleep(0.02)
-        assert start("collect").wait(30) == 0
+        assert start("collect").wait(100) == 0
     finally:
         first.kill()
         first.wait()
     assert (logs / "collect.log").read_text() == "/projects/mygroup/bsky/lake collect begins\n"
     for process in [start("materialize"), start("materialize")]:
-        assert process.wait(30) == 0
+        assert process.wait(100) == 0
     once = "/projects/mygroup/bsky/lake materialize begins\nmaterialize ends\n"
     assert (logs / "materialize.log").read_text() == once * 2
 
@@ -267,7 +267,7 @@ def database() -> Iterator[dict[str, str]]:
     """A PostgreSQL of our own on loopback; yields the variables that tell of it, and its port."""
     if not POSTGRES:
         pytest.skip("there is no PostgreSQL")
-    user, port = _user(), _free_port()
+    user, port = _user(), free_port()
     # Not in pytest's own folder: that lets nobody else in, and PostgreSQL may be somebody else.
     with tempfile.TemporaryDirectory() as folder:
         data, password = Path(folder, "data"), Path(folder, "password")
@@ -296,12 +296,6 @@ def _connection(port: int) -> dict[str, str]:
     told["password"] = PASSWORD
     variables = database_variables().items()
     return {variable: told[name] for name, variable in variables} | {"port": str(port)}
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def _user() -> str | None:

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import pytest
 
 from bsky_assets_tests.support.places import ROOT
 from bsky_assets_tests.support.sandbox_day import plain_environment
+from testbed.ports import free_port
 
 BIN = Path(sys.executable).parent
 ASSETS = {"raw_firehose_posts", "consolidated_posts", "filtered_posts", "llm_labels"}
@@ -55,8 +55,7 @@ def test_dagster_lists_the_assets(tmp_path: Path) -> None:
 
 
 def test_dg_serves_the_ui_without_being_told_what_to_load(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as any_free:
-        port = any_free.getsockname()[1]
+    port = free_port()
     command = [str(BIN / "dg"), "dev", "--port", str(port)]
     process = subprocess.Popen(
         command,

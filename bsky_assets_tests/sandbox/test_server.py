@@ -26,6 +26,7 @@ from bsky_sandbox.__main__ import CannotWrite, run
 from bsky_sandbox.server import CannotListen, Sandbox, Servers
 from bsky_sandbox.truth import read_truth
 from bsky_sandbox.world import World
+from testbed.ports import free_port
 
 DAY = date(2026, 3, 8)
 
@@ -143,7 +144,10 @@ def test_stopping_does_not_wait_for_requests_that_hang() -> None:
     sandbox = Sandbox.start(day=DAY, events=100)
     httpx.post(f"{sandbox.appview_url}/faults", json={"p_hang": 1})
     with pytest.raises(httpx.ReadTimeout):
-        httpx.get(f"{sandbox.appview_url}/xrpc/app.bsky.feed.getFeed", timeout=0.2)
+        httpx.get(
+            f"{sandbox.appview_url}/xrpc/app.bsky.feed.getFeed",
+            timeout=httpx.Timeout(100, read=0.2),
+        )
     sandbox.stop()
     sandbox.stop()
 
@@ -200,13 +204,13 @@ def test_the_command_serves_until_it_is_told_to_stop(
             [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=os.environ
         ) as process,
     ):
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 200
         while not ready.exists() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
         environment = json.loads(ready.read_text())
         assert httpx.get(f"{environment['BSKY_LLM_BASE_URL']}/models").status_code == 200
         process.send_signal(ending)
-        printed, _ = process.communicate(timeout=20)
+        printed, _ = process.communicate(timeout=100)
     assert process.returncode == 0
     assert not environment["BSKY_RELAY_URL"].endswith(f":{port}")
     for name, value in environment.items():
@@ -220,8 +224,3 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     place = tmp_path / "no such folder" / "truth.jsonl"
     with pytest.raises(CannotWrite, match="no such folder"):
         run(day=DAY, events=100, truth=place)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])

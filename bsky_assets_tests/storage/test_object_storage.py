@@ -40,7 +40,7 @@ from bsky_assets_tests.storage.deletions import DAY, deletions
 from bsky_assets_tests.support.bucket import BUCKET
 from bsky_assets_tests.support.command import run
 from bsky_sandbox.server import Sandbox
-from testbed.slurm_cluster import free_ports
+from testbed.ports import free_port
 
 SECRET = "wJalrXUtnFEMI-not-a-real-secret"
 RAW: tuple[type[Row], ...] = (RawFirehosePost, RawFeedPost, RawPostDeletion, RawModerationLabel)
@@ -99,7 +99,7 @@ def test_the_last_write_is_what_the_partition_holds(lake: Lake) -> None:
 
 
 def test_a_whole_bucket_is_a_lake_too(bucket_endpoint: str, tmp_path: Path) -> None:
-    urlopen(Request(f"{bucket_endpoint}/whole-bucket", method="PUT"), timeout=10).close()
+    urlopen(Request(f"{bucket_endpoint}/whole-bucket", method="PUT"), timeout=100).close()
     lake = Lake.of(settings_of("s3://whole-bucket/", bucket_endpoint, tmp_path))
     written = lake.write(RawPostDeletion, DAY, deletions(3))
     assert str(written.path).startswith("s3://whole-bucket/raw_post_deletions/sync_day=2026-03-08/")
@@ -302,7 +302,7 @@ def test_without_credentials_it_says_where_they_come_from_and_tells_none(tmp_pat
 def test_a_storage_that_is_not_there_is_told_by_the_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    endpoint = f"http://127.0.0.1:{free_ports(1)[0]}"
+    endpoint = f"http://127.0.0.1:{free_port()}"
     chosen = {"BSKY_LAKE_URL": f"s3://{BUCKET}/lake", "BSKY_LAKE_ENDPOINT_URL": endpoint}
     status, _, told = run(monkeypatch, capsys, "status", **chosen)
     assert status == 1

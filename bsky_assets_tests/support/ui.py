@@ -19,6 +19,7 @@ import psutil
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from bsky_assets_tests.support.sandbox_day import plain_environment
+from testbed.ports import free_port
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("/usr/bin/chromium", "chromium", "chromium-browser"))), None
@@ -65,7 +66,7 @@ def running_platform(folder: Path, events: int, **environment: str) -> Iterator[
     Raises:
         AssertionError: it did not come up, or the interrupt left something running.
     """
-    port = _free_port()
+    port = free_port()
     platform = Platform(f"http://127.0.0.1:{port}", folder / "data", folder / "output.txt")
     command = [
         sys.executable, "-m", "bsky_assets", "run", "--events", str(events), "--port", str(port)
@@ -94,7 +95,7 @@ def running_platform(folder: Path, events: int, **environment: str) -> Iterator[
 @contextmanager
 def webserver(code: Path, data: Path, environment: Mapping[str, str]) -> Iterator[Platform]:
     """The Dagster UI alone, of the package in the folder `code`, over a data directory."""
-    port = _free_port()
+    port = free_port()
     platform = Platform(f"http://127.0.0.1:{port}", data, data.parent / "output.txt")
     command = [sys.executable, "-m", "dagster_webserver", "-w", "workspace.yaml", "-p", str(port)]
     with platform.output.open("w") as output:
@@ -178,12 +179,6 @@ def outcome(page: Page, run: str) -> str:
     ended = page.get_by_text("Success", exact=True).or_(page.get_by_text("Failure", exact=True))
     ended.first.wait_for(timeout=2 * PATIENCE)
     return ended.first.inner_text()
-
-
-def _free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
 
 
 def _wait_for_ui(process: "subprocess.Popen[bytes]", platform: Platform) -> None:
