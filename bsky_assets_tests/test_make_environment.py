@@ -4,10 +4,11 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -104,40 +105,66 @@ def test_an_older_python_is_told_so(made: Any, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_program_that_is_silent_is_told_of_and_what_it_compiles(
-    made: Any, capsys: pytest.CaptureFixture[str]
+    made: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    made.SILENCE_SECONDS = 0.2
+    made.SILENCE_SECONDS = 0.1
+    made.time = SimpleNamespace(monotonic=lambda: 0.0)
+    go_on = go_on_when_told(made, "compiling", tmp_path)
     program = (
-        "echo '   Building fasttext==0.9.3'; sleep 0.7; echo '  Built fasttext==0.9.3'; echo no"
+        f"echo '   Building fasttext==0.9.3'; {go_on}; echo '  Built fasttext==0.9.3'; echo no"
     )
     made.run("installing", ["sh", "-c", program])
-    told = capsys.readouterr().out.splitlines()
-    assert told[0] == "  Building fasttext==0.9.3"
-    assert "  compiling fasttext==0.9.3: 0 s so far" in told[1:-1]
-    assert told[-1] == "  Built fasttext==0.9.3"
+    told = [line for line in capsys.readouterr().out.splitlines() if "installing" not in line]
+    assert [*dict.fromkeys(told)] == [
+        "  Building fasttext==0.9.3",
+        "  compiling fasttext==0.9.3: 0 s so far",
+        "  Built fasttext==0.9.3",
+    ]
 
 
-def test_between_lines_no_silence_is_longer_than_stated(made: Any) -> None:
+def go_on_when_told(made: Any, what: str, folder: Path) -> str:
+    """A command that waits until the script has said something of `what`."""
+    tell, signal = made.tell, folder / "go on"
+
+    def told(line: str) -> None:
+        tell(line)
+        if what in line:
+            signal.touch()
+
+    made.tell = told
+    return f"while ! test -e '{signal}'; do sleep 0.02; done"
+
+
+def test_each_silence_between_lines_is_told_of(made: Any) -> None:
     made.SILENCE_SECONDS = 0.05
+    told = Event()
 
     def slow() -> Iterator[str]:
         for number in range(3):
-            time.sleep(0.12)
+            assert told.wait(100)
+            told.clear()
             yield f"{number}\n"
 
-    found = list(made.lines_and_silences(slow()))
-    assert [line for line, _ in found if line] == ["0", "1", "2"]
-    assert sum(line is None for line, _ in found) >= 3
+    found = []
+    for line, _ in made.lines_and_silences(slow()):
+        found.append(line)
+        if line is None:
+            told.set()
+    assert [line for line in found if line] == ["0", "1", "2"]
 
 
 def test_a_silence_goes_on_from_one_program_into_the_next(
-    made: Any, capsys: pytest.CaptureFixture[str]
+    made: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    made.SILENCE_SECONDS = 0.3
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
+    made.time, made.SILENCE_SECONDS = clock, 1_000
     made.tell("first")
-    for number in range(8):
-        made.run(f"program {number}", ["sleep", "0.2"])
-    assert "s so far" in capsys.readouterr().out
+    for number in range(2):
+        made.run(f"program {number}", ["true"])
+        clock.now += 600
+    go_on = go_on_when_told(made, "program 2", tmp_path)
+    made.run("program 2", ["sh", "-c", go_on])
+    assert capsys.readouterr().out == "first\n  program 2: 0 s so far\n"
 
 
 class Runs:

@@ -91,9 +91,9 @@ def serve(respond: Respond) -> Iterator[Host]:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    assert started.wait(10)
+    assert started.wait(100)
     try:
         yield Host(f"http://127.0.0.1:{port[0]}", asked)
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(100)

@@ -403,54 +403,67 @@ def test_what_is_tried_again_is_told_while_a_host_is_down(
     assert told
 
 
-class Clocked(io.StringIO):
-    """Notes when each line came."""
+class Told(io.StringIO):
+    """What is told, a line each, on a clock that moves when the test says so."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.lines: list[tuple[float, str]] = []
+        self.lines: list[str] = []
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
 
     def write(self, text: str) -> int:
         if text.strip():
-            self.lines.append((time.monotonic(), text.strip()))
+            self.lines.append(text.strip())
         return len(text)
 
-    def wait_for(self, beginning: str) -> None:
-        deadline = time.monotonic() + 30
-        while not any(line.startswith(beginning) for _, line in self.lines):
+    def wait_for(self, line: str) -> None:
+        deadline = time.monotonic() + 100
+        while line not in self.lines:
             assert time.monotonic() < deadline, self.lines
             time.sleep(0.01)
+
+
+def telling(monkeypatch: pytest.MonkeyPatch) -> Told:
+    """What is told from now on; a silence is one of 0.05 s by the clock of the test."""
+    told = Told()
+    monkeypatch.setattr("sys.stderr", told)
+    monkeypatch.setattr("bsky_assets.console.SILENCE_SECONDS", 0.05)
+    monkeypatch.setattr("bsky_assets.console.time", told)
+    monkeypatch.setattr(silence, "broken_at", 0.0)
+    return told
 
 
 def test_a_silence_is_told_of_once_it_is_one_and_a_line_ends_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    told = Clocked()
-    monkeypatch.setattr("sys.stderr", told)
-    monkeypatch.setattr("bsky_assets.console.SILENCE_SECONDS", 0.3)
+    told = telling(monkeypatch)
     with silence.told("starting"), silence.told("importing"):
         for number in range(10):
-            time.sleep(0.05)
+            told.now += 0.04
+            time.sleep(0.01)
             stderr.print(f"line {number}")
-        told.wait_for("importing: 1 s")
+        told.now += 0.6
+        told.wait_for("importing: 1 s so far")
         silence.doing("an\x1basset")
-        told.wait_for("an\\x1basset: ")
-    count = len(told.lines)
-    silent = [number for number, (_, line) in enumerate(told.lines) if line.endswith("s so far")]
-    assert all(told.lines[at][0] - told.lines[at - 1][0] > 0.25 for at in silent if at), "too early"
-    time.sleep(0.4)
-    assert len(told.lines) == count, "it goes on after its end"
+        told.now += 0.06
+        told.wait_for("an\\x1basset: 0 s so far")
+    told.now += 100
+    time.sleep(0.1)
+    lines = [f"line {number}" for number in range(10)]
+    assert told.lines == [*lines, "importing: 1 s so far", "an\\x1basset: 0 s so far"]
 
 
 def test_a_silence_goes_on_from_one_piece_of_work_into_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    told = Clocked()
-    monkeypatch.setattr("sys.stderr", told)
-    monkeypatch.setattr("bsky_assets.console.SILENCE_SECONDS", 0.3)
+    told = telling(monkeypatch)
     stderr.print("first")
-    for number in range(8):
-        with silence.told(f"piece {number}"):
-            time.sleep(0.2)
-    instants = [instant for instant, _ in told.lines]
-    assert len(instants) > 3, "each piece is shorter than a silence, and all of them are not told"
+    with silence.told("piece 1"):
+        told.now += 0.04
+    with silence.told("piece 2"):
+        told.now += 0.04
+        told.wait_for("piece 2: 0 s so far")
+    assert told.lines == ["first", "piece 2: 0 s so far"]

@@ -472,4 +472,4 @@ def test_faults_are_set_while_it_runs() -> None:
             get(url, {"feed": FEED})
         httpx.post(f"{url}/faults", json={"p_hang": 1})
         with pytest.raises(httpx.ReadTimeout):
-            get(url, {"feed": FEED}, timeout=0.2)
+            get(url, {"feed": FEED}, timeout=httpx.Timeout(100, read=0.2))

@@ -10,6 +10,7 @@ import httpx
 import jsonschema
 import openai
 import pytest
+from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -52,7 +53,7 @@ def server(running: tuple[LlmServer, str]) -> Iterator[LlmServer]:
 @pytest.fixture(scope="module")
 def client(running: tuple[LlmServer, str]) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(
-        base_url=f"{running[1]}/v1", api_key="not-needed", max_retries=0, timeout=10
+        base_url=f"{running[1]}/v1", api_key="not-needed", max_retries=0, timeout=100
     ) as client:
         yield client
 
@@ -317,7 +318,7 @@ def test_faults_look_as_a_real_server_s(
 ) -> None:
     server.injector.faults = faults
     with pytest.raises(error) as caught:
-        ask(client, ["x"], {"enum": IDEOLOGIES}, timeout=0.3)
+        ask(client, ["x"], {"enum": IDEOLOGIES}, timeout=0.3 if faults.p_hang else 100)
     if isinstance(caught.value, openai.RateLimitError):
         assert caught.value.response.headers["Retry-After"] == "7"
         assert caught.value.code == "rate_limit_exceeded"
@@ -365,13 +366,19 @@ def test_the_same_seed_meets_the_same_faults(
 
 
 def test_more_in_flight_than_it_takes_are_refused(
-    running: tuple[LlmServer, str], server: LlmServer
+    running: tuple[LlmServer, str], server: LlmServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server.injector.faults = LlmFaults(parallel=3, latency=0.2)
+    server.injector.faults = LlmFaults(parallel=3)
     before = server.statuses.copy()
 
+    async def until_others_were_refused(_request: web.Request, extra: float) -> None:
+        while (server.statuses - before)[429] < 9:
+            await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(server.injector, "meet", until_others_were_refused)
+
     async def statuses() -> list[int]:
-        async with httpx.AsyncClient(base_url=running[1], timeout=10) as client:
+        async with httpx.AsyncClient(base_url=running[1], timeout=100) as client:
             body = {"model": "sandbox", "messages": [{"role": "user", "content": "x"}]}
             answers = await asyncio.gather(
                 *(client.post("/v1/chat/completions", json=body) for _ in range(12))

@@ -75,10 +75,10 @@ def test_one_day_more_waits_and_goes_on_when_another_is_killed(settings: Setting
             assert holder.stdout.readline() == "held\n"
         thread = threading.Thread(target=third)
         thread.start()
-        assert waiting.wait(30)
+        assert waiting.wait(100)
         assert not got.is_set()
         holders[0].kill()
-        assert got.wait(30)
+        assert got.wait(100)
         thread.join()
     finally:
         for holder in holders:
