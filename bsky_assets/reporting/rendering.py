@@ -7,6 +7,7 @@ network is taken for text; templates escape, and what is marked as safe is put t
 import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date, datetime, timedelta
+from functools import cache
 from itertools import groupby, islice
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -31,6 +32,11 @@ _SPECIAL = re.compile(
 
 def render(template: str, timezone: ZoneInfo, **content: Any) -> str:
     """The page of a template of this package, in which times are of `timezone`."""
+    return _environment(timezone).get_template(template).render(timezone=timezone, **content)
+
+
+@cache  # templates are compiled once a process
+def _environment(timezone: ZoneInfo) -> Environment:
     environment = Environment(
         loader=PackageLoader("bsky_assets.reporting"),
         autoescape=select_autoescape(default=True),
@@ -44,7 +50,7 @@ def render(template: str, timezone: ZoneInfo, **content: Any) -> str:
         "runs": _runs,
     }
     environment.globals |= {"light": LIGHT, "dark": DARK, "svg": Markup}
-    return environment.get_template(template).render(timezone=timezone, **content)
+    return environment
 
 
 def written(value: Value, timezone: ZoneInfo) -> Markup:
