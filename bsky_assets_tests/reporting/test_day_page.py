@@ -47,6 +47,20 @@ def lake(settings: Settings) -> Lake:
     return Lake(settings.lake_dir)
 
 
+GAPS = CheckOutcome("raw_firehose_posts", "firehose_has_no_gaps", False, "3 events missing")
+FINE = CheckOutcome("llm_labels", "label_shares_in_range", True, "")
+EMPTY = CheckOutcome("llm_labels", "a_check", False, "nothing was checked: none", is_empty=True)
+
+
+@pytest.fixture(scope="module")
+def first_day(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    """The page of a first day, on which a check failed twice and another had nothing to look at."""
+    own = Settings(_env_file=None, data_dir=tmp_path_factory.mktemp("first_day"))
+    lake = Lake(own.lake_dir)
+    store(lake)
+    return write(lake, own, GAPS, GAPS, FINE, EMPTY)
+
+
 def break_file(lake: Lake, row: type[Row], day: date = DAY) -> None:
     partition = lake.current(row, day)
     assert partition
@@ -54,9 +68,8 @@ def break_file(lake: Lake, row: type[Row], day: date = DAY) -> None:
     path.write_bytes(path.read_bytes()[:20])
 
 
-def test_the_answer_comes_first_with_intervals(lake: Lake, settings: Settings) -> None:
-    store(lake)
-    page = write(lake, settings)
+def test_the_answer_comes_first_with_intervals(first_day: Page) -> None:
+    page = first_day
     assert (
         "4 posts were received; 2 are in English and passed the filters. "
         "Of these, 50.0% (35.2% to 64.8%) are political. "
@@ -115,11 +128,10 @@ def test_a_day_older_than_a_fortnight_is_not_compared_with(lake: Lake, settings:
     assert "there is nothing to compare with" in write(lake, settings).text
 
 
-def test_the_first_day_says_that_it_is(lake: Lake, settings: Settings) -> None:
-    store(lake)
-    page = write(lake, settings)
-    assert "None of the 14 days before is stored: there is nothing to compare with." in page.text
-    assert "There is no earlier day to compare columns and versions with." in page.text
+def test_the_first_day_says_that_it_is(first_day: Page) -> None:
+    told = "None of the 14 days before is stored: there is nothing to compare with."
+    assert told in first_day.text
+    assert "There is no earlier day to compare columns and versions with." in first_day.text
 
 
 def test_the_page_tells_of_coverage_models_and_changes(lake: Lake, settings: Settings) -> None:
@@ -144,29 +156,22 @@ def test_the_page_tells_of_coverage_models_and_changes(lake: Lake, settings: Set
         assert said in page.text, said
 
 
-def test_a_field_is_marked_as_new_on_the_first_day(lake: Lake, settings: Settings) -> None:
-    store(lake)
-    assert f"mood (new) raw_firehose_posts 1 {LEAVES}" in write(lake, settings).text
+def test_a_field_is_marked_as_new_on_the_first_day(first_day: Page) -> None:
+    assert f"mood (new) raw_firehose_posts 1 {LEAVES}" in first_day.text
 
 
-def test_each_failed_check_is_told_once_with_what_to_do(lake: Lake, settings: Settings) -> None:
-    store(lake)
-    gaps = CheckOutcome("raw_firehose_posts", "firehose_has_no_gaps", False, "3 events missing")
-    fine = CheckOutcome("llm_labels", "label_shares_in_range", True, "")
-    page = write(lake, settings, gaps, gaps, fine)
-    assert page.text.count("3 events missing") == 1
-    assert f"3 events missing ( raw_firehose_posts ) What to do: {remedy(gaps.name)}" in page.text
-    assert "1 of 3 passed." in page.text
-    assert "Passed: label shares in range." in page.text
-    assert {"name": "bsky-assets-notices", "content": "1"} in page.all("meta")
+def test_each_failed_check_is_told_once_with_what_to_do(first_day: Page) -> None:
+    assert first_day.text.count("3 events missing") == 1
+    told = f"3 events missing ( raw_firehose_posts ) What to do: {remedy(GAPS.name)}"
+    assert told in first_day.text
+    assert "Passed: label shares in range." in first_day.text
+    assert {"name": "bsky-assets-notices", "content": "1"} in first_day.all("meta")
 
 
-def test_a_check_that_had_nothing_to_look_at_is_no_notice(lake: Lake, settings: Settings) -> None:
-    store(lake)
-    empty = CheckOutcome("llm_labels", "a_check", False, "nothing was checked: none", is_empty=True)
-    page = write(lake, settings, empty)
-    assert "Not made: a check: nothing was checked: none." in page.text
-    assert "What to do" not in page.text
+def test_a_check_that_had_nothing_to_look_at_is_no_notice(first_day: Page) -> None:
+    assert "1 of 4 passed." in first_day.text
+    assert "Not made: a check: nothing was checked: none." in first_day.text
+    assert first_day.text.count("What to do") == 1  # for the one that failed
 
 
 def test_what_of_the_day_is_not_in_it_is_told(lake: Lake, settings: Settings) -> None:
@@ -181,7 +186,7 @@ def test_with_all_checks_passed_nothing_speaks_against_the_day(
     lake: Lake, settings: Settings
 ) -> None:
     store(lake)
-    page = write(lake, settings, CheckOutcome("llm_labels", "label_shares_in_range", True, ""))
+    page = write(lake, settings, FINE)
     assert "No check speaks against these numbers." in page.text
     assert "What to do" not in page.text
 
@@ -358,33 +363,31 @@ def test_nothing_from_outside_is_markup_or_fetched(lake: Lake, settings: Setting
     assert "@import" not in page.source
 
 
-@pytest.mark.parametrize(
-    ("said", "link"),
-    [
-        (f"see {LEAVES}.", "https://bsky.app/profile/did:plc:a/post/1"),
-        (
-            "at://did:web:example.com/app.bsky.feed.post/3k-_~2",
-            "https://bsky.app/profile/did:web:example.com/post/3k-_~2",
+def test_addresses_of_posts_alone_become_links(lake: Lake, settings: Settings) -> None:
+    links = {
+        f"see {LEAVES}.": "https://bsky.app/profile/did:plc:a/post/1",
+        "at://did:web:example.com/app.bsky.feed.post/3k-_~2": (
+            "https://bsky.app/profile/did:web:example.com/post/3k-_~2"
         ),
-        ("https://evil.example/", None),
-        ("javascript:alert(1)", None),
-        (
-            'at://did:plc:a/app.bsky.feed.post/1"onclick=x',
-            "https://bsky.app/profile/did:plc:a/post/1",
+        "https://evil.example/": None,
+        "javascript:alert(1)": None,
+        'at://did:plc:b/app.bsky.feed.post/1"onclick=x': (
+            "https://bsky.app/profile/did:plc:b/post/1"
         ),
-        ("at://evil.example/app.bsky.feed.post/1", None),
-        ("at://did:plc:a/../../x/app.bsky.feed.post/1", None),
-    ],
-)
-def test_addresses_of_posts_alone_become_links(
-    lake: Lake, settings: Settings, said: str, link: str | None
-) -> None:
+        "at://evil.example/app.bsky.feed.post/1": None,
+        "at://did:plc:a/../../x/app.bsky.feed.post/1": None,
+    }
     store_filtered(lake)
     store_labels(lake)
-    page = write(lake, settings, CheckOutcome("llm_labels", "a_check", False, said))
-    links = [each["href"] for each in page.all("a") if "bsky.app" in each["href"]]
-    assert links == ([link] if link else [])
-    assert "evil.example" not in "".join(each["href"] for each in page.all("a"))
+    checks = [CheckOutcome("llm_labels", f"check_{n}", False, said) for n, said in enumerate(links)]
+    page = write(lake, settings, *checks)
+    for number in range(len(links)):
+        assert f"“check {number}”" in page.text
+    hrefs = [each["href"] for each in page.all("a")]
+    found = [href for href in hrefs if "bsky.app" in href]
+    assert found == [link for link in links.values() if link]
+    assert "evil.example" not in "".join(hrefs)
+    assert "javascript" not in "".join(hrefs)
 
 
 def test_the_page_does_not_grow_with_what_strangers_send(lake: Lake, settings: Settings) -> None:

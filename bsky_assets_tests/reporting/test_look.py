@@ -138,48 +138,28 @@ def test_contrast_is_measured_as_the_guidelines_say() -> None:
 
 
 @pytest.mark.parametrize("name", ["report", "index"])
-@pytest.mark.parametrize("width", [320, 390, 820, 1280])
 @browser_test[0]
 @browser_test[1]
-def test_nothing_is_wider_than_the_screen(
-    pages: dict[str, Page], settings: Settings, browser: Browser, name: str, width: int
-) -> None:
-    with browser.new_context(viewport={"width": width, "height": 800}) as context:
-        page = context.new_page()
-        page.goto(address(settings, name))
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        assert page.locator("h1").inner_text()
-
-
-@pytest.mark.parametrize("width", [390, 768, 1280])
-@browser_test[0]
-@browser_test[1]
-def test_a_table_shows_all_its_columns_and_breaks_no_word_that_it_knows(
-    pages: dict[str, Page], settings: Settings, browser: Browser, width: int
-) -> None:
-    with browser.new_context(viewport={"width": width, "height": 800}) as context:
-        page = context.new_page()
-        for name in pages:
-            page.goto(address(settings, name))
-            cut = page.locator(".scroll").evaluate_all(CUT)
-            assert not cut, name
-            broken = page.locator("tbody th, td").evaluate_all(BROKEN)
-            assert not broken, name
-
-
-@pytest.mark.parametrize("name", ["report", "index"])
-@browser_test[0]
-@browser_test[1]
-def test_no_column_is_cut_on_paper(
+def test_a_page_shows_all_of_itself_and_breaks_no_word_that_it_knows(
     pages: dict[str, Page], settings: Settings, browser: Browser, name: str
 ) -> None:
-    with browser.new_context(viewport={"width": A4_PIXELS, "height": 1000}) as context:
+    with browser.new_context() as context:
         page = context.new_page()
-        page.emulate_media(media="print")
         page.goto(address(settings, name))
-        cut = page.locator(".scroll").evaluate_all(CUT)
-        assert not cut
+        assert page.locator("h1").inner_text()
+        for width in (320, 390, 768, 820, 1280):
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            if width > 320:
+                cut = page.locator(".scroll").evaluate_all(CUT)
+                assert not cut, width
+                broken = page.locator("tbody th, td").evaluate_all(BROKEN)
+                assert not broken, width
+        page.emulate_media(media="print")
+        page.set_viewport_size({"width": A4_PIXELS, "height": 1000})
         assert page.evaluate("document.documentElement.scrollWidth") <= A4_PIXELS
+        cut = page.locator(".scroll").evaluate_all(CUT)
+        assert not cut, "on paper"
         hidden = page.locator(".meanings dl").evaluate_all(
             "all => all.filter(each => !each.checkVisibility()).length"
         )
