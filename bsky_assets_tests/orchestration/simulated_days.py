@@ -315,6 +315,25 @@ ASSETS = (
 )
 
 
+def _parts(folder: str) -> dict[str, object]:
+    """A queue, and storage in which the events of all runs are in one database: by itself, Dagster
+    makes one for each run, which takes as long as all that is written into it."""
+    classes = {
+        "run_coordinator": ("dagster._core.run_coordinator", "QueuedRunCoordinator"),
+        "run_storage": ("dagster._core.storage.runs", "SqliteRunStorage"),
+        "event_log_storage": (
+            "dagster._core.storage.event_log",
+            "ConsolidatedSqliteEventLogStorage",
+        ),
+        "schedule_storage": ("dagster._core.storage.schedules", "SqliteScheduleStorage"),
+    }
+    return {
+        part: {"module": module, "class": name}
+        | ({"config": {"base_dir": folder}} if part.endswith("storage") else {})
+        for part, (module, name) in classes.items()
+    }
+
+
 @contextmanager
 def simulated_days(settings: Settings, folder: Path) -> Iterator[Days]:
     """The definitions of `settings`, which are those of the process, under Dagster's daemons."""
@@ -323,10 +342,9 @@ def simulated_days(settings: Settings, folder: Path) -> Iterator[Days]:
     origin = InProcessCodeLocationOrigin(
         LoadableTargetOrigin(python_file=str(code), attribute="defs")
     )
-    queue = {"module": "dagster._core.run_coordinator", "class": "QueuedRunCoordinator"}
     with (
         TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None) as storage,
-        instance_for_test({"run_coordinator": queue}, temp_dir=storage) as instance,
+        instance_for_test(_parts(storage), temp_dir=storage) as instance,
         WorkspaceProcessContext(instance, InProcessTestWorkspaceLoadTarget(origin)) as workspace,
     ):
         yield Days(settings, instance, workspace)

@@ -30,6 +30,7 @@ from bsky_assets_tests.orchestration.pool_work import (
     waits_for_another,
     work,
 )
+from bsky_assets_tests.support.command import in_this_process
 from testbed.rows import firehose_post, table
 
 BOTH = 'key:"consolidated_posts" or key:"filtered_posts"'
@@ -121,21 +122,12 @@ def test_work_that_takes_no_notice_of_an_interrupt_is_the_last_of_its_process(
     assert (tmp_path / "ended").exists(), "it had to be killed"
 
 
-def materialize(settings: Settings, *more: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [
-            *(sys.executable, "-m", "bsky_assets", "materialize", "--select", BOTH),
-            *("--day", str(DAYS[0]), "--to", str(DAYS[-1]), *more),
-        ],
-        env={
-            **os.environ,
-            "BSKY_DATA_DIR": str(settings.data_dir),
-            "BSKY_CONCURRENT_DAYS": "1",  # the second process would only cost its start
-        },
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+MATERIALIZE = ("materialize", "--select", BOTH, "--day", str(DAYS[0]), "--to", str(DAYS[-1]))
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    # A second process would only cost its start.
+    return {"BSKY_DATA_DIR": str(settings.data_dir), "BSKY_CONCURRENT_DAYS": "1"}
 
 
 def test_a_range_that_is_interrupted_goes_on_where_it_stopped(settings: Settings) -> None:
@@ -144,7 +136,13 @@ def test_a_range_that_is_interrupted_goes_on_where_it_stopped(settings: Settings
         posts = [firehose_post("did:plc:ann", f"3k{number}{n}", seq=n) for n in range(20)]
         lake.write(RawFirehosePost, day, table(RawFirehosePost, posts))
 
-    first = materialize(settings)
+    first = subprocess.Popen(
+        [sys.executable, "-m", "bsky_assets", *MATERIALIZE],
+        env=os.environ | environment(settings),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     assert first.stderr
     for line in first.stderr:
         if " done, " in line:
@@ -157,10 +155,9 @@ def test_a_range_that_is_interrupted_goes_on_where_it_stopped(settings: Settings
     assert done
     assert not lake.partitions(FilteredPost)
 
-    second = materialize(settings, "--missing")
-    _, said = second.communicate(timeout=240)
+    second = in_this_process(*MATERIALIZE, "--missing", **environment(settings))
     assert second.returncode == 1
-    problem = said.splitlines()[-1]
+    problem = second.stderr.splitlines()[-1]
     assert problem.startswith(f"error: 1 of 4 days failed: {DAYS[3]}: consolidated_posts failed")
     assert lake.days(FilteredPost) == DAYS[:3]
     assert all(made.rows == 20 for made in lake.partitions(FilteredPost))

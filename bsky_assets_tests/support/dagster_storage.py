@@ -11,13 +11,18 @@ from functools import cache, lru_cache
 from typing import Any
 
 import pytest
-from dagster._core.storage.event_log.sqlite import sqlite_event_log
+from dagster._core.storage.event_log.sqlite import consolidated_sqlite_event_log, sqlite_event_log
 from dagster._core.storage.runs.sqlite import sqlite_run_storage
 from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
 from dagster._core.storage.sql import Config, ScriptDirectory
 from sqlalchemy import Engine, create_engine, event
 
-MODULES = (sqlite_event_log, sqlite_run_storage, sqlite_schedule_storage)
+MODULES = (
+    consolidated_sqlite_event_log,
+    sqlite_event_log,
+    sqlite_run_storage,
+    sqlite_schedule_storage,
+)
 ENGINES = 64
 """So many are kept, a database file each; they hold no connections."""
 
