@@ -19,6 +19,8 @@ from bsky_assets.contracts import codebooks, lineage
 from bsky_assets.exports import levels
 from bsky_assets.exports.export import DEFAULT_ASSETS
 from bsky_assets.labelling.statistics import sampling
+from bsky_assets.orchestration.publish import publish
+from bsky_assets.settings import Settings
 from bsky_assets_tests.support.imported import modules_of_others
 
 HEAVY = {"aiohttp", "atproto", "dagster", "fasttext", "openai", "pandas", "scipy", "sklearn"}
@@ -116,27 +118,35 @@ def test_a_module_that_changes_something_is_found_out(
     assert list(changed_by(["meddler"], [], tmp_path)) == ["meddler"]
 
 
-def imported(arguments: list[str], folder: Path) -> set[str]:
-    """The modules that a command has imported when it ends."""
-    code = f"""
-import sys
+ONE_AFTER_ANOTHER = """
+import contextlib, json, sys
 from bsky_assets import cli
-sys.argv = ["bsky-assets", *{arguments!r}]
-try:
-    cli.main()
-except SystemExit:
-    pass
+heavy, loaded = set(json.loads(sys.argv[1])), {}
+for arguments in json.loads(sys.argv[2]):
+    sys.argv = ["bsky-assets", *arguments]
+    with contextlib.suppress(SystemExit):
+        cli.main()
+    if found := heavy & set(sys.modules):
+        loaded[" ".join(arguments)] = sorted(found)
+        heavy -= found
 print()
-print(" ".join(sys.modules))
+print(json.dumps(loaded))
 """
-    return set(python(code, folder=folder).splitlines()[-1].split())
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--help"], ["-h"], ["--version"], ["staus"], [], ["labels", "--help"]]
-)
-def test_help_version_and_a_typo_load_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
-    assert not imported(arguments, tmp_path) & (NO_PAGE_NEEDS | {"pydantic"})
+def loaded(heavy: set[str], *commands: list[str], folder: Path) -> dict[str, list[str]]:
+    """What the commands, one after another in one process, load of `heavy`, and which does."""
+    told = json.dumps(sorted(heavy)), json.dumps(commands)
+    return dict(json.loads(python(ONE_AFTER_ANOTHER, *told, folder=folder).splitlines()[-1]))
+
+
+def test_help_version_and_a_typo_load_nothing_heavy(tmp_path: Path) -> None:
+    commands = [["--help"], ["-h"], ["--version"], ["staus"], [], ["labels", "--help"]]
+    assert loaded(NO_PAGE_NEEDS | {"pydantic"}, *commands, folder=tmp_path) == {}
+
+
+def test_a_command_that_loads_something_heavy_is_found_out(tmp_path: Path) -> None:
+    assert loaded({"pydantic"}, ["--help"], ["config"], folder=tmp_path) == {"config": ["pydantic"]}
 
 
 def test_completion_of_a_command_loads_nothing_heavy(
@@ -145,7 +155,7 @@ def test_completion_of_a_command_loads_nothing_heavy(
     monkeypatch.setenv("_BSKY_ASSETS_COMPLETE", "complete_bash")
     monkeypatch.setenv("COMP_WORDS", "bsky-assets que")
     monkeypatch.setenv("COMP_CWORD", "1")
-    assert not imported([], tmp_path) & (NO_PAGE_NEEDS | {"pydantic"})
+    assert loaded(NO_PAGE_NEEDS | {"pydantic"}, [], folder=tmp_path) == {}
 
 
 EVERY_PAGE = """
@@ -178,7 +188,7 @@ def test_completion_of_days_assets_and_choices_loads_nothing_heavy(
     monkeypatch.setenv("_BSKY_ASSETS_COMPLETE", "complete_bash")
     monkeypatch.setenv("COMP_WORDS", f"bsky-assets {words}")
     monkeypatch.setenv("COMP_CWORD", str(len(words.split(" "))))
-    assert not imported([], tmp_path) & (HEAVY | {"duckdb", "pyarrow"})
+    assert loaded(HEAVY | {"duckdb", "pyarrow"}, [], folder=tmp_path) == {}
 
 
 def test_what_a_completion_and_an_option_offer_is_what_their_rooms_have() -> None:
@@ -200,7 +210,7 @@ def test_definitions_load_no_client_and_no_statistics_that_few_runs_need(tmp_pat
     assert not late & set(python(code, folder=tmp_path).split())
 
 
-@pytest.mark.parametrize("arguments", [["query", "SELECT 1"], ["status"], ["config"]])
-def test_looking_at_data_loads_no_orchestration(arguments: list[str], tmp_path: Path) -> None:
-    imported(["query", "SELECT 1"], tmp_path)  # the first makes the catalogue
-    assert not imported(arguments, tmp_path) & (HEAVY | {"pyarrow.compute"})
+def test_looking_at_data_loads_no_orchestration(settings: Settings) -> None:
+    publish(settings)  # a command makes the catalogue only where there is none
+    commands = [["config"], ["query", "SELECT 1"], ["status"]]
+    assert loaded(HEAVY | {"pyarrow.compute"}, *commands, folder=settings.data_dir) == {}

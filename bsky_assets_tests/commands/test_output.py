@@ -2,15 +2,14 @@
 
 import csv
 import io
-import os
 import re
-import subprocess
 import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import stamina
 from rich.table import Table
 from typer.testing import CliRunner
 
@@ -21,7 +20,7 @@ from bsky_assets.orchestration.publish import publish
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets_tests.storage.deletions import DAY
-from bsky_assets_tests.support.command import run
+from bsky_assets_tests.support.command import in_this_process, run
 from testbed.rows import post_deletion, table
 
 
@@ -391,16 +390,11 @@ def test_what_is_tried_again_is_told_while_a_host_is_down(
     tmp_path: Path, command: str, variable: str
 ) -> None:
     name, _, url = variable.partition("=")
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from bsky_assets.cli import main; main()", "sync", command],
-        env={**os.environ, "BSKY_DATA_DIR": str(tmp_path), name: url},
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    with process:
-        assert process.stderr is not None
-        told = next((line for line in process.stderr if "trying again in" in line), "")
-        process.kill()
-    assert told
+    with stamina.set_testing(True, attempts=2):  # without waiting
+        ended = in_this_process("sync", command, **{"BSKY_DATA_DIR": str(tmp_path), name: url})
+    *told, error = ended.stderr.splitlines()
+    assert error.startswith("error: ")
+    assert any("trying again in" in line for line in told)
 
 
 class Told(io.StringIO):

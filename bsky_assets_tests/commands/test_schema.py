@@ -1,6 +1,7 @@
 """What `bsky-assets schema` says of columns and stored days, and making stale days again."""
 
 import re
+import shutil
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -38,12 +39,23 @@ LATER = DAY + timedelta(days=1)
 ENGLISH = "The city council voted last night to delay the new housing plan again."
 
 
+@pytest.fixture(scope="module")
+def two_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake of two days, which nobody changes."""
+    settings = Settings(_env_file=None, data_dir=tmp_path_factory.mktemp("two_days"))
+    for day in (DAY, LATER):
+        store_day(Lake(settings.lake_dir), settings, day)
+    return settings.lake_dir
+
+
 @pytest.fixture
-def lake(settings: Settings) -> Lake:
+def lake(two_days: Path, settings: Settings) -> Lake:
+    """A copy of its own."""
+    shutil.copytree(two_days, settings.lake_dir)
     return Lake(settings.lake_dir)
 
 
-def store_day(lake: Lake, settings: Settings, day: date = DAY) -> None:
+def store_day(lake: Lake, settings: Settings, day: date) -> None:
     """A day of posts, consolidated and filtered."""
     posts = [firehose_post("did:plc:ann", f"3k{day}", record=record(ENGLISH))]
     lake.write(RawFirehosePost, day, table(RawFirehosePost, posts))
@@ -79,10 +91,7 @@ def test_impact_names_assets_columns_checks_and_days(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     lake: Lake,
-    settings: Settings,
 ) -> None:
-    store_day(lake, settings)
-    store_day(lake, settings, LATER)
     status, out, _ = run(monkeypatch, capsys, "schema", "impact", "record.text")
     assert status == 0
     found = sections(out)
@@ -200,11 +209,8 @@ def test_diff_tells_columns_and_versions_apart(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     lake: Lake,
-    settings: Settings,
 ) -> None:
     days = (str(DAY), str(LATER))
-    store_day(lake, settings)
-    store_day(lake, settings, LATER)
     _, out, _ = run(monkeypatch, capsys, "schema", "diff", *days)
     assert out == f"{DAY} and {LATER} have the same columns and versions\n"
 
@@ -249,7 +255,6 @@ def test_what_is_stored_as_it_would_be_today_is_not_stale(
     lake: Lake,
     settings: Settings,
 ) -> None:
-    store_day(lake, settings)
     assert stale_assets(lake, settings) == set()
     _, out, _ = run(monkeypatch, capsys, "schema", "stale")
     assert out == "every stored partition is as it would be made today\n"
@@ -261,8 +266,6 @@ def test_each_version_makes_its_own_partitions_stale_and_says_why(
     lake: Lake,
     settings: Settings,
 ) -> None:
-    store_day(lake, settings)
-    store_day(lake, settings, LATER)
     lake.write(LlmLabel, DAY, table(LlmLabel, []), {"prompt_version": "p", "schema_version": "s"})
     repoint(lake.current(RawFirehosePost, DAY), contract="earlier")
     repoint(lake.current(ConsolidatedPost, LATER), lineage="earlier")
@@ -286,8 +289,6 @@ def test_each_version_makes_its_own_partitions_stale_and_says_why(
 def test_what_follows_a_stale_partition_is_made_again_if_it_is_stored(
     lake: Lake, settings: Settings
 ) -> None:
-    store_day(lake, settings)
-    store_day(lake, settings, LATER)
     repoint(lake.current(ConsolidatedPost, DAY), lineage="earlier")
     wanted = ["consolidated_posts", "filtered_posts"]
     assert stale_days(settings, defs.resolve_asset_graph()) == {DAY: wanted}
@@ -317,8 +318,6 @@ def test_materialize_stale_makes_these_again_and_no_others(
     lake: Lake,
     settings: Settings,
 ) -> None:
-    store_day(lake, settings)
-    store_day(lake, settings, LATER)
     repoint(lake.current(RawFeedPost, DAY), contract="earlier")
     repoint(lake.current(ConsolidatedPost, LATER), lineage="earlier")
     before = files(lake)
@@ -341,7 +340,6 @@ def test_materialize_stale_makes_these_again_and_no_others(
 def test_a_partition_with_another_column_fails_what_reads_it_with_one_line(
     lake: Lake, settings: Settings
 ) -> None:
-    store_day(lake, settings)
     partition = lake.current(RawFeedPost, DAY)
     assert partition
     rows = pq.read_table(partition.path)
