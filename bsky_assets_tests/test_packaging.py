@@ -98,16 +98,22 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         path.chmod(0o755)
 
 
+@pytest.fixture(scope="module")
+def bytecode(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Where Python puts it: who may do everything would write it even beside those files."""
+    return {"PYTHONPYCACHEPREFIX": str(tmp_path_factory.mktemp("bytecode"))}
+
+
 @pytest.mark.skipif(not shutil.which("c++"), reason="there is no C++ compiler")
-def test_a_wheel_has_the_readers_that_are_compiled(installed: Path, tmp_path: Path) -> None:
+def test_a_wheel_has_the_readers_that_are_compiled(
+    installed: Path, bytecode: dict[str, str], tmp_path: Path
+) -> None:
     code = (
         "from bsky_assets.bluesky import compiled;"
         f"assert compiled.__file__.startswith({str(installed)!r});"
         "assert compiled.are_compiled()"
     )
-    # Who may do everything would write bytecode even there.
-    environment = plain_environment() | {"PYTHONPATH": str(installed)}
-    environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    environment = plain_environment() | bytecode | {"PYTHONPATH": str(installed)}
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
 
 
@@ -175,7 +181,9 @@ def test_what_was_compiled_before_is_not_compiled_again_unless_something_changed
 
 
 @pytest.mark.timeout(600)
-def test_a_wheel_runs_in_an_empty_folder_without_a_home(installed: Path, tmp_path: Path) -> None:
+def test_a_wheel_runs_in_an_empty_folder_without_a_home(
+    installed: Path, bytecode: dict[str, str], tmp_path: Path
+) -> None:
     """Its UI, too, is started: what that loads has to be in the wheel."""
     folder = tmp_path / "an empty folder"
     (folder / "bin").mkdir(parents=True)
@@ -195,8 +203,7 @@ def test_a_wheel_runs_in_an_empty_folder_without_a_home(installed: Path, tmp_pat
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder,
-        # Who may do everything would write bytecode even there.
-        env={**environment, "PYTHONPATH": str(installed), "PYTHONDONTWRITEBYTECODE": "1"},
+        env=environment | bytecode | {"PYTHONPATH": str(installed)},
         capture_output=True,
         text=True,
         check=False,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import stamina
 from aiohttp import web
 from dotenv import dotenv_values
 from hypothesis import given
@@ -100,7 +101,8 @@ def test_passwords_in_urls_stand_in_no_word_of_a_failure(
 ) -> None:
     there = sandbox_day.copied(tmp_path / "data")
     variables = environment(there, there.data, "127.0.0.1:9") | {"BSKY_LLM_MODELS": "another"}
-    failed = there.command(*arguments, **variables)
+    with stamina.set_testing(True, attempts=2):  # without waiting
+        failed = there.command(*arguments, **variables)
     assert failed.returncode == 1
     assert says in failed.stderr
     require_unseen(tmp_path, failed)

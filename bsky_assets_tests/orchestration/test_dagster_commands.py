@@ -42,8 +42,15 @@ def output(data: Path, *words: str) -> str:
     return done.stdout
 
 
-def test_dg_checks_and_lists_the_definitions(tmp_path: Path) -> None:
+def leftovers() -> set[Path]:
+    return set(ROOT.glob(".tmp_dagster_home*"))
+
+
+def test_dg_checks_and_lists_the_definitions_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    before = leftovers()
     assert "All definitions loaded successfully" in output(tmp_path, "dg", "check", "defs")
+    assert (tmp_path / "dagster" / "history").is_dir(), "the storage is not in the data directory"
+    assert leftovers() <= before
     listed = output(tmp_path, "dg", "list", "defs", "--json")
     found = json.loads(listed[listed.index("{") :])
     assert {asset["asset_key"] for asset in found["assets"]} >= ASSETS

@@ -1,10 +1,8 @@
-"""Dagster as it stands in the repository: where it keeps its storage, and that it loads."""
+"""Dagster as it stands in the repository: where it keeps its storage, and which runs are dead."""
 
 import os
 import shutil
 import socket
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +32,6 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import (
 from bsky_assets.definitions import defs
 from bsky_assets.orchestration.instance import home, open_instance, this_process
 from bsky_assets.settings import Settings
-from bsky_assets_tests.support.places import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -46,32 +43,6 @@ def _dagster_home_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
 def instance(settings: Settings) -> Iterator[DagsterInstance]:
     with open_instance(settings) as instance:
         yield instance
-
-
-def dagster(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    """A command of Dagster's own, in the folder of the project, without DAGSTER_HOME."""
-    return subprocess.run(
-        [sys.executable, "-m", "dagster", *arguments],
-        cwd=ROOT,
-        env={name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
-
-
-def leftovers() -> set[Path]:
-    return set(ROOT.glob(".tmp_dagster_home*"))
-
-
-def test_dagster_itself_loads_the_workspace_and_leaves_nothing_behind(settings: Settings) -> None:
-    before = leftovers()
-    done = dagster("definitions", "validate", "-w", "workspace.yaml")
-    assert done.returncode == 0, done.stderr
-    assert "Validation successful for code location bsky_assets" in done.stderr + done.stdout
-    assert (home(settings) / "history").is_dir(), "the storage is not in the data directory"
-    assert leftovers() <= before
 
 
 def test_many_may_be_the_first_to_open_the_storage(settings: Settings) -> None:
