@@ -11,6 +11,7 @@ import pytest
 from hypothesis import is_hypothesis_test, settings
 
 from bsky_assets.settings import Settings, get_settings
+from bsky_assets_tests.support import appearance
 from bsky_assets_tests.support.bucket import bucket_endpoint
 from bsky_assets_tests.support.dagster_storage import quick_storage
 from bsky_assets_tests.support.left_behind import nothing_left_behind
@@ -34,7 +35,7 @@ _LONGEST = (
     "migrations", "exports", "test_secrets", "bluesky",
 )  # fmt: skip
 
-__all__ = ["bucket_endpoint", "sandbox_day"]
+__all__ = ["appearance", "bucket_endpoint", "sandbox_day"]
 
 
 def pytest_configure() -> None:

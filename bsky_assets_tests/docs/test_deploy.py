@@ -131,7 +131,7 @@ def test_systemd_finds_nothing_wrong_with_the_units(tmp_path: Path) -> None:
         text = path.read_text().replace("/opt/bsky/.venv/bin", str(BIN))
         (tmp_path / path.name).write_text(text)
     command = ["systemd-analyze", "verify", "--man=no", *map(str, tmp_path.glob("*.service"))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=250)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
@@ -150,7 +150,7 @@ def test_the_script_is_installed_where_cron_looks_for_it(tmp_path: Path) -> None
     page = (DEPLOY / "hpc.md").read_text()
     (command,) = re.findall(r"^install .*$", page, re.MULTILINE)
     home = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
-    subprocess.run(["sh", "-c", command], cwd=ROOT, env=home, check=True, timeout=60)
+    subprocess.run(["sh", "-c", command], cwd=ROOT, env=home, check=True, timeout=250)
     scripts = re.findall(r"\$HOME/(\S+)", (DEPLOY / "hpc" / "crontab").read_text())
     assert scripts
     for script in scripts:
@@ -278,7 +278,7 @@ def database() -> Iterator[dict[str, str]]:
         def run(program: str, *arguments: str) -> None:
             command = [str(POSTGRES[-1] / program), "-D", str(data), *arguments]
             output = subprocess.DEVNULL
-            subprocess.run(command, user=user, cwd=folder, check=True, stdout=output, timeout=120)
+            subprocess.run(command, user=user, cwd=folder, check=True, stdout=output, timeout=250)
 
         options = {"listen_addresses": "127.0.0.1", "port": port, "fsync": "off"}
         options["unix_socket_directories"] = folder

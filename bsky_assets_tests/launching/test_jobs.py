@@ -44,7 +44,7 @@ def partition(*arguments: str, **environment: str) -> "subprocess.CompletedProce
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=250,
     )
 
 
@@ -85,7 +85,7 @@ def test_the_function_of_a_partition_imports_no_dagster() -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=250,
     )
     assert done.stdout == "[]\n"
 

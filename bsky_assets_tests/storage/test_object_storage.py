@@ -173,7 +173,7 @@ def test_a_kill_before_the_pointer_leaves_the_last_good_state(
     lake: Lake, at: str, files: int
 ) -> None:
     kept = lake.write(RawPostDeletion, DAY, deletions(4))
-    done = subprocess.run([sys.executable, "-c", KILLED, at], check=False, timeout=60)
+    done = subprocess.run([sys.executable, "-c", KILLED, at], check=False, timeout=250)
     assert done.returncode == -signal.SIGKILL
     assert lake.current(RawPostDeletion, DAY) == kept
     assert stored(lake, RawPostDeletion).equals(deletions(4))
