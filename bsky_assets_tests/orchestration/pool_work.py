@@ -24,7 +24,7 @@ def work(folder: Path, day: date, assets: Sequence[str]) -> str | None:
 def waits_for_another(folder: Path, day: date, assets: Sequence[str]) -> str | None:
     """Done once another day is worked on at the same time."""
     (folder / str(day)).touch()
-    until = time.monotonic() + 30
+    until = time.monotonic() + 200
     while len(list(folder.iterdir())) < 2:
         if time.monotonic() > until:
             return "alone"

@@ -122,6 +122,22 @@ def test_work_that_takes_no_notice_of_an_interrupt_is_the_last_of_its_process(
     assert (tmp_path / "ended").exists(), "it had to be killed"
 
 
+WAITS_WHEN_A_DAY_IS_DONE = """
+import time
+from bsky_assets import cli
+from bsky_assets.commands import running
+
+tell = running.tell
+
+def tell_and_wait(line):
+    tell(line)
+    while " done, " in line:
+        time.sleep(0.05)
+
+running.tell = tell_and_wait
+cli.main()
+"""
+
 MATERIALIZE = ("materialize", "--select", BOTH, "--day", str(DAYS[0]), "--to", str(DAYS[-1]))
 
 
@@ -137,7 +153,7 @@ def test_a_range_that_is_interrupted_goes_on_where_it_stopped(settings: Settings
         lake.write(RawFirehosePost, day, table(RawFirehosePost, posts))
 
     first = subprocess.Popen(
-        [sys.executable, "-m", "bsky_assets", *MATERIALIZE],
+        [sys.executable, "-c", WAITS_WHEN_A_DAY_IS_DONE, *MATERIALIZE],
         env=os.environ | environment(settings),
         stderr=subprocess.PIPE,
         text=True,
@@ -148,7 +164,7 @@ def test_a_range_that_is_interrupted_goes_on_where_it_stopped(settings: Settings
         if " done, " in line:
             break
     first.terminate()
-    _, said = first.communicate(timeout=120)
+    _, said = first.communicate(timeout=250)
     assert first.returncode == 130, said
     assert "--missing goes on" in said
     done = {day: made.path for day in DAYS if (made := lake.current(ConsolidatedPost, day))}

@@ -161,7 +161,7 @@ def test_a_second_run_changes_nothing_asks_nothing_and_never_shuts_readers_out(
     assert reader.stdout is not None
     assert reader.stdout.readline() == "reading\n"
     again = run.command("materialize", "--day", "today")
-    rounds, _ = reader.communicate("the run has ended", timeout=120)
+    rounds, _ = reader.communicate("the run has ended", timeout=250)
     assert again.returncode == 0, again.stderr
     assert reader.returncode == 0
     assert int(rounds) > 1
