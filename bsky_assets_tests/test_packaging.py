@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator, Mapping
+from compileall import compile_dir
 from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -90,6 +91,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     site = folder / "site packages"
     with zipfile.ZipFile(wheel) as files:
         files.extractall(site)
+    compile_dir(site, quiet=1)  # as whoever installs it does: no process that runs it has to
     (folder / "source").rename(folder / "gone")
     for path in [site, *site.rglob("*")]:
         path.chmod(0o555 if path.is_dir() else 0o444)
@@ -98,22 +100,14 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         path.chmod(0o755)
 
 
-@pytest.fixture(scope="module")
-def bytecode(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Where Python puts it: who may do everything would write it even beside those files."""
-    return {"PYTHONPYCACHEPREFIX": str(tmp_path_factory.mktemp("bytecode"))}
-
-
 @pytest.mark.skipif(not shutil.which("c++"), reason="there is no C++ compiler")
-def test_a_wheel_has_the_readers_that_are_compiled(
-    installed: Path, bytecode: dict[str, str], tmp_path: Path
-) -> None:
+def test_a_wheel_has_the_readers_that_are_compiled(installed: Path, tmp_path: Path) -> None:
     code = (
         "from bsky_assets.bluesky import compiled;"
         f"assert compiled.__file__.startswith({str(installed)!r});"
         "assert compiled.are_compiled()"
     )
-    environment = plain_environment() | bytecode | {"PYTHONPATH": str(installed)}
+    environment = plain_environment() | {"PYTHONPATH": str(installed)}
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
 
 
@@ -181,10 +175,9 @@ def test_what_was_compiled_before_is_not_compiled_again_unless_something_changed
 
 
 @pytest.mark.timeout(600)
-def test_a_wheel_runs_in_an_empty_folder_without_a_home(
-    installed: Path, bytecode: dict[str, str], tmp_path: Path
-) -> None:
+def test_a_wheel_runs_in_an_empty_folder_without_a_home(installed: Path, tmp_path: Path) -> None:
     """Its UI, too, is started: what that loads has to be in the wheel."""
+    before = set(installed.rglob("*"))
     folder = tmp_path / "an empty folder"
     (folder / "bin").mkdir(parents=True)
     code = (
@@ -203,7 +196,7 @@ def test_a_wheel_runs_in_an_empty_folder_without_a_home(
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder,
-        env=environment | bytecode | {"PYTHONPATH": str(installed)},
+        env=environment | {"PYTHONPATH": str(installed)},
         capture_output=True,
         text=True,
         check=False,
@@ -213,4 +206,4 @@ def test_a_wheel_runs_in_an_empty_folder_without_a_home(
     assert "Validation successful for code location bsky_assets" in done.stderr + done.stdout
     assert (folder / "data" / "sandbox" / "bsky.duckdb").exists()
     assert not {path.name for path in folder.iterdir()} - {"bin", "data"}
-    assert not list(installed.rglob("__pycache__"))
+    assert set(installed.rglob("*")) == before
