@@ -1,6 +1,7 @@
 """What is to be forgotten is in no byte of the data directory, and does not come back."""
 
 import json
+from itertools import product
 from pathlib import Path
 from shutil import copytree, move
 
@@ -156,6 +157,14 @@ def test_one_post_goes_and_the_others_of_its_author_stay(day: SandboxDay) -> Non
     assert holding(day.data, [uri]) == {}
     assert holding_pieces(day.data, words) == {}
     assert day.rows(f"SELECT count(*) FROM filtered_posts WHERE author.did = '{did}'") == stored
+
+
+def test_a_stretch_is_found_wherever_it_stands(tmp_path: Path) -> None:
+    words = "Nobody else wrote this."
+    for before, after in product(range(25), (0, 1, 9, 10, 30)):
+        for said, held in ((words, pieces(words)), (words[:19], set()), (words.upper(), set())):
+            (tmp_path / "file").write_text("x" * before + said + "y" * after)
+            assert holding_pieces(tmp_path, [words]).get("file", set()) == held, (before, after)
 
 
 def test_what_is_neither_account_nor_post_is_bad_usage(

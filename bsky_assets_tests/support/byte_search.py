@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 PIECE = 20
+GRAIN = PIECE // 2
+"""Wherever a piece stands, one of every so many places has so many characters of it."""
 _ESCAPED = frozenset('"\\\n\r\t')
 
 
@@ -46,12 +48,20 @@ def holding(folder: Path, needles: Iterable[str]) -> dict[str, list[str]]:
 def holding_pieces(folder: Path, texts: Iterable[str]) -> dict[str, set[str]]:
     """The files that hold a stretch of 20 characters of any of `texts`, and which."""
     wanted = {piece for text in texts for piece in pieces(text)}
+    grains = {piece[at : at + GRAIN] for piece in wanted for at in range(PIECE - GRAIN + 1)}
     found = {}
     for name, content in contents(folder):
         read = content.decode("utf-8", "surrogateescape")
-        if held := wanted & {read[at : at + PIECE] for at in range(len(read) - PIECE + 1)}:
+        if held := wanted & {piece for around in _around(read, grains) for piece in pieces(around)}:
             found[name] = held
     return found
+
+
+def _around(read: str, grains: set[str]) -> Iterator[str]:
+    """What stands around every tenth place of `read` where one of `grains` does."""
+    for at in range(0, len(read), GRAIN):
+        if read[at : at + GRAIN] in grains:
+            yield read[max(at - GRAIN, 0) : at + PIECE]
 
 
 def _in_ascii(text: str) -> bytes:
