@@ -19,6 +19,7 @@ from bsky_assets.filters.config import config_version, trained_model_path
 from bsky_assets.filters.judging.nsfw import NsfwFilter
 from bsky_assets.filters.measuring import canaries
 from bsky_assets.filters.registry import chain
+from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.shape import ContractViolation
 from bsky_assets.storage.sql import read_parquet
@@ -179,6 +180,30 @@ def test_posts_of_an_earlier_contract_are_filtered_like_todays(
 def _record_fields() -> list[str]:
     kind = arrow_schema(ConsolidatedPost).field("record").type
     return [field.name for field in kind if field.name != "text"]
+
+
+def test_canaries_are_asked_again_when_something_is_another_and_after_they_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def check(settings: Settings) -> list[canaries.CanaryFailure]:
+        asked.append(model.read_text())
+        flipped = canaries.CanaryFailure("spam", "any", "passed", "stopped")
+        return [flipped] if asked[-1] == "three" else []
+
+    monkeypatch.setattr(canaries, "check", check)
+    settings = settings_in(tmp_path)
+    model = trained_model_path("spam", settings)
+    model.parent.mkdir(parents=True)
+    for content in ("one", "one", "two", "two", "one"):
+        model.write_text(content)
+        canaries.require(settings)
+    model.write_text("three")
+    for _ in range(2):
+        with pytest.raises(canaries.CanariesFailed, match="filter spam"):
+            canaries.require(settings)
+    assert asked == ["one", "two", "three", "three"]
 
 
 def test_canaries_sing() -> None:
