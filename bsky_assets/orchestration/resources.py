@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import duckdb
 from dagster._core.definitions.resource_annotation import TreatAsResourceParam
 from dagster_duckdb import DuckDBResource
 
 from bsky_assets.orchestration.publish import publish
 from bsky_assets.settings import Settings
-from bsky_assets.storage.connection import connection_config
+from bsky_assets.storage.connection import connection_config, without_bars
 from bsky_assets.storage.lake import Lake
 
 
@@ -35,6 +36,16 @@ class DataDirectory(TreatAsResourceParam):
             publish(self.settings)
 
 
+class QuietDuckDB(DuckDBResource):
+    """Connections that draw no bars into what commands print."""
+
+    @contextmanager
+    def get_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection for a block."""
+        with super().get_connection() as con:
+            yield without_bars(con)
+
+
 def duckdb_resource(settings: Settings) -> DuckDBResource:
     """Connections that keep to the memory limit and spill to the data directory beyond it."""
-    return DuckDBResource(database=":memory:", connection_config=connection_config(settings))
+    return QuietDuckDB(database=":memory:", connection_config=connection_config(settings))

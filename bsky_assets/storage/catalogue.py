@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from bsky_assets.contracts import Row, contract_version
 from bsky_assets.storage import provenance
+from bsky_assets.storage.connection import in_memory
 from bsky_assets.storage.damage import Damaged
 from bsky_assets.storage.files import make_folder, staged
 from bsky_assets.storage.lake import Lake, empty_columns
@@ -55,7 +56,7 @@ def rebuild(
             row: [file for file in files if str(file.path) not in out]
             for row, files in tables.items()
         }
-        with staged(path) as fresh, TemporaryDirectory() as folder, duckdb.connect() as con:
+        with staged(path) as fresh, TemporaryDirectory() as folder, in_memory() as con:
             lake.attach(con)
             _write(con, Path(folder) / path.name, tables, provenance.tables(lake))
             shutil.copyfile(Path(folder) / path.name, fresh)

@@ -1,4 +1,8 @@
-"""Connections of DuckDB that keep to the limits of the settings."""
+"""Connections of DuckDB: within the limits of the settings, and without its bars of progress.
+
+After two seconds DuckDB draws a bar into standard output where a process looks interactive to it,
+and so does one that another has spawned.
+"""
 
 from typing import Any
 
@@ -19,5 +23,16 @@ def connection_config(settings: Settings) -> dict[str, Any]:
 
 
 def connect(settings: Settings) -> duckdb.DuckDBPyConnection:
-    """A connection of its own; close it, or use it as a context manager."""
-    return duckdb.connect(":memory:", config=connection_config(settings))
+    """A connection that keeps to the limits of the settings; close it, or use it as a context
+    manager."""
+    return without_bars(duckdb.connect(":memory:", config=connection_config(settings)))
+
+
+def in_memory() -> duckdb.DuckDBPyConnection:
+    """A connection without limits, for what is small; likewise."""
+    return without_bars(duckdb.connect())
+
+
+def without_bars(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """`con`, which draws no bars from now on."""
+    return con.execute("SET enable_progress_bar = false")

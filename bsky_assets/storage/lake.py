@@ -34,6 +34,7 @@ from bsky_assets.contracts.stored import StoredRow, row_as_stored
 from bsky_assets.contracts.survival import SURVIVAL
 from bsky_assets.settings import Settings
 from bsky_assets.storage import timezones, upcasts
+from bsky_assets.storage.connection import in_memory
 from bsky_assets.storage.damage import Damaged, damage_named
 from bsky_assets.storage.files import StoredFile, unique_id, unusable
 from bsky_assets.storage.objects import Bucket
@@ -658,7 +659,7 @@ def select_days(row: type[Row], partitions: Sequence[Partition]) -> str:
 @cache
 def empty_columns(row: type[Row]) -> str:
     """The columns of `row` as typed nulls, for a SELECT list."""
-    with duckdb.connect() as con:
+    with in_memory() as con:
         relation = con.from_arrow(arrow_schema(row).empty_table())
         described = zip(relation.columns, relation.types, strict=True)
         return ", ".join(f"CAST(NULL AS {kind}) AS {identifier(name)}" for name, kind in described)

@@ -133,6 +133,7 @@ rounds = 0
 print("reading", flush=True)
 while rounds < 2 or not select.select([sys.stdin], [], [], 0)[0]:
     with duckdb.connect(path) as con:
+        con.execute("SET enable_progress_bar = false")
         for view in views:
             con.sql(f"SELECT count(*), count(COLUMNS(*)) FROM {view}").fetchall()
     rounds += 1

@@ -56,6 +56,22 @@ def test_a_connection_has_the_share_of_a_day(settings: Settings) -> None:
         assert limit == con.sql("SELECT current_setting('memory_limit')").fetchall()[0][0]
 
 
+BARS = """
+from bsky_assets.orchestration.resources import duckdb_resource
+from bsky_assets.settings import get_settings
+from bsky_assets.storage.connection import connect, in_memory
+settings = get_settings()
+for each in (connect(settings), in_memory(), duckdb_resource(settings).get_connection()):
+    with each as con:
+        print(con.sql("SELECT current_setting('enable_progress_bar')").fetchall()[0][0])
+"""
+
+
+def test_no_connection_draws_bars_where_duckdb_takes_a_process_for_interactive() -> None:
+    done = subprocess.run([sys.executable, "-c", BARS], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n" * 3
+
+
 def test_one_day_more_waits_and_goes_on_when_another_is_killed(settings: Settings) -> None:
     waiting, got = threading.Event(), threading.Event()
 

@@ -25,7 +25,7 @@ from bsky_assets.exports.register import PastExport, record_export
 from bsky_assets.labelling.ledger.store import Ledger
 from bsky_assets.labelling.versions import labelling_version
 from bsky_assets.settings import Settings
-from bsky_assets.storage.connection import connect
+from bsky_assets.storage.connection import connect, in_memory
 from bsky_assets.storage.files import unfinished, unusable
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.sql import identifier
@@ -130,7 +130,7 @@ def _write(out: Path, files: dict[str, bytes], rows: pa.Table) -> None:
 
 def cells_of(rows: pa.Table) -> pa.Table:
     """The beginning of the SHA-256 of each cell, in the place of the cell."""
-    with duckdb.connect() as con:
+    with in_memory() as con:
         con.register("sealed_rows", rows)
         hashed = ", ".join(
             f"left(sha256(coalesce('=' || {name}::VARCHAR, '')), {_DIGITS}) AS {name}"

@@ -8,8 +8,6 @@ In a process that filters many days they run again when anything that verdicts d
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import duckdb
-
 from bsky_assets.contracts.verdicts import declarations
 from bsky_assets.filters.config import config_version
 from bsky_assets.filters.judge import FilterFailed, judged, make_filter, sources
@@ -18,6 +16,7 @@ from bsky_assets.filters.posts import from_texts
 from bsky_assets.filters.registry import Declaration, chain, list_sizes
 from bsky_assets.filters.verdicts import Filter
 from bsky_assets.settings import Settings, get_settings
+from bsky_assets.storage.connection import in_memory
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ def check_lists(one: Declaration) -> Iterator[CanaryFailure]:
 
 def _check_facts() -> list[CanaryFailure]:
     """What the facts of a day must say of the posts of a made-up one."""
-    with duckdb.connect() as con:
+    with in_memory() as con:
         found = canary_day.reasons(con)
     return [
         CanaryFailure(canary.filter, canary.name, str(canary.reason), str(reason))

@@ -7,7 +7,6 @@ is deleted, the vector of its text is removed.
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.embedding.packaged import Vectors
+from bsky_assets.storage.connection import in_memory
 from bsky_assets.storage.files import staged, unique_id
 from bsky_assets.storage.sql import read_parquet
 from bsky_assets.sync_day import now
@@ -56,7 +56,7 @@ class VectorStore:
         """
         if not (files := self.files()):
             return {}
-        with duckdb.connect() as con:
+        with in_memory() as con:
             con.register("wanted", pa.table({"text_hash": pa.array([*hashes], pa.string())}))
             found = con.sql(
                 f"""
@@ -73,7 +73,7 @@ class VectorStore:
         """What identified the weights of `model` when it was last asked; None if not known."""
         if not (files := self.files()):
             return None
-        with duckdb.connect() as con:
+        with in_memory() as con:
             ((digest,),) = con.execute(
                 f"SELECT arg_max(model_digest, made_at) FROM {read_parquet(files)} WHERE model = ?",
                 [model],
@@ -85,7 +85,7 @@ class VectorStore:
         """How long the vectors are that are kept of `model`; None if there are none."""
         if not (files := self.files()):
             return None
-        with duckdb.connect() as con:
+        with in_memory() as con:
             found = con.execute(
                 f"SELECT len(vector) FROM {read_parquet(files)} "
                 "WHERE model = ? AND model_digest IS NOT DISTINCT FROM ? LIMIT 1",
