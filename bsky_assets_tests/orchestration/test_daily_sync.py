@@ -131,7 +131,7 @@ import select, sys, duckdb
 path, views = sys.argv[1], sys.argv[2].split(",")
 rounds = 0
 print("reading", flush=True)
-while rounds < 2 or not select.select([sys.stdin], [], [], 0)[0]:
+while rounds < 2 or not select.select([sys.stdin], [], [], 0.2)[0]:
     with duckdb.connect(path) as con:
         con.execute("SET enable_progress_bar = false")
         for view in views:
