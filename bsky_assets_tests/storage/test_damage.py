@@ -92,8 +92,9 @@ DAMAGES: tuple[Callable[[Path], Any], ...] = (
     double,
 )
 NAMES = ("truncated", "emptied", "removed", "doubled")
-ONE_OF_A_KIND = ("emptied", "doubled")
-"""Damages that whoever reads a file sees before it knows which asset the file is of."""
+OF_EACH_ASSET = {"truncated": (".parquet",), "removed": (".parquet", ".json")}
+"""Files that are damaged in each asset. Any other damage is seen by whoever reads the file before
+it knows of which asset the file is, and one of a kind stands for all."""
 
 
 def kind_of(path: Path) -> tuple[str, int, str]:
@@ -113,17 +114,15 @@ def test_damage_of_any_single_file_costs_its_own_day(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, damage: Any
 ) -> None:
     unnoticed = []
-    # What is of the second day is as what is of the first, but where the streams go on.
-    walked = [path for path in files(made) if f"sync_day={SECOND}" not in path.parts[2:3]]
-    if name in ONE_OF_A_KIND:
-        walked = list({kind_of(path): path for path in walked}.values())
-    for number, path in enumerate(walked):
-        root = tmp_path / str(number)
-        shutil.copytree(made, root)
-        monkeypatch.setenv("BSKY_DATA_DIR", str(root))
-        get_settings.cache_clear()
-        settings = get_settings()
-        publish(settings)  # its paths are absolute
+    whole, root = tmp_path / "whole", tmp_path / "data"
+    shutil.copytree(made, root)
+    monkeypatch.setenv("BSKY_DATA_DIR", str(root))
+    get_settings.cache_clear()
+    settings = get_settings()
+    publish(settings)  # its paths are absolute
+    root.rename(whole)
+    for path in _damaged_one_by_one(whole, OF_EACH_ASSET.get(name, ())):
+        shutil.copytree(whole, root)
         damage(root / path)
         if not _is_told(path):
             unnoticed.append((name, path))
@@ -131,6 +130,15 @@ def test_damage_of_any_single_file_costs_its_own_day(
         shutil.rmtree(root)
     # What is not there at all, and is named by nothing, cannot be missed.
     assert all(name == "removed" and _may_be_missing(path) for name, path in unnoticed), unnoticed
+
+
+def _damaged_one_by_one(root: Path, of_each_asset: tuple[str, ...]) -> list[Path]:
+    """One file of each kind, and every file of the lake and of the segments that ends so."""
+    # What is of the second day is as what is of the first, but where the streams go on.
+    walked = [path for path in files(root) if f"sync_day={SECOND}" not in path.parts[2:4]]
+    stored = [path for path in walked if path.parts[0] in ("lake", "segments")]
+    each = [path for path in stored if path.suffix in of_each_asset]
+    return sorted({*each, *{kind_of(path): path for path in walked}.values()})
 
 
 def _may_be_missing(path: Path) -> bool:
