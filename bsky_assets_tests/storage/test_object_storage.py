@@ -35,11 +35,10 @@ from bsky_assets.storage import catalogue, objects
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.object_files import ObjectFiles
 from bsky_assets.storage.objects import ObjectPath, UnusableObjectStorage
-from bsky_assets.sync_day import today
 from bsky_assets_tests.storage.deletions import DAY, deletions
 from bsky_assets_tests.support.bucket import BUCKET
 from bsky_assets_tests.support.command import run
-from bsky_sandbox.server import Sandbox
+from bsky_assets_tests.support.sandbox_day import SandboxDay
 from testbed.ports import free_port
 
 SECRET = "wJalrXUtnFEMI-not-a-real-secret"
@@ -183,27 +182,16 @@ def test_a_kill_before_the_pointer_leaves_the_last_good_state(
     assert len(objects_of(lake)) == 2
 
 
-@pytest.fixture
-def a_day(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> tuple[Lake, date]:
-    """A sync day of the sandbox, materialised up to its filtered posts in a folder."""
-    day = today(settings.timezone)
-    with Sandbox.start(seed=5, day=day, events=500) as sandbox:
-        for name, value in sandbox.environment().items():
-            monkeypatch.setenv(name, value)
-        get_settings.cache_clear()
-        with open_instance(settings) as instance:
-            materialize_day(instance, day, '+key:"filtered_posts"')
-    return Lake.of(settings), day
-
-
 def test_a_day_in_a_bucket_equals_the_day_in_a_folder(
-    a_day: tuple[Lake, date],
+    sandbox_day: SandboxDay,
     bucket_endpoint: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
-    local, day = a_day
+    local, day = Lake(sandbox_day.data / "lake"), sandbox_day.day
+    for name, value in sandbox_day.sandbox.environment().items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("BSKY_LAKE_URL", f"s3://{BUCKET}/a-day")
     monkeypatch.setenv("BSKY_LAKE_ENDPOINT_URL", bucket_endpoint)
     monkeypatch.setenv("BSKY_DATA_DIR", str(tmp_path / "data"))

@@ -210,7 +210,7 @@ def smollm2() -> Iterator[LocalServer]:
 
 
 def real_lab(folder: Path, server: LocalServer, posts: int) -> Lab:
-    """The shortest English posts of the sandbox, with a prompt that SmolLM2 reads soon."""
+    """English posts of the sandbox, to be labelled by SmolLM2 with a prompt that it reads soon."""
     world = World.generate(0, day=DAY, events=100 + 40 * posts)
     english = (post.record["text"] for post in world.posts if post.record.get("langs") == ["en"])
     prompt = folder / "prompt"
@@ -224,7 +224,7 @@ def real_lab(folder: Path, server: LocalServer, posts: int) -> Lab:
         "llm_prompt": prompt,
     }
     lab = Lab(folder, server.url, options)
-    texts = sorted({*english}, key=lambda text: (len(text), text))[:posts]
+    texts = list(dict.fromkeys(english))[:posts]
     assert len(texts) == posts
     lab.filtered(filtered_post(number, text) for number, text in enumerate(texts))
     return lab
