@@ -1,6 +1,7 @@
 # make run    the whole way of a day's posts on a sandbox, then the UI   (ARGS=--no-ui: no UI)
 # make live   the same on the real network, with your LLM
-# make test   the whole test suite, in two processes
+# make test   the tests of every part, in two processes
+# make test-scenarios  those that take a browser, servers, kills or days of processes, in two processes
 # make test-real-llm  300 posts labelled by a real language model; some six minutes of a core
 # make bench  the benchmarks; each ends with one line of JSON
 # make chaos  a collector killed 200 times while its hosts commit every fault; four minutes
@@ -10,8 +11,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+IN_TWO := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run live test test-real-llm bench chaos healing lint setup setup-dev clean
+.PHONY: run live test test-scenarios test-real-llm bench chaos healing lint setup setup-dev clean
 
 # Bytecode is kept whatever the shell says: it takes seconds to compile, in every process.
 export PYTHONDONTWRITEBYTECODE :=
@@ -23,7 +25,10 @@ live: setup
 	$(BIN)/bsky-assets run --live $(ARGS)
 
 test: setup-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(IN_TWO) -m "not scenario and not real_llm" $(ARGS)
+
+test-scenarios: setup-dev
+	$(IN_TWO) -m "scenario and not real_llm" $(ARGS)
 
 test-real-llm: setup-dev
 	$(BIN)/python -m pytest -m real_llm $(ARGS)

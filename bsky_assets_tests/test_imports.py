@@ -23,6 +23,8 @@ from bsky_assets.orchestration.publish import publish
 from bsky_assets.settings import Settings
 from bsky_assets_tests.support.imported import modules_of_others
 
+pytestmark = pytest.mark.scenario
+
 HEAVY = {"aiohttp", "atproto", "dagster", "fasttext", "openai", "pandas", "scipy", "sklearn"}
 NO_PAGE_NEEDS = HEAVY | {
     *("asyncio", "duckdb", "httpx", "libipld", "numpy", "pyarrow"),

@@ -16,6 +16,8 @@ import setuptools
 
 from bsky_assets_tests.support.places import ROOT
 
+pytestmark = pytest.mark.scenario
+
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:

@@ -21,6 +21,8 @@ from bsky_assets.bluesky.compiled import SHARED, SOURCES
 from bsky_assets_tests.support.imported import ROOT, modules_of_others, package_of
 from bsky_assets_tests.support.sandbox_day import plain_environment
 
+pytestmark = pytest.mark.scenario
+
 NAMES = {"dagster_ray": ["dagster-ray"], "ray": ["ray"], "xllamacpp": ["xllamacpp"]}
 """Of extras that need not be installed here."""
 

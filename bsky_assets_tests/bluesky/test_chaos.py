@@ -5,9 +5,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from bsky_assets.bluesky.collected import firehose_segments
 from bsky_assets.settings import Settings
 from testbed import chaos
+
+pytestmark = pytest.mark.scenario
 
 
 def test_what_is_stored_after_many_kills_and_faults_is_what_was_sent(tmp_path: Path) -> None:

@@ -4,11 +4,15 @@ import csv
 from datetime import date
 from pathlib import Path
 
+import pytest
+
 from bsky_assets.bluesky.kinds import KINDS
 from bsky_assets_tests.sandbox.streams import relay_of
 from bsky_assets_tests.support.scratch_copy import PACKAGE, scratch_copy
 from bsky_assets_tests.support.serving import served
 from bsky_sandbox.world import World
+
+pytestmark = pytest.mark.scenario
 
 CONTRACT = '''
 class RawRepost(Row):

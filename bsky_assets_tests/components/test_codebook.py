@@ -29,7 +29,7 @@ from bsky_assets_tests.support.scratch_copy import scratch_copy
 from bsky_assets_tests.support.serving import served
 from testbed.rows import filtered_post
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.scenario, pytest.mark.timeout(600)]
 
 TYPE = "bsky_assets.components.CodebookComponent"
 LABELS = AssetKey("labels_toxic")

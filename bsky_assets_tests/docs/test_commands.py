@@ -16,6 +16,8 @@ from bsky_assets_tests.support.command import run
 from bsky_assets_tests.support.legacy import old_document, old_row, write_database
 from bsky_assets_tests.support.sandbox_day import SandboxDay
 
+pytestmark = pytest.mark.scenario
+
 ONLY_READ = {
     r"make \w+.*": "sets up an environment of its own, from a package registry",
     r"pip install.*": "downloads packages",

@@ -28,6 +28,8 @@ from bsky_assets.settings import Settings, variable_name
 from bsky_assets_tests.support.places import ROOT
 from testbed.ports import free_port
 
+pytestmark = pytest.mark.scenario
+
 DEPLOY = ROOT / "docs" / "deploy"
 SERVER = DEPLOY / "server"
 UNITS = sorted(SERVER.glob("*.service"))

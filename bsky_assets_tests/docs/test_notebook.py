@@ -12,6 +12,8 @@ from nbclient import NotebookClient
 from bsky_assets_tests.support.places import ROOT
 from bsky_assets_tests.support.sandbox_day import SandboxDay
 
+pytestmark = pytest.mark.scenario
+
 NOTEBOOK = ROOT / "docs" / "a_day_in_pandas.ipynb"
 PLOTS = 3
 

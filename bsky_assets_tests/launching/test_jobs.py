@@ -28,6 +28,8 @@ from bsky_assets_tests.launching.day_to_launch import (
 from bsky_assets_tests.support.bucket import BUCKET
 from testbed.lakes import MADE, differences
 
+pytestmark = pytest.mark.scenario
+
 SECRET = "hunter2-is-not-a-password"
 
 

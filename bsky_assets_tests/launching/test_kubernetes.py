@@ -21,6 +21,8 @@ from bsky_assets_tests.launching.day_to_launch import DAY, lay_down, made, setti
 from bsky_assets_tests.launching.kubernetes_api import Pods, kubernetes_api
 from bsky_assets_tests.support.places import ROOT
 
+pytestmark = pytest.mark.scenario
+
 MANIFEST = ROOT / "docs" / "deploy" / "kubernetes" / "partition_pod.yaml"
 SECRET = "hunter2-is-not-a-password"
 

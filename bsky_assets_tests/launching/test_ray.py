@@ -12,9 +12,12 @@ from bsky_assets_tests.launching.day_to_launch import DAY, failure, lay_down, ma
 from testbed.ray_cluster import RayCluster, ray_cluster
 
 # Ray reads how it is let in when it is imported, so it is not imported before its cluster is there.
-pytestmark = pytest.mark.skipif(
-    find_spec("ray") is None, reason="Ray is not installed here: see docs/deploy/ray.md"
-)
+pytestmark = [
+    pytest.mark.scenario,
+    pytest.mark.skipif(
+        find_spec("ray") is None, reason="Ray is not installed here: see docs/deploy/ray.md"
+    ),
+]
 SECRET = "hunter2-is-not-a-password"
 
 

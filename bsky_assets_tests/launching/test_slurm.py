@@ -18,9 +18,12 @@ from testbed.lakes import differences
 from testbed.slurm_cluster import missing_programs, slurm, slurm_cluster
 
 missing = missing_programs()
-pytestmark = pytest.mark.skipif(
-    bool(missing), reason=f"Slurm is not installed here: there is no {', '.join(missing)}"
-)
+pytestmark = [
+    pytest.mark.scenario,
+    pytest.mark.skipif(
+        bool(missing), reason=f"Slurm is not installed here: there is no {', '.join(missing)}"
+    ),
+]
 RUNNING = ("squeue", "--noheader", "--states=RUNNING", "--format=%i")
 
 

@@ -33,6 +33,8 @@ from bsky_assets_tests.orchestration.pool_work import (
 from bsky_assets_tests.support.command import in_this_process
 from testbed.rows import firehose_post, table
 
+pytestmark = pytest.mark.scenario
+
 BOTH = 'key:"consolidated_posts" or key:"filtered_posts"'
 
 

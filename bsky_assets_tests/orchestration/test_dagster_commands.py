@@ -18,7 +18,7 @@ from testbed.ports import free_port
 BIN = Path(sys.executable).parent
 ASSETS = {"raw_firehose_posts", "consolidated_posts", "filtered_posts", "llm_labels"}
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.scenario, pytest.mark.timeout(600)]
 
 
 def environment(data: Path) -> dict[str, str]:

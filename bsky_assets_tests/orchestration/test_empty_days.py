@@ -32,7 +32,7 @@ WITH_DATA = DAYS[1]
 KEYS = [AssetKey(ConsolidatedPost.asset), AssetKey(FilteredPost.asset)]
 LOGGER = logging.getLogger("backfill")
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.scenario, pytest.mark.timeout(600)]
 
 
 class Daemon:

@@ -21,7 +21,7 @@ from bsky_assets_tests.orchestration.following_days import (
 )
 from bsky_assets_tests.orchestration.simulated_days import ASSETS, Days
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.scenario, pytest.mark.timeout(900)]
 
 
 def test_what_lands_until_midnight_is_in_the_day_and_nothing_is_asked_before_news(

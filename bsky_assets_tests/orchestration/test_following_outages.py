@@ -14,7 +14,7 @@ from bsky_assets_tests.orchestration.following_days import (
 )
 from bsky_assets_tests.orchestration.simulated_days import Days
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.scenario, pytest.mark.timeout(900)]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from bsky_assets_tests.support.command import run
 from bsky_assets_tests.support.sandbox_day import SandboxDay
 from testbed.object_storage import lake_in_bucket
 
+pytestmark = pytest.mark.scenario
+
 
 def texts_of(day: SandboxDay, where: str) -> list[str]:
     return [

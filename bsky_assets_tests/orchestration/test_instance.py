@@ -33,6 +33,8 @@ from bsky_assets.definitions import defs
 from bsky_assets.orchestration.instance import home, open_instance, this_process
 from bsky_assets.settings import Settings
 
+pytestmark = pytest.mark.scenario
+
 
 @pytest.fixture(autouse=True)
 def _dagster_home_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,8 @@ from bsky_assets_tests.reporting.day_pages import DAY, Page, audited, days_befor
 from bsky_assets_tests.support.ui import CHROMIUM, chromium
 from testbed.rows import table
 
+pytestmark = pytest.mark.scenario
+
 GROUNDS, TEXTS = ("ground", "card", "notice"), ("ink", "muted", "link")
 MARKS = ("political", "left", "right", "moderate", "unclear", "neutral", "alarm")
 A4_PIXELS = round((210 - 2 * 14) / 25.4 * 96)

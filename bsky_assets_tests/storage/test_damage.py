@@ -32,6 +32,8 @@ from bsky_assets_tests.storage.collected import Collected
 from testbed import wire
 from testbed.rows import feed_post, post_uri, table
 
+pytestmark = pytest.mark.scenario
+
 FIRST = date(2026, 3, 8)
 SECOND = FIRST + timedelta(days=1)
 DAYS = (FIRST, SECOND)

@@ -41,6 +41,8 @@ from bsky_assets_tests.support.command import run
 from bsky_assets_tests.support.sandbox_day import SandboxDay
 from testbed.ports import free_port
 
+pytestmark = pytest.mark.scenario
+
 SECRET = "wJalrXUtnFEMI-not-a-real-secret"
 RAW: tuple[type[Row], ...] = (RawFirehosePost, RawFeedPost, RawPostDeletion, RawModerationLabel)
 

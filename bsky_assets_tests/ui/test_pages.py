@@ -35,6 +35,7 @@ from bsky_assets_tests.support.ui import (
 from testbed.rows import NOON, table
 
 pytestmark = [
+    pytest.mark.scenario,
     pytest.mark.browser,
     pytest.mark.timeout(600),
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium at /usr/bin or on PATH"),

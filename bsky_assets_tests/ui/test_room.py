@@ -15,11 +15,12 @@ from bsky_assets_tests.analysis.coding.rooms import ANSWERS, made, opened, setti
 from bsky_assets_tests.support.ui import CHROMIUM, PATIENCE, chromium, page_of
 
 pytestmark = [
+    pytest.mark.scenario,
     pytest.mark.browser,
     pytest.mark.timeout(600),
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium at /usr/bin or on PATH"),
 ]
-POSTS = 60
+POSTS = 200
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from bsky_assets_tests.support.scratch_copy import TOUCHED, Scratch, scratch_cop
 from bsky_assets_tests.support.ui import CHROMIUM, Platform, chromium, page_of, webserver
 
 pytestmark = [
+    pytest.mark.scenario,
     pytest.mark.browser,
     pytest.mark.timeout(600),
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium at /usr/bin or on PATH"),

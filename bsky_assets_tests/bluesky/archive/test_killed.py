@@ -10,6 +10,8 @@ from bsky_assets_tests.bluesky.archive.serving import archive_of, world_of
 from bsky_assets_tests.support.serving import served
 from testbed import healing
 
+pytestmark = pytest.mark.scenario
+
 
 def test_a_file_that_was_whole_when_its_run_was_killed_is_not_fetched_again(
     tmp_path: Path,

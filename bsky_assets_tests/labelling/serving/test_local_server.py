@@ -43,6 +43,8 @@ from bsky_assets_tests.support.labelling import (
 )
 from bsky_sandbox.world import World
 
+pytestmark = pytest.mark.scenario
+
 pytest.importorskip("xllamacpp", reason="the extra `local` is not installed")
 
 PATIENT = Policy(patience=250)
