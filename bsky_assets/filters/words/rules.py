@@ -15,6 +15,7 @@ What belongs here: reading texts and rules. What does not: which words and rules
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 
 _TOKEN = re.compile(r"'re\b|[a-z0-9]+(?:'(?!re\b)[a-z]+)*|\?+|[.!;\n]+|:|[,–—()]+|(?<=\s)-(?=\s)")
@@ -67,8 +68,8 @@ class Reader:
         found: dict[str, set[str]] = {}
         for name, terms in lists.items():
             for term in terms:
-                for phrase in written_out(term):
-                    found.setdefault(" ".join(_TOKEN.findall(phrase)), set()).add(name)
+                for phrase in _tokenised(term):
+                    found.setdefault(phrase, set()).add(name)
         self._lists = {phrase: tuple(sorted(names)) for phrase, names in found.items()}
         lengths: dict[str, set[int]] = {}
         for phrase in found:
@@ -168,8 +169,15 @@ def _in_lists(*names: str) -> str:
     return rf"[^\s/]+(?=/)\S*[/+](?:{'|'.join(names)})\+\S* "
 
 
-def written_out(term: str) -> Iterator[str]:
-    """Every phrase that a term stands for.
+@cache
+def _tokenised(term: str) -> tuple[str, ...]:
+    """Every phrase that a term stands for, as texts are read."""
+    return tuple(" ".join(_TOKEN.findall(phrase)) for phrase in written_out(term))
+
+
+@cache
+def written_out(term: str) -> tuple[str, ...]:
+    """Every phrase that a term stands for; a term is in several lists, and lists in several uses.
 
     Raises:
         ValueError: the term has syntax other than `(a|b)`, `?` and `[ab]`.
@@ -177,7 +185,7 @@ def written_out(term: str) -> Iterator[str]:
     phrases, rest = _alternatives(term.replace("(?:", "("))
     if rest:
         raise ValueError(f"cannot write out {term!r}: {rest!r} is left")
-    return (" ".join(phrase.split()) for phrase in phrases)
+    return tuple(" ".join(phrase.split()) for phrase in phrases)
 
 
 def _alternatives(text: str) -> tuple[list[str], str]:
