@@ -123,19 +123,25 @@ def test_the_picture_in_the_docs_is_current() -> None:
 
 RAW = (RawFirehosePost, RawFeedPost, RawPostDeletion)
 MADE_BY_THE_CLOCK = "metadata.processed_timestamp"
-SAME_ORDER = "metadata.source, regexp_extract(cid, '[0-9]*$'), uri"
+SAME_ORDER = "metadata.source, try_cast(regexp_extract(cid, '[0-9]*$') AS INTEGER), uri"
 """Whatever was changed: changed values end as they did."""
+APART = 3
+"""Rows of each asset in which one and the same column is given other values."""
 
 
-def apart() -> Input:
-    """Posts of which none has to do with another, nor with a deletion."""
-    firehose = [filled(RawFirehosePost, n) for n in (1, 2)] + [
-        filled(RawFirehosePost, 3, commit_time=None)
+def apart(columns: int) -> Input:
+    """Posts of which none has to do with another, nor with a deletion: `APART` for each column."""
+    numbers = range(1, APART * columns + 1)
+    firehose = [
+        filled(RawFirehosePost, n, **({} if n % APART else {"commit_time": None})) for n in numbers
+    ]
+    deletions = [
+        filled(RawPostDeletion, n, kind="post", uri=f"something else {n}") for n in numbers
     ]
     return {
         (RawFirehosePost, DAY): firehose,
-        (RawFeedPost, DAY): [filled(RawFeedPost, n, uri=f"fed {n}") for n in (1, 2, 3)],
-        (RawPostDeletion, DAY): [filled(RawPostDeletion, 1, kind="post", uri="something else")],
+        (RawFeedPost, DAY): [filled(RawFeedPost, n, uri=f"fed {n}") for n in numbers],
+        (RawPostDeletion, DAY): deletions,
     }
 
 
@@ -149,17 +155,39 @@ def consolidated(con: duckdb.DuckDBPyConnection, lake: Lake, given: Input) -> pa
 def test_consolidated_columns_change_with_what_they_say_they_are_made_from(
     con: duckdb.DuckDBPyConnection, lake: Lake, row: type[Row]
 ) -> None:
-    before = values(ConsolidatedPost, consolidated(con, lake, apart()))
-    assert len(before["uri"]) == 6
-    for path in leaves(row):
+    """Each column is changed in posts of its own: by them is told what a change reaches."""
+    paths = leaves(row)
+    unchanged = apart(len(paths))
+    before = values(ConsolidatedPost, consolidated(con, lake, unchanged))
+    assert len(before["uri"]) == 2 * APART * len(paths)
+    rows = unchanged[row, DAY]
+    given: Input = {(row, DAY): []}  # What other assets have is stored already.
+    for place, path in enumerate(paths):
+        given[row, DAY] += changed(rows[place * APART : (place + 1) * APART], path)
+    after = values(ConsolidatedPost, consolidated(con, lake, given))
+
+    uris = {repr(one["uri"]) for one in rows}
+    own = [place for place, uri in enumerate(before["uri"]) if uri in uris]
+    others = [place for place, uri in enumerate(before["uri"]) if uri not in uris]
+    assert _changed_in(others, before, after) == set()
+    for place, path in enumerate(paths):
         column = f"{row.asset}.{path}"
-        # What other assets have is stored already.
-        given = {key: rows for key, rows in apart().items() if key[0] is row}
-        after = values(ConsolidatedPost, consolidated(con, lake, with_change(given, column)))
         expected = declared(ConsolidatedPost, column)
         if not path.startswith("earlier_versions"):
             expected -= {name for name in expected if name.startswith("earlier_versions")}
-        assert different(before, after) - {MADE_BY_THE_CLOCK} == expected, column
+        theirs = own[place * APART : (place + 1) * APART]
+        assert _changed_in(theirs, before, after) == expected, column
+
+
+def _changed_in(
+    rows: list[int], before: Mapping[str, list[str]], after: Mapping[str, list[str]]
+) -> set[str]:
+    """The columns in which some of these rows have another value, the time of the making aside."""
+    one, two = (
+        {name: [column[row] for row in rows] for name, column in made.items()}
+        for made in (before, after)
+    )
+    return different(one, two) - {MADE_BY_THE_CLOCK}
 
 
 def test_earlier_versions_change_with_what_they_say_they_are_made_from(
