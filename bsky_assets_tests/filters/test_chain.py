@@ -47,14 +47,25 @@ LABELS = [label("did:plc:f", "bot", "did:plc:f"), label(post_uri("did:plc:c", "k
 STOPPED_BY = [None, "english", "nsfw", "spam", "hate_speech", "bot", "english"]
 
 
-def filtered(folder: Path, lake: Lake) -> tuple[list[dict[str, object]], dict[str, object]]:
+Day = tuple[list[dict[str, object]], dict[str, object]]
+"""The rows of a filtered day, and its details."""
+
+
+def filtered(folder: Path, lake: Lake) -> Day:
     with duckdb.connect() as con:
         partition = filter_day(con, lake, DAY, settings_in(folder))
     return rows_of(partition.path), dict(partition.details)
 
 
-def test_each_post_gets_one_verdict_and_a_reason(tmp_path: Path) -> None:
-    rows, details = filtered(tmp_path, lake_with(tmp_path, POSTS, LABELS))
+@pytest.fixture(scope="module")
+def day(tmp_path_factory: pytest.TempPathFactory) -> Day:
+    """The rows and details of `POSTS` and `LABELS`; for looking at only."""
+    folder = tmp_path_factory.mktemp("day")
+    return filtered(folder, lake_with(folder, POSTS, LABELS))
+
+
+def test_each_post_gets_one_verdict_and_a_reason(day: Day) -> None:
+    rows, details = day
     assert [row["filtered_by_func"] for row in rows] == STOPPED_BY
     assert [row["passed_filters"] for row in rows] == [by is None for by in STOPPED_BY]
     assert [row["uri"] for row in rows] == [one["uri"] for one in POSTS]
@@ -64,8 +75,8 @@ def test_each_post_gets_one_verdict_and_a_reason(tmp_path: Path) -> None:
     assert {row["filter_version"] for row in rows} == {details["filter_version"]}
 
 
-def test_only_what_passes_one_filter_reaches_the_next(tmp_path: Path) -> None:
-    rows, _ = filtered(tmp_path, lake_with(tmp_path, POSTS, LABELS))
+def test_only_what_passes_one_filter_reaches_the_next(day: Day) -> None:
+    rows, _ = day
     for row in rows:
         verdicts = [row[name] for name in VERDICTS]
         good = [name == "is_english" for name in VERDICTS]
@@ -107,8 +118,8 @@ def test_posts_of_a_language_that_is_asked_for_are_judged_by_every_filter_and_pa
     assert made.details["passed"] == 1
 
 
-def test_the_funnel_adds_up(tmp_path: Path) -> None:
-    _, details = filtered(tmp_path, lake_with(tmp_path, POSTS, LABELS))
+def test_the_funnel_adds_up(day: Day) -> None:
+    _, details = day
     reached = details["posts"]
     assert [step["filter"] for step in details["funnel"]] == [one.name for one in chain()]
     for step in details["funnel"]:
@@ -119,9 +130,11 @@ def test_the_funnel_adds_up(tmp_path: Path) -> None:
     assert sum(details["languages"].values()) == len(POSTS)
 
 
-def test_worker_processes_come_to_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker_processes_come_to_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, day: Day
+) -> None:
     lake = lake_with(tmp_path, POSTS, LABELS)
-    alone, _ = filtered(tmp_path, lake)
+    alone, _ = day
     monkeypatch.setattr(workers, "_IN_PROCESS_ROWS", 0)
     shared, _ = filtered(tmp_path, lake)
     said = ("uri", "filter_reason", "language", "language_probability", *VERDICTS)
@@ -148,10 +161,10 @@ def test_a_day_without_posts(tmp_path: Path) -> None:
 
 
 def test_posts_of_an_earlier_contract_are_filtered_like_todays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, day: Day
 ) -> None:
     """The text had another name, and likes were not counted yet."""
-    expected, _ = filtered(tmp_path / "now", lake_with(tmp_path / "now", POSTS, LABELS))
+    expected, _ = day
     lake = lake_with(tmp_path / "then", POSTS, LABELS)
     partition = lake.current(ConsolidatedPost, DAY)
     assert partition is not None
@@ -292,9 +305,8 @@ def test_a_broken_filter_is_named(
     assert all(line.startswith(f"filter {named}: ") for line in told)
 
 
-def test_the_contract_of_the_day_is_kept(tmp_path: Path) -> None:
-    lake = lake_with(tmp_path, POSTS)
-    rows, _ = filtered(tmp_path, lake)
+def test_the_contract_of_the_day_is_kept(day: Day) -> None:
+    rows, _ = day
     assert list(rows[0]) == list(FilteredPost.model_fields)
     assert set(ConsolidatedPost.model_fields) < set(rows[0])
 

@@ -78,21 +78,27 @@ def test_what_excuses_a_rule_stops_the_weights_too() -> None:
     assert reasons(report) == [None]
 
 
-def test_the_weights_are_those_that_the_stored_texts_make() -> None:
-    texts = weights.written()
-    made = weights.learnt([text for theirs in texts.values() for text in theirs])
+@pytest.fixture(scope="module")
+def written() -> dict[str, list[weights.Text]]:
+    return weights.written()
+
+
+def test_the_weights_are_those_that_the_stored_texts_make(
+    written: dict[str, list[weights.Text]],
+) -> None:
+    made = weights.learnt([text for theirs in written.values() for text in theirs])
     stored = read_weights(weights_path(NAME))
     assert made.keys() == stored.keys()
     assert max(abs(made[sign] - stored[sign]) for sign in stored) < 0.02
 
 
-def test_writers_who_were_left_out() -> None:
+def test_writers_who_were_left_out(written: dict[str, list[weights.Text]]) -> None:
     """The rules aside: weights learnt from the others let nearly all that is harmless through.
 
     Not looked at is what the author of the rules wrote in pairs, to be told from one another.
     """
     pairs = ("beside_rules", "pairs")
-    writers = {name: texts for name, texts in weights.written().items() if name not in pairs}
+    writers = {name: texts for name, texts in written.items() if name not in pairs}
     figures = {name: shares for name, *shares in weights.left_out(writers)}
     assert min(let_through for _, let_through in figures.values()) >= 0.99
     assert all(found >= 0.1 for found, _ in figures.values())
