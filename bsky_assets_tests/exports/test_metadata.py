@@ -5,7 +5,7 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import duckdb
 import pytest
@@ -24,35 +24,57 @@ DAY = NOON.date()
 READ_CROISSANT = """
 import json, sys
 import mlcroissant
-described = mlcroissant.Dataset(jsonld=sys.argv[1])
-issues = described.metadata.issues
-sets = described.metadata.record_sets
-columns = {one.id: [field.source.extract.column for field in one.fields] for one in sets}
-print(json.dumps({"issues": [*issues.errors, *issues.warnings], "columns": columns}))
+for path in sys.argv[1:]:
+    described = mlcroissant.Dataset(jsonld=path)
+    issues = described.metadata.issues
+    sets = described.metadata.record_sets
+    columns = {one.id: [field.source.extract.column for field in one.fields] for one in sets}
+    print(json.dumps({"issues": [*issues.errors, *issues.warnings], "columns": columns}))
 """
+EVERY = [(kind, level) for kind in get_args(Format) for level in get_args(Level)]
+every = pytest.mark.parametrize("made", range(len(EVERY)), indirect=True, ids=map("-".join, EVERY))
 
 
-@pytest.fixture
-def made(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    kind, level = request.param
-    chosen = Settings(_env_file=None, data_dir=tmp_path / "data")
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """An export of each kind, in the order of `EVERY`; for looking at only."""
+    folder = tmp_path_factory.mktemp("exports")
+    chosen = Settings(_env_file=None, data_dir=folder / "data")
     lake = Lake(chosen.lake_dir)
     posts = [filtered_post(number, f"post {number}") for number in range(3)]
     lake.write(FilteredPost, DAY, table(FilteredPost, posts))
     lake.write(LlmLabel, DAY, table(LlmLabel, []))
+    days, made = [DAY, DAY + timedelta(days=1)], []
     with duckdb.connect() as con:
-        days = [DAY, DAY + timedelta(days=1)]
-        export(con, lake, chosen, days, tmp_path / "out", kind, level=level)
-    return tmp_path / "out"
+        for kind, level in EVERY:
+            made.append(folder / f"{kind}-{level}")
+            export(con, lake, chosen, days, made[-1], kind, level=level)
+    return made
 
 
-EVERY = [(kind, level) for kind in get_args(Format) for level in get_args(Level)]
+@pytest.fixture(scope="module")
+def read(exports: list[Path]) -> dict[Path, dict[str, Any]]:
+    """What Croissant's reader says of each export."""
+    command = [
+        sys.executable,
+        "-c",
+        READ_CROISSANT,
+        *(str(one / "croissant.json") for one in exports),
+    ]
+    told = subprocess.run(command, check=True, capture_output=True).stdout.splitlines()
+    return dict(zip(exports, map(json.loads, told), strict=True))
 
 
-@pytest.mark.parametrize("made", EVERY, indirect=True, ids="-".join)
-def test_croissant_describes_the_tables_and_its_reader_reads_them(made: Path) -> None:
-    read = [sys.executable, "-c", READ_CROISSANT, str(made / "croissant.json")]
-    described = json.loads(subprocess.run(read, check=True, capture_output=True).stdout)
+@pytest.fixture
+def made(exports: list[Path], request: pytest.FixtureRequest) -> Path:
+    return exports[request.param]
+
+
+@every
+def test_croissant_describes_the_tables_and_its_reader_reads_them(
+    made: Path, read: dict[Path, dict[str, Any]]
+) -> None:
+    described = read[made]
     assert described["issues"] == []
     rows = {path.stem: path for path in made.iterdir() if path.suffix in (".csv", ".parquet")}
     assert set(described["columns"]) == set(rows)
@@ -61,7 +83,7 @@ def test_croissant_describes_the_tables_and_its_reader_reads_them(made: Path) ->
             assert con.sql(f"FROM '{rows[name]}'").columns == columns
 
 
-@pytest.mark.parametrize("made", EVERY, indirect=True, ids="-".join)
+@every
 def test_the_crate_has_every_file_and_no_other(made: Path) -> None:
     crate = ROCrate(made)
     there = {path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file()}
