@@ -272,6 +272,7 @@ def run_in(folder: Path, program: str) -> list[str]:
     ).stdout.splitlines()  # fmt: skip
 
 
+@pytest.mark.scenario
 @pytest.mark.parametrize(
     ("break_it", "named"),
     [
@@ -376,6 +377,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.scenario
 def test_a_new_filter_is_one_file_and_its_words(tmp_path: Path) -> None:
     copy = scratch_copy(tmp_path)
     (copy / "filters" / "judging" / "shouting.py").write_text(SHOUTING_PY)

@@ -108,6 +108,7 @@ def renamed(tmp_path: Path) -> Scratch:
     return scratch
 
 
+@pytest.mark.scenario
 def test_days_of_before_a_rename_read_join_export_and_are_rewritten_though_killed(
     renamed: Scratch, data: Path, tmp_path: Path
 ) -> None:

@@ -232,6 +232,7 @@ while True:
 """
 
 
+@pytest.mark.scenario
 def test_kill_at_any_moment_leaves_a_whole_partition(lake: Lake) -> None:
     lake.write(RawPostDeletion, DAY, deletions(20_000))
     for round_number in range(6):

@@ -44,6 +44,7 @@ def run(folder: Path, timezone: str, *arguments: str) -> "subprocess.CompletedPr
     )
 
 
+@pytest.mark.scenario
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command[1:3]))
 def test_another_timezone_than_that_of_the_stored_days_is_refused(
     tmp_path: Path, command: tuple[str, ...]

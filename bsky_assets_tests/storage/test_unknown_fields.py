@@ -164,6 +164,7 @@ def frames() -> list[bytes]:
     ]
 
 
+@pytest.mark.scenario
 def test_what_no_one_has_seen_goes_over_the_wire_and_through_the_day(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], sandbox_day: SandboxDay
 ) -> None:

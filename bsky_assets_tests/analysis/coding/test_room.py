@@ -108,6 +108,7 @@ def test_no_other_page_of_the_browser_can_answer_for_a_coder(tmp_path: Path) -> 
     assert server.addresses["ada"] != server.addresses["ben"]
 
 
+@pytest.mark.scenario
 def test_kill_9_between_any_two_keys_loses_nothing(tmp_path: Path) -> None:
     made(tmp_path, 40, "ada", "ben")
     keys = itertools.cycle(ANSWERS)

@@ -255,6 +255,7 @@ with duckdb.connect() as con:
 """
 
 
+@pytest.mark.scenario
 def test_killed_three_times_it_asks_hardly_anything_twice(tmp_path: Path) -> None:
     """kill -9 costs no more than what was in flight: of a day of 10,000 posts, 5% for three."""
     posts = known_posts(3000)

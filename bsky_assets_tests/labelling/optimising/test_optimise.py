@@ -176,6 +176,7 @@ def test_no_call_passes_its_budget_at_the_endpoints_own_count(
             assert endpoint.tokens - before[1] <= tokens
 
 
+@pytest.mark.scenario
 def test_a_call_that_is_killed_goes_on_from_what_was_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -147,6 +147,22 @@ def test_the_test_is_the_sign_test_of_the_posts_that_differ(pairs: list[tuple[bo
     )
 
 
+def test_the_share_of_each_label_is_told_without_and_with() -> None:
+    moved = {one.label: one for one in shifts(["a", "a", "b", "c"], ["a", "b", "b", "c"])}
+    shares = {label: (one.share_without, one.share_with) for label, one in moved.items()}
+    assert shares == {"a": (0.5, 0.25), "b": (0.25, 0.5), "c": (0.25, 0.25)}
+    assert {label: one.shift.value for label, one in moved.items()} == {
+        "a": -0.25,
+        "b": 0.25,
+        "c": 0,
+    }
+
+
+def test_as_many_answers_are_compared_as_there_are_of_each() -> None:
+    with pytest.raises(ValueError, match="2 answers without and 1 with"):
+        effect([True, True], [True])
+
+
 @pytest.mark.parametrize("gain", [0.0, 0.1])
 def test_the_interval_of_a_gain_holds_the_truth_as_often_as_it_says(gain: float) -> None:
     dice = np.random.default_rng(2)
