@@ -343,8 +343,9 @@ class Reading:
     async def _receive(self, socket: Socket) -> None:
         """Read until the connection ends or the host is silent.
 
-        Where the reading would end by that, the host is asked first whether it is there: one that
-        was only held up sends what it had for us before it answers.
+        Where the reading would end by that, the host is pinged first, so that one that is held up
+        is waited for. The sandbox answers when it has sent everything; a host that answers sooner
+        is asked for more over a new connection, as one that does not answer is.
         """
         patience = self._patience(is_new=True)
         self._has_asked = False

@@ -9,6 +9,7 @@ import duckdb
 from bsky_assets.console import one_line
 from bsky_assets.errors import UserError
 from bsky_assets.settings import Settings
+from bsky_assets.storage.connection import without_bars
 
 _ROWS_AT_ONCE = 1_000
 Write = Callable[[Sequence[str], Iterable[tuple[Any, ...]]], None]
@@ -85,12 +86,13 @@ def open_catalogue(settings: Settings, *, unsafe: bool = False) -> duckdb.DuckDB
         from bsky_assets.orchestration.publish import publish
 
         publish(settings)
-    con = duckdb.connect(
-        str(settings.catalogue_path),
-        read_only=True,
-        config={"temp_directory": str(settings.spill_dir)},
+    con = without_bars(
+        duckdb.connect(
+            str(settings.catalogue_path),
+            read_only=True,
+            config={"temp_directory": str(settings.spill_dir)},
+        )
     )
-    con.execute("SET enable_progress_bar = false")
     con.execute("SET TimeZone = 'UTC'")
     if settings.lake_bucket:
         from bsky_assets.storage.lake import Lake

@@ -122,7 +122,6 @@ def try_out(
     found = codebook_among(settings.codebooks_dir, file)
     lake = Lake.of(settings)
     with connect(settings) as con:
-        con.execute("SET enable_progress_bar = false")
         trial = Trial(
             con, lake, settings, _row(found, file), _day(settings, lake, day), posts,
             lambda progress: stderr.print(str(progress), markup=False),

@@ -68,7 +68,6 @@ def export(
     if assets is not None:
         rows = assets_named(lake, [name.strip() for name in assets.split(",") if name.strip()])
     with connect(settings) as con:
-        con.execute("SET enable_progress_bar = false")
         made = write_export(
             con,
             lake,

@@ -19,8 +19,6 @@ from bsky_assets.errors import UserError
 from bsky_assets.sync_day import parse_day
 
 if TYPE_CHECKING:
-    import duckdb
-
     from bsky_assets.contracts import Row
     from bsky_assets.labelling.statistics.agreement import Agreement
     from bsky_assets.labelling.statistics.consistency import Consistency
@@ -76,12 +74,13 @@ def export_sample(
     from bsky_assets.labelling.day import row_of
     from bsky_assets.labelling.ledger.store import ledger_of
     from bsky_assets.labelling.statistics.sampling import export
+    from bsky_assets.storage.connection import in_memory
     from bsky_assets.storage.lake import Lake
 
     settings = get_settings()
     lake = Lake.of(settings)
     strata = [name.strip() for name in stratify.split(",") if name.strip() not in ("", "none")]
-    with _connection() as con:
+    with in_memory() as con:
         row = row_of(lake, codebook)
         days = _days(settings, lake, day, to, row)
         design = export(
@@ -132,13 +131,14 @@ def evaluate_labels(
     from bsky_assets.labelling.statistics.consistency import measure
     from bsky_assets.labelling.statistics.evaluation import evaluate
     from bsky_assets.labelling.statistics.gold import read_gold
+    from bsky_assets.storage.connection import in_memory
     from bsky_assets.storage.lake import Lake
 
     settings = get_settings()
     lake, ledger = Lake.of(settings), ledger_of(settings)
     row = row_of(lake, codebook)
     labelled = read_gold(gold_file, gold=gold, predicted=predicted, row=row)
-    with _connection() as con:
+    with in_memory() as con:
         evaluation = evaluate(con, lake, ledger, labelled, row)
         measured = None
         if consistency:
@@ -191,11 +191,12 @@ def compare_models(
     """
     from bsky_assets.labelling.day import row_of
     from bsky_assets.labelling.statistics.agreement import compare
+    from bsky_assets.storage.connection import in_memory
     from bsky_assets.storage.lake import Lake
 
     settings = get_settings()
     lake = Lake.of(settings)
-    with _connection() as con:
+    with in_memory() as con:
         row = row_of(lake, codebook)
         agreement = compare(con, lake, _days(settings, lake, day, to, row), row)
     if not agreement.pairs:
@@ -210,14 +211,6 @@ def compare_models(
             (figure / f"models-{number}.png").write_bytes(pair.png())
     if disputed:
         agreement.disputed.to_pandas().to_csv(disputed, index=False)
-
-
-def _connection() -> duckdb.DuckDBPyConnection:
-    import duckdb
-
-    con = duckdb.connect()
-    con.execute("SET enable_progress_bar = false")
-    return con
 
 
 def _days(

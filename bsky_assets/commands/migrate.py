@@ -159,10 +159,11 @@ def _show(outdated: list[Outdated]) -> None:
 def _connection(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     import duckdb
 
+    from bsky_assets.storage.connection import without_bars
+
     config: dict[str, Any] = {
         "memory_limit": MEMORY_LIMIT,
         "temp_directory": str(settings.data_dir / "spill"),
     }
-    with duckdb.connect(config=config) as con:
-        con.execute("SET enable_progress_bar = false")
+    with without_bars(duckdb.connect(config=config)) as con:
         yield con

@@ -37,7 +37,6 @@ def rehydrate(
         stderr.print(f"{done:,} of {of:,} posts", markup=False, soft_wrap=True)
 
     with connect(settings) as con:
-        con.execute("SET enable_progress_bar = false")
         made = fetch(con, settings, file, target, tell)
     stdout.print(
         f"{made.path}: {sum(made.outcomes.values()):,} posts", markup=False, soft_wrap=True

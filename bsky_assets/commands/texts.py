@@ -64,7 +64,6 @@ def ask_about_texts(
     if twice := [name for name in added if name in rows[0]]:
         raise UserError(f"the rows have a column {twice[0]!r} already; rename it")
     with connect(settings) as con:
-        con.execute("SET enable_progress_bar = false")
         made = label_texts(
             con,
             settings,

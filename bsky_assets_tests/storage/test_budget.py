@@ -1,5 +1,6 @@
 """How days share a machine: no more at a time than have room, and none beyond its share."""
 
+import re
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ from bsky_assets.storage.budget import (
     slots,
 )
 from bsky_assets.storage.connection import connect
+from bsky_assets_tests.support.places import ROOT
 
 LEAST = PYTHON_BYTES + WORKER_BYTES + LEAST_DUCKDB_BYTES
 HOLD = """
@@ -70,6 +72,17 @@ for each in (connect(settings), in_memory(), duckdb_resource(settings).get_conne
 def test_no_connection_draws_bars_where_duckdb_takes_a_process_for_interactive() -> None:
     done = subprocess.run([sys.executable, "-c", BARS], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n" * 3
+
+
+def test_every_connection_of_the_package_is_one_without_bars() -> None:
+    opened = re.compile(r"(?<!without_bars\()\bduckdb\.connect\(.*")
+    found = {
+        (path.name, call)
+        for path in (ROOT / "bsky_assets").rglob("*.py")
+        for call in opened.findall(re.sub(r"\(\s+", "(", path.read_text()))
+        if path.name != "connection.py" and not call.endswith(".close()")
+    }
+    assert found == set()
 
 
 def test_one_day_more_waits_and_goes_on_when_another_is_killed(settings: Settings) -> None:

@@ -18,6 +18,7 @@ from bsky_assets.contracts import LlmLabel, RawPostDeletion, Row
 from bsky_assets.labelling.asking.questions import CONTEXT
 from bsky_assets.labelling.ledger.store import Ledger
 from bsky_assets.settings import Settings
+from bsky_assets.storage.connection import in_memory
 from bsky_assets.storage.lake import Lake
 
 Shown = dict[str, str]
@@ -47,8 +48,7 @@ def words(
     """
     listed = list(items)
     lake, ledger = Lake.of(settings), Ledger(settings.ledger_dir)
-    with duckdb.connect() as con:
-        con.execute("SET enable_progress_bar = false")
+    with in_memory() as con:
         gone = _gone(con, lake, [item.uri for item in listed if item.uri])
         asked = {item.uri: item.number for item in listed if item.uri and item.shown is None}
         found = _from_ledger(con, lake, ledger, days, asked, asset)

@@ -13,8 +13,6 @@ from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import duckdb
-
 from bsky_assets.analysis.coding.codebook import Codebook, codebook_of_prompt, codebook_to_code
 from bsky_assets.analysis.coding.items import Item
 from bsky_assets.analysis.coding.room import CannotBeCoded, Room, make_room
@@ -24,6 +22,7 @@ from bsky_assets.labelling.asking.questions import CONTEXT
 from bsky_assets.labelling.ledger.store import Ledger
 from bsky_assets.labelling.statistics.sampling import Design, export, load_design, unguarded
 from bsky_assets.settings import Settings
+from bsky_assets.storage.connection import in_memory
 from bsky_assets.storage.lake import Lake
 
 _LONGEST_CELL = 10_000_000
@@ -56,8 +55,7 @@ def room_of_draw(
         UnusableCodebook: the codebook's answers cannot be coded by a key each.
     """
     _book(settings, draw.row)
-    with TemporaryDirectory() as folder, duckdb.connect() as con:
-        con.execute("SET enable_progress_bar = false")
+    with TemporaryDirectory() as folder, in_memory() as con:
         lake, ledger = Lake.of(settings), Ledger(settings.ledger_dir)
         drawn = Path(folder) / "drawn.csv"
         export(

@@ -10,8 +10,6 @@ average, whatever the first one happened to find.
 from collections import Counter
 from collections.abc import Sequence
 
-import duckdb
-
 from bsky_assets.analysis.coding.making import Draw, room_of_draw
 from bsky_assets.analysis.coding.room import CannotBeCoded, Room, decided, open_room
 from bsky_assets.contracts import Row
@@ -19,6 +17,7 @@ from bsky_assets.labelling.answer_sql import answer_as_text
 from bsky_assets.labelling.ledger.store import Ledger
 from bsky_assets.labelling.statistics.sampling import load_design
 from bsky_assets.settings import Settings
+from bsky_assets.storage.connection import in_memory
 from bsky_assets.storage.lake import Lake
 
 
@@ -80,8 +79,7 @@ def spread(wrong: int, coded: int) -> float:
 
 def _labels(lake: Lake, room: Room, row: type[Row]) -> dict[str, str]:
     """The label of record of each post of the days of `room`, by URI."""
-    with duckdb.connect() as con:
-        con.execute("SET enable_progress_bar = false")
+    with in_memory() as con:
         labels = lake.relation(con, row, room.days)
         valid = labels.filter("is_label_of_record AND was_successfully_labeled")
         return dict(valid.select(f"uri, {answer_as_text(row)}").fetchall())

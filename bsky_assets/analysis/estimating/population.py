@@ -17,6 +17,7 @@ from bsky_assets.errors import UserError
 from bsky_assets.labelling.answer_sql import answer_as_text
 from bsky_assets.labelling.day import asked_about
 from bsky_assets.settings import Settings
+from bsky_assets.storage.connection import in_memory
 from bsky_assets.storage.lake import Lake
 
 COVARIATES = {
@@ -56,8 +57,7 @@ def population(settings: Settings, days: Sequence[date], row: type[Row] = LlmLab
         NothingToEstimate: there is none.
     """
     lake = Lake.of(settings)
-    with duckdb.connect() as con:
-        con.execute("SET enable_progress_bar = false")
+    with in_memory() as con:
         for number, day in enumerate(days):
             _register(con, lake, day, settings, row)
             into = "INSERT INTO posts" if number else "CREATE TEMP TABLE posts AS"

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from datetime import date
 
-import duckdb
 import numpy as np
 import pandas as pd
 
@@ -14,6 +13,7 @@ from bsky_assets.contracts import FilteredPost, LlmLabel
 from bsky_assets.labelling.asking.answers import NOT_SOCIOPOLITICAL
 from bsky_assets.labelling.embedding.embedder import embedder_of
 from bsky_assets.settings import Settings
+from bsky_assets.storage.connection import in_memory
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.sql import literal
 
@@ -28,8 +28,7 @@ def texts_of(settings: Settings, days: Sequence[date], limit: int | None = None)
     """uri, author, text, day and label of record of the labelled posts of `days`, by hash."""
     lake = Lake.of(settings)
     frames = []
-    with duckdb.connect() as con:
-        con.execute("SET enable_progress_bar = false")
+    with in_memory() as con:
         for day in days:
             lake.relation(con, FilteredPost, [day]).create_view("taught_posts", replace=True)
             lake.relation(con, LlmLabel, [day]).create_view("taught_labels", replace=True)

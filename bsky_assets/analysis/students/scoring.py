@@ -23,6 +23,7 @@ from bsky_assets.labelling.embedding.embedder import Embedder, embedder_of
 from bsky_assets.labelling.embedding.packaged import NoEmbeddings, Vectors
 from bsky_assets.labelling.sample import CUTS
 from bsky_assets.settings import Settings
+from bsky_assets.storage.connection import in_memory
 from bsky_assets.storage.inputs import made_from
 from bsky_assets.storage.lake import Lake, Partition
 
@@ -150,8 +151,7 @@ def political_groups(settings: Settings, days: Sequence[date], sample: str) -> p
     """
     lake = Lake.of(settings)
     found = []
-    with duckdb.connect() as con:
-        con.execute("SET enable_progress_bar = false")
+    with in_memory() as con:
         for day in days:
             stored = lake.current(ScoredPost, day)
             told = stored.told(StudentDetails) if stored else StudentDetails()

@@ -53,7 +53,6 @@ def optimise_file(
     """
     lake, ledger = Lake.of(settings), ledger_of(settings)
     with connect(settings) as con:
-        con.execute("SET enable_progress_bar = false")
         row = row_of(lake, codebook)
         own = codebook_in_force(settings, row)
         posts = coded_posts(con, lake, ledger, read_gold(gold, row=row), row)
