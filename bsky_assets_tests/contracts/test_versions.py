@@ -6,10 +6,14 @@ import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 
 import duckdb
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from bsky_assets import sync_day
 from bsky_assets.bluesky import versions as readers
@@ -39,6 +43,9 @@ from bsky_assets.storage import chronology, compaction
 from bsky_assets.storage.lake import Lake
 from bsky_assets_tests.support.labelling import DAY
 from testbed.rows import filtered_post, table
+
+ROOM = Path(labelling.__file__).parent
+COMPILED = shutil.ignore_patterns("__pycache__")
 
 RULE = '''"""A rule."""
 
@@ -130,6 +137,97 @@ def test_of_sql_in_python_the_statement_counts(
 def test_space_counts_in_a_text_that_is_no_sql(tmp_path: Path, text: str) -> None:
     without = text.replace("  ", " ").replace(" -- b", "").replace("\\n", "")
     assert changed(tmp_path / "rule.py", f"A = {text}", lambda _: f"A = {without}")
+
+
+IMPORTS = """import re
+from statistics import median
+
+from bsky_assets.storage.sql import identifier
+from bsky_assets.storage.sql import literal as quoted
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+def judge(posts):
+    from bsky_assets.settings import get_settings
+
+    return median(posts), quoted(posts), identifier(get_settings())
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_another"),
+    [
+        ("storage.sql import identifier", "exports.tables import identifier", False),
+        ("storage.sql import literal", "exports.tables import literal", False),
+        ("bsky_assets.settings", "bsky_assets.news.names", False),
+        ("from bsky_assets.storage.sql import identifier\n", "", False),
+        ("if TYPE_CHECKING:\n    import duckdb\n", "", False),
+        ("import re\nfrom statistics import median\n", "from statistics import median\nimport re\n",
+         False),
+        ("import literal as", "import identifier as", True),
+        ("import re", "import regex", True),
+        ("import re", "import regex as re", True),
+        ("from statistics", "from numpy", True),
+        ("import median", "import mean as median", True),
+        ("if TYPE_CHECKING:", "if not TYPE_CHECKING:", True),
+    ],
+)  # fmt: skip
+def test_an_import_counts_by_what_it_gives_and_not_by_where_it_is_in_this_package(
+    tmp_path: Path, before: str, after: str, is_another: bool
+) -> None:
+    edit: Callable[[str], str] = lambda text: text.replace(before, after, 1)  # noqa: E731
+    assert changed(tmp_path / "rule.py", IMPORTS, edit) is is_another
+
+
+@pytest.mark.parametrize(("name", "is_another"), [("rule.py", False), ("rule.toml", True)])
+def test_a_renamed_file_counts_where_it_is_no_code(
+    tmp_path: Path, name: str, is_another: bool
+) -> None:
+    path = tmp_path / name
+    path.write_text(WORDS)
+    before = source_version([path])
+    assert (source_version([path.rename(path.with_stem("renamed"))]) != before) is is_another
+
+
+def definitions(path: Path) -> list[tuple[int, int]]:
+    """The first and the last line of each function, class and constant at `path`, from 0."""
+    found = ast.parse(path.read_text()).body
+    kinds = (ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
+    firsts = ((one, getattr(one, "decorator_list", [])) for one in found if isinstance(one, kinds))
+    return [((deco[0] if deco else one).lineno - 1, one.end_lineno or 0) for one, deco in firsts]
+
+
+@hypothesis_settings(max_examples=20, deadline=None)
+@given(data=st.data())
+def test_a_definition_may_move_between_files_and_may_not_change_or_go(data: st.DataObject) -> None:
+    """Of every file that decides labels, in a copy of the room."""
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
+        room = Path(shutil.copytree(ROOM, Path(folder, "labelling"), ignore=COMPILED))
+        patched.setattr(labelling, "__file__", str(room / "versions.py"))
+        before = labelling.labelling_version(LlmLabel)
+        paths = [room / f"{name}.py" for name in labelling.RULES[LlmLabel]]
+        source, target = data.draw(st.permutations(paths))[:2]
+        start, end = data.draw(st.sampled_from(definitions(source)))
+        lines, beside = source.read_text().splitlines(keepends=True), target.read_text()
+        moved = "".join(lines[start:end])
+        source.write_text("".join(lines[:start] + lines[end:]))
+        assert labelling.labelling_version(LlmLabel) != before
+        target.write_text(f"from bsky_assets.labelling.{source.stem} import y\n{beside}\n{moved}")
+        assert labelling.labelling_version(LlmLabel) == before
+        target.write_text(f"{beside}\n{with_another_value(moved)}")
+        assert labelling.labelling_version(LlmLabel) != before
+
+
+def with_another_value(definition: str) -> str:
+    """The same with another constant, or with one more."""
+    (statement,) = ast.parse(definition).body
+    if isinstance(statement, ast.Assign | ast.AnnAssign):
+        statement.value = ast.Tuple([statement.value, ast.Constant(977)])
+    else:
+        statement.body.append(ast.parse("ANOTHER = 977").body[0])
+    return ast.unparse(statement)
 
 
 def with_comment(path: Path, text: str) -> str:
