@@ -33,7 +33,7 @@ from bsky_assets.contracts import FilteredPost, LlmLabel, arrow_schema
 from bsky_assets.contracts.details import LabelDetails
 from bsky_assets.labelling.embedding.packaged import Packaged
 from bsky_assets.labelling.sample import draw
-from bsky_assets.labelling.statistics.corrected import allocate
+from bsky_assets.labelling.statistics.allocation import allocate
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from testbed.rows import filtered_post

@@ -13,7 +13,7 @@ from scipy.optimize import root
 from scipy.special import expit
 
 from bsky_assets.analysis.estimating.people import People
-from bsky_assets.labelling.statistics.corrected import allocate
+from bsky_assets.labelling.statistics.allocation import allocate
 
 DAYS = 7
 Floats = npt.NDArray[np.float64]

@@ -17,7 +17,7 @@ from bsky_assets.contracts import FilteredPost, Row, ScoredPost
 from bsky_assets.contracts.codebooks import CodebookLabel
 from bsky_assets.contracts.details import LabelDetails, RecordSample, SampledStratum, StudentDetails
 from bsky_assets.labelling.answer_sql import answer_as_text
-from bsky_assets.labelling.statistics.corrected import allocate
+from bsky_assets.labelling.statistics.allocation import allocate
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.sql import literal

@@ -11,13 +11,14 @@ from bsky_assets.contracts.codebooks import CodebookLabel
 from bsky_assets.contracts.versions import source_version
 
 _LABELS = (
-    "asking/answers", "asking/batches", "asking/endpoint", "asking/preflight", "asking/questions",
-    "asking/requests", "asking/rounds", "day", "ledger/store", "sample", "second_question",
+    "answer_sql", "asking/answers", "asking/batches", "asking/confidence", "asking/endpoint",
+    "asking/preflight", "asking/questions", "asking/requests", "asking/rounds", "batch_size", "day",
+    "ledger/store", "sample", "second_question", "statistics/allocation", "told",
 )  # fmt: skip
 RULES: dict[type[Row], tuple[str, ...]] = {
     LlmLabel: _LABELS,
     AuditedShare: (*_LABELS, "audit", "statistics/metrics", "statistics/weighing"),
-    DisputedPost: ("asking/answers", "statistics/agreement"),
+    DisputedPost: ("answer_sql", "asking/answers", "statistics/agreement"),
 }
 """The modules that decide the rows of a contract."""
 

@@ -402,6 +402,8 @@ def test_every_module_of_the_protocol_makes_rows_or_is_known_to_make_none() -> N
         ("asking/questions", {LlmLabel, AuditedShare}),
         ("asking/answers", {LlmLabel, AuditedShare, DisputedPost}),
         ("sample", {LlmLabel, AuditedShare}),
+        ("asking/confidence", {LlmLabel, AuditedShare}),
+        ("answer_sql", {LlmLabel, AuditedShare, DisputedPost}),
         ("asking/concurrency", set()),
         ("statistics/confusion_figure", set()),
         ("statistics/gold", set()),
@@ -415,6 +417,28 @@ def test_the_versions_of_labelling_cover_what_decides_rows(
     for row in labelling.RULES:
         path.write_text(source)
         assert is_another_after(path, partial(labelling.labelling_version, row)) is (row in touches)
+
+
+def test_every_module_that_labelling_asks_decides_rows_or_is_known_to_decide_none() -> None:
+    """Of its own room; prompt and form of answers have versions of their own."""
+    decides_none = {
+        "asking/breaker", "asking/budget", "asking/concurrency", "asking/prompt", "context_proof",
+        "details", "news_given", "statistics/confusion_figure", "statistics/consistency",
+        "statistics/gold", "statistics/metrics", "versions",
+    }  # fmt: skip
+    decides = set().union(*labelling.RULES.values())
+    asked = set().union(*(asked_of_its_room(ROOM / f"{name}.py") for name in decides))
+    assert asked - decides == decides_none
+
+
+def asked_of_its_room(path: Path) -> set[str]:
+    """The modules of labelling that the one at `path` imports from."""
+    imports = (
+        one for one in ast.walk(ast.parse(path.read_text())) if isinstance(one, ast.ImportFrom)
+    )
+    modules = (str(one.module) for one in imports)
+    ours = (one for one in modules if one.startswith(f"{labelling.__package__}."))
+    return {one.removeprefix(f"{labelling.__package__}.").replace(".", "/") for one in ours}
 
 
 @pytest.mark.parametrize(

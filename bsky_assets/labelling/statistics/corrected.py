@@ -13,7 +13,7 @@ Jeffreys' prior, instead of their sample variance: in a sample of usual size a s
 no error at all, and the usual interval would take that for certainty.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 from statistics import NormalDist
@@ -111,28 +111,3 @@ def _beta(hits: int, trials: int) -> tuple[float, float]:
 def _variance_of_product(x: tuple[float, float], y: tuple[float, float]) -> float:
     """Of independent variables, from the mean and variance of each."""
     return (x[1] + x[0] ** 2) * (y[1] + y[0] ** 2) - (x[0] * y[0]) ** 2
-
-
-def allocate(
-    sizes: Mapping[str, int],
-    sample: int,
-    least: int = 5,
-    weights: Mapping[str, float] | None = None,
-) -> dict[str, int]:
-    """How many posts to draw from each stratum: by its weight, or the square root of its size.
-
-    A compromise: proportionally, rare labels get no post; equally, most posts speak of few
-    (Bankier, Power Allocations, The American Statistician 42, 1988).
-    """
-    weights = weights or {name: size**0.5 for name, size in sizes.items()}
-    drawn: dict[str, int] = {}
-    left = min(sample, sum(sizes.values()))
-    # First those of which the largest part is drawn: what they cannot give, the others do.
-    remaining = sorted(sizes, key=lambda name: (-weights[name] / max(sizes[name], 1), name))
-    while remaining:
-        total = sum(weights[name] for name in remaining)
-        name = remaining.pop(0)
-        fair = round(left * weights[name] / total) if remaining else left
-        drawn[name] = min(sizes[name], max(fair, min(least, left)))
-        left -= drawn[name]
-    return drawn

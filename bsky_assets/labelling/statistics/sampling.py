@@ -25,7 +25,7 @@ from bsky_assets.labelling.asking.answers import NONE
 from bsky_assets.labelling.asking.questions import CONTEXT
 from bsky_assets.labelling.ledger.store import Ledger
 from bsky_assets.labelling.sample import stratum_sql
-from bsky_assets.labelling.statistics.corrected import allocate
+from bsky_assets.labelling.statistics.allocation import allocate
 from bsky_assets.storage.files import staged, unique_id, write_json
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.sql import literal

@@ -19,7 +19,8 @@ from bsky_assets.commands.labels import app
 from bsky_assets.contracts import ScoredPost
 from bsky_assets.contracts.details import StudentDetails
 from bsky_assets.errors import UserError
-from bsky_assets.labelling.statistics.corrected import Stratum, allocate, corrected_share
+from bsky_assets.labelling.statistics.allocation import allocate
+from bsky_assets.labelling.statistics.corrected import Stratum, corrected_share
 from bsky_assets.labelling.statistics.gold import IDEOLOGY, OTHER, POLITICS, UnusableGold, read_gold
 from bsky_assets.labelling.statistics.metrics import (
     accuracies,
