@@ -32,8 +32,8 @@ from bsky_assets.contracts.details import AuditDetails, LabelDetails
 from bsky_assets.contracts.progress import Reporter, silent
 from bsky_assets.labelling.asking.answers import LABELS, NOT_SOCIOPOLITICAL
 from bsky_assets.labelling.asking.batches import by_chance
+from bsky_assets.labelling.asking.policy import Policy
 from bsky_assets.labelling.asking.questions import day_questions
-from bsky_assets.labelling.asking.requests import Policy
 from bsky_assets.labelling.asking.rounds import Asker
 from bsky_assets.labelling.day import NothingToLabel, prompt_of
 from bsky_assets.labelling.ledger.store import ledger_of

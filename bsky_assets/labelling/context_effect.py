@@ -20,9 +20,9 @@ from bsky_assets.contracts.details import ContextEffectDetails
 from bsky_assets.contracts.news import ContextEffect
 from bsky_assets.contracts.progress import Reporter, silent
 from bsky_assets.labelling.asking.batches import by_chance
+from bsky_assets.labelling.asking.policy import Policy
 from bsky_assets.labelling.asking.prompt import Prompt
 from bsky_assets.labelling.asking.questions import NEWS, Question, day_questions, make_question
-from bsky_assets.labelling.asking.requests import Policy
 from bsky_assets.labelling.asking.rounds import Asker
 from bsky_assets.labelling.context_proof import keep_proof
 from bsky_assets.labelling.day import NothingToLabel, prompt_of

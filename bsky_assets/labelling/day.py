@@ -27,6 +27,7 @@ from bsky_assets.contracts.progress import Reporter, silent
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.answer_sql import has_answer, listed
 from bsky_assets.labelling.asking.batches import by_chance
+from bsky_assets.labelling.asking.policy import Policy
 from bsky_assets.labelling.asking.prompt import (
     Prompt,
     built_in_codebook,
@@ -34,7 +35,6 @@ from bsky_assets.labelling.asking.prompt import (
     load_prompt,
 )
 from bsky_assets.labelling.asking.questions import DayQuestions, Question, day_questions
-from bsky_assets.labelling.asking.requests import Policy
 from bsky_assets.labelling.asking.rounds import Asker, Round
 from bsky_assets.labelling.batch_size import batch_size_for
 from bsky_assets.labelling.details import day_details

@@ -17,6 +17,7 @@ from bsky_assets.contracts.codebooks import CodebookLabel
 from bsky_assets.contracts.progress import Reporter, silent
 from bsky_assets.labelling.asking.answers import NONE, NOT_SOCIOPOLITICAL
 from bsky_assets.labelling.asking.batches import by_chance
+from bsky_assets.labelling.asking.policy import Policy
 from bsky_assets.labelling.asking.questions import (
     CONTEXT,
     Question,
@@ -24,7 +25,6 @@ from bsky_assets.labelling.asking.questions import (
     make_question,
     normalise,
 )
-from bsky_assets.labelling.asking.requests import Policy
 from bsky_assets.labelling.asking.rounds import PARAMETERS, Asker
 from bsky_assets.labelling.day import codebook_of, prompt_of
 from bsky_assets.labelling.ledger.store import ANSWER, ledger_of

@@ -12,8 +12,8 @@ import duckdb
 
 from bsky_assets.contracts.codebooks import CodebookLabel
 from bsky_assets.contracts.progress import Reporter
+from bsky_assets.labelling.asking.policy import Policy
 from bsky_assets.labelling.asking.questions import Question, day_questions
-from bsky_assets.labelling.asking.requests import Policy
 from bsky_assets.labelling.asking.rounds import PARAMETERS, Asker, Round
 from bsky_assets.labelling.batch_size import LEAST_ALONE
 from bsky_assets.labelling.day import asked_about, prompt_of

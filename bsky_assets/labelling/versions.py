@@ -12,8 +12,9 @@ from bsky_assets.contracts.versions import source_version
 
 _LABELS = (
     "answer_sql", "asking/answers", "asking/batches", "asking/confidence", "asking/endpoint",
-    "asking/preflight", "asking/questions", "asking/requests", "asking/rounds", "batch_size", "day",
-    "ledger/store", "sample", "second_question", "statistics/allocation", "told",
+    "asking/policy", "asking/preflight", "asking/questions", "asking/reading", "asking/recording",
+    "asking/requests", "asking/rounds", "batch_size", "day", "ledger/store", "sample",
+    "second_question", "statistics/allocation", "told",
 )  # fmt: skip
 RULES: dict[type[Row], tuple[str, ...]] = {
     LlmLabel: _LABELS,

@@ -22,9 +22,9 @@ from bsky_assets.contracts.news import NewsArticle, NewsContext, NewsView, Side
 from bsky_assets.contracts.progress import Reporter, silent
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.asking.answers import AnswerField, AnswerForm
+from bsky_assets.labelling.asking.policy import Policy
 from bsky_assets.labelling.asking.prompt import views_prompt
 from bsky_assets.labelling.asking.questions import Question, context_piece, make_question
-from bsky_assets.labelling.asking.requests import Policy
 from bsky_assets.labelling.asking.rounds import Asker
 from bsky_assets.labelling.ledger.store import ledger_of
 from bsky_assets.settings import Settings

@@ -422,9 +422,9 @@ def test_the_versions_of_labelling_cover_what_decides_rows(
 def test_every_module_that_labelling_asks_decides_rows_or_is_known_to_decide_none() -> None:
     """Of its own room; prompt and form of answers have versions of their own."""
     decides_none = {
-        "asking/breaker", "asking/budget", "asking/concurrency", "asking/prompt", "context_proof",
-        "details", "news_given", "statistics/confusion_figure", "statistics/consistency",
-        "statistics/gold", "versions",
+        "asking/breaker", "asking/budget", "asking/concurrency", "asking/prompt", "asking/usage",
+        "asking/waiting", "context_proof", "details", "news_given",
+        "statistics/confusion_figure", "statistics/consistency", "statistics/gold", "versions",
     }  # fmt: skip
     decides = set().union(*labelling.RULES.values())
     asked = set().union(*(asked_of_its_room(ROOM / f"{name}.py") for name in decides))

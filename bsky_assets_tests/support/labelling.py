@@ -13,7 +13,7 @@ import numpy as np
 
 from bsky_assets.contracts import FilteredPost, LlmLabel, Row
 from bsky_assets.contracts.codebooks import CodebookLabel, load_codebooks, rows_of
-from bsky_assets.labelling.asking.requests import Policy
+from bsky_assets.labelling.asking.policy import Policy
 from bsky_assets.labelling.day import label_day
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake, Partition, rows_by_settings

@@ -10,6 +10,7 @@ import random
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -37,6 +38,16 @@ _SPEAKS = re.compile(
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
+
+
+@dataclass(slots=True)
+class Batch:
+    """Posts to be asked about together, and how that went so far."""
+
+    questions: Sequence[Question]
+    server_errors: int = 0
+    timeouts: int = 0
+    truncated: int = 0
 
 
 def speaks_to_the_model(question: Question) -> bool:

@@ -12,10 +12,12 @@ from bsky_assets.contracts.codebooks import Codebook
 from bsky_assets.contracts.progress import Progress, Reporter
 from bsky_assets.labelling.asking.budget import Budget, MeteredEndpoint
 from bsky_assets.labelling.asking.endpoint import Endpoint, EndpointUnreachable, Service
+from bsky_assets.labelling.asking.policy import Policy
 from bsky_assets.labelling.asking.preflight import Preflight, identify, probe, raise_context
 from bsky_assets.labelling.asking.prompt import Prompt, codebook_prompt
 from bsky_assets.labelling.asking.questions import Question
-from bsky_assets.labelling.asking.requests import Asking, Policy, Statistics
+from bsky_assets.labelling.asking.requests import Asking
+from bsky_assets.labelling.asking.usage import Statistics
 from bsky_assets.labelling.ledger.store import SYNC_SECONDS, AnswerKey, Ledger, LedgerWriter
 from bsky_assets.settings import Settings
 
@@ -112,7 +114,7 @@ class Asker:
                         ceiling=self.settings.llm_concurrency, policy=self.policy,
                         is_proven=len(unanswered) < len(questions),
                     )  # fmt: skip
-                    batch_size, _ = asking.room(self.batch_size)
+                    batch_size, _ = self.policy.room(preflight, prompt, self.batch_size)
                     statistics = await self._watched(asking, unanswered, writer)
                 self.ledger.register_best(self.con, table, [q.hash for q in questions], answer_key)
         known = len(questions) - len(unanswered)

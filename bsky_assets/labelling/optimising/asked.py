@@ -28,9 +28,9 @@ from bsky_assets.labelling.asking.endpoint import (
     Service,
     Waiting,
 )
+from bsky_assets.labelling.asking.policy import Policy
 from bsky_assets.labelling.asking.preflight import Preflight, identify, probe
 from bsky_assets.labelling.asking.prompt import Prompt, codebook_prompt
-from bsky_assets.labelling.asking.requests import Policy
 from bsky_assets.labelling.asking.rounds import Asker
 from bsky_assets.labelling.ledger.store import ANSWER, Ledger
 from bsky_assets.labelling.optimising.coded import Coded

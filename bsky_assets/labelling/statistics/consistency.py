@@ -19,9 +19,9 @@ from bsky_assets.contracts.progress import Reporter
 from bsky_assets.labelling.asking.batches import by_chance
 from bsky_assets.labelling.asking.breaker import NothingUsable
 from bsky_assets.labelling.asking.endpoint import EndpointRefuses, EndpointUnreachable
+from bsky_assets.labelling.asking.policy import Policy
 from bsky_assets.labelling.asking.prompt import Prompt
 from bsky_assets.labelling.asking.questions import Question
-from bsky_assets.labelling.asking.requests import Policy
 from bsky_assets.labelling.asking.rounds import Asker
 from bsky_assets.labelling.ledger.store import ANSWER, Ledger
 from bsky_assets.labelling.statistics.metrics import Scores, rate, score

@@ -293,7 +293,7 @@ def test_who_does_not_say_which_weights_it_has_is_not_labelled_with(tmp_path: Pa
 
 
 def test_a_slow_servers_first_dropped_connection_does_not_end_the_run(tmp_path: Path) -> None:
-    from bsky_assets.labelling.asking.requests import Policy
+    from bsky_assets.labelling.asking.policy import Policy
 
     endpoint, dropped = FakeEndpoint(), []
 

@@ -23,7 +23,7 @@ import pytest
 from bsky_assets.contracts.progress import Progress
 from bsky_assets.labelling.asking.answers import LABELS
 from bsky_assets.labelling.asking.endpoint import EndpointUnreachable
-from bsky_assets.labelling.asking.requests import Policy
+from bsky_assets.labelling.asking.policy import Policy
 from bsky_assets.labelling.ledger.store import ledger_of
 from bsky_assets.labelling.ledger.tracing import labels_without_their_post
 from bsky_assets.labelling.serving.local_server import (
