@@ -34,7 +34,8 @@ def floor(folder: Path) -> None:
     from bsky_assets.contracts import ConsolidatedPost
     from bsky_assets.settings import get_settings
     from bsky_assets.storage.connection import connect
-    from bsky_assets.storage.lake import ROW_GROUP_ROWS, Lake
+    from bsky_assets.storage.lake import Lake
+    from bsky_assets.storage.row_groups import ROW_GROUP_ROWS
     from bsky_assets.storage.sql import read_parquet
 
     partition = Lake(folder / "lake").current(ConsolidatedPost, DAY)

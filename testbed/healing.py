@@ -34,7 +34,8 @@ from bsky_assets.settings import Settings
 from bsky_assets.storage.compaction import compact_firehose_day
 from bsky_assets.storage.completeness import StreamDetails
 from bsky_assets.storage.healing import Healing
-from bsky_assets.storage.lake import Lake, select_rows
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition_sql import select_rows
 from bsky_sandbox.archive import Archive
 from bsky_sandbox.faults import Fault, StreamFaults
 from bsky_sandbox.posts import POST

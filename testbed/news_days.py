@@ -14,7 +14,8 @@ from bsky_assets.news.collecting import collect_news
 from bsky_assets.news.embedding import embed_articles
 from bsky_assets.news.gate import judge_day
 from bsky_assets.settings import Settings
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 from bsky_sandbox.chat import MODEL
 from bsky_sandbox.news import News
 from bsky_sandbox.posts import SandboxPost

@@ -33,7 +33,7 @@ from bsky_assets.reporting.figures import inline_png
 from bsky_assets.settings import Settings
 from bsky_assets.storage.compaction import compact_firehose_day
 from bsky_assets.storage.completeness import Completeness, StreamDetails
-from bsky_assets.storage.lake import Partition
+from bsky_assets.storage.partition import Partition
 from bsky_assets.sync_day import today
 
 

@@ -27,8 +27,10 @@ from bsky_assets.contracts.progress import Progress, Reporter
 from bsky_assets.errors import UserError
 from bsky_assets.settings import Settings
 from bsky_assets.storage import network, quarantine
-from bsky_assets.storage.lake import Lake, Partition, select_rows
+from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.locks import exclusive
+from bsky_assets.storage.partition import Partition
+from bsky_assets.storage.partition_sql import select_rows
 from bsky_assets.sync_day import now, today
 
 METHOD = "app.bsky.feed.getFeed"

@@ -9,7 +9,8 @@ from duckdb import DuckDBPyConnection
 from bsky_assets.contracts import ConsolidatedPost
 from bsky_assets.contracts.details import ConsolidationDetails
 from bsky_assets.orchestration.materialisation import check
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 
 ASSET = ConsolidatedPost.asset
 

@@ -8,7 +8,7 @@ from bsky_assets.contracts.details import ContextEffectDetails
 from bsky_assets.contracts.news import ContextEffect
 from bsky_assets.orchestration.materialisation import check
 from bsky_assets.settings import Settings
-from bsky_assets.storage.lake import Partition
+from bsky_assets.storage.partition import Partition
 
 ASSET = ContextEffect.asset
 

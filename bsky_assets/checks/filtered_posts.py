@@ -8,7 +8,8 @@ from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost
 from bsky_assets.contracts.details import FilterDetails
 from bsky_assets.orchestration.materialisation import check
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 
 ASSET = FilteredPost.asset
 TRAILING_DAYS = 14

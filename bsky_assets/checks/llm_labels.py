@@ -18,7 +18,8 @@ from bsky_assets.labelling.statistics import evaluation
 from bsky_assets.labelling.statistics.gold import NoSuchLabels, read_gold
 from bsky_assets.orchestration.materialisation import check
 from bsky_assets.settings import Settings
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 
 LEAST_POSTS = 100
 """Shares of fewer posts say little."""

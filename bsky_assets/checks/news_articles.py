@@ -7,7 +7,7 @@ from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec
 from bsky_assets.contracts.details import NewsDetails
 from bsky_assets.contracts.news import NewsArticle
 from bsky_assets.orchestration.materialisation import check
-from bsky_assets.storage.lake import Partition
+from bsky_assets.storage.partition import Partition
 
 ASSET = NewsArticle.asset
 

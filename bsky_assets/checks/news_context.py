@@ -11,7 +11,8 @@ from bsky_assets.contracts.details import ContextDetails
 from bsky_assets.contracts.news import NewsArticle, NewsContext
 from bsky_assets.orchestration.materialisation import check
 from bsky_assets.settings import Settings
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 
 ASSET = NewsContext.asset
 

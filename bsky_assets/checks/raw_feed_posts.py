@@ -10,7 +10,8 @@ from bsky_assets.contracts import RawFeedPost
 from bsky_assets.contracts.details import FeedDetails
 from bsky_assets.orchestration.materialisation import check
 from bsky_assets.settings import Settings
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 
 ASSET = RawFeedPost.asset
 

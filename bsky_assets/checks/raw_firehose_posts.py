@@ -9,7 +9,8 @@ from bsky_assets.orchestration.materialisation import check
 from bsky_assets.settings import Settings
 from bsky_assets.storage.completeness import Completeness, StreamDetails
 from bsky_assets.storage.coverage import covered, gaps, jumps, strays, uncovered
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 
 ASSET = RawFirehosePost.asset
 UNKNOWN_EVENT = "unknown_event"

@@ -18,7 +18,8 @@ from bsky_assets.settings import Settings
 from bsky_assets.storage.completeness import Completeness, StreamDetails
 from bsky_assets.storage.coverage import feed_problems, gaps, jumps, missing, strays, uncovered
 from bsky_assets.storage.damage import Damaged
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 from bsky_assets.sync_day import now
 
 SHOWN_DAYS = 14

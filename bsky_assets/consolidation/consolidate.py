@@ -30,7 +30,8 @@ from bsky_assets.storage.chronology import count_ahead
 from bsky_assets.storage.completeness import StreamDetails
 from bsky_assets.storage.coverage import feed_problems
 from bsky_assets.storage.inputs import made_from
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 from bsky_assets.storage.sql import literal
 from bsky_assets.storage.upcasts import sql_type
 from bsky_assets.sync_day import now

@@ -30,8 +30,10 @@ from bsky_assets.storage import quarantine
 from bsky_assets.storage.chronology import happened, is_ahead, moment
 from bsky_assets.storage.examination import ERASED
 from bsky_assets.storage.files import write_json
-from bsky_assets.storage.lake import Lake, Partition, select_rows
+from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.locks import exclusive
+from bsky_assets.storage.partition import Partition
+from bsky_assets.storage.partition_sql import select_rows
 from bsky_assets.storage.sql import identifier, literal
 from bsky_assets.storage.upcasts import sql_type
 from bsky_assets.sync_day import LOOK_BACK_DAYS, now

@@ -27,8 +27,10 @@ from bsky_assets.contracts import (
 )
 from bsky_assets.contracts.details import Details
 from bsky_assets.storage.files import staged
-from bsky_assets.storage.lake import Lake, Partition, contract_in, select_rows
+from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.locks import exclusive
+from bsky_assets.storage.partition import Partition
+from bsky_assets.storage.partition_sql import contract_in, select_rows
 from bsky_assets.storage.segments import Segment, Segments
 from bsky_assets.storage.sql import identifier
 

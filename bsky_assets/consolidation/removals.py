@@ -13,7 +13,8 @@ import duckdb
 from bsky_assets.contracts import RawPostDeletion, Row
 from bsky_assets.contracts.leaving import LISTING
 from bsky_assets.storage.chronology import happened, is_ahead, moment
-from bsky_assets.storage.lake import Lake, select_days
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition_sql import select_days
 from bsky_assets.storage.sql import literal
 from bsky_assets.sync_day import LOOK_BACK_DAYS, look_back
 

@@ -17,7 +17,8 @@ from bsky_assets.contracts import ConsolidatedPost, LeftOut, RawPostDeletion
 from bsky_assets.storage.damage import Damaged
 from bsky_assets.storage.examination import RETURNED
 from bsky_assets.storage.files import write_json
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ import duckdb
 from bsky_assets.consolidation.removals import away, deleted, register_removals
 from bsky_assets.contracts import RawFeedPost, RawFirehosePost
 from bsky_assets.storage.chronology import is_ahead, moment
-from bsky_assets.storage.lake import Lake, select_days
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition_sql import select_days
 from bsky_assets.sync_day import LOOK_BACK_DAYS, look_back
 
 

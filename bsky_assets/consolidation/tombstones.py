@@ -28,7 +28,9 @@ from bsky_assets.contracts.details import ConsolidationDetails, Details, Since
 from bsky_assets.contracts.leaving import has_posts
 from bsky_assets.storage.examination import APPLIED_TOMBSTONES
 from bsky_assets.storage.files import write_json
-from bsky_assets.storage.lake import Lake, Partition, contract_in, select_rows
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
+from bsky_assets.storage.partition_sql import contract_in, select_rows
 from bsky_assets.storage.sql import literal
 from bsky_assets.sync_day import LOOK_BACK_DAYS, now
 

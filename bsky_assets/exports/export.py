@@ -39,7 +39,9 @@ from bsky_assets.exports.register import PastExport, record_export
 from bsky_assets.exports.tables import write_csv, write_parquet
 from bsky_assets.settings import Settings
 from bsky_assets.storage.files import remove_unfinished, unfinished, unusable
-from bsky_assets.storage.lake import GRACE, Lake, Partition, select_days
+from bsky_assets.storage.lake import GRACE, Lake
+from bsky_assets.storage.partition import Partition
+from bsky_assets.storage.partition_sql import select_days
 from bsky_assets.storage.provenance import tables
 from bsky_assets.storage.upcasts import Stored, select
 from bsky_assets.sync_day import now

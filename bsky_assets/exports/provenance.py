@@ -27,7 +27,8 @@ from bsky_assets.contracts.provenance import PROVENANCE
 from bsky_assets.exports.levels import Level, without_people
 from bsky_assets.exports.markdown import escaped, table
 from bsky_assets.storage.completeness import Completeness, StreamDetails
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 
 MOST_LISTED_GAPS = 20
 _GAP = ("host", "after", "before", "missing", "seconds", "reason")

@@ -12,7 +12,7 @@ from bsky_assets.filters.posts import INPUTS, inputs
 from bsky_assets.filters.workers import judged
 from bsky_assets.settings import Settings
 from bsky_assets.storage.budget import share
-from bsky_assets.storage.lake import ROW_GROUP_ROWS
+from bsky_assets.storage.row_groups import ROW_GROUP_ROWS
 
 BATCH_ROWS = ROW_GROUP_ROWS // 4
 

@@ -26,7 +26,8 @@ from bsky_assets.filters.measuring import canaries
 from bsky_assets.filters.registry import chain
 from bsky_assets.settings import Settings
 from bsky_assets.storage.inputs import made_from
-from bsky_assets.storage.lake import Lake, Partition, Versions
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition, Versions
 from bsky_assets.sync_day import bounds, now, synctimestamp
 
 __all__ = ["FilterFailed", "NothingToFilter", "filter_day"]

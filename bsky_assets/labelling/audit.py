@@ -42,7 +42,8 @@ from bsky_assets.labelling.statistics.weighing import weighted_share
 from bsky_assets.labelling.versions import labelling_version
 from bsky_assets.settings import Settings
 from bsky_assets.storage.inputs import made_from
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 from bsky_assets.storage.sql import literal
 
 ALL_FILTERS = "all"

@@ -11,7 +11,8 @@ from bsky_assets.contracts import Row
 from bsky_assets.contracts.details import LabelDetails
 from bsky_assets.labelling.asking.prompt import Prompt
 from bsky_assets.storage.damage import Damaged
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 from bsky_assets.sync_day import look_back
 
 LEAST_ALONE = 0.9

@@ -33,7 +33,8 @@ from bsky_assets.labelling.statistics.paired import Effect, effect, shifts
 from bsky_assets.labelling.told import context_of
 from bsky_assets.settings import Settings
 from bsky_assets.storage.inputs import made_from
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 from bsky_assets.storage.sql import literal
 
 _ALL = "all"

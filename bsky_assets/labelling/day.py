@@ -46,7 +46,8 @@ from bsky_assets.labelling.statistics.consistency import effect_of_company
 from bsky_assets.labelling.told import Told, context_if_unclear, context_of, has_context
 from bsky_assets.settings import Settings
 from bsky_assets.storage.inputs import made_from
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 from bsky_assets.storage.sql import literal
 
 _IDENTITY = ("uri", "model", "model_digest", "prompt_version", "schema_version", "parameters")

@@ -29,7 +29,8 @@ from bsky_assets.labelling.asking.rounds import Asker
 from bsky_assets.labelling.ledger.store import ledger_of
 from bsky_assets.settings import Settings
 from bsky_assets.storage.inputs import made_from
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 
 SIDES: tuple[str, ...] = get_args(Side)
 _CHARACTERS = 300

@@ -20,7 +20,8 @@ from bsky_assets.errors import UserError
 from bsky_assets.launching.work import ROWS, make_partition
 from bsky_assets.settings import get_settings
 from bsky_assets.storage.connection import connect
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 from bsky_assets.sync_day import parse_day
 
 

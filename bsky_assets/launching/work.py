@@ -12,7 +12,8 @@ from bsky_assets.contracts import ConsolidatedPost, FilteredPost, LlmLabel, Row
 from bsky_assets.contracts.codebooks import CodebookLabel
 from bsky_assets.contracts.progress import Reporter
 from bsky_assets.settings import Settings
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 
 
 def make_partition(

@@ -28,8 +28,9 @@ from bsky_assets.errors import UserError
 from bsky_assets.settings import Settings
 from bsky_assets.storage import quarantine
 from bsky_assets.storage.files import staged
-from bsky_assets.storage.lake import Lake, select_rows
+from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.locks import exclusive
+from bsky_assets.storage.partition_sql import select_rows
 from bsky_assets.storage.sql import literal, read_parquet
 from bsky_assets.sync_day import FIRST_DAY, now, today
 

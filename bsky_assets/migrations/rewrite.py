@@ -18,8 +18,10 @@ from bsky_assets.contracts.details import Details, Rewriting
 from bsky_assets.contracts.progress import Progress, Reporter, silent
 from bsky_assets.errors import UserError
 from bsky_assets.storage import upcasts
-from bsky_assets.storage.lake import Lake, Partition, select_rows
+from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.locks import exclusive
+from bsky_assets.storage.partition import Partition
+from bsky_assets.storage.partition_sql import select_rows
 from bsky_assets.storage.places import read_schema
 from bsky_assets.storage.sql import identifier
 from bsky_assets.sync_day import now

@@ -23,8 +23,9 @@ from bsky_assets.news.items import Item
 from bsky_assets.news.pages import Pages
 from bsky_assets.news.sources import UnreadableNews, kind_of
 from bsky_assets.settings import Settings
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.locks import exclusive
+from bsky_assets.storage.partition import Partition
 from bsky_assets.sync_day import now, sync_day_of
 
 _CLOCKS_DIFFER = timedelta(minutes=5)

@@ -12,7 +12,8 @@ from bsky_assets.errors import UserError
 from bsky_assets.labelling.embedding.embedder import embedder_of
 from bsky_assets.settings import Settings
 from bsky_assets.storage.inputs import made_from
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 
 
 def embed_articles(

@@ -31,7 +31,8 @@ from bsky_assets.news.topics import told_topic, topics_of
 from bsky_assets.settings import Settings
 from bsky_assets.storage.files import write_json
 from bsky_assets.storage.inputs import made_from
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 from bsky_assets.sync_day import bounds
 
 NEAREST = 20

@@ -26,7 +26,8 @@ from bsky_assets.orchestration.materialisation import explained, frame_table, re
 from bsky_assets.orchestration.resources import DataDirectory
 from bsky_assets.reporting.figures import inline_png, labels_figure, shares_figure
 from bsky_assets.settings import Settings
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 
 
 class Labelling(OfSettings):

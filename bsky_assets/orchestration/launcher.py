@@ -23,7 +23,8 @@ from bsky_assets.orchestration.partitions import day_of
 from bsky_assets.orchestration.staleness import made_with
 from bsky_assets.settings import LauncherName, Settings
 from bsky_assets.storage.budget import slot
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 
 LOST_RETRIES = 2
 """So often a lost job is started again."""

@@ -41,7 +41,8 @@ from bsky_assets.contracts import Row, columns
 from bsky_assets.contracts.base import Column
 from bsky_assets.contracts.lineage import reads, summary
 from bsky_assets.errors import UserError
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 
 Materialise = Callable[..., MaterializeResult]
 

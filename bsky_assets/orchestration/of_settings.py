@@ -28,7 +28,7 @@ from bsky_assets.orchestration.partitions import sync_days
 from bsky_assets.orchestration.staleness import made_with
 from bsky_assets.reporting.version import report_version
 from bsky_assets.settings import Settings
-from bsky_assets.storage.lake import rows_by_settings
+from bsky_assets.storage.tables import rows_by_settings
 
 
 def of_settings(

@@ -35,7 +35,8 @@ from bsky_assets.reporting.version import report_version
 from bsky_assets.settings import Settings
 from bsky_assets.storage.compaction import MERGED_ROWS, merge_version
 from bsky_assets.storage.completeness import StreamDetails
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from bsky_assets.settings import Settings
 from bsky_assets.storage.compaction import news
 from bsky_assets.storage.damage import Damaged
 from bsky_assets.storage.inputs import REPORT_INPUTS, Input, inputs_of, report_inputs
-from bsky_assets.storage.lake import Lake, Partition, Versions
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition, Versions
 from bsky_assets.sync_day import FIRST_DAY, LOOK_BACK_DAYS, bounds, look_back, sync_day_of
 
 RECENT_DAYS = 2 * LOOK_BACK_DAYS + 1

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from bsky_assets.contracts.details import FilterDetails, LabelDetails
 from bsky_assets.reporting.measures import Point, Usual, answer_share, sides
 from bsky_assets.reporting.palette import LIGHT
-from bsky_assets.storage.lake import Partition
+from bsky_assets.storage.partition import Partition
 
 if TYPE_CHECKING:  # a second that only a process that draws should wait for
     from matplotlib.axes import Axes

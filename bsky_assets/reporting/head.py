@@ -8,7 +8,7 @@ from pathlib import Path
 
 import orjson
 
-from bsky_assets.storage.lake import Versions
+from bsky_assets.storage.partition import Versions
 
 VERSION, MADE_FROM = "bsky-assets-version", "bsky-assets-made-from"
 WRITTEN_AT, NOTICES = "bsky-assets-written-at", "bsky-assets-notices"

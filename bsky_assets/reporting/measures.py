@@ -12,7 +12,7 @@ from statistics import median
 from bsky_assets.contracts.details import FilterDetails, LabelDetails
 from bsky_assets.labelling.statistics.weighing import weighted_share, wilson
 from bsky_assets.reporting.palette import SIDES
-from bsky_assets.storage.lake import Partition
+from bsky_assets.storage.partition import Partition
 
 LABELS = (*SIDES, "not_sociopolitical")
 LEAST_DAYS = 3

@@ -10,7 +10,7 @@ from datetime import date, datetime
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
-from bsky_assets.storage.lake import Versions
+from bsky_assets.storage.partition import Versions
 
 NARROW = 6
 """Columns that fit beside another section."""

@@ -20,7 +20,8 @@ from bsky_assets.storage import provenance
 from bsky_assets.storage.connection import in_memory
 from bsky_assets.storage.damage import Damaged
 from bsky_assets.storage.files import make_folder, staged
-from bsky_assets.storage.lake import Lake, empty_columns
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition_sql import empty_columns
 from bsky_assets.storage.places import mapped
 from bsky_assets.storage.shape import ContractViolation
 from bsky_assets.storage.sql import identifier, literal

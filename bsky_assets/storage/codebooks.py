@@ -11,7 +11,8 @@ from pathlib import Path
 from bsky_assets.contracts.codebooks import SUFFIX, CodebookLabel, UnusableCodebook
 from bsky_assets.settings import Settings
 from bsky_assets.storage.files import make_folder, staged
-from bsky_assets.storage.lake import Lake, contract_in
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition_sql import contract_in
 
 
 def keep_codebook(settings: Settings, file: Path, row: type[CodebookLabel]) -> Path:

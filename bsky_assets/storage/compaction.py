@@ -45,8 +45,10 @@ from bsky_assets.storage.chronology import happened
 from bsky_assets.storage.completeness import Completeness, StreamDetails
 from bsky_assets.storage.damage import Damaged, is_damage, reason_of
 from bsky_assets.storage.healing import later
-from bsky_assets.storage.lake import Lake, Partition, select_rows
+from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.locks import exclusive
+from bsky_assets.storage.partition import Partition
+from bsky_assets.storage.partition_sql import select_rows
 from bsky_assets.storage.segments import (
     COLUMN_OF,
     Footer,

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from bsky_assets.contracts.details import FeedDetails
 from bsky_assets.storage.completeness import Completeness, ListedGap, StreamDetails
-from bsky_assets.storage.lake import Partition
+from bsky_assets.storage.partition import Partition
 from bsky_assets.sync_day import bounds, now
 
 TOLERATED = timedelta(minutes=5)

@@ -16,9 +16,11 @@ import pyarrow.parquet as pq
 from bsky_assets.storage import network, timezones
 from bsky_assets.storage.damage import is_damage, reason_of
 from bsky_assets.storage.files import StoredFile
-from bsky_assets.storage.lake import POINTER, Lake, Partition
+from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.objects import ObjectPath
+from bsky_assets.storage.partition import Partition
 from bsky_assets.storage.places import Folder, read_schema
+from bsky_assets.storage.pointers import POINTER
 from bsky_assets.storage.segments import Segments
 
 APPLIED_TOMBSTONES = "honoured_deletions.json"

@@ -32,7 +32,8 @@ from bsky_assets.contracts.news import (
     NewsView,
 )
 from bsky_assets.storage.damage import Damaged
-from bsky_assets.storage.lake import Lake, Partition, Versions
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition, Versions
 from bsky_assets.sync_day import look_back
 
 

@@ -22,7 +22,8 @@ from bsky_assets.contracts.provenance import (
     FunnelStep,
 )
 from bsky_assets.storage.completeness import StreamDetails
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 
 Values = Mapping[str, Any]
 

@@ -14,7 +14,9 @@ import duckdb
 import pyarrow as pa
 
 from bsky_assets.contracts import Quarantined, arrow_schema, contract_version
-from bsky_assets.storage.lake import Lake, Partition, select_rows
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
+from bsky_assets.storage.partition_sql import select_rows
 
 SCHEMA = arrow_schema(Quarantined)
 ROWS_AT_ONCE = 16

@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from bsky_assets.contracts import Row
 from bsky_assets.contracts.details import Details
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 from bsky_assets.storage.places import read_schema
 
 Versions = dict[str, tuple[str | None, str | None]]

@@ -21,7 +21,8 @@ from bsky_assets.bluesky.feeds import sync_feeds
 from bsky_assets.contracts import RawFeedPost
 from bsky_assets.settings import Settings
 from bsky_assets.storage.coverage import feed_problems
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 from bsky_assets.storage.sql import read_parquet
 from bsky_assets.sync_day import today
 from bsky_assets_tests.bluesky.xrpc_host import Answer, Asked, Host, Respond, serve

@@ -29,7 +29,8 @@ from bsky_assets.orchestration.instance import open_instance
 from bsky_assets.orchestration.refresh import stale_days
 from bsky_assets.orchestration.staleness import stale
 from bsky_assets.settings import Settings
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 from bsky_assets_tests.support.command import run
 from bsky_assets_tests.support.scratch_copy import TOUCHED, scratch_copy
 from testbed.rows import feed_post, firehose_post, post_deletion, record, table

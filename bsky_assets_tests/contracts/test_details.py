@@ -30,7 +30,8 @@ from bsky_assets.contracts.details import (
 )
 from bsky_assets.storage.completeness import StreamDetails
 from bsky_assets.storage.damage import Damaged
-from bsky_assets.storage.lake import Lake, select_rows
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition_sql import select_rows
 from bsky_assets_tests.support.labelling import DAY
 from testbed.rows import table
 

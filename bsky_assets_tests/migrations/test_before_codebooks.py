@@ -17,7 +17,8 @@ from bsky_assets.contracts import LlmLabel
 from bsky_assets.labelling.day import label_day, prompt_of
 from bsky_assets.orchestration.publish import publish
 from bsky_assets.settings import Settings
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 from bsky_assets_tests.support.labelling import PATIENT
 from bsky_assets_tests.support.serving import served
 from bsky_sandbox.llm import LlmServer

@@ -25,7 +25,8 @@ from bsky_assets.migrations.legacy_mongo import NotAnExport
 from bsky_assets.migrations.legacy_sqlite import NotALegacyDatabase
 from bsky_assets.migrations.loading import CountsDisagree, Migrated
 from bsky_assets.settings import Settings, get_settings
-from bsky_assets.storage.lake import Lake, select_rows
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition_sql import select_rows
 from bsky_assets.sync_day import bounds, sync_day_of, today
 from bsky_assets_tests.support.legacy import (
     old_document,

@@ -19,7 +19,8 @@ from bsky_assets.news import fetching, pages
 from bsky_assets.news.collecting import collect_news
 from bsky_assets.news.items import canonical, make_item, plain
 from bsky_assets.settings import Settings
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 from bsky_assets.sync_day import sync_day_of, today
 from bsky_assets_tests.news.hosts import (
     NewsHost,

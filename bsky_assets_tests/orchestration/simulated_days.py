@@ -61,7 +61,8 @@ from bsky_assets.reporting.head import MADE_FROM, WRITTEN_AT, read_head, report_
 from bsky_assets.settings import Settings
 from bsky_assets.storage.compaction import compact_firehose_day, compact_labels_day
 from bsky_assets.storage.inputs import REPORT_INPUTS, made_from, versions
-from bsky_assets.storage.lake import Lake, Versions
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Versions
 from bsky_assets.storage.segments import Footer
 from bsky_assets.sync_day import bounds, sync_day_of
 from testbed.rows import (

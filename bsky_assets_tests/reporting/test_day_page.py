@@ -22,7 +22,8 @@ from bsky_assets.reporting.remedies import remedy
 from bsky_assets.reporting.report import NothingToReport, report_of, write_page
 from bsky_assets.reporting.version import report_version
 from bsky_assets.settings import Settings, get_settings
-from bsky_assets.storage.lake import POINTER, Lake
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.pointers import POINTER
 from bsky_assets.sync_day import today
 from bsky_assets_tests.reporting.day_pages import (
     BEFORE,

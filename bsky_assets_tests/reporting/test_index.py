@@ -8,7 +8,8 @@ import pytest
 from bsky_assets.contracts import FilteredPost
 from bsky_assets.reporting.day import CheckOutcome
 from bsky_assets.settings import Settings
-from bsky_assets.storage.lake import POINTER, Lake
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.pointers import POINTER
 from bsky_assets_tests.reporting.day_pages import BEFORE, DAY, Page, days_before, store, write
 
 

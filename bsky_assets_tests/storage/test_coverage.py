@@ -12,7 +12,8 @@ from bsky_assets.settings import Settings
 from bsky_assets.storage.completeness import Completeness, HostStretch, StreamDetails
 from bsky_assets.storage.connection import connect
 from bsky_assets.storage.coverage import uncovered
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 from bsky_assets.sync_day import bounds
 from testbed.rows import firehose_post, table
 

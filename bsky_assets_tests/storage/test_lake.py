@@ -19,7 +19,8 @@ from bsky_assets.contracts import ALL, RawPostDeletion, arrow_schema
 from bsky_assets.storage import catalogue
 from bsky_assets.storage import lake as lake_module
 from bsky_assets.storage.files import UnusableDataDirectory
-from bsky_assets.storage.lake import GRACE, Lake, select_rows
+from bsky_assets.storage.lake import GRACE, Lake
+from bsky_assets.storage.partition_sql import select_rows
 from bsky_assets.storage.shape import ContractViolation
 from bsky_assets_tests.storage.deletions import DAY, deletions
 from bsky_assets_tests.support.places import ROOT
@@ -201,7 +202,7 @@ def test_reading_a_partition_in_batches_holds_little_of_it_at_once(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row_groups, rows = 30, 2_000
-    monkeypatch.setattr("bsky_assets.storage.lake.ROW_GROUP_ROWS", rows)
+    monkeypatch.setattr("bsky_assets.storage.row_groups.ROW_GROUP_ROWS", rows)
     noise = pa.array([os.urandom(500).hex() for _ in range(rows)])
     plain = deletions(rows)
     place = plain.schema.get_field_index("status")

@@ -27,14 +27,15 @@ from bsky_assets.bluesky.firehose import FirehoseReader
 from bsky_assets.bluesky.spool import Spool
 from bsky_assets.contracts import RawModerationLabel
 from bsky_assets.contracts.arrival import FIREHOSE, LABELS
-from bsky_assets.storage import lake as lake_module
 from bsky_assets.storage import segments as segments_module
 from bsky_assets.storage.compaction import compact_firehose_day, compact_labels_day, vacuum_segments
 from bsky_assets.storage.completeness import Completeness, StreamDetails
 from bsky_assets.storage.coverage import gaps as gap_lines
 from bsky_assets.storage.coverage import strays as stray_lines
 from bsky_assets.storage.files import UnusableDataDirectory
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
+from bsky_assets.storage.row_groups import ROW_GROUP_BYTES
 from bsky_assets.storage.segments import Footer, Mark, Segments, StreamInUse
 from bsky_assets.storage.stretches import Strays
 from bsky_assets_tests.storage.collected import DAY, HOST, Collected
@@ -664,7 +665,7 @@ def test_quarantine_is_kept_in_parts_that_fit_into_memory(tmp_path: Path) -> Non
     assert odd.rows == 36
     with pq.ParquetFile(odd.path) as file:
         groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
-    assert max(group.total_byte_size for group in groups) < lake_module.ROW_GROUP_BYTES * 1.1
+    assert max(group.total_byte_size for group in groups) < ROW_GROUP_BYTES * 1.1
     assert sum(group.num_rows for group in groups) == 36
 
 

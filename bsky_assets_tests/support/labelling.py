@@ -16,7 +16,9 @@ from bsky_assets.contracts.codebooks import CodebookLabel, load_codebooks, rows_
 from bsky_assets.labelling.asking.policy import Policy
 from bsky_assets.labelling.day import label_day
 from bsky_assets.settings import Settings
-from bsky_assets.storage.lake import Lake, Partition, rows_by_settings
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
+from bsky_assets.storage.tables import rows_by_settings
 from testbed.rows import filtered_post, table
 
 DAY = date(2026, 3, 8)

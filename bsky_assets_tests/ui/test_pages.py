@@ -18,7 +18,8 @@ import bsky_assets
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, Quarantined, Row, columns
 from bsky_assets.reporting.report import report_of, write_page
 from bsky_assets.settings import Settings
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 from bsky_assets_tests.support.command import in_this_process
 from bsky_assets_tests.support.places import ROOT
 from bsky_assets_tests.support.ui import (

@@ -41,7 +41,8 @@ from bsky_assets.labelling.sample import group_names
 from bsky_assets.labelling.statistics.metrics import Estimate
 from bsky_assets.settings import Settings
 from bsky_assets.storage.inputs import made_from
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 
 POLITICAL = "political"
 ALL = "all"

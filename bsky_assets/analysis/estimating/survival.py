@@ -25,7 +25,8 @@ from bsky_assets.labelling.statistics.weighing import wilson
 from bsky_assets.settings import Settings
 from bsky_assets.storage.completeness import StreamDetails
 from bsky_assets.storage.inputs import SURVIVAL_INPUTS, versions
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 from bsky_assets.storage.sql import literal
 from bsky_assets.sync_day import bounds, now
 

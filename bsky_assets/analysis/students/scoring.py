@@ -25,7 +25,8 @@ from bsky_assets.labelling.sample import CUTS
 from bsky_assets.settings import Settings
 from bsky_assets.storage.connection import in_memory
 from bsky_assets.storage.inputs import made_from
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 
 _POSTS_AT_ONCE = 20_000
 

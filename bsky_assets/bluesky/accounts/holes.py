@@ -17,7 +17,8 @@ from bsky_assets.contracts import RawFirehosePost, RawPostDeletion
 from bsky_assets.settings import Settings
 from bsky_assets.storage.completeness import Completeness
 from bsky_assets.storage.healing import JumpKey
-from bsky_assets.storage.lake import Lake, select_rows
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition_sql import select_rows
 from bsky_assets.storage.stretches import Jump
 from bsky_assets.sync_day import bounds
 

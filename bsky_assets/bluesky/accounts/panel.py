@@ -26,7 +26,8 @@ from bsky_assets.settings import Settings
 from bsky_assets.storage import network
 from bsky_assets.storage.archived import REPOSITORIES, Archived
 from bsky_assets.storage.compaction import compact_firehose_day
-from bsky_assets.storage.lake import Lake, select_rows
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition_sql import select_rows
 from bsky_assets.storage.segments import SegmentWriter
 from bsky_assets.sync_day import bounds, now
 

@@ -38,7 +38,8 @@ from bsky_assets.settings import Settings
 from bsky_assets.storage.compaction import compact_firehose_day
 from bsky_assets.storage.completeness import ListedGap, StreamDetails
 from bsky_assets.storage.healing import Healing
-from bsky_assets.storage.lake import Lake, select_rows
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition_sql import select_rows
 from bsky_assets.sync_day import now
 
 NEXT_TO = 5

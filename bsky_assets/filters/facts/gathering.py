@@ -22,7 +22,9 @@ from bsky_assets.filters.config import FactsConfig
 from bsky_assets.filters.facts import accounts, campaigns, moderation
 from bsky_assets.filters.posts import CAMPAIGN, fact_column
 from bsky_assets.filters.registry import declared
-from bsky_assets.storage.lake import Lake, Partition, select_rows
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
+from bsky_assets.storage.partition_sql import select_rows
 from bsky_assets.storage.places import StoredPath, read_schema
 from bsky_assets.storage.shape import has_shape
 from bsky_assets.storage.sql import literal, read_parquet

@@ -33,7 +33,8 @@ from bsky_assets.filters.trained import LET_THROUGH, STOP, lines
 from bsky_assets.filters.verdicts import Filter
 from bsky_assets.settings import Settings
 from bsky_assets.storage.files import staged, write_json
-from bsky_assets.storage.lake import ROW_GROUP_ROWS, Lake
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.row_groups import ROW_GROUP_ROWS
 from bsky_assets.sync_day import now
 
 EVEN_THRESHOLD = 0.5

@@ -30,7 +30,7 @@ from bsky_assets.labelling.asking.questions import Question
 from bsky_assets.settings import Settings
 from bsky_assets.storage.damage import is_damage, reason_of
 from bsky_assets.storage.files import staged, sync, unique_id, unusable
-from bsky_assets.storage.lake import empty_columns
+from bsky_assets.storage.partition_sql import empty_columns
 from bsky_assets.storage.sql import read_parquet
 from bsky_assets.sync_day import now
 

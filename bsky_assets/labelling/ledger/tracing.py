@@ -24,7 +24,8 @@ from bsky_assets.labelling.asking.questions import (
 from bsky_assets.labelling.embedding.store import VectorStore
 from bsky_assets.labelling.ledger.store import Ledger
 from bsky_assets.storage.files import staged
-from bsky_assets.storage.lake import Lake, contract_in, select_rows
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition_sql import contract_in, select_rows
 from bsky_assets.storage.sql import literal
 
 

@@ -10,7 +10,7 @@ from bsky_assets.reporting.measures import answer_share
 from bsky_assets.reporting.page import Block, Column, Picture, Section, Share, Table, Text, Value
 from bsky_assets.reporting.sections.labels import drawn
 from bsky_assets.reporting.svg import inline_svg
-from bsky_assets.storage.lake import Partition
+from bsky_assets.storage.partition import Partition
 
 
 def section(day: StoredDay) -> Section | None:

@@ -8,7 +8,7 @@ from bsky_assets.reporting.figures import Ranged, ranges_figure
 from bsky_assets.reporting.measures import Point, Usual, share, usual
 from bsky_assets.reporting.page import Block, Picture, Section, Text
 from bsky_assets.reporting.svg import inline_svg
-from bsky_assets.storage.lake import Partition
+from bsky_assets.storage.partition import Partition
 
 
 def section(day: StoredDay) -> Section | None:

@@ -6,7 +6,7 @@ from bsky_assets.contracts import LlmLabel
 from bsky_assets.contracts.details import LabelDetails, ModelRound
 from bsky_assets.reporting.day import StoredDay
 from bsky_assets.reporting.page import Code, Column, Notice, Section, Table, Value
-from bsky_assets.storage.lake import Partition
+from bsky_assets.storage.partition import Partition
 
 
 def section(day: StoredDay) -> Section | None:

@@ -3,7 +3,7 @@
 from bsky_assets.contracts import Quarantined
 from bsky_assets.reporting.day import StoredDay
 from bsky_assets.reporting.page import Block, Code, Column, Section, Table, Text
-from bsky_assets.storage.lake import select_rows
+from bsky_assets.storage.partition_sql import select_rows
 
 SHOWN = 12
 

@@ -8,7 +8,7 @@ from bsky_assets.contracts.survival import ArchiveSurvival
 from bsky_assets.reporting.day import StoredDay
 from bsky_assets.reporting.page import Block, Column, Share, Table, Text
 from bsky_assets.storage.completeness import StreamDetails
-from bsky_assets.storage.lake import Partition
+from bsky_assets.storage.partition import Partition
 
 _SHOWN = ("all", "verdict", "label", "side")
 

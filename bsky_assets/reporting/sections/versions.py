@@ -6,7 +6,7 @@ from bsky_assets.contracts import LlmLabel
 from bsky_assets.contracts.details import Details, LabelDetails
 from bsky_assets.reporting.day import StoredDay
 from bsky_assets.reporting.page import Code, Column, Section, Table
-from bsky_assets.storage.lake import Partition
+from bsky_assets.storage.partition import Partition
 
 _WORDS = {
     "merge_version": "merging",

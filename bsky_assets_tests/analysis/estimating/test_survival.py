@@ -27,7 +27,8 @@ from bsky_assets.orchestration.unfinished import Look
 from bsky_assets.reporting.report import report_of, write_page
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.compaction import compact_firehose_day
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 from bsky_assets.sync_day import now
 from bsky_assets_tests.bluesky.archive.serving import DAY, SMALL, reachable, world_of
 from bsky_assets_tests.reporting.day_pages import Page

@@ -17,7 +17,8 @@ from bsky_assets.errors import UserError
 from bsky_assets.labelling.embedding import packaged
 from bsky_assets.labelling.embedding.packaged import Packaged
 from bsky_assets.settings import Settings
-from bsky_assets.storage.lake import Lake, Partition
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
 from bsky_assets_tests.support.labelling import DAY, Lab
 from testbed.rows import filtered_post
 

@@ -26,7 +26,9 @@ from bsky_assets.settings import Settings
 from bsky_assets.storage.archived import Archived
 from bsky_assets.storage.compaction import compact_firehose_day
 from bsky_assets.storage.completeness import StreamDetails
-from bsky_assets.storage.lake import Lake, Partition, select_rows
+from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.partition import Partition
+from bsky_assets.storage.partition_sql import select_rows
 from bsky_assets_tests.bluesky.archive.serving import DAY, archive_of, reachable, world_of
 from bsky_assets_tests.sandbox.streams import relay_of
 from bsky_assets_tests.support.command import run

@@ -21,7 +21,7 @@ from bsky_assets.contracts import Quarantined
 from bsky_assets.contracts.progress import Progress
 from bsky_assets.labelling.asking.endpoint import EndpointRefuses, EndpointUnreachable
 from bsky_assets.labelling.asking.policy import Policy
-from bsky_assets.storage.lake import select_rows
+from bsky_assets.storage.partition_sql import select_rows
 from bsky_assets_tests.support.labelling import DAY, Lab, expected, known_posts
 from bsky_assets_tests.support.llm_endpoint import FakeEndpoint, by_first_letter, refusal
 from bsky_assets_tests.support.serving import served
