@@ -14,7 +14,8 @@ from bsky_assets.settings import Settings
 from bsky_assets.storage.budget import share
 from bsky_assets.storage.row_groups import ROW_GROUP_ROWS
 
-BATCH_ROWS = ROW_GROUP_ROWS // 4
+BATCH_ROWS = ROW_GROUP_ROWS // 2
+"""Arrow compiles each pattern anew for every batch, which takes milliseconds where it is large."""
 
 
 def judged_batches(

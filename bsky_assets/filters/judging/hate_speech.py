@@ -7,7 +7,7 @@ Detection Models, ACL 2021.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -96,8 +96,8 @@ class HateSpeechFilter:
         self.evidence = Evidence(
             declared, lists, read_weights(weights_path(NAME)) if weights is None else weights
         )
-        self._others = [Rule.of(one, lists).pattern for one in lexicon(NAME)["somebody_else"]]
-        self._subjects = [Rule.of(one, lists).pattern for one in lexicon(NAME)["subjects"]]
+        self._others = [Rule.of(one, lists) for one in lexicon(NAME)["somebody_else"]]
+        self._subjects = [Rule.of(one, lists) for one in lexicon(NAME)["subjects"]]
 
     def judge(self, posts: Posts) -> Verdicts:
         """Stop posts with a label, or with an attack that nothing excuses."""
@@ -136,16 +136,15 @@ class HateSpeechFilter:
 
     def _with_pronouns(self, reading: Reading) -> Reading:
         """Pronouns count as the group that an earlier clause is about, until others are named."""
-        ends = [found.end() for one in self._subjects if (found := one.search(reading.words))]
+        subjects = (next(one.find(reading), None) for one in self._subjects)
+        ends = [found.end() for found in subjects if found]
         if not ends:
             return reading
         first = min(ends)
-        others = [
-            found.start() for one in self._others if (found := one.search(reading.words, first))
-        ]
-        last = min(others, default=len(reading.words))
+        others = (next(one.find(reading, first), None) for one in self._others)
+        last = min((found.start() for found in others if found), default=len(reading.words))
         meant = _PRONOUNS.sub(r"\g<word>/group+", reading.words[first:last])
-        return Reading(reading.words[:first] + meant + reading.words[last:], reading.lists)
+        return replace(reading, words=reading.words[:first] + meant + reading.words[last:])
 
 
 def _words_of(lists: Iterable[Iterable[str]]) -> Iterator[str]:

@@ -17,6 +17,7 @@ from bsky_assets.filters.posts import CAMPAIGN, Posts
 from bsky_assets.filters.registry import Section, Sources
 from bsky_assets.filters.verdicts import Verdicts, first_reason
 from bsky_assets.filters.words.lexicon import EmptyWordList, lexicon, words
+from bsky_assets.filters.words.normalise import without
 
 _HEAVY = 2
 """The weight of a sign that is worth looking for others."""
@@ -54,27 +55,27 @@ class SpamFilter:
         signs = lexicon("spam")["signs"]
         if not signs:
             raise EmptyWordList("signs in spam.toml is empty")
-        self._signs = sorted(
+        # One pattern of all is too large for RE2's automaton, and takes twenty times as long.
+        ordered = sorted(
             (sign["weight"], sign["name"], _signs_pattern(sign["terms"])) for sign in signs
         )
-        # One pattern of all is too large for RE2's automaton, and takes twenty times as long.
-        self._heavy = [pattern for weight, _, pattern in self._signs if weight >= _HEAVY]
+        self._light = [sign for sign in ordered if sign[0] < _HEAVY]
+        self._heavy = [sign for sign in ordered if sign[0] >= _HEAVY]
 
     def judge(self, posts: Posts) -> Verdicts:
         """Stop posts with a label, or with as many signs as no honest post has."""
         content = pc.binary_join_element_wise(posts.folded, posts.surroundings, _PART)
+        content = without(content, _NAME, "@", pc.match_substring(content, "@"))
         in_campaign = np.array(pc.is_valid(posts.facts(CAMPAIGN)), dtype=bool)
-        heavy = np.zeros(len(posts), dtype=bool)
-        for pattern in self._heavy:
-            heavy |= np.array(pc.match_substring_regex(content, pattern), dtype=bool)
+        heavy = np.array([_matching(content, pattern) for _, _, pattern in self._heavy])
         stuffed, beyond_doubt = self._stuffed(posts)
-        suspects = np.flatnonzero(heavy | in_campaign | stuffed)
+        suspects = np.flatnonzero(heavy.any(axis=0) | in_campaign | stuffed)
         chosen = pa.array(suspects)
-        texts = pc.replace_substring_regex(content.take(chosen), _NAME, "@")
-        score, names = self._shown(texts)
+        texts = content.take(chosen)
+        score, names = self._shown(texts, heavy[:, suspects])
         linked = pc.binary_join_element_wise(texts, posts.links.take(chosen), "\n")
-        score += np.array(pc.match_substring_regex(linked, self._shortener), dtype=bool)
-        bait = np.array(pc.match_substring_regex(texts, self._bait_tag), dtype=bool)
+        score += _matching(linked, self._shortener)
+        bait = _matching(texts, self._bait_tag)
         score += bait
         reasons = np.full(len(posts), None, dtype=object)
         campaign = in_campaign[suspects] & ((score > 0) | self._long(texts))
@@ -98,22 +99,29 @@ class SpamFilter:
         stuffed = (tags >= config.hashtags) | (names >= config.mentions)
         return stuffed, (tags >= config.hashtags_alone) | (names >= config.mentions_alone)
 
-    def _shown(self, texts: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
-        """The weight of the signs that each text shows, and a reason for the weightiest."""
-        score, names = np.zeros(len(texts), dtype=int), np.full(len(texts), None, dtype=object)
-        rest = texts
-        for pattern in self._heavy:
-            rest = pc.replace_substring_regex(rest, pattern, " | ")
-        for weight, name, pattern in self._signs:
-            read = rest if 0 < weight < _HEAVY else texts
-            times = pc.count_substring_regex(read, pattern).to_numpy()
-            score[times > 0] += weight
+    def _shown(self, texts: pa.StringArray, heavy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The weight of the signs that each text shows, and a reason for the weightiest.
+
+        `heavy` has a row for each heavy sign: which texts have it. The same words are a sign of
+        one family only.
+        """
+        score, rest, touched = np.zeros(len(texts), dtype=int), texts, np.zeros(len(texts), bool)
+        reasons = []
+        for (weight, name, pattern), has in zip(self._heavy, heavy, strict=True):
+            touched |= has  # what is taken out of a text may let it show another sign
+            places = np.flatnonzero(touched)
+            times = pc.count_substring_regex(rest.take(pa.array(places)), pattern).to_numpy()
+            score[places] += np.where(times > 0, weight, 0) + (times > 1)
+            reasons.append((places[times > 0], name))
+            rest = without(rest, pattern, " | ", pa.array(touched))
+        names = np.full(len(texts), None, dtype=object)
+        for weight, name, pattern in self._light:
+            shown = _matching(rest if weight > 0 else texts, pattern)
+            score[shown] += weight
             if weight > 0:
-                names[times > 0] = f"rule:scam_{name}"
-            if weight >= _HEAVY:
-                score[times > 1] += 1
-                # the same words are a sign of one family only
-                texts = pc.replace_substring_regex(texts, pattern, " | ")
+                names[shown] = f"rule:scam_{name}"
+        for shown, name in reasons:
+            names[shown] = f"rule:scam_{name}"
         return score, names
 
     def _long(self, texts: pa.StringArray) -> np.ndarray:
@@ -127,6 +135,10 @@ class SpamFilter:
             written = _TAGS_AND_LINKS.sub("", written)
             long[place] = len(written) >= self._config.campaign_characters_alone
         return long
+
+
+def _matching(texts: pa.StringArray, pattern: str) -> np.ndarray:
+    return np.array(pc.match_substring_regex(texts, pattern), dtype=bool)
 
 
 def _signs_pattern(terms: list[str]) -> str:

@@ -5,6 +5,7 @@ stay as they are. What does not belong here: look-alike letters, which `normalis
 """
 
 import re
+from functools import lru_cache
 from itertools import product
 
 import pyarrow as pa
@@ -22,6 +23,8 @@ _SUSPICIOUS = (
     + "|".join(f"{letter}{{3}}" for letter in "abcdefghijklmnopqrstuvyz")
 )
 _MOST_STARS = 3
+_REMEMBERED = 65_536
+"""Words of which it is remembered what they may stand for: the same come again and again."""
 
 
 class Unmasker:
@@ -30,6 +33,7 @@ class Unmasker:
     def __init__(self, wanted: str) -> None:
         """Look for words that match `wanted` whole."""
         self._wanted = re.compile(wanted)
+        self._found = lru_cache(_REMEMBERED)(self._behind)
 
     def __call__(self, texts: pa.StringArray) -> pa.StringArray:
         """`texts` (folded), disguised words written plainly."""
@@ -54,7 +58,7 @@ class Unmasker:
             return token
         return self._found(token) or token
 
-    def _found(self, token: str) -> str | None:
+    def _behind(self, token: str) -> str | None:
         """The wanted word that `token` may stand for."""
         spellings = [
             token,

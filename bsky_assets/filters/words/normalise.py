@@ -93,6 +93,13 @@ def where(texts: pa.StringArray, pattern: str, change: Callable[[str], str]) -> 
     )
 
 
+def without(
+    texts: pa.StringArray, pattern: str, instead: str, mask: pa.BooleanArray
+) -> pa.StringArray:
+    """`texts`, those under `mask` with `instead` for every match of `pattern`."""
+    return replaced(texts, mask, lambda some: pc.replace_substring_regex(some, pattern, instead))
+
+
 def matching_foreign(texts: pa.StringArray, pattern: str) -> np.ndarray:
     """Which of `texts` match `pattern`, which no ASCII text can match."""
     foreign = np.flatnonzero(pc.invert(pc.string_is_ascii(texts)))

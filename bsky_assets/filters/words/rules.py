@@ -39,12 +39,22 @@ TRANSPARENT = "transparent"
 
 
 @dataclass(frozen=True)
+class Need:
+    """What a text must have some of for a rule to be in it: any of these words or lists."""
+
+    tokens: frozenset[str]
+    lists: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Reading:
     """A text as rules see it: every word as `word/list+list+ `, signs as `. `, `, `, `: `, `? `."""
 
     words: str
     lists: frozenset[str]
     """The lists that have a word in the text."""
+    tokens: frozenset[str]
+    """The words of the text, each by itself."""
 
     def sentence(self, place: int) -> tuple[int, int]:
         """Where the sentence around a place begins and ends."""
@@ -54,6 +64,10 @@ class Reading:
                 return start, end.end()
             start = end.end()
         return start, len(self.words)
+
+    def has(self, need: Need) -> bool:
+        """Whether the text has any of the words or lists."""
+        return not (need.lists.isdisjoint(self.lists) and need.tokens.isdisjoint(self.tokens))
 
 
 class Reader:
@@ -70,7 +84,10 @@ class Reader:
             for term in terms:
                 for phrase in _tokenised(term):
                     found.setdefault(phrase, set()).add(name)
-        self._lists = {phrase: tuple(sorted(names)) for phrase, names in found.items()}
+        self._lists = {
+            phrase: (tuple(names), "".join(f"{name}+" for name in sorted(names)))
+            for phrase, names in found.items()
+        }
         lengths: dict[str, set[int]] = {}
         for phrase in found:
             lengths.setdefault(phrase.split(" ")[0], set()).add(phrase.count(" ") + 1)
@@ -81,24 +98,24 @@ class Reader:
         tokens = _TOKEN.findall(text)
         words, seen, at = [], set[str](), 0
         while at < len(tokens):
-            names, taken = self._look_up(tokens, at)
-            first = tokens[at]
+            first, marks, taken = tokens[at], "", 1
+            if first in self._lengths:
+                names, marks, taken = self._look_up(tokens, at)
+                seen.update(names)
             if first[0].isalnum() or first[0] == "'":
-                words.append(
-                    f"{'_'.join(tokens[at : at + taken])}/{''.join(f'{n}+' for n in names)} "
-                )
+                words.append(f"{'_'.join(tokens[at : at + taken])}/{marks} ")
             else:
                 words.append(_SIGNS.get(first[0], ", "))
-            seen.update(names)
             at += taken
-        return Reading("".join(words), frozenset(seen))
+        return Reading("".join(words), frozenset(seen), frozenset(tokens))
 
-    def _look_up(self, tokens: list[str], at: int) -> tuple[tuple[str, ...], int]:
+    def _look_up(self, tokens: list[str], at: int) -> tuple[tuple[str, ...], str, int]:
+        """The lists of the longest phrase from a place on, also as written out, and its length."""
         left = len(tokens) - at
-        for count in self._lengths.get(tokens[at], ()):
-            if count <= left and (names := self._lists.get(" ".join(tokens[at : at + count]))):
-                return names, count
-        return (), 1
+        for count in self._lengths[tokens[at]]:
+            if count <= left and (found := self._lists.get(" ".join(tokens[at : at + count]))):
+                return *found, count
+        return (), "", 1
 
 
 @dataclass(frozen=True)
@@ -106,8 +123,8 @@ class Rule:
     """A rule ready to be looked for."""
 
     pattern: re.Pattern[str]
-    needs: frozenset[str]
-    """Lists of which a text must have a word."""
+    needs: tuple[Need, ...]
+    """What spares most texts the pattern."""
 
     @classmethod
     def of(cls, written: str, lists: Iterable[str]) -> "Rule":
@@ -120,17 +137,44 @@ class Rule:
             *lists
         }:
             raise KeyError(f"no list {missing.pop()!r} for the rule {written!r}")
-        needs = {
-            element[1:-1]
-            for element in _ELEMENT.findall(written)
-            if re.fullmatch(r"\{\w+\}", element)
-        }
         start = "" if written.startswith("^") else r"(?:^|(?<= ))"
-        return cls(re.compile(start + _sequence_of(written)), frozenset(needs))
+        return cls(re.compile(start + _sequence_of(written)), tuple(_needs(written)))
 
-    def find(self, reading: Reading) -> Iterator[re.Match[str]]:
-        """Every place where a reading has it."""
-        return self.pattern.finditer(reading.words) if self.needs <= reading.lists else iter(())
+    def is_possible(self, reading: Reading) -> bool:
+        """Whether a reading has some of everything that the rule needs."""
+        return all(map(reading.has, self.needs))
+
+    def find(self, reading: Reading, start: int = 0) -> Iterator[re.Match[str]]:
+        """Every place from `start` on where a reading has it."""
+        if not self.is_possible(reading):
+            return iter(())
+        return self.pattern.finditer(reading.words, start)
+
+
+def _needs(written: str) -> Iterator[Need]:
+    """What every text with a sequence of elements has, the most telling first."""
+    found = [need for one in _ELEMENT.findall(written) if (need := _need(one))]
+    yield from sorted(found, key=lambda need: len(need.tokens) + 10 * len(need.lists))
+
+
+def _need(element: str) -> Need | None:
+    """What an element needs; nothing if it may be left out, or be a sign or a place."""
+    if element in ("^", "$", "...", ",", *_SIGNS) or element[-1] in "?*":
+        return None
+    if element.startswith("no{"):
+        return None
+    if element.startswith("{"):
+        return Need(frozenset(), frozenset(element[1:-1].split("|")))
+    if element.startswith("("):
+        choices = [next(_needs(one), None) for one in _CHOICE.split(element[1:-1])]
+        those = [one for one in choices if one]
+        if len(those) < len(choices):
+            return None
+        return Need(
+            frozenset().union(*(one.tokens for one in those)),
+            frozenset().union(*(one.lists for one in those)),
+        )
+    return Need(frozenset(_TOKEN.findall(element)[:1]), frozenset())
 
 
 def _sequence_of(written: str) -> str:

@@ -23,6 +23,7 @@ _LEET = re.compile(r"(?<![\w@])(?=\w*[a-z])(?=\w*[013457])[a-z013457]{3,}(?!\w)"
 _IN_DIGITS = r"[a-z][013457]+[a-z]|\b[013457][a-z]{2}|[a-z]{2}[013457]\b"
 _DIGITS = str.maketrans("013457", "oieast")
 _TORN = re.compile(r"(?<![\w'])[a-z]{1,6}(?: [a-z]{1,6}(?![\w']))+")
+_SHORT_WORD = re.compile(r"(?<![\w'])[a-z]{1,6}(?![\w'])")
 _NOT_LETTERS = r"[^a-z]+"
 _LEAST_LETTERS = 4
 """Letters of a word of a list that is looked for in others."""
@@ -34,6 +35,8 @@ _MOST_TORN = 3
 """Pieces that a word is torn into."""
 _LEAST_UNKNOWN = 2
 """Pieces of a torn word that are no words themselves."""
+_REMEMBERED = 65_536
+"""Words of which it is remembered what they are made of: the same come again and again."""
 _FEW_LETTERS = 4
 _MANY_UNKNOWN = 3
 """So many unknown words of few letters make a text one of torn words."""
@@ -51,10 +54,9 @@ class Speller:
         self._wanted = frozenset(word for word in wanted if len(word) >= _LEAST_LETTERS)
         self._known, self._alike = self._wanted | frozenset(known), frozenset(alike)
         self._misspelt = _misspelt(self._wanted, self._known | self._alike)
-        inside = "|".join(sorted(self._wanted))
+        inside = "|".join(sorted(word for word in self._wanted if word.isalpha()))
         self._joined = rf"(?:{inside})[a-z]{{3}}|[a-z]{{3}}(?:{inside})"
-        self._values = pa.array(sorted(self._misspelt))
-        self._known_values = pa.array(sorted(self._known))
+        self._words_in = lru_cache(_REMEMBERED)(self._taken_apart)
 
     def __call__(self, texts: pa.StringArray) -> pa.StringArray:
         """`texts` (folded), words put right."""
@@ -67,14 +69,17 @@ class Speller:
     def _chosen(self, texts: pa.StringArray) -> pa.BooleanArray:
         """Texts that may have something to put right."""
         listed = pc.split_pattern_regex(pc.fill_null(texts, ""), _NOT_LETTERS)
-        words, owners = listed.flatten(), pc.list_parent_indices(listed).to_numpy()
-        few = pc.less_equal(pc.utf8_length(words), _FEW_LETTERS)
-        unknown = pc.and_(few, pc.invert(pc.is_in(words, value_set=self._known_values)))
-        counted = np.bincount(owners[unknown.to_numpy(zero_copy_only=False)], minlength=len(texts))
-        found = pc.is_in(words, value_set=self._values).to_numpy(zero_copy_only=False)
-        chosen = counted >= _MANY_UNKNOWN
-        chosen[owners[found]] = True
-        for pattern in (_SPACED_OUT, _IN_DIGITS, self._joined):
+        owners = pc.list_parent_indices(listed).to_numpy()
+        # What is asked of a word is asked once, however many texts have it.
+        words = listed.flatten().dictionary_encode()
+        places, distinct = words.indices.to_numpy(), words.dictionary.to_pylist()
+        unknown = [len(word) <= _FEW_LETTERS and word not in self._known for word in distinct]
+        misspelt = np.array([word in self._misspelt for word in distinct], dtype=bool)
+        joined = np.array(pc.match_substring_regex(words.dictionary, self._joined), dtype=bool)
+        counted = np.bincount(owners[np.array(unknown, dtype=bool)[places]], minlength=len(texts))
+        chosen: np.ndarray = counted >= _MANY_UNKNOWN
+        chosen[owners[(misspelt | joined)[places]]] = True
+        for pattern in (_SPACED_OUT, _IN_DIGITS):
             matches = pc.fill_null(pc.match_substring_regex(texts, pattern), False)
             chosen |= matches.to_numpy(zero_copy_only=False)
         return pa.array(chosen)
@@ -86,8 +91,11 @@ class Speller:
         apart = _LONG.sub(lambda found: self._apart(found[0], found[0]), text)
         if apart != text:
             text = _LONG.sub(lambda found: " ".join(self._words_in(found[0])) or found[0], apart)
-        text = _TORN.sub(lambda found: " ".join(self._mended(found[0].split(" "))), text)
-        return _WORD.sub(lambda found: self._misspelt.get(found[0], found[0]), text)
+        if not self._known.issuperset(_SHORT_WORD.findall(text)):
+            text = _TORN.sub(lambda found: " ".join(self._mended(found[0].split(" "))), text)
+        if not self._misspelt.keys().isdisjoint(_WORD.findall(text)):
+            text = _WORD.sub(lambda found: self._misspelt.get(found[0], found[0]), text)
+        return text
 
     def _in_letters(self, found: re.Match[str]) -> str:
         letters = found[0].translate(_DIGITS)
@@ -99,7 +107,7 @@ class Speller:
         enough = len(words) >= _LEAST_JOINED and self._wanted.intersection(words)
         return " ".join(words) if enough else otherwise
 
-    def _words_in(self, letters: str) -> tuple[str, ...]:
+    def _taken_apart(self, letters: str) -> tuple[str, ...]:
         """The fewest known words that `letters` are made of, words of a list first."""
         if letters in self._known or letters in self._alike:
             return (letters,)
