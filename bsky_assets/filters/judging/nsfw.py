@@ -25,6 +25,7 @@ _PART = "\x1f"
 _WEIGHTS = {"certain": 2.0, "sexual": 1.0, "suggestive": 0.5}
 _BESIDE = {"invitation": 1.0, "trade": 0.5}
 """What counts beside such terms, once each."""
+_MOST_BESIDE = sum(_BESIDE.values())
 _LISTS = (*_WEIGHTS, *_BESIDE, "context", "exceptions")
 
 
@@ -44,6 +45,7 @@ class NsfwFilter:
     def __init__(self, config: Config) -> None:
         lists = {key: words("nsfw", key) for key in _LISTS}
         self._config = config
+        self._least = min(config.score, config.score_in_context)
         self._any = any_of(term for key in _WEIGHTS for term in lists[key])
         self._plain = any_of(lists["certain"] + lists["sexual"])
         self._suggestive = any_of(lists["suggestive"])
@@ -79,8 +81,9 @@ class NsfwFilter:
             found = self._take(key, text, seen)
             score += weight * len(found)
             strongest = strongest or (key if found else None)
-        if strongest:
-            score += sum(weight for key, weight in _BESIDE.items() if self._take(key, text, seen))
+        if not strongest or score + _MOST_BESIDE < self._least:
+            return None
+        score += sum(weight for key, weight in _BESIDE.items() if self._take(key, text, seen))
         in_context = self._patterns["context"].search(text) is not None
         enough = self._config.score_in_context if in_context else self._config.score
         return f"rule:{strongest}_terms" if score >= enough else None

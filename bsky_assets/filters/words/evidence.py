@@ -73,13 +73,15 @@ class Evidence:
         No sum is enough where nobody is named by what is a group's name alone or stands before an
         insult, nor where a list says that rules alone judge, nor in a text longer than a post.
         """
+        if self._never & reading.lists or not (self._about | self._loose) & reading.lists:
+            return math.inf
         listed = [
             frozenset((found[1] or "").split("+")) for found in _LISTED.finditer(reading.words)
         ]
         named = any(self._about & lists and not self._loose & lists for lists in listed) or any(
             self._loose & lists and self._insults & after for lists, after in pairwise(listed)
         )
-        if self._never & reading.lists or not named or len(listed) > _MOST_WORDS:
+        if not named or len(listed) > _MOST_WORDS:
             return math.inf
         excused = self._excused if self._excuses & reading.lists else 0.0
         return self.enough + excused + (0.0 if self._grave & reading.lists else self._not_grave)

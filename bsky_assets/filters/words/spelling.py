@@ -75,7 +75,7 @@ class Speller:
         places, distinct = words.indices.to_numpy(), words.dictionary.to_pylist()
         unknown = [len(word) <= _FEW_LETTERS and word not in self._known for word in distinct]
         misspelt = np.array([word in self._misspelt for word in distinct], dtype=bool)
-        joined = np.array(pc.match_substring_regex(words.dictionary, self._joined), dtype=bool)
+        joined = self._run_together(words.dictionary)
         counted = np.bincount(owners[np.array(unknown, dtype=bool)[places]], minlength=len(texts))
         chosen: np.ndarray = counted >= _MANY_UNKNOWN
         chosen[owners[(misspelt | joined)[places]]] = True
@@ -83,6 +83,14 @@ class Speller:
             matches = pc.fill_null(pc.match_substring_regex(texts, pattern), False)
             chosen |= matches.to_numpy(zero_copy_only=False)
         return pa.array(chosen)
+
+    def _run_together(self, words: pa.StringArray) -> np.ndarray:
+        """Words that run together from others, one of a list among them."""
+        found: np.ndarray = np.array(pc.match_substring_regex(words, self._joined), dtype=bool)
+        places = np.flatnonzero(found)
+        named = words.take(pa.array(places)).to_pylist()
+        found[places] = [bool(self._apart(word, "")) for word in named]
+        return found
 
     def plain(self, text: str) -> str:
         """One text, words put right."""
