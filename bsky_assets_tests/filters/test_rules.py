@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bsky_assets.filters.posts import from_texts
 from bsky_assets.filters.verdicts import Filter
-from bsky_assets.filters.words.lexicon import lexicon
+from bsky_assets.filters.words.lexicon import lexicon, words
 from bsky_assets.filters.words.normalise import fold
 from bsky_assets.filters.words.rules import Reader, Rule, written_out
 from bsky_assets_tests.filters.posts import built_in
@@ -272,6 +272,22 @@ def finds(written: str) -> Callable[[str], bool]:
 def test_rules_read_as_their_page_says(rule: str, found: str, not_found: str) -> None:
     assert finds(rule)(found)
     assert not finds(rule)(not_found)
+
+
+def test_no_text_that_has_a_rule_is_spared_the_look_for_it() -> None:
+    lists = {
+        name: words("hate_speech", f"lists.{name}") for name in lexicon("hate_speech")["lists"]
+    }
+    reader, declared = Reader(lists), lexicon("hate_speech")["rules"]
+    rules = [Rule.of(one["pattern"], lists) for one in declared]
+    texts = [one[way] for one in declared for way in ("stops", "passes")]
+    texts += [str(row["text"]) for name in ("innocent", "spam") for row in cases(name)]
+    readings = [reader.read(text) for text in fold(pa.array(texts)).to_pylist()]
+    having = [(one, text) for text in readings for one in rules if one.pattern.search(text.words)]
+    assert len(having) >= len(rules)
+    assert all(one.is_possible(text) for one, text in having)
+    spared = sum(not one.is_possible(text) for text in readings for one in rules)
+    assert spared > 0.9 * len(readings) * len(rules)
 
 
 def test_a_rule_that_names_no_list_is_refused() -> None:
