@@ -1,5 +1,6 @@
 """What all tests share: settings of their own, a sandbox, and where the real data are."""
 
+import gc
 import os
 import signal
 import tempfile
@@ -20,6 +21,9 @@ from bsky_assets_tests.support.sandbox_day import sandbox_day
 
 # Definitions are read when tests are collected: not of the data of whoever runs them.
 os.environ["BSKY_DATA_DIR"] = str(Path(tempfile.gettempdir(), "bsky_assets_tests", "nothing_here"))
+
+# Modules are not garbage: what is imported until all tests are collected is not looked through.
+gc.disable()
 
 # A busy machine is no fault: no example is judged by the clock. The quick profile draws the same
 # examples in every run, so that a commit passes or fails always; the thorough one draws new ones.
@@ -52,6 +56,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             _try_fewer(test)
     here = Path(__file__).parent
     items.sort(key=lambda item: not str(item.path.relative_to(here)).startswith(_LONGEST))
+
+
+def pytest_collection_finish() -> None:
+    """Have what is there now never looked through again: that takes a second each time."""
+    gc.freeze()
+    gc.enable()
 
 
 def _try_fewer(test: Callable[..., None]) -> None:
