@@ -8,7 +8,8 @@ import base64
 import os
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import date
 from difflib import get_close_matches
 from functools import cache
@@ -80,6 +81,19 @@ def _url(*schemes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+@dataclass(frozen=True)
+class _Written:
+    """How the values of a type of setting are written into a variable, if not by `str`."""
+
+    by: Callable[[Any], str]
+
+
+def _parts(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
 def _arguments(value: Any) -> Any:
     return shlex.split(value) if isinstance(value, str) else value
 
@@ -116,9 +130,20 @@ def _no_credentials(url: str) -> str:
 LakeUrl = Annotated[str, AfterValidator(_lake_url)]
 WebSocketUrl = Annotated[str, _url("ws", "wss")]
 HttpUrl = Annotated[str, _url("http", "https")]
-CommaSeparated = Annotated[tuple[str, ...], NoDecode]
-Arguments = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_arguments)]
-JsonObject = Annotated[dict[str, Any], NoDecode, BeforeValidator(_json_object)]
+CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parts), _Written(",".join)]
+Arguments = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_arguments), _Written(shlex.join)]
+JsonObject = Annotated[
+    dict[str, Any],
+    NoDecode,
+    BeforeValidator(_json_object),
+    _Written(lambda value: orjson.dumps(value).decode()),
+]
+Addresses = Annotated[
+    dict[str, str],
+    NoDecode,
+    _Written(lambda value: ",".join(f"{name}={address}" for name, address in value.items())),
+]
+"""By name; the text is `name=address,…`."""
 SIDES = ("left", "right", "moderate")
 """What BSKY_NEWS_FEEDS may say of an outlet."""
 LAUNCHABLE = ("consolidated_posts", "filtered_posts", "llm_labels")
@@ -172,7 +197,7 @@ class Settings(BaseSettings):
     labeler_url: HttpUrl = Field(
         "https://mod.bsky.app", description="Host of subscribeLabels and queryLabels."
     )
-    feeds: Annotated[dict[str, str], NoDecode] = Field(
+    feeds: Addresses = Field(
         {"today": CATCH_UP_FEED},
         validate_default=True,
         description="Feeds to read, as comma-separated name=at-uri.",
@@ -259,7 +284,7 @@ class Settings(BaseSettings):
     llm_completion_token_price: float | None = Field(
         None, ge=0, description="Price of a million completion tokens, likewise."
     )
-    news_feeds: Annotated[dict[str, str], NoDecode] = Field(
+    news_feeds: Addresses = Field(
         {},
         description="News for context, as comma-separated name=url or name=file; name:side=… says "
         "which side an outlet is on: left, right or moderate.",
@@ -365,21 +390,6 @@ class Settings(BaseSettings):
     k8s_pod: Path | None = Field(
         None, description="A manifest of the pod, as YAML, that makes a partition on Kubernetes."
     )
-
-    @field_validator(
-        "llm_models",
-        "languages",
-        "trusted_labelers",
-        "launcher_assets",
-        "slurm_export",
-        "news_pages",
-        mode="before",
-    )
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        return tuple(part.strip() for part in value.split(",") if part.strip())
 
     @field_validator("llm_models")
     @classmethod
@@ -564,13 +574,8 @@ def as_variable(name: str, value: Any) -> str:
     """What `Settings` reads as the `value` of its field `name`; a secret is in it as it is."""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
-    if name in ("feeds", "news_feeds"):
-        return ",".join(f"{feed}={uri}" for feed, uri in value.items())
-    if name == "slurm_args":
-        return shlex.join(value)
-    if isinstance(value, dict):
-        return orjson.dumps(value).decode()
-    return ",".join(value) if isinstance(value, tuple) else str(value)
+    said = (one.by for one in Settings.model_fields[name].metadata if isinstance(one, _Written))
+    return next(said, str)(value)
 
 
 @cache
