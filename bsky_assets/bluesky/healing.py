@@ -12,9 +12,9 @@ import duckdb
 
 from bsky_assets.bluesky.accounts.healing import heal_accounts
 from bsky_assets.bluesky.archive import healing as archive
-from bsky_assets.bluesky.archive.reading import Tell
 from bsky_assets.bluesky.collected import firehose_segments
 from bsky_assets.contracts import RawFirehosePost
+from bsky_assets.contracts.progress import Log
 from bsky_assets.settings import Settings
 from bsky_assets.storage.compaction import compact_firehose_day
 from bsky_assets.storage.completeness import StreamDetails
@@ -82,8 +82,8 @@ def _is_old(asked: str, at: datetime) -> bool:
     return at - datetime.fromisoformat(asked) > AGAIN
 
 
-def heal_day(con: duckdb.DuckDBPyConnection, settings: Settings, day: date, tell: Tell) -> Healed:
-    """Land what can be had of what is missing of `day`; `tell` is told what is done.
+def heal_day(con: duckdb.DuckDBPyConnection, settings: Settings, day: date, log: Log) -> Healed:
+    """Land what can be had of what is missing of `day`; `log` is told what is done.
 
     Raises:
         ArchiveBudget: more would be fetched than BSKY_ARCHIVE_MAX_BYTES; what came is kept.
@@ -92,10 +92,10 @@ def heal_day(con: duckdb.DuckDBPyConnection, settings: Settings, day: date, tell
         StreamInUse: another process does the same.
         UnusableDataDirectory: the data directory cannot be written to.
     """
-    accounts = heal_accounts(con, settings, day, tell)
+    accounts = heal_accounts(con, settings, day, log)
     if settings.archive_url is None and accounts:
         partition, _ = compact_firehose_day(
             con, Lake.of(settings), firehose_segments(settings), day
         )
         return Healed(accounts, [], len(partition.told(StreamDetails).still.gaps))
-    return Healed(accounts, archive.heal_day(con, settings, day, tell))
+    return Healed(accounts, archive.heal_day(con, settings, day, log))

@@ -34,7 +34,10 @@ class Progress:
 
 
 Reporter = Callable[[Progress], None]
-"""Whom a piece of work tells, now and then."""
+"""The callback of a piece of work, now and then."""
+
+Log = Callable[[str], None]
+"""The callback for a line about what is done, such as a logger's method."""
 
 
 def silent(_: Progress) -> None:

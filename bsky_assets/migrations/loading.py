@@ -34,8 +34,6 @@ from bsky_assets.storage.partition_sql import select_rows
 from bsky_assets.storage.sql import literal, read_parquet
 from bsky_assets.sync_day import FIRST_DAY, now, today
 
-"""Told what is being done, how many rows are done, and of how many."""
-
 _ORDINAL_OFFSET = 2**63
 """Makes the ordinals in file names positive, so that they sort."""
 _QUARANTINED_AT_ONCE = 20_000

@@ -13,7 +13,8 @@ from datetime import UTC, date, datetime
 from dagster import AssetKey, TimeWindowPartitionMapping
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
-from bsky_assets.orchestration.process_pool import ProcessPool, Tell, Work
+from bsky_assets.contracts.progress import Log
+from bsky_assets.orchestration.process_pool import ProcessPool, Work
 from bsky_assets.orchestration.staleness import stale
 from bsky_assets.settings import Settings
 from bsky_assets.storage.budget import slots
@@ -63,7 +64,7 @@ def backfill(
     todo: Sequence[Wave],
     settings: Settings,
     work: Work,
-    tell: Tell,
+    log: Log,
     *,
     only_missing: bool = False,
 ) -> dict[date, str]:
@@ -74,7 +75,7 @@ def backfill(
             left = [day for day in days if day not in failed]
             if only_missing:
                 left = missing(graph, left, wave, settings)
-            failed |= pool.run(left, wave.assets, tell, one_at_a_time=wave.one_at_a_time)
+            failed |= pool.run(left, wave.assets, log, one_at_a_time=wave.one_at_a_time)
     return dict(sorted(failed.items()))
 
 

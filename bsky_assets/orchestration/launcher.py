@@ -16,6 +16,7 @@ from duckdb import DuckDBPyConnection
 from bsky_assets.contracts import Row, contract_version
 from bsky_assets.contracts.codebooks import holds_labels
 from bsky_assets.contracts.details import Details
+from bsky_assets.contracts.progress import Log
 from bsky_assets.launching import kubernetes, ray, slurm
 from bsky_assets.launching.jobs import Ended, Job, job_of
 from bsky_assets.launching.work import make_partition
@@ -69,11 +70,9 @@ def launch_partition(
     return partition
 
 
-def _slot(
-    row: type[Row], settings: Settings, tell: Callable[[str], None]
-) -> AbstractContextManager[None]:
+def _slot(row: type[Row], settings: Settings, log: Log) -> AbstractContextManager[None]:
     """A slot of this machine; labels mostly wait for an endpoint, and need none."""
-    return nullcontext() if holds_labels(row) else slot(settings, tell)
+    return nullcontext() if holds_labels(row) else slot(settings, log)
 
 
 def _job(asset: str, day: date, settings: Settings) -> Job:

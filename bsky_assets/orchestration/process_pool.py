@@ -19,6 +19,8 @@ from queue import SimpleQueue
 from threading import Lock
 from typing import Self
 
+from bsky_assets.contracts.progress import Log
+
 STOP_SECONDS = 60
 """So long a process that is interrupted may take to end its run."""
 
@@ -26,7 +28,6 @@ _spawning = multiprocessing.get_context("spawn")
 
 Work = Callable[[date, Sequence[str]], str | None]
 """Makes assets of a day and says what went wrong, if anything did."""
-Tell = Callable[[str], None]
 
 
 class ProcessPool:
@@ -56,7 +57,7 @@ class ProcessPool:
         self._threads.shutdown()
 
     def run(
-        self, days: Sequence[date], assets: Sequence[str], tell: Tell, *, one_at_a_time: bool
+        self, days: Sequence[date], assets: Sequence[str], log: Log, *, one_at_a_time: bool
     ) -> dict[date, str]:
         """Make `assets` of all `days`; returns the days that failed, each with the reason."""
         turn = Lock() if one_at_a_time else nullcontext()
@@ -75,7 +76,7 @@ class ProcessPool:
             day, problem, seconds = answered.result()
             if problem:
                 failed[day] = problem
-            tell(
+            log(
                 f"{day} {'failed' if problem else 'done'}, {seconds:.1f} s; "
                 f"{number} of {len(days)} days of {', '.join(assets)}"
             )

@@ -4,7 +4,7 @@ In the UI and in other processes runs log as Dagster's runs do (`console`).
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -19,10 +19,9 @@ from dagster import (
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bsky_assets.console import silence, stderr
+from bsky_assets.contracts.progress import Log
 
-Tell = Callable[[str], None]
-
-_tell: ContextVar[Tell] = ContextVar("tell", default=lambda line: stderr.print(line, markup=False))
+_tell: ContextVar[Log] = ContextVar("tell", default=lambda line: stderr.print(line, markup=False))
 
 console = colored_console_logger
 """Dagster's own logger, for runs that are started from the UI."""

@@ -9,12 +9,13 @@ import os
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from filelock import FileLock, Timeout
 
+from bsky_assets.contracts.progress import Log
 from bsky_assets.settings import Settings
 from bsky_assets.storage.files import make_folder
 
@@ -74,10 +75,10 @@ def cores(settings: Settings) -> int:
 
 
 @contextmanager
-def slot(settings: Settings, tell: Callable[[str], None]) -> Iterator[None]:
+def slot(settings: Settings, log: Log) -> Iterator[None]:
     """Hold one of the slots of this machine; the operating system frees it if the process dies.
 
-    `tell` hears of it when it has to be waited for.
+    `log` hears of it when it has to be waited for.
 
     Raises:
         UnusableDataDirectory: the data directory cannot be written to.
@@ -88,7 +89,7 @@ def slot(settings: Settings, tell: Callable[[str], None]) -> Iterator[None]:
     locks = [FileLock(folder / f"{name}-{number}.lock") for number in range(slots(settings))]
     taken = _free(locks)
     if taken is None:
-        tell(f"waiting: {len(locks)} other days are worked on (BSKY_CONCURRENT_DAYS)")
+        log(f"waiting: {len(locks)} other days are worked on (BSKY_CONCURRENT_DAYS)")
         while (taken := _free(locks)) is None:
             time.sleep(_LOOK_SECONDS)
     try:

@@ -15,10 +15,11 @@ import pyarrow.compute as pc
 from bsky_assets.bluesky.archive.blocks import UPDATE
 from bsky_assets.bluesky.archive.dating import LIVE, clocks
 from bsky_assets.bluesky.archive.landing import reading_of
-from bsky_assets.bluesky.archive.reading import ArchiveEnds, ArchiveReading, Span, Tell
+from bsky_assets.bluesky.archive.reading import ArchiveEnds, ArchiveReading, Span
 from bsky_assets.bluesky.records import POST
 from bsky_assets.contracts import FilteredPost, LlmLabel, RawFirehosePost, arrow_schema
 from bsky_assets.contracts.details import SurvivalDetails
+from bsky_assets.contracts.progress import Log
 from bsky_assets.contracts.survival import ArchiveSurvival
 from bsky_assets.labelling.asking.answers import NOT_SOCIOPOLITICAL
 from bsky_assets.labelling.statistics.weighing import wilson
@@ -59,7 +60,7 @@ class _NotMeasured(Exception):
 
 
 def write_survival(
-    con: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings, day: date, tell: Tell
+    con: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings, day: date, log: Log
 ) -> Partition:
     """Make the partition of `archive_survival` of `day`; without rows where it cannot be measured.
 
@@ -70,7 +71,7 @@ def write_survival(
     inputs = versions(lake, SURVIVAL_INPUTS, day)
     rows = pa.Table.from_pylist([], schema=arrow_schema(ArchiveSurvival))
     try:
-        details = _compare(con, lake, settings, day, tell)
+        details = _compare(con, lake, settings, day, log)
         rows = _counted(con, settings)
     except (_NotMeasured, ArchiveEnds) as why:
         details = SurvivalDetails(problem=str(why))
@@ -78,14 +79,14 @@ def write_survival(
 
 
 def _compare(
-    con: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings, day: date, tell: Tell
+    con: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings, day: date, log: Log
 ) -> SurvivalDetails:
     """Make the table `measured` of the posts that are compared."""
     _check(lake, settings, day)
     live, left_out = _live(con, lake, day)
     times = live["commit_time"]
     ends = pc.min_max(times).as_py()
-    with reading_of(settings, tell) as (host, reading):
+    with reading_of(settings, log) as (host, reading):
         span = _read(con, reading, ends["min"], ends["max"])
     if not span.covers:
         raise _NotMeasured(

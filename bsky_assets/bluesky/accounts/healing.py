@@ -25,9 +25,10 @@ from bsky_assets.bluesky.archive.blocks import CREATE, DELETE, UPDATE
 from bsky_assets.bluesky.archive.fetching import Budget
 from bsky_assets.bluesky.archive.host import ArchiveHost
 from bsky_assets.bluesky.archive.landing import Landing
-from bsky_assets.bluesky.archive.reading import ArchiveEnds, ArchiveReading, Tell, instant_of
+from bsky_assets.bluesky.archive.reading import ArchiveEnds, ArchiveReading, instant_of
 from bsky_assets.bluesky.archive.sheets import FOLDER, SHEET
 from bsky_assets.bluesky.collected import archive_segments, firehose_segments
+from bsky_assets.contracts.progress import Log
 from bsky_assets.settings import Settings
 from bsky_assets.storage import network
 from bsky_assets.storage.archived import REPOSITORIES
@@ -45,7 +46,7 @@ AT_ONCE = 64
 
 
 def heal_accounts(
-    con: duckdb.DuckDBPyConnection, settings: Settings, day: date, tell: Tell
+    con: duckdb.DuckDBPyConnection, settings: Settings, day: date, log: Log
 ) -> list[AccountHealing]:
     """Land what can be had of what did not come of single accounts on `day`; what came of each.
 
@@ -68,11 +69,11 @@ def heal_accounts(
     budget = Budget(settings.archive_max_bytes)
     with archive_segments(settings).collecting() as writer:
         healer = _Healer(settings, day, had, writer)
-        found = {one.key: one for one in healer.by_repositories(holes, budget, tell)}
+        found = {one.key: one for one in healer.by_repositories(holes, budget, log)}
         left = [hole for hole in holes if not found[hole.key].is_healed]
         if left and settings.archive_url:
             with ArchiveHost.of(settings) as host:
-                reading = ArchiveReading(host, settings.data_dir / FOLDER, budget, tell)
+                reading = ArchiveReading(host, settings.data_dir / FOLDER, budget, log)
                 found |= {one.key: one for one in healer.by_archive(left, host.name, reading)}
     return [*found.values()]
 
@@ -88,11 +89,11 @@ class _Healer:
         self._numbers = count()
 
     def by_repositories(
-        self, holes: Sequence[Hole], budget: Budget, tell: Tell
+        self, holes: Sequence[Hole], budget: Budget, log: Log
     ) -> Iterator[AccountHealing]:
         """Land what repositories have; what came of each."""
         dids = list(dict.fromkeys(hole.jump.did for hole in holes))
-        tell(f"{len(dids):,} accounts of which something did not come: asking for repositories")
+        log(f"{len(dids):,} accounts of which something did not come: asking for repositories")
         with Directory.of(self._settings) as directory:
             for start in range(0, len(dids), AT_ONCE):
                 by_host: dict[str | None, list[Answer]] = defaultdict(list)

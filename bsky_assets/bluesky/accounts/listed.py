@@ -3,10 +3,10 @@
 What does not belong here: what is read of them.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 from bsky_assets.bluesky.syntax import is_did
+from bsky_assets.contracts.progress import Log
 from bsky_assets.errors import UserError
 
 _SHOWN = 80
@@ -17,8 +17,8 @@ class UnusableList(UserError):
     """A list of accounts cannot be read, or names none."""
 
 
-def read_list(path: Path, tell: Callable[[str], None]) -> list[str]:
-    """The DIDs in a file, one a line, each once; `tell` is told of each line that is none.
+def read_list(path: Path, log: Log) -> list[str]:
+    """The DIDs in a file, one a line, each once; `log` is told of each line that is none.
 
     Empty lines, and what follows a #, are passed over.
 
@@ -35,7 +35,7 @@ def read_list(path: Path, tell: Callable[[str], None]) -> list[str]:
         if is_did(text):
             found[text] = None
         elif text:
-            tell(f"{path}, line {number}: {text[:_SHOWN]!r} is no DID; it is left out")
+            log(f"{path}, line {number}: {text[:_SHOWN]!r} is no DID; it is left out")
     if not found:
         raise UnusableList(f"{path} has no DID: write one a line, such as did:plc:…")
     return [*found]

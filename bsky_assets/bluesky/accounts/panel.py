@@ -18,10 +18,11 @@ from bsky_assets.bluesky.accounts.repository import rows_of
 from bsky_assets.bluesky.archive.dating import KEY, clocks
 from bsky_assets.bluesky.archive.fetching import Budget
 from bsky_assets.bluesky.archive.landing import Landing
-from bsky_assets.bluesky.archive.reading import Tell, instant_of, micros_of
+from bsky_assets.bluesky.archive.reading import instant_of, micros_of
 from bsky_assets.bluesky.collected import archive_segments, firehose_segments
 from bsky_assets.bluesky.records import POST
 from bsky_assets.contracts import RawFirehosePost
+from bsky_assets.contracts.progress import Log
 from bsky_assets.settings import Settings
 from bsky_assets.storage import network
 from bsky_assets.storage.archived import REPOSITORIES, Archived
@@ -50,7 +51,7 @@ def land_panel(
     settings: Settings,
     dids: Sequence[str],
     days: Sequence[date],
-    tell: Tell,
+    log: Log,
 ) -> Panel:
     """Land the posts of `days` that the repositories of `dids` have and that we had not.
 
@@ -69,7 +70,7 @@ def land_panel(
         for start in range(0, len(dids), AT_ONCE):
             part = dids[start : start + AT_ONCE]
             taking.take(list(repositories(directory, part, budget)))
-            tell(f"{start + len(part):,} of {len(dids):,} accounts, {budget.spent:,} bytes")
+            log(f"{start + len(part):,} of {len(dids):,} accounts, {budget.spent:,} bytes")
         taking.end(len(dids), budget.spent)
     return panel
 

@@ -27,13 +27,13 @@ from bsky_assets.bluesky.archive.reading import (
     LATE,
     ArchiveEnds,
     ArchiveReading,
-    Tell,
     instant_of,
     micros_of,
 )
 from bsky_assets.bluesky.collected import archive_segments, firehose_segments
 from bsky_assets.bluesky.records import POST
 from bsky_assets.contracts import RawFirehosePost, RawPostDeletion
+from bsky_assets.contracts.progress import Log
 from bsky_assets.settings import Settings
 from bsky_assets.storage.compaction import compact_firehose_day
 from bsky_assets.storage.completeness import ListedGap, StreamDetails
@@ -81,7 +81,7 @@ class _Found:
 
 
 def heal_day(
-    con: duckdb.DuckDBPyConnection, settings: Settings, day: date, tell: Tell
+    con: duckdb.DuckDBPyConnection, settings: Settings, day: date, log: Log
 ) -> list[Healing]:
     """Land what the archive of the settings has of the gaps of `day`; what was found of each.
 
@@ -102,7 +102,7 @@ def heal_day(
     placed, lost = live.placed(gaps)
     with (
         archive_segments(settings).collecting() as writer,
-        reading_of(settings, tell) as (host, reading),
+        reading_of(settings, log) as (host, reading),
     ):
         # A post is of the day on which it would have come: that of the gap.
         landing = Landing(settings, writer, host.name, day)

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from bsky_assets.bluesky.archive.fetching import Budget
 from bsky_assets.bluesky.archive.host import ArchiveHost
-from bsky_assets.bluesky.archive.reading import ArchiveReading, Span, Tell
+from bsky_assets.bluesky.archive.reading import ArchiveReading, Span
 from bsky_assets.bluesky.archive.sheets import FOLDER
 from bsky_assets.bluesky.archive.taking import UNDATABLE, Taken, take
 from bsky_assets.bluesky.collected import archive_segments
@@ -22,6 +22,7 @@ from bsky_assets.bluesky.compiled import NOT_COMPILED, are_compiled
 from bsky_assets.bluesky.versions import reader_version
 from bsky_assets.contracts import RawFirehosePost
 from bsky_assets.contracts.arrival import ARCHIVE
+from bsky_assets.contracts.progress import Log
 from bsky_assets.settings import Settings
 from bsky_assets.storage import network
 from bsky_assets.storage.archived import Archived
@@ -45,7 +46,7 @@ class Landed:
 
 
 @contextmanager
-def reading_of(settings: Settings, tell: Tell) -> Iterator[tuple[ArchiveHost, ArchiveReading]]:
+def reading_of(settings: Settings, log: Log) -> Iterator[tuple[ArchiveHost, ArchiveReading]]:
     """The archive of the settings, and what is known of it.
 
     Raises:
@@ -54,14 +55,14 @@ def reading_of(settings: Settings, tell: Tell) -> Iterator[tuple[ArchiveHost, Ar
     """
     network.keep(settings)
     if not are_compiled():
-        tell(NOT_COMPILED)
+        log(NOT_COMPILED)
     with ArchiveHost.of(settings) as host:
         budget = Budget(settings.archive_max_bytes)
-        yield host, ArchiveReading(host, settings.data_dir / FOLDER, budget, tell)
+        yield host, ArchiveReading(host, settings.data_dir / FOLDER, budget, log)
 
 
-def land_day(settings: Settings, day: date, tell: Tell, dids: Sequence[str] = ()) -> Landed:
-    """Land what the archive of the settings has of `day`; `tell` is told what is done.
+def land_day(settings: Settings, day: date, log: Log, dids: Sequence[str] = ()) -> Landed:
+    """Land what the archive of the settings has of `day`; `log` is told what is done.
 
     If there are `dids`, it is of these accounts alone, and so are the blocks that are fetched.
 
@@ -74,7 +75,7 @@ def land_day(settings: Settings, day: date, tell: Tell, dids: Sequence[str] = ()
     """
     with (
         archive_segments(settings).collecting() as writer,
-        reading_of(settings, tell) as (host, reading),
+        reading_of(settings, log) as (host, reading),
     ):
         span, tables = reading.read(*bounds(day, settings.timezone), dids=dids)
         landing = Landing(settings, writer, host.name, day)

@@ -7,7 +7,7 @@ What does not belong here: what becomes of the rows.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -25,6 +25,7 @@ from bsky_assets.bluesky.archive.fetching import AT_ONCE, Blocks, Budget, Spool,
 from bsky_assets.bluesky.archive.host import MOST_DIDS, ArchiveHost, Listed, Rewritten, Unit
 from bsky_assets.bluesky.archive.sheets import FETCHED, INDEX, Sheet, Sheets
 from bsky_assets.bluesky.records import POST
+from bsky_assets.contracts.progress import Log
 from bsky_assets.errors import UserError
 from bsky_assets.storage.files import write_json
 from bsky_assets.sync_day import now
@@ -38,8 +39,6 @@ _ATTEMPTS = 4
 _KNOWN = "backfilled.json"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-
-Tell = Callable[[str], None]
 
 
 class ArchiveEnds(UserError):
@@ -65,12 +64,12 @@ class Span:
 class ArchiveReading:
     """One archive, with what is known of it on disk."""
 
-    def __init__(self, host: ArchiveHost, folder: Path, budget: Budget, tell: Tell) -> None:
-        """Read `host`; what is fetched is kept below `folder`. `tell` is told what is done."""
+    def __init__(self, host: ArchiveHost, folder: Path, budget: Budget, log: Log) -> None:
+        """Read `host`; what is fetched is kept below `folder`. `log` is told what is done."""
         self._host = host
         self._folder = folder / re.sub(r"[^\w.-]", "_", host.name)
         self.budget = budget
-        self._tell = tell
+        self._log = log
         self._spool = Spool(self._folder / FETCHED, host, budget)
         self._sheets = Sheets(self._folder / INDEX)
         self._begun = now()
@@ -156,7 +155,7 @@ class ArchiveReading:
             units = self._planned(chosen, dids)
             missing = [rest for unit in units if (rest := self._rest(unit, kept)) is not None]
             estimate = estimated(missing, chosen)
-            self._tell(
+            self._log(
                 f"{len(units)} segments of {self._host.name}, {len(missing)} to fetch: about "
                 f"{estimate:,} bytes"
             )
@@ -166,7 +165,7 @@ class ArchiveReading:
                 for start in range(0, len(missing), AT_ONCE):
                     self._take_in(missing[start : start + AT_ONCE])
             except Rewritten:
-                self._tell("the archive was compacted meanwhile: planning anew")
+                self._log("the archive was compacted meanwhile: planning anew")
                 chosen = [each for each in self._host.segments() if each.index in _of(chosen)]
                 continue
             return [sheet for unit in units for sheet in self._fitting(unit, kept)]

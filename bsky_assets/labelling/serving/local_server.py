@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from http import HTTPStatus
@@ -25,6 +25,7 @@ from types import FrameType
 
 import psutil
 
+from bsky_assets.contracts.progress import Log
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.serving.llama_process import LOOPBACK, Served
 
@@ -92,7 +93,7 @@ class LocalServer:
                 raise CannotServe(f"{self.served.gguf} was not loaded in {ready_seconds:.0f} s")
             time.sleep(0.1)
 
-    def keep_running(self, tell: Callable[[str], None]) -> None:
+    def keep_running(self, log: Log) -> None:
         """Start the process again whenever it dies, until it is stopped.
 
         Raises:
@@ -105,7 +106,7 @@ class LocalServer:
             recent = [at for at in self._starts if time.monotonic() - at < RESTARTS_WITHIN]
             if len(recent) > RESTARTS:
                 raise CannotServe(f"llama.cpp keeps ending ({_ended(code)}): {self._complaint()}")
-            tell(f"llama.cpp {_ended(code)}; starting it again")
+            log(f"llama.cpp {_ended(code)}; starting it again")
             self.start()
 
     def stop(self) -> None:
