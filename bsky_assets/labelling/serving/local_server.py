@@ -22,12 +22,15 @@ from http.client import HTTPConnection, HTTPException
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import psutil
 
-from bsky_assets.contracts.progress import Log
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.serving.llama_process import LOOPBACK, Served
+
+if TYPE_CHECKING:  # a command's help loads this module, and not what contracts need
+    from bsky_assets.contracts.progress import Log
 
 READY_SECONDS = 900.0
 """A large model on a slow disk takes its time."""
@@ -93,7 +96,7 @@ class LocalServer:
                 raise CannotServe(f"{self.served.gguf} was not loaded in {ready_seconds:.0f} s")
             time.sleep(0.1)
 
-    def keep_running(self, log: Log) -> None:
+    def keep_running(self, log: "Log") -> None:
         """Start the process again whenever it dies, until it is stopped.
 
         Raises:
