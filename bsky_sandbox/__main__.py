@@ -52,7 +52,7 @@ def run(
     """
     world = World.generate(seed, day=day or datetime.now(UTC).date(), events=events, now=now)
     if truth is not None:
-        _write(truth, lambda path: write_truth(world, path))
+        _write(truth, lambda path: write_truth(world.truth(), path))
     ended = threading.Event()
 
     def end(_signal: int, _frame: FrameType | None) -> None:

@@ -17,7 +17,7 @@ from aiohttp import web
 from bsky_sandbox.accounts import SandboxAccount
 from bsky_sandbox.http_faults import HttpFaults
 from bsky_sandbox.moderation import SandboxLabel
-from bsky_sandbox.posts import Json, SandboxPost, micros_of, timestamp
+from bsky_sandbox.posts import Json, SandboxPost, timestamp
 from bsky_sandbox.sessions import Sessions
 from bsky_sandbox.views import Views
 from bsky_sandbox.xrpc import RateLimit, XrpcError, XrpcServer, bounded, required
@@ -144,7 +144,7 @@ class AppView:
             "by": self.views.profile(by.did, signed_in=signed_in),
             "uri": f"at://{by.did}/app.bsky.feed.repost/{rkey}",
             "cid": post.cid,
-            "indexedAt": timestamp(micros_of(post.indexed_at)),
+            "indexedAt": timestamp(post.indexed_at),
         }
 
 

@@ -21,8 +21,8 @@ from bsky_sandbox.archive_segments import (
     UPDATE,
     ArchiveRow,
 )
-from bsky_sandbox.frames import Event
-from bsky_sandbox.posts import Json, micros_of, tid, tid_number, timestamp, to_dag
+from bsky_sandbox.posts import Json, encoded, micros_of, tid, tid_number, timestamp
+from bsky_sandbox.stream import Event
 
 WITNESSED_AFTER = 150_000
 """Microseconds from the relay's time of an event to the archive's."""
@@ -41,16 +41,13 @@ class History:
         events: Iterable[Event],
         *,
         begun: datetime,
-        imported: Mapping[str, datetime] | None = None,
     ) -> None:
         """Take in repositories from `begun` on, then `events`.
 
-        `records`: DID, path and record of what is in repositories before the events. `imported`:
-        by AT URI, instants that somebody imported for records.
+        `records`: DID, path and record of what is in repositories before the events.
         """
         self._begun = micros_of(begun)
         self._events = events
-        self._imported = imported or {}
         self._seq = 0
         self._repos: dict[str, dict[str, bytes]] = {}
         for did, path, record in records:
@@ -91,7 +88,7 @@ class History:
         told: dict[str, Any] = {
             "did": event.did,
             "seq": event.seq,
-            "time": timestamp(micros_of(event.time)),
+            "time": timestamp(event.time),
         }
         if event.kind == "account":
             told["active"] = event.active
@@ -107,24 +104,17 @@ class History:
 
     def _row(self, kind: int, did: str, at: int, path: str, rev: str, block: bytes) -> ArchiveRow:
         collection, _, rkey = path.partition("/")
-        imported = self._imported.get(f"at://{did}/{path}")
         self._seq += 1
         return ArchiveRow(
             seq=self._seq,
             witnessed_at=at,
             kind=kind,
             did=did,
-            indexed_at=micros_of(imported) if imported else 0,
             collection=collection,
             rkey=rkey,
             rev=rev,
             payload=block,
         )
-
-
-def encoded(record: Json) -> bytes:
-    """A record's DAG-CBOR."""
-    return bytes(encode_dag_cbor(to_dag(record)))
 
 
 def superseded(rows: Iterable[ArchiveRow]) -> set[int]:

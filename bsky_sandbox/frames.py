@@ -9,14 +9,14 @@ com.atproto.label.subscribeLabels.
 import asyncio
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
 from tempfile import SpooledTemporaryFile
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from libipld import decode_dag_cbor_multi, encode_dag_cbor
 
-from bsky_sandbox.posts import Json, to_dag
+from bsky_sandbox.posts import Json, encoded, timestamp
 from bsky_sandbox.repo import Cid, Repo, Tree, car, cid_of, signed_commit
+from bsky_sandbox.stream import Event, Op
 
 IN_MEMORY = 192 * 2**20
 """Bytes of frames that are kept in memory; beyond, they are in a file without a name."""
@@ -25,66 +25,6 @@ _ENCODED_AT_ONCE = 16
 _MESSAGE, _ERROR = 1, -1
 
 T = TypeVar("T")
-
-
-class Op(Protocol):
-    """One change of a repository."""
-
-    @property
-    def action(self) -> Literal["create", "update", "delete"]:
-        """What it does."""
-
-    @property
-    def path(self) -> str:
-        """Collection and record key."""
-
-    @property
-    def record(self) -> Json | None:
-        """The record as JSON; None for a deletion."""
-
-
-class Event(Protocol):
-    """One event of the network."""
-
-    @property
-    def seq(self) -> int:
-        """Its number; each event's is one more than the one's before."""
-
-    @property
-    def time(self) -> datetime:
-        """When the relay had it, in UTC."""
-
-    @property
-    def kind(self) -> Literal["commit", "identity", "account", "sync"]:
-        """What it is about."""
-
-    @property
-    def did(self) -> str:
-        """Whom it is about."""
-
-    @property
-    def rev(self) -> str | None:
-        """A commit's revision."""
-
-    @property
-    def since(self) -> str | None:
-        """The revision before it."""
-
-    @property
-    def ops(self) -> Sequence[Op]:
-        """What a commit changes."""
-
-    @property
-    def active(self) -> bool:
-        """Whether an account is."""
-
-    @property
-    def status(self) -> str:
-        """Why an account is not active, or `active`."""
-
-    @property
-    def handle(self) -> str | None:
-        """The new handle of an identity."""
 
 
 def message(name: str, body: Mapping[str, Any]) -> bytes:
@@ -224,11 +164,6 @@ class FrameLog(Generic[T]):
             self._ends.append(self._ends[-1] + len(frame))
 
 
-def timestamp(instant: datetime) -> str:
-    """An instant in UTC as the AT Protocol prefers it: in milliseconds, with a Z."""
-    return f"{instant:%Y-%m-%dT%H:%M:%S}.{instant.microsecond // 1000:03d}Z"
-
-
 def _applied(op: Op, tree: Tree, records: dict[Cid, bytes]) -> tuple[Tree, Json]:
     """The tree after `op`, and how a commit tells of it; its record goes to `records`."""
     key = op.path.encode()
@@ -237,9 +172,9 @@ def _applied(op: Op, tree: Tree, records: dict[Cid, bytes]) -> tuple[Tree, Json]
         described["prev"] = prev
     if op.record is None:
         return tree.delete(key), described
-    block = encode_dag_cbor(to_dag(op.record))
+    block = encoded(op.record)
     described["cid"] = cid = cid_of(block)
-    records[cid] = bytes(block)
+    records[cid] = block
     return tree.put(key, cid), described
 
 

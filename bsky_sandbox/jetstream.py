@@ -17,7 +17,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from bsky_sandbox.faults import StreamFaults
-from bsky_sandbox.frames import Event, FrameLog
+from bsky_sandbox.frames import FrameLog
 from bsky_sandbox.http_faults import HttpFaults
 from bsky_sandbox.jetstream_messages import (
     KINDS,
@@ -30,6 +30,7 @@ from bsky_sandbox.jetstream_messages import (
     Zstd,
 )
 from bsky_sandbox.serving import Broadcast, Start, cursor_of, refuse
+from bsky_sandbox.stream import Event
 from bsky_sandbox.xrpc import XrpcError, bounded
 
 V1 = "/subscribe"

@@ -16,9 +16,10 @@ import orjson
 import zstandard
 from libipld import decode_dag_cbor_multi
 
-from bsky_sandbox.frames import Event, FrameLog, Op
+from bsky_sandbox.frames import FrameLog
 from bsky_sandbox.posts import Json, cid_of
 from bsky_sandbox.serving import Message
+from bsky_sandbox.stream import Event, Op
 
 SUBSCRIBE = "network.bsky.jetstream.subscribeEvents"
 KINDS = ("commit", "identity", "account", "sync")

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import attrgetter
-from typing import Protocol
 
 from aiohttp import web
 from libipld import encode_dag_cbor
@@ -20,6 +19,7 @@ from bsky_sandbox.event_stream import EventStream
 from bsky_sandbox.faults import StreamFaults
 from bsky_sandbox.frames import FrameLog, message
 from bsky_sandbox.http_faults import HttpFaults
+from bsky_sandbox.moderation import SandboxLabel
 from bsky_sandbox.posts import Json
 from bsky_sandbox.xrpc import RateLimit, XrpcError, XrpcServer, bounded, required
 
@@ -32,42 +32,6 @@ LARGEST_LIMIT = 250
 _VERSION = 1
 
 
-class Label(Protocol):
-    """A label applied to a record or an account, or taken back. Instants are in ISO 8601."""
-
-    @property
-    def seq(self) -> int:
-        """Its number in the stream; labels made at once share one."""
-
-    @property
-    def src(self) -> str:
-        """The DID of who made it."""
-
-    @property
-    def uri(self) -> str:
-        """The record's AT URI, or the account's DID."""
-
-    @property
-    def cid(self) -> str | None:
-        """The one version of the record that it is about."""
-
-    @property
-    def val(self) -> str:
-        """What it says."""
-
-    @property
-    def neg(self) -> bool:
-        """Whether it takes back the one before with the same `src`, `uri` and `val`."""
-
-    @property
-    def cts(self) -> str:
-        """When it was made."""
-
-    @property
-    def exp(self) -> str | None:
-        """When it ceases to hold."""
-
-
 class Labeler:
     """Serves labels as they are made, and those that stand.
 
@@ -76,7 +40,7 @@ class Labeler:
 
     def __init__(
         self,
-        labels: Sequence[Label],
+        labels: Sequence[SandboxLabel],
         *,
         rate: float | None = None,
         backlog: int | None = None,
@@ -125,12 +89,12 @@ class Labeler:
         return {"labels": found}
 
 
-def _frame(batch: Sequence[Label]) -> bytes:
+def _frame(batch: Sequence[SandboxLabel]) -> bytes:
     body = {"seq": batch[0].seq, "labels": [_signed(label) for label in batch]}
     return message("#labels", body)
 
 
-def _signed(label: Label) -> Json:
+def _signed(label: SandboxLabel) -> Json:
     fields: Json = {
         "ver": _VERSION,
         "src": label.src,
@@ -148,15 +112,15 @@ def _signed(label: Label) -> Json:
     return fields
 
 
-def _as_json(label: Label) -> Json:
+def _as_json(label: SandboxLabel) -> Json:
     fields = _signed(label)
     fields["sig"] = {"$bytes": base64.b64encode(fields["sig"]).decode().rstrip("=")}
     return fields
 
 
-def _standing(labels: Iterable[Label]) -> list[Label]:
+def _standing(labels: Iterable[SandboxLabel]) -> list[SandboxLabel]:
     """The labels that have not been taken back, in the order in which they were made."""
-    standing: dict[tuple[str, str, str], Label] = {}
+    standing: dict[tuple[str, str, str], SandboxLabel] = {}
     for label in labels:
         key = label.src, label.uri, label.val
         standing.pop(key, None)
@@ -165,7 +129,7 @@ def _standing(labels: Iterable[Label]) -> list[Label]:
     return list(standing.values())
 
 
-def _holds(label: Label, now: datetime) -> bool:
+def _holds(label: SandboxLabel, now: datetime) -> bool:
     return label.exp is None or datetime.fromisoformat(label.exp) > now
 
 

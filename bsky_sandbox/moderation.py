@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 
 from bsky_sandbox.accounts import SandboxAccount
-from bsky_sandbox.posts import SandboxPost, micros_of, timestamp
+from bsky_sandbox.posts import SandboxPost, at_micros, micros_of, timestamp
 
 LABELER_DID = "did:plc:sandboxlabelersandboxlab"
 
@@ -133,6 +133,6 @@ class Labeler:
             cid=said.cid,
             val=said.val,
             neg=said.neg,
-            cts=timestamp(said.at),
-            exp=None if said.exp is None else timestamp(said.exp),
+            cts=timestamp(at_micros(said.at)),
+            exp=None if said.exp is None else timestamp(at_micros(said.exp)),
         )

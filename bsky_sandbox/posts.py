@@ -99,7 +99,12 @@ def tid_number(text: str) -> int:
 
 def cid_of(record: Mapping[str, Any]) -> str:
     """The CID of a record given as JSON."""
-    return cid_of_block(encode_dag_cbor(to_dag(record)))
+    return cid_of_block(encoded(record))
+
+
+def encoded(record: Mapping[str, Any]) -> bytes:
+    """The DAG-CBOR of a record given as JSON."""
+    return bytes(encode_dag_cbor(to_dag(record)))
 
 
 def cid_of_block(block: bytes) -> str:
@@ -140,6 +145,6 @@ def micros_of(instant: datetime) -> int:
     return (instant - _EPOCH) // timedelta(microseconds=1)
 
 
-def timestamp(micros: int) -> str:
-    """An instant as the AT Protocol prefers it: UTC, in milliseconds, with a Z."""
-    return at_micros(micros).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def timestamp(instant: datetime) -> str:
+    """An instant in UTC as the AT Protocol prefers it: in milliseconds, with a Z."""
+    return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -13,7 +13,7 @@ from random import Random
 from typing import Protocol
 
 from bsky_sandbox.accounts import LANGUAGES, self_labels
-from bsky_sandbox.posts import POST, Json, blob, timestamp
+from bsky_sandbox.posts import POST, Json, at_micros, blob, timestamp
 from bsky_sandbox.writing import UNDETERMINED, Written
 
 SITES = (
@@ -126,12 +126,12 @@ def _created_at(rng: Random, micros: int) -> str:
     if chance < 0.002:
         return "0001-01-01T00:00:00.000Z"
     if chance < 0.01:
-        return timestamp(micros + rng.choice((-9000, -800, -5, 3, 26)) * _HOUR)
+        return timestamp(at_micros(micros + rng.choice((-9000, -800, -5, 3, 26)) * _HOUR))
     if chance < 0.05:
-        return timestamp(micros + 2 * _HOUR).replace("Z", "+02:00")
+        return timestamp(at_micros(micros + 2 * _HOUR)).replace("Z", "+02:00")
     if chance < 0.08:
-        return timestamp(micros).replace("Z", "123Z")
-    return timestamp(micros)
+        return timestamp(at_micros(micros)).replace("Z", "123Z")
+    return timestamp(at_micros(micros))
 
 
 def _langs(rng: Random, language: str) -> list[str] | None:

@@ -9,9 +9,10 @@ from aiohttp import web
 
 from bsky_sandbox.event_stream import EventStream
 from bsky_sandbox.faults import StreamFaults
-from bsky_sandbox.frames import Event, FrameEncoder, FrameLog
+from bsky_sandbox.frames import FrameEncoder, FrameLog
 from bsky_sandbox.http_faults import HttpFaults
 from bsky_sandbox.repo import Cid
+from bsky_sandbox.stream import Event
 
 METHOD = "com.atproto.sync.subscribeRepos"
 

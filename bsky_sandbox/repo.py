@@ -10,7 +10,7 @@ Source: the repository and data model specifications of the AT Protocol.
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from libipld import encode_dag_cbor
@@ -140,17 +140,16 @@ class Repo:
     """The revision of its last commit; none before the first."""
 
 
-def signed_commit(did: str, rev: str, data: Cid) -> bytes:
-    """The block of a commit of version 3 on the tree `data`; its signature is made up."""
-    commit: dict[str, object] = {
-        "did": did,
-        "version": 3,
-        "data": data,
-        "rev": rev,
-        "prev": None,
-    }
-    commit["sig"] = hashlib.sha512(encode_dag_cbor(commit)).digest()
-    return bytes(encode_dag_cbor(commit))
+def _made_up(content: bytes) -> bytes:
+    return hashlib.sha512(content).digest()
+
+
+def signed_commit(
+    did: str, rev: str, data: Cid, sign: Callable[[bytes], bytes] = _made_up
+) -> bytes:
+    """The block of a commit of version 3 on the tree `data`, signed with `sign`."""
+    commit = {"did": did, "version": 3, "data": data, "rev": rev, "prev": None}
+    return bytes(encode_dag_cbor({**commit, "sig": sign(bytes(encode_dag_cbor(commit)))}))
 
 
 def car(root: Cid, blocks: Mapping[Cid, bytes]) -> bytes:

@@ -19,11 +19,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from libipld import encode_dag_cbor, encode_multibase
+from libipld import encode_multibase
 
-from bsky_sandbox.frames import Event
-from bsky_sandbox.posts import Json, micros_of, tid, to_dag
-from bsky_sandbox.repo import Cid, Node, Tree, car, cid_of
+from bsky_sandbox.posts import Json, encoded, micros_of, tid
+from bsky_sandbox.repo import Cid, Node, Tree, car, cid_of, signed_commit
+from bsky_sandbox.stream import Event
 from bsky_sandbox.xrpc import XrpcError, XrpcServer, required
 
 METHOD = "com.atproto.sync.getRepo"
@@ -103,15 +103,7 @@ class Held:
         tree = Tree()
         for path, block in self.records.items():
             tree = tree.put(path.encode(), cid_of(block))
-        commit: dict[str, object] = {
-            "did": did,
-            "version": 3,
-            "data": tree.root.cid,
-            "rev": self.rev,
-            "prev": None,
-        }
-        commit["sig"] = key.sign(bytes(encode_dag_cbor(commit)))
-        block = bytes(encode_dag_cbor(commit))
+        block = signed_commit(did, self.rev, tree.root.cid, key.sign)
         blocks = {cid_of(block): block, **_nodes(tree.root)}
         if not with_root:
             del blocks[tree.root.cid]
@@ -157,7 +149,7 @@ class Repositories:
         held: dict[str, Held] = {}
         for did, path, record in self._records():
             repo = held.setdefault(did, Held(self._first_rev))
-            repo.records[path] = bytes(encode_dag_cbor(to_dag(record)))
+            repo.records[path] = encoded(record)
         return held
 
     @cached_property
@@ -173,7 +165,7 @@ class Repositories:
                 for op in event.ops:
                     repo.records.pop(op.path, None)
                     if op.record is not None:
-                        repo.records[op.path] = bytes(encode_dag_cbor(to_dag(op.record)))
+                        repo.records[op.path] = encoded(op.record)
         return held
 
     async def _document(self, request: web.Request) -> web.Response:

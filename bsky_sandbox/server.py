@@ -8,13 +8,11 @@ import asyncio
 import threading
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
-from types import TracebackType
 from typing import TypeVar
 
 from aiohttp import web
-from libipld import encode_dag_cbor
 
 from bsky_assets.errors import UserError
 from bsky_sandbox.appview import AppView, Feed
@@ -26,7 +24,7 @@ from bsky_sandbox.labeler import Labeler
 from bsky_sandbox.llm import LlmServer
 from bsky_sandbox.news import News
 from bsky_sandbox.news_server import FEEDS, NewsServer
-from bsky_sandbox.posts import Json, to_dag
+from bsky_sandbox.posts import Json, encoded
 from bsky_sandbox.relay import Relay
 from bsky_sandbox.repo import Cid, cid_of
 from bsky_sandbox.repositories import Repositories
@@ -93,16 +91,7 @@ class Servers:
 
     def apps(self) -> dict[str, web.Application]:
         """Each as an application, by its name in `DEFAULT_PORTS`."""
-        return {
-            "relay": self.relay.app(),
-            "jetstream": self.jetstream.app(),
-            "appview": self.appview.app(),
-            "labeler": self.labeler.app(),
-            "llm": self.llm.app(),
-            "archive": self.archive.app(),
-            "news": self.news.app(),
-            "repositories": self.repositories.app(),
-        }
+        return {one.name: getattr(self, one.name).app() for one in fields(self)}
 
 
 def history_of(world: World) -> History:
@@ -122,7 +111,7 @@ def repositories_of(world: World) -> Repositories:
 
 def _with_cids(records: Iterable[tuple[str, str, Json]]) -> Iterator[tuple[str, str, Cid]]:
     for did, path, record in records:
-        yield did, path, cid_of(encode_dag_cbor(to_dag(record)))
+        yield did, path, cid_of(encoded(record))
 
 
 class Sandbox:
@@ -263,12 +252,7 @@ class Sandbox:
     def __enter__(self) -> "Sandbox":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def _run(self, work: Coroutine[None, None, T]) -> T:

@@ -197,7 +197,7 @@ class Stream(Sequence[Event]):
             return record
         if collection == POST:
             return self._posts[target].record
-        created_at = timestamp(rkey >> 10)
+        created_at = timestamp(at_micros(rkey >> 10))
         if collection in (FOLLOW, BLOCK):
             did = self._accounts[target].did
             return {"$type": collection, "subject": did, "createdAt": created_at}

@@ -4,25 +4,19 @@ Everything is counted from what is served: the events, the feed and the labels.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
 from bsky_sandbox.accounts import PROFILE
 from bsky_sandbox.moderation import SandboxLabel
-from bsky_sandbox.posts import POST, SandboxPost, cid_of, micros_of, timestamp
+from bsky_sandbox.posts import POST, SandboxPost, cid_of, timestamp
 from bsky_sandbox.stream import Event, Op
 
 Rows = list[dict[str, Any]]
-
-
-class HasTruth(Protocol):
-    """A world."""
-
-    def truth(self) -> dict[str, Rows]:
-        """What is true of it."""
 
 
 def truth(
@@ -70,16 +64,16 @@ def truth(
             for position, post in enumerate(feed_items)
         ],
         "deletions": deletions,
-        "labels": [_label(label) for label in labels],
+        "labels": [asdict(label) for label in labels],
         "self_labels": own,
         "events": counts,
     }
 
 
-def write_truth(world: HasTruth, path: Path) -> None:
-    """Write what is true of `world` as JSON lines; `what` in each says of what kind it is."""
+def write_truth(truth: Mapping[str, Rows], path: Path) -> None:
+    """Write what is true as JSON lines; `what` in each says of what kind it is."""
     with path.open("wb") as file:
-        for what, rows in world.truth().items():
+        for what, rows in truth.items():
             for row in rows:
                 file.write(orjson.dumps({"what": what, **row}, option=orjson.OPT_APPEND_NEWLINE))
 
@@ -113,7 +107,7 @@ def _post(post: SandboxPost) -> dict[str, Any]:
         "was_updated": post.was_updated,
         "in_firehose": post.in_firehose,
         "in_feed": post.in_feed,
-        "indexed_at": timestamp(micros_of(post.indexed_at)),
+        "indexed_at": timestamp(post.indexed_at),
     }
 
 
@@ -130,20 +124,7 @@ def _self_labels(event: Event, op: Op) -> Rows:
             "uri": f"at://{event.did}/{op.path}",
             "cid": cid_of(op.record or {}),
             "val": part["val"],
-            "cts": timestamp(micros_of(event.time)),
+            "cts": timestamp(event.time),
         }
         for part in values
     ]
-
-
-def _label(label: SandboxLabel) -> dict[str, Any]:
-    return {
-        "seq": label.seq,
-        "src": label.src,
-        "uri": label.uri,
-        "cid": label.cid,
-        "val": label.val,
-        "neg": label.neg,
-        "cts": label.cts,
-        "exp": label.exp,
-    }

@@ -11,7 +11,7 @@ from zlib import crc32
 
 from bsky_sandbox.accounts import PROFILE, SandboxAccount
 from bsky_sandbox.moderation import SandboxLabel
-from bsky_sandbox.posts import Json, SandboxPost, cid_of, micros_of, timestamp
+from bsky_sandbox.posts import Json, SandboxPost, cid_of, timestamp
 
 CDN = "https://cdn.sandbox.invalid"
 """Where pictures would be; nothing is to be fetched from there."""
@@ -83,7 +83,7 @@ class Views:
         view |= {
             "bookmarkCount": 0,
             **_counts(post),
-            "indexedAt": timestamp(micros_of(post.indexed_at)),
+            "indexedAt": timestamp(post.indexed_at),
             "labels": self._labels_on(post.uri) + _self_labels(post.did, post.uri, post.record),
         }
         if signed_in:
@@ -159,7 +159,7 @@ class Views:
             "value": post.record,
             "labels": self._labels_on(uri) + _self_labels(post.did, uri, post.record),
             **_counts(post),
-            "indexedAt": timestamp(micros_of(post.indexed_at)),
+            "indexedAt": timestamp(post.indexed_at),
         }
         embed = post.record.get("embed")
         if depth < _DEEPEST_QUOTE:
@@ -171,7 +171,7 @@ class Views:
         return view
 
     def _labels_on(self, uri: str) -> list[Json]:
-        now = timestamp(micros_of(datetime.now(UTC)))
+        now = timestamp(datetime.now(UTC))
         return [
             _label(label)
             for label in self._labels.get(uri, {}).values()

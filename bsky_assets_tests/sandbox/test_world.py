@@ -451,7 +451,7 @@ def test_mistaken_labels_do_not_stand_at_the_end(world: World) -> None:
 def test_the_truth_can_be_kept(tmp_path: Path) -> None:
     world = World.generate(3, day=DAY, events=500)
 
-    write_truth(world, tmp_path / "truth.jsonl")
+    write_truth(world.truth(), tmp_path / "truth.jsonl")
 
     assert read_truth(tmp_path / "truth.jsonl") == world.truth()
 

@@ -58,7 +58,7 @@ def sandbox_day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxDay
     """Tests only read it, or make again what is there; those that change it take a copy."""
     folder = tmp_path_factory.mktemp("sandbox_day")
     with Sandbox.start(seed=3, day=present_day(), events=EVENTS) as sandbox:
-        write_truth(sandbox.world, folder / "truth.jsonl")
+        write_truth(sandbox.world.truth(), folder / "truth.jsonl")
         made = SandboxDay(sandbox, folder / "data", read_truth(folder / "truth.jsonl"))
         done = made.command("materialize", "--day", "today")
         assert done.returncode == 0, done.stderr
