@@ -2,4 +2,5 @@
 
 What belongs here: components with their codebooks, of whoever uses the checkout. What does not:
 anything that the package needs.
+Nothing flows through: Dagster reads it.
 """

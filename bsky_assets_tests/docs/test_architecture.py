@@ -70,12 +70,13 @@ def test_rooms_know_rooms_below_them_and_none_above() -> None:
     sorted(PACKAGE.rglob("__init__.py")),
     ids=lambda path: str(path.parent.relative_to(ROOT)),
 )
-def test_a_folder_says_what_belongs_in_it_and_what_does_not(path: Path) -> None:
+def test_a_folder_says_what_belongs_in_it_what_does_not_and_what_goes_through(path: Path) -> None:
     if path.parent == PACKAGE:
         return
     said = " ".join((ast.get_docstring(ast.parse(path.read_text())) or "").split())
     assert "What belongs here: " in said
     assert "What does not" in said
+    assert re.search(r"\bcomes? in\b|Nothing flows through", said)
 
 
 def test_the_changes_of_the_page_are_twelve() -> None:

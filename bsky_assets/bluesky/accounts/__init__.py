@@ -9,7 +9,7 @@ What belongs here:
 - `holes`: when what did not come of an account was written;
 - `healing`: what an account's repository, or an archive, has of what did not come of it.
 
-What does not: commits as the stream brings them.
+What does not: commits as the stream brings them. DIDs come in, rows of the contracts go out.
 
 Source: atproto.com/specs/repository, cryptography and did; lexicon com.atproto.sync.getRepo.
 """

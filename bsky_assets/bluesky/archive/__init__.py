@@ -8,7 +8,8 @@ What belongs here:
 - `taking`, `markers`, `landing`: rows of the contracts, landed as segments;
 - `healing`: what it has of the gaps of a day.
 
-What does not: what becomes of its events, which are read as those of a stream are.
+What does not: what becomes of its events, which are read as those of a stream are. Blocks come in,
+segments go out.
 
 Source: bluesky-social/jetstream at 9a30defd224e (docs/README.md, section 3; specs; lexicons
 network.bsky.jetstream.*).

@@ -2,6 +2,7 @@
 
 What belongs here: what makers tell and readers ask for. What does not: counting it, which is done
 where rows are made; what is told of a stream is with its segments (`storage.completeness`).
+Nothing flows through: makers and readers take their models from here.
 """
 
 from bsky_assets.contracts.details.base import Details, Rewriting, Since, details_version

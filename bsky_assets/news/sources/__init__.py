@@ -2,6 +2,7 @@
 
 What belongs here: of each kind its `KIND`: how what it sends is known, and how it is read. What
 does not: fetching it (`fetching`), and what becomes of its articles (`collecting`).
+Bytes come in, articles go out.
 """
 
 from collections.abc import Callable, Iterable
