@@ -74,10 +74,8 @@ def filters(folder: Path) -> None:
 
 def through_dagster(_: Path) -> None:
     """Both assets as a person materialises them."""
-    sys.argv = ["bsky-assets", "materialize", "--day", str(DAY), "--select", BOTH]
-    from bsky_assets.cli import main
-
-    main()
+    command = ["-m", "bsky_assets", "materialize", "--day", str(DAY), "--select", BOTH]
+    os.execv(sys.executable, [sys.executable, *command])
 
 
 PARTS: dict[str, Callable[[Path], None]] = {
