@@ -10,6 +10,7 @@ from typing import Any
 from bsky_assets.bluesky.records import JsonObject, Unreadable
 from bsky_assets.bluesky.rows import Kind, Put, Rows
 from bsky_assets.bluesky.syntax import is_did, is_record_key, is_tid
+from bsky_assets.contracts.raw import ACTIVE
 
 PUTS = frozenset(("create", "update"))
 """What may be done to a record besides deleting it."""
@@ -38,7 +39,7 @@ def take_record(rows: Rows, kind: Kind, put: Put) -> None:
 
 def take_account(rows: Rows, body: JsonObject, seq: int, time: Any, received: int) -> None:
     """Take an account's status from an `#account` event."""
-    status, odd = "active", None
+    status, odd = ACTIVE, None
     if body["active"] is not True:
         given = body.get("status")
         status = given if given in ACCOUNT_STATUSES else UNEXPLAINED_STATUS

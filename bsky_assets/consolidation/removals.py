@@ -12,15 +12,12 @@ import duckdb
 
 from bsky_assets.contracts import RawPostDeletion, Row
 from bsky_assets.contracts.leaving import LISTING
+from bsky_assets.contracts.raw import ACTIVE
 from bsky_assets.storage.chronology import happened, is_ahead, moment
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.partition_sql import select_days
 from bsky_assets.storage.sql import literal
 from bsky_assets.sync_day import LOOK_BACK_DAYS, look_back
-
-PRESENT = "active"
-"""The status of an account that its host says is active. With any other it is gone for now: the
-event's field `active` decides, and the reader of the stream has folded it into the status."""
 
 _AFTER_ALL = "~"
 """Later than any rev: of a deletion and a post that no rev tells apart the deletion counts."""
@@ -107,5 +104,5 @@ def away(posts: str, *, now: bool = False) -> str:
         SELECT post.sync_day, post.uri, post.did, {latest} AS status
         FROM {posts} AS post JOIN account_events AS event
         ON post.did = event.did AND event.sync_day >= post.sync_day - {LOOK_BACK_DAYS} {until}
-        GROUP BY ALL HAVING {latest} <> {literal(PRESENT)}
+        GROUP BY ALL HAVING {latest} <> {literal(ACTIVE)}
     """

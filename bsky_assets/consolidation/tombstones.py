@@ -15,7 +15,7 @@ import orjson
 import pyarrow as pa
 
 from bsky_assets.consolidation.consolidate import register_left_out
-from bsky_assets.consolidation.removals import PRESENT, without_posts
+from bsky_assets.consolidation.removals import without_posts
 from bsky_assets.consolidation.returned import note_returned
 from bsky_assets.contracts import (
     RAW,
@@ -26,6 +26,7 @@ from bsky_assets.contracts import (
 )
 from bsky_assets.contracts.details import ConsolidationDetails, Details, Since
 from bsky_assets.contracts.leaving import has_posts
+from bsky_assets.contracts.raw import ACTIVE
 from bsky_assets.storage.examination import APPLIED_TOMBSTONES
 from bsky_assets.storage.files import write_json
 from bsky_assets.storage.lake import Lake
@@ -89,9 +90,9 @@ def _touched_days(con: duckdb.DuckDBPyConnection, lake: Lake, new: Sequence[date
         """
         CREATE OR REPLACE TEMP TABLE news AS
         SELECT DISTINCT CASE kind WHEN 'post' THEN uri ELSE did END AS subject FROM new_deletions
-        WHERE status <> $present
+        WHERE status <> $active
         """,
-        {"present": PRESENT},
+        {"active": ACTIVE},
     )
     stored = lake.partitions(ConsolidatedPost)
     recent = now().date() - timedelta(days=2 * LOOK_BACK_DAYS)

@@ -15,6 +15,10 @@ from bsky_assets.contracts.records import (
     PostRecord,
 )
 
+ACTIVE = "active"
+"""The status of an account that its host says is active. With any other it is gone for now: the
+event's field `active` decides, and the reader of the stream has folded it into the status."""
+
 
 class RawFirehosePost(Row):
     """A post created on the network, or one whose author replaced it."""
@@ -116,7 +120,7 @@ class RawPostDeletion(Row):
     did: str = Field(description="DID of the author or account.")
     status: str = Field(
         description="deleted, takendown, suspended, deactivated, desynchronized, throttled, "
-        "or active (an account that came back)."
+        f"or {ACTIVE} (an account that came back)."
     )
     rev: str | None = Field(
         description="Revision of the commit; null for an account, and where it is none."

@@ -13,8 +13,8 @@ import duckdb
 import orjson
 import pyarrow as pa
 
-from bsky_assets.consolidation.removals import PRESENT
 from bsky_assets.contracts import LlmLabel, RawPostDeletion, Row
+from bsky_assets.contracts.raw import ACTIVE
 from bsky_assets.labelling.asking.questions import CONTEXT
 from bsky_assets.labelling.ledger.store import Ledger
 from bsky_assets.settings import Settings
@@ -67,10 +67,10 @@ def _gone(con: duckdb.DuckDBPyConnection, lake: Lake, uris: Sequence[str]) -> se
         SELECT uri FROM items WHERE uri IN (SELECT uri FROM deletions WHERE kind = 'post')
             OR split_part(uri, '/', 3) IN (
                 SELECT did FROM deletions WHERE kind = 'account'
-                GROUP BY did HAVING arg_max(status, (received_at, seq)) <> $present
+                GROUP BY did HAVING arg_max(status, (received_at, seq)) <> $active
             )
         """,
-        {"present": PRESENT},
+        {"active": ACTIVE},
     ).fetchall()
     return {uri for (uri,) in rows}
 
