@@ -7,15 +7,15 @@ standard output otherwise. Exit status 0 for success, 1 for a failure, told in o
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import typer
-from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, PipesContext, open_dagster_pipes
+from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, open_dagster_pipes
 
 from bsky_assets.console import one_line, tell_retries
-from bsky_assets.contracts.progress import Progress
+from bsky_assets.contracts.progress import Progress, Reporter
 from bsky_assets.errors import UserError
 from bsky_assets.launching.work import ROWS, make_partition
 from bsky_assets.settings import get_settings
@@ -24,48 +24,27 @@ from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.partition import Partition
 from bsky_assets.sync_day import parse_day
 
-
-class Reporter(Protocol):
-    """Who is told how the work goes."""
-
-    def progress(self, progress: Progress) -> None:
-        """How far it is."""
-
-    def outcome(self, outcome: Mapping[str, Any]) -> None:
-        """What came of it: `file` and `rows`, or `error`."""
+Outcome = Mapping[str, Any]
+"""What came of the work: `file` and `rows`, or `error`."""
 
 
-class _Dagster:
-    """The run that launched this."""
-
-    def __init__(self, pipes: PipesContext) -> None:
-        self._pipes = pipes
-
-    def progress(self, progress: Progress) -> None:
-        self._pipes.log.info(str(progress))
-
-    def outcome(self, outcome: Mapping[str, Any]) -> None:
-        self._pipes.report_custom_message(dict(outcome))
+def _print_progress(progress: Progress) -> None:
+    print(progress, file=sys.stderr, flush=True)
 
 
-class _Person:
-    """Whoever reads the output."""
-
-    def progress(self, progress: Progress) -> None:
-        print(progress, file=sys.stderr, flush=True)
-
-    def outcome(self, outcome: Mapping[str, Any]) -> None:
-        if "error" not in outcome:
-            print(f"{outcome['rows']:,} rows in {outcome['file']}")
+def _print_outcome(outcome: Outcome) -> None:
+    if "error" not in outcome:
+        print(f"{outcome['rows']:,} rows in {outcome['file']}")
 
 
 @contextmanager
-def _reporter() -> Iterator[Reporter]:
+def _tellers() -> Iterator[tuple[Reporter, Callable[[Outcome], None]]]:
+    """How to tell how far the work is, and its outcome: the run that launched this, or a person."""
     if DAGSTER_PIPES_CONTEXT_ENV_VAR not in os.environ:
-        yield _Person()
+        yield _print_progress, _print_outcome
         return
     with open_dagster_pipes() as pipes:
-        yield _Dagster(pipes)
+        yield lambda progress: pipes.log.info(str(progress)), pipes.report_custom_message
 
 
 def partition(
@@ -75,35 +54,37 @@ def partition(
     """Make the partition of ASSET on DAY from what the lake holds, without Dagster."""
     if asset not in ROWS:
         raise typer.BadParameter(f"expected one of {', '.join(ROWS)}", param_hint="ASSET")
-    with _reporter() as reporter:
-        failed = _make(asset, day, reporter)
+    with _tellers() as (tell_progress, tell_outcome):
+        failed = _make(asset, day, tell_progress, tell_outcome)
     if failed:
         print(f"error: {one_line(failed)}", file=sys.stderr)
         raise typer.Exit(1)
 
 
-def _make(asset: str, day: str, reporter: Reporter) -> str | None:
+def _make(
+    asset: str, day: str, tell_progress: Reporter, tell_outcome: Callable[[Outcome], None]
+) -> str | None:
     """Make the partition and tell what came of it; returns why it could not be made."""
     try:
-        made = _made(asset, day, reporter)
+        made = _made(asset, day, tell_progress)
     except UserError as error:
         line = " ".join(str(error).split())
-        reporter.outcome({"error": line})
+        tell_outcome({"error": line})
         return line
     except Exception as error:
-        reporter.outcome({"error": f"{type(error).__name__}: {error}"})
+        tell_outcome({"error": f"{type(error).__name__}: {error}"})
         raise
-    reporter.outcome({"file": made.path.name, "rows": made.rows})
+    tell_outcome({"file": made.path.name, "rows": made.rows})
     return None
 
 
-def _made(asset: str, day: str, reporter: Reporter) -> Partition:
+def _made(asset: str, day: str, tell_progress: Reporter) -> Partition:
     # A job has what it was given to itself.
     settings = get_settings().model_copy(update={"concurrent_days": 1})
     sync_day, lake = parse_day(day, settings.timezone), Lake.of(settings)
     try:
         with connect(settings) as con:
-            return make_partition(con, lake, ROWS[asset], sync_day, settings, reporter.progress)
+            return make_partition(con, lake, ROWS[asset], sync_day, settings, tell_progress)
     except UserError as error:
         place = settings.lake_bucket or settings.lake_dir
         raise UserError(f"{error} (the lake is {place}: do all nodes see the same?)") from None

@@ -3,17 +3,18 @@
 What does not belong here: Dagster, and where the work is done.
 """
 
-from collections.abc import Callable
 from datetime import date
 
 import duckdb
 
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, LlmLabel, Row
-from bsky_assets.contracts.codebooks import CodebookLabel
 from bsky_assets.contracts.progress import Reporter
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.partition import Partition
+
+ROWS: dict[str, type[Row]] = {row.asset: row for row in (ConsolidatedPost, FilteredPost, LlmLabel)}
+"""The contracts of these partitions, by their assets' names; every codebook has its own beside."""
 
 
 def make_partition(
@@ -29,47 +30,15 @@ def make_partition(
     Raises:
         UserError: it cannot be made as things are; the message says what to do.
     """
-    if issubclass(row, CodebookLabel):
-        return _label(con, lake, day, settings, progress, row)
-    return _WORK[row](con, lake, day, settings, progress)
+    # Each imports what it needs only when it is asked for: the models take seconds to load.
+    if row is ConsolidatedPost:
+        from bsky_assets.consolidation.consolidate import consolidate_day
 
+        return consolidate_day(con, lake, day)
+    if row is FilteredPost:
+        from bsky_assets.filters.chain import filter_day
 
-# Each imports what it needs only when it is asked for: the models take seconds to load.
-
-
-def _consolidate(
-    con: duckdb.DuckDBPyConnection, lake: Lake, day: date, settings: Settings, progress: Reporter
-) -> Partition:
-    from bsky_assets.consolidation.consolidate import consolidate_day
-
-    return consolidate_day(con, lake, day)
-
-
-def _filter(
-    con: duckdb.DuckDBPyConnection, lake: Lake, day: date, settings: Settings, progress: Reporter
-) -> Partition:
-    from bsky_assets.filters.chain import filter_day
-
-    return filter_day(con, lake, day, settings, progress=progress)
-
-
-def _label(
-    con: duckdb.DuckDBPyConnection,
-    lake: Lake,
-    day: date,
-    settings: Settings,
-    progress: Reporter,
-    row: type[Row] = LlmLabel,
-) -> Partition:
+        return filter_day(con, lake, day, settings, progress=progress)
     from bsky_assets.labelling.day import label_day
 
     return label_day(con, lake, day, settings, row=row, progress=progress)
-
-
-_WORK: dict[
-    type[Row],
-    Callable[[duckdb.DuckDBPyConnection, Lake, date, Settings, Reporter], Partition],
-] = {ConsolidatedPost: _consolidate, FilteredPost: _filter, LlmLabel: _label}
-
-ROWS: dict[str, type[Row]] = {row.asset: row for row in _WORK}
-"""The contracts of these partitions, by their assets' names."""
