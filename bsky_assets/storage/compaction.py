@@ -137,7 +137,7 @@ def compact_firehose_day(
     Raises:
         UnusableDataDirectory: the folder cannot be written to.
     """
-    footers = cache(_footer)
+    footers = cache(Segment.footer_if_readable)
     streams = [segments, segments.beside(ARCHIVE)]
     return (
         _merge(con, lake, RawFirehosePost, day, streams, footers),
@@ -153,7 +153,7 @@ def compact_day(
     Raises:
         UnusableDataDirectory: the folder cannot be written to.
     """
-    return _merge(con, lake, row, day, [segments], _footer)
+    return _merge(con, lake, row, day, [segments], Segment.footer_if_readable)
 
 
 def compact_labels_day(
@@ -169,16 +169,11 @@ def compact_labels_day(
     Raises:
         UnusableDataDirectory: the folder cannot be written to.
     """
+    streams = [labels, firehose]
     partition = _merge(
-        con,
-        lake,
-        RawModerationLabel,
-        day,
-        [labels, firehose],
-        _footer,
-        queried,
+        con, lake, RawModerationLabel, day, streams, Segment.footer_if_readable, queried
     )
-    for segments in (labels, firehose):
+    for segments in streams:
         vacuum_segments(lake, segments)
     return partition
 
@@ -232,10 +227,6 @@ def _mark_of(lake: Lake, row: type[Row], day: date, stream: str) -> Mark | None:
 def _mark(partition: Partition | None, stream: str) -> Mark | None:
     """Up to which segment of `stream` it was merged."""
     return partition.told(StreamDetails).mark(stream) if partition else None
-
-
-def _footer(segment: Segment) -> Footer | None:
-    return segment.footer_if_readable()
 
 
 @dataclass(frozen=True)
@@ -319,7 +310,7 @@ def _details(row: type[Row], before: Partition | None, fresh: Sequence[_Fresh]) 
         if segment in fresh[0].damaged:
             completeness.lose(str(segment.path), fresh[0].damaged[segment], footer)
         elif footer:
-            completeness.add([footer])
+            completeness.add(footer)
     footers = [footer for found in fresh for _, footer in found.segments if footer]
     kept_to = [footer.kept_to for footer in footers if footer.kept_to is not None]
     archived = [footer.archive for footer in footers if footer.archive]

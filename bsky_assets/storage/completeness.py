@@ -3,9 +3,8 @@
 What does not belong here: judging it, which checks do.
 """
 
-import functools
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 
 from bsky_assets.contracts.details import Details
@@ -99,11 +98,6 @@ class Completeness:
     cursors: dict[str, int] = field(default_factory=dict)
     """Last event by host, to tell whether the next segment goes on from it."""
 
-    def add(self, footers: Iterable[Footer]) -> None:
-        """Take the footers of further segments, in the order of their numbers."""
-        for footer in footers:
-            self._add(footer)
-
     def lose(self, segment: str, reason: str, footer: Footer | None) -> None:
         """Note that the rows of `segment` are lost; the next one brings the gap that is left."""
         if any(known.segment == segment for known in self.lost):
@@ -112,7 +106,8 @@ class Completeness:
         through = footer.cursor if footer else None
         self.lost.append(LostSegment(segment, reason, after, through))
 
-    def _add(self, footer: Footer) -> None:
+    def add(self, footer: Footer) -> None:
+        """Take the footer of a further segment, in the order of their numbers."""
         for number in footer.late:
             self._add_late(footer.host, number)
         for gap in footer.gaps:
@@ -190,8 +185,9 @@ class Completeness:
                 for part in rest:
                     self._count(part, 1)
                 self.gaps[at : at + 1] = map(ListedGap.of, rest)
-                of_host = functools.partial(_is_of, host)
-                self.stretches = with_event(self.stretches, number, of_host)
+                self.stretches = with_event(
+                    self.stretches, number, lambda stretch: stretch.host == host
+                )
                 return
 
 
@@ -243,10 +239,6 @@ class StreamDetails(Details):
         """Up to which segment of `stream` it was merged."""
         found = (self.merged_through or {}).get(stream)
         return Mark(found) if isinstance(found, int) else found
-
-
-def _is_of(host: str, stretch: HostStretch) -> bool:
-    return stretch.host == host
 
 
 def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:

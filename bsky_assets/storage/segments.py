@@ -18,12 +18,12 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
+from pydantic import TypeAdapter
 
 from bsky_assets.contracts import STREAMED, Row, arrow_schema
 from bsky_assets.contracts.arrival import ARCHIVE
@@ -156,18 +156,10 @@ class Footer:
     @classmethod
     def from_json(cls, text: bytes) -> "Footer":
         """The footer that was stored."""
-        stored: dict[str, Any] = orjson.loads(text)
-        stored["stretches"] = [Stretch(**stretch) for stretch in stored["stretches"]]
-        stored["gaps"] = [Gap(**gap) for gap in stored["gaps"]]
-        stored["strays"] = [Strays(**strays) for strays in stored.get("strays", ())]
-        archive = stored.get("archive")
-        stored["archive"] = Archived(**archive) if archive else None
-        stored["healing"] = [Healing(**one) for one in stored.get("healing", ())]
-        asked = stored.get("account_healing", ())
-        stored["account_healing"] = [AccountHealing(**one) for one in asked]
-        stored["jumps"] = [Jump(**jump) for jump in stored.get("jumps", ())]
-        stored["reconnects"] = [Reconnect(**reconnect) for reconnect in stored["reconnects"]]
-        return cls(**stored)
+        return _FOOTER.validate_json(text)
+
+
+_FOOTER = TypeAdapter(Footer)
 
 
 @dataclass(frozen=True, order=True)
@@ -345,17 +337,13 @@ class Segments:
             if any(map(_is_segment, folder.glob("*.parquet")))
         )
 
-    def of_day(self, day: date, after: int = 0) -> list[Segment]:
-        """The committed segments of `day` with numbers above `after`, in order.
+    def of_day(self, day: date) -> list[Segment]:
+        """The committed segments of `day`, in order.
 
         Files of other names, such as copies that a person made, are none.
         """
-        found = (
-            Segment(int(path.stem), path)
-            for path in self.folder_of(day).glob("*.parquet")
-            if _is_segment(path)
-        )
-        return sorted(segment for segment in found if segment.number > after)
+        found = filter(_is_segment, self.folder_of(day).glob("*.parquet"))
+        return sorted(Segment(int(path.stem), path) for path in found)
 
     def last(self) -> Segment | None:
         """The segment committed last."""
@@ -409,10 +397,10 @@ class _SeenOnce(Segments):
     def days(self) -> list[date]:
         return list(self._days)
 
-    def of_day(self, day: date, after: int = 0) -> list[Segment]:
+    def of_day(self, day: date) -> list[Segment]:
         if day not in self._of_day:
             self._of_day[day] = super().of_day(day)
-        return [segment for segment in self._of_day[day] if segment.number > after]
+        return list(self._of_day[day])
 
     @cached_property
     def _last(self) -> tuple[Segment | None, Footer | None]:

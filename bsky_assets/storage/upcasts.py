@@ -48,30 +48,26 @@ class Stored(NamedTuple):
     """Whether it says that it was written under today's version of the contract."""
 
 
-def select(
-    row: type[Row], files: Sequence[Stored], *, sync_day: bool = False, within: str | None = None
-) -> str:
+def select(row: type[Row], files: Sequence[Stored], *, sync_day: bool = False) -> str:
     """SQL that reads `files`, at least one, as rows of `row` under today's contract.
 
     Args:
         row: the contract.
         files: what to read, of any time.
         sync_day: whether a DATE column `sync_day`, the day of the file's folder, comes first.
-        within: the struct column that holds the rows, where they are not the files' own; where it
-            is null there is none.
 
     Raises:
         ContractViolation: a file cannot be read so; the message names the column.
     """
     groups: dict[tuple[str, ...], list[StoredPath]] = {}
     paths = [file.path for file in files]
-    lists = mapped(lambda file: _columns_of(row, file, within), files, paths)
+    lists = mapped(lambda file: _columns_of(row, file), files, paths)
     for file, names in zip(files, lists, strict=True):
         first = (_day_of_folder(file),) if sync_day else ()
         groups.setdefault(first + names, []).append(file.path)
     options = ("filename = true",) if sync_day else ()
     return " UNION ALL ".join(
-        f"SELECT {', '.join(names)} FROM {_rows(paths, options, within)} AS {_TABLE}"
+        f"SELECT {', '.join(names)} FROM {read_parquet(paths, *options)} AS {_TABLE}"
         for names, paths in groups.items()
     )
 
@@ -87,13 +83,6 @@ def _day_of_folder(file: Stored) -> str:
         raise ValueError(f"{name} is not in a folder of {file.day}")
     at = len(folder) - len(str(file.day)) + 1
     return f"CAST(substr(filename, {at}, {len(str(file.day))}) AS DATE) AS sync_day"
-
-
-def _rows(paths: Sequence[StoredPath], options: Sequence[str], within: str | None) -> str:
-    files = read_parquet(paths, *options)
-    if within is None:
-        return files
-    return f"(SELECT {within}.* FROM {files} WHERE {within} IS NOT NULL)"
 
 
 def sql_type(kind: pa.DataType) -> str:
@@ -117,7 +106,7 @@ def differences(row: type[Row], day: date, found: pa.Schema) -> list[str]:
     return upcast.told
 
 
-def _columns_of(row: type[Row], file: Stored, within: str | None) -> tuple[str, ...]:
+def _columns_of(row: type[Row], file: Stored) -> tuple[str, ...]:
     """The SELECT list for a file.
 
     Raises:
@@ -125,17 +114,13 @@ def _columns_of(row: type[Row], file: Stored, within: str | None) -> tuple[str, 
     """
     with damage_named(row.asset, file.day, file.path):
         size = file.path.stat().st_size if isinstance(file.path, Path) else None
-        return _columns(row, file, within, changes.CHANGES, size)
+        return _columns(row, file, changes.CHANGES, size)
 
 
 @lru_cache(maxsize=65_536)
-def _columns(
-    row: type[Row], file: Stored, within: str | None, stated: _Changes, size: int | None
-) -> tuple[str, ...]:
+def _columns(row: type[Row], file: Stored, stated: _Changes, size: int | None) -> tuple[str, ...]:
     """The same; files never change, so neither does this within a process but for damage."""
     found = read_schema(file.path)
-    if within is not None:
-        found = pa.schema(list(found.field(within).type))
     if file.is_current:
         check(row, file.day, found)
     if has_shape(row, found):

@@ -38,7 +38,8 @@ def footer(first: int, last: int, follows: int | None = None, **fields: Any) -> 
 
 def of(*footers: Footer) -> Completeness:
     completeness = Completeness()
-    completeness.add(footers)
+    for footer in footers:
+        completeness.add(footer)
     told = StreamDetails(completeness=completeness).stored()
     assert StreamDetails.model_validate(told).completeness == completeness
     return completeness

@@ -238,7 +238,7 @@ def test_a_numbering_that_goes_on_just_where_the_last_one_ended_is_told_of() -> 
     account = Account(FIREHOSE, HOST, None, without_holes=True)
     account.add(Events(numbers, times, Counter()), NOON)
     completeness = Completeness()
-    completeness.add([account.close((NOON, NOON))])
+    completeness.add(account.close((NOON, NOON)))
     assert (completeness.gap_count, completeness.stray_count) == (0, 1)
     assert list(gap_lines(completeness)) == []
     assert list(stray_lines(completeness)) == [
