@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from bsky_assets.commands.completion import completing
-from bsky_assets.console import one_line, stderr, tell_retries
+from bsky_assets.console import echo_err, one_line, tell_retries
 from bsky_assets.errors import BadUsage, UserError
 
 COMMANDS = {
@@ -148,7 +148,7 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        stderr.print(f"error: {one_line(error)}", markup=False, soft_wrap=True)
+        echo_err(f"error: {one_line(error)}")
         sys.exit(2 if isinstance(error, BadUsage) else 1)
     except KeyboardInterrupt:
         sys.exit(130)

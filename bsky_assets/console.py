@@ -11,7 +11,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import orjson
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.markup import escape
 from rich.segment import Segment
 
 _ACTING = re.compile(
@@ -35,6 +37,11 @@ def in_json(text: str) -> str:
 def one_line(text: object) -> str:
     """`text` on one line, with nothing in it that acts on a terminal."""
     return printable(" ".join(str(text).split()))
+
+
+def cell(text: object) -> str:
+    """`text` for a cell of a table: on one line, and nothing in it is markup."""
+    return escape(one_line(text))
 
 
 SILENCE_SECONDS = 4.0
@@ -97,6 +104,27 @@ class _Terminal(Console):
 
 stdout: Console = _Terminal(highlight=False)
 stderr: Console = _Terminal(stderr=True, highlight=False)
+
+
+def echo(line: object) -> None:
+    """Print a line as it is, however long: it is for people, and for programs that read it."""
+    stdout.print(str(line), markup=False, soft_wrap=True)
+
+
+def echo_lines(lines: Iterable[object]) -> None:
+    """Print each of `lines`."""
+    for line in lines:
+        echo(line)
+
+
+def echo_json(value: object) -> None:
+    """Print a value as JSON, indented."""
+    print(in_json(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()))
+
+
+def echo_err(line: object) -> None:
+    """Print a line as it is beside what a command gives: how far it is, or what is wrong."""
+    stderr.print(str(line), markup=False, soft_wrap=True)
 
 
 def tell_retries() -> None:

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from bsky_assets.commands.choices import AnswerKind
 from bsky_assets.commands.in_force import get_settings
-from bsky_assets.console import stderr, stdout
+from bsky_assets.console import cell, echo, echo_err, stdout
 from bsky_assets.errors import UserError
 from bsky_assets.sync_day import parse_day
 
@@ -48,7 +48,7 @@ def new(
     if path.exists():
         raise UserError(f"{path} is there already; take another name, or remove it")
     path.write_text(new_codebook(name, kind), "utf-8")
-    stdout.print(f"{path}: fill it in, then `bsky-assets codebook check {path}`", markup=False)
+    echo(f"{path}: fill it in, then `bsky-assets codebook check {path}`")
 
 
 @app.command()
@@ -76,18 +76,16 @@ def check(
     if loaded.problems:
         raise UnusableCodebook("; ".join(loaded.problems))
     if not loaded.usable:
-        stdout.print(f"there is no codebook in {folder}", markup=False, soft_wrap=True)
+        echo(f"there is no codebook in {folder}")
 
 
 def _told(codebook: Codebook) -> None:
     from bsky_assets.labelling.asking.prompt import codebook_prompt
 
     prompt = codebook_prompt((codebook,))
-    stdout.print(
+    echo(
         f"{codebook.name}: {codebook.answer.type}, {len(codebook.answer.labels)} labels; prompt "
-        f"{prompt.version}, {len(prompt.text):,} characters; asset {codebook.asset}",
-        markup=False,
-        soft_wrap=True,
+        f"{prompt.version}, {len(prompt.text):,} characters; asset {codebook.asset}"
     )
 
 
@@ -124,11 +122,11 @@ def try_out(
     with connect(settings) as con:
         trial = Trial(
             con, lake, settings, _row(found, file), _day(settings, lake, day), posts,
-            lambda progress: stderr.print(str(progress), markup=False),
+            lambda progress: echo_err(progress),
         )  # fmt: skip
         table = Table("answer", "post")
         for one in trial.answers():
-            table.add_row(_cell(one.answer or f"none: {one.error}"), _cell(one.text))
+            table.add_row(cell(one.answer or f"none: {one.error}"), cell(one.text))
         stdout.print(table)
         if sizes:
             _show_sizes(trial, sizes)
@@ -148,7 +146,7 @@ def _show_sizes(trial: Trial, sizes: list[int]) -> None:
             f"{one.seconds:.1f}",
         )
     stdout.print(table)
-    stdout.print(f"up to {largest_safe(tried)} posts a request keep their answers")
+    echo(f"up to {largest_safe(tried)} posts a request keep their answers")
 
 
 @app.command()
@@ -181,7 +179,7 @@ def add(
         )
     target = keep_codebook(settings, file, row)
     publish(settings)
-    stdout.print(f"{target}: asset and view {codebook.asset}", markup=False, soft_wrap=True)
+    echo(f"{target}: asset and view {codebook.asset}")
 
 
 def _own(usable: tuple[Codebook, ...], file: Path) -> Codebook:
@@ -212,8 +210,3 @@ def _sizes(told: str) -> list[int]:
     if any(not 1 <= size <= 50 for size in sizes):  # as BSKY_LLM_BATCH_SIZE
         raise typer.BadParameter("expected numbers from 1 to 50", param_hint="--batch-sizes")
     return sizes
-
-
-def _cell(text: str) -> str:
-    """A post or an answer, as text that can do nothing to the terminal."""
-    return "".join(c if c.isprintable() else " " for c in text).replace("[", r"\[")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bsky_assets.commands.in_force import get_settings
-from bsky_assets.console import stderr
+from bsky_assets.console import echo_err
 
 
 def collect(
@@ -36,14 +36,10 @@ def collect(
     from bsky_assets.commands.progress import report_line, shown
 
     settings = get_settings()
-    listed = read_list(dids, _tell) if dids else []
+    listed = read_list(dids, echo_err) if dids else []
     started = time.monotonic()
     with shown() as progress:
         reports = collector.collect(settings, progress=progress, dids=listed)
     for report in reports:
-        stderr.print(report_line(report), markup=False, soft_wrap=True)
-    stderr.print(f"collected for {time.monotonic() - started:,.1f} s")
-
-
-def _tell(line: str) -> None:
-    stderr.print(line, markup=False, soft_wrap=True)
+        echo_err(report_line(report))
+    echo_err(f"collected for {time.monotonic() - started:,.1f} s")

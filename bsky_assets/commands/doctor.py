@@ -3,7 +3,7 @@
 import typer
 
 from bsky_assets.commands.in_force import get_settings
-from bsky_assets.console import one_line, stdout
+from bsky_assets.console import echo, one_line
 
 
 def doctor() -> None:
@@ -25,7 +25,7 @@ def doctor() -> None:
         damaged += found.reason != STRAY
         day = f" on {found.day}" if found.day else ""
         line = f"{found.what}{day}: {found.path}: {found.reason}; {cure_of(found)}"
-        stdout.print(one_line(line), markup=False, soft_wrap=True)
+        echo(one_line(line))
     if damaged:
         raise typer.Exit(1)
-    stdout.print("nothing is damaged")
+    echo("nothing is damaged")

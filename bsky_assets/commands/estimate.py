@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import orjson
 import typer
 from rich.markup import escape
 from rich.table import Table
 
 from bsky_assets.commands.choices import COVARIATES, OUTCOMES, Regression
-from bsky_assets.commands.of_codebook import OfCodebook
-from bsky_assets.console import stdout
+from bsky_assets.commands.options import AsJson, Days, OfCodebook
+from bsky_assets.console import echo, echo_json, stdout
 from bsky_assets.errors import UserError
 
 if TYPE_CHECKING:
     from bsky_assets.analysis.estimating import Estimated
-    from bsky_assets.labelling.statistics.metrics import Estimate
 
 
 def estimate(
@@ -28,9 +26,7 @@ def estimate(
             f"columns: {', '.join(COVARIATES)}.",
         ),
     ],
-    days: Annotated[
-        str, typer.Option(metavar="DAY[..DAY]", help="Sync days: YYYY-MM-DD, or from..to.")
-    ] = "today",
+    days: Days = "today",
     difference_by: Annotated[
         str | None,
         typer.Option(metavar="COLUMN", help="Differences between groups, to the first of them."),
@@ -43,7 +39,7 @@ def estimate(
     student: Annotated[
         bool, typer.Option("--student", help="Predict by what the student says, too.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: AsJson = False,
     codebook: OfCodebook = None,
 ) -> None:
     """Estimate shares, differences and trends, corrected by what people coded.
@@ -67,7 +63,7 @@ def estimate(
         wanted, days, model=model, sample=sample, student=student, codebook=codebook
     )
     if as_json:
-        typer.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+        echo_json(found)
     else:
         _show(found)
 
@@ -83,20 +79,14 @@ def _formula(given: str, difference_by: str | None, *, trend: bool) -> str:
 def _show(found: Estimated) -> None:
     days = f"{found.days[0]}" if len(found.days) == 1 else f"{found.days[0]} to {found.days[-1]}"
     labelled = f"{found.labelled:,} labelled, " if found.labelled < found.posts else ""
-    stdout.print(
+    echo(
         f"{found.formula}, {found.model}, {days}: {found.posts:,} posts by {found.authors:,} "
-        f"authors, {labelled}{found.coded:,} of them coded by people ({found.sample})",
-        markup=False,
-        soft_wrap=True,
+        f"authors, {labelled}{found.coded:,} of them coded by people ({found.sample})"
     )
     table = Table("", "corrected", "95% interval", "p", "naive", "95% interval", "p")
     for one in found.coefficients:
-        corrected = _told(one.corrected, one.corrected_p)
-        table.add_row(escape(one.name), *corrected, *_told(one.naive, one.naive_p))
+        corrected = (*one.corrected.cells(), f"{one.corrected_p:.3f}")
+        naive = (*one.naive.cells(), f"{one.naive_p:.3f}")
+        table.add_row(escape(one.name), *corrected, *naive)
     stdout.print(table)
-    stdout.print(found.method, markup=False, soft_wrap=True)
-
-
-def _told(estimate: Estimate, p_value: float) -> tuple[str, str, str]:
-    interval = f"{estimate.low:.3f} to {estimate.high:.3f}"
-    return f"{estimate.value:.3f}", interval, f"{p_value:.3f}"
+    echo(found.method)

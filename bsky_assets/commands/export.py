@@ -1,6 +1,5 @@
 """`bsky-assets export`: days of the lake as files, with data dictionary and provenance."""
 
-from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,19 +7,14 @@ import typer
 
 from bsky_assets.commands.choices import EXPORTED, Level
 from bsky_assets.commands.in_force import get_settings
-from bsky_assets.console import stdout
-from bsky_assets.sync_day import parse_day
+from bsky_assets.commands.options import DAY, LastDay, days_from, named
+from bsky_assets.console import echo
 
 
 def export(
     out: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to make.")],
-    day: Annotated[
-        str,
-        typer.Option(metavar="DAY", help="YYYY-MM-DD, `today`, `yesterday`, or -2: two days ago."),
-    ] = "today",
-    to: Annotated[
-        str | None, typer.Option(metavar="DAY", help="Last sync day; default: the same.")
-    ] = None,
+    day: Annotated[str, DAY] = "today",
+    to: LastDay = None,
     format: Annotated[  # noqa: A002 -- the option is called so
         Literal["parquet", "csv"], typer.Option(help="Of the files of rows.")
     ] = "parquet",
@@ -56,17 +50,13 @@ def export(
     from bsky_assets.storage.lake import Lake
 
     settings = get_settings()
-    first = parse_day(day, settings.timezone)
-    last = parse_day(to, settings.timezone) if to else first
-    if last < first:
-        raise typer.BadParameter(f"{last} is before {first}", param_hint="--to")
-    days: list[date] = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    days = days_from(day, to, settings.timezone)
     if assets is not None and level != "restricted":
         raise typer.BadParameter(f"--level {level} has tables of its own", param_hint="--assets")
     lake = Lake.of(settings)
     rows = default_assets(lake)
     if assets is not None:
-        rows = assets_named(lake, [name.strip() for name in assets.split(",") if name.strip()])
+        rows = assets_named(lake, named(assets))
     with connect(settings) as con:
         made = write_export(
             con,
@@ -81,8 +71,4 @@ def export(
             level,
         )
     for file in made.files:
-        stdout.print(
-            f"{out / file.path.name}: {file.rows:,} rows, {file.bytes:,} bytes",
-            markup=False,
-            soft_wrap=True,
-        )
+        echo(f"{out / file.path.name}: {file.rows:,} rows, {file.bytes:,} bytes")

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import orjson
 import typer
 from rich.box import SIMPLE
 from rich.table import Table
 
 from bsky_assets.commands.in_force import get_settings
-from bsky_assets.console import stderr, stdout
+from bsky_assets.commands.options import AsJson, named
+from bsky_assets.console import cell, echo, echo_err, echo_json, one_line, stdout
 from bsky_assets.errors import UserError
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def train_model(
     from bsky_assets.filters.measuring.training import train, trainable
 
     trainable(name)
-    labelled = read_labelled(data, name, text=text, label=label, stop=_listed(stop))
+    labelled = read_labelled(data, name, text=text, label=label, stop=named(stop))
     report = train(name, labelled, get_settings(), insist=insist)
     _print_training(report)
 
@@ -107,7 +107,7 @@ def evaluate_filter(
         ),
     ] = None,
     mistakes: Annotated[int, typer.Option(min=0, help="How many mistakes of a kind to show.")] = 5,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure a filter on labelled texts: what it should stop, and what it does stop.
 
@@ -124,11 +124,11 @@ def evaluate_filter(
 
     measurable(name)
     labelled = read_labelled(
-        data, name, text=text, label=label, stop=_listed(stop), group=_listed(group)
+        data, name, text=text, label=label, stop=named(stop), group=named(group)
     )
     evaluation = evaluate(name, labelled, get_settings())
     if as_json:
-        stdout.print_json(orjson.dumps(_as_json(evaluation, mistakes)).decode())
+        echo_json(_as_json(evaluation, mistakes))
     else:
         _print_evaluation(evaluation, mistakes)
 
@@ -149,49 +149,43 @@ def check_canaries() -> None:
     settings = get_settings()
     failures = canaries.check(settings)
     for failure in failures:
-        stderr.print(str(failure), markup=False, soft_wrap=True)
+        echo_err(failure)
     if failures:
         names = ", ".join(dict.fromkeys(failure.filter for failure in failures))
         raise CanariesFlipped(
             f"{len(failures)} canaries flipped; look at the lists, models and configuration of: "
             f"{names}"
         )
-    stdout.print(f"every canary as it should be (version {config_version(settings)})")
-
-
-def _listed(value: str | None) -> list[str]:
-    return [part.strip() for part in (value or "").split(",") if part.strip()]
+    echo(f"every canary as it should be (version {config_version(settings)})")
 
 
 def _print_training(report: TrainingReport) -> None:
     stops = ", ".join(report.stop_labels)
     labels = ", ".join(f"{label} {count:,}" for label, count in report.labels.items())
-    stdout.print(f"{report.data}: {labels}; stops {stops}", markup=False, soft_wrap=True)
+    echo(f"{report.data}: {labels}; stops {stops}")
     stdout.print(_table("cross-validated", report.measured))
     _print_left_out(report.left_out)
     if effect := report.effect:
-        stdout.print(
+        echo(
             f"would stop {effect.stopped:,} more of the {effect.passed:,} posts that passed on "
-            f"{effect.day}" + ("; some are:" if effect.examples else ""),
-            soft_wrap=True,
+            f"{effect.day}" + ("; some are:" if effect.examples else "")
         )
         for text in effect.examples:
-            stdout.print(f"  {_printable(text)}", markup=False, soft_wrap=True)
-    stdout.print(f"{report.model} ({report.seconds:.0f} s)", markup=False, soft_wrap=True)
+            echo(f"  {_shortened(text)}")
+    echo(f"{report.model} ({report.seconds:.0f} s)")
 
 
 def _print_left_out(left_out: Mapping[str, int]) -> None:
     if left_out:
         counts = ", ".join(f"{count:,} {why}" for why, count in left_out.items())
-        stdout.print(f"rows left out: {counts}")
+        echo(f"rows left out: {counts}")
 
 
 def _print_evaluation(evaluation: Evaluation, mistakes: int) -> None:
-    stdout.print(f"{evaluation.filter}; positive is what is {evaluation.positive}", markup=False)
+    echo(f"{evaluation.filter}; positive is what is {evaluation.positive}")
     if evaluation.trained_on:
-        stdout.print(
-            "the model in force was trained on these very texts: the figures say nothing of others",
-            soft_wrap=True,
+        echo(
+            "the model in force was trained on these very texts: the figures say nothing of others"
         )
     _print_left_out(evaluation.left_out)
     stdout.print(_table("data", {evaluation.data: evaluation.overall}))
@@ -200,11 +194,7 @@ def _print_evaluation(evaluation: Evaluation, mistakes: int) -> None:
     for title, shown in _worst(evaluation, mistakes).items():
         for mistake in shown:
             reason = f" [{mistake.reason}]" if mistake.reason else ""
-            stdout.print(
-                f"{title}{reason} ({mistake.label}): {_printable(mistake.text)}",
-                markup=False,
-                soft_wrap=True,
-            )
+            echo(f"{title}{reason} ({mistake.label}): {_shortened(mistake.text)}")
 
 
 def _table(title: str, rows: Mapping[str, Confusion]) -> Table:
@@ -214,7 +204,7 @@ def _table(title: str, rows: Mapping[str, Confusion]) -> Table:
         counts = [figures[key] for key in list(figures)[:5]]
         shares = [one.precision, one.recall, one.f1, one.accuracy]
         table.add_row(
-            _printable(name),
+            cell(name),
             *(str(count) for count in counts),
             *("–" if share is None else f"{share:.3f}" for share in shares),
         )
@@ -249,7 +239,7 @@ def _as_json(evaluation: Evaluation, mistakes: int) -> dict[str, object]:
     }
 
 
-def _printable(text: str) -> str:
-    """Hostile text for a terminal: one line, no control characters, not too long."""
-    shown = "".join(c if c.isprintable() else " " for c in text)
+def _shortened(text: str) -> str:
+    """`text` on one line, cut off where it is long."""
+    shown = one_line(text)
     return shown if len(shown) <= _SHOWN_CHARACTERS else shown[: _SHOWN_CHARACTERS - 1] + "…"

@@ -6,7 +6,7 @@ import typer
 
 from bsky_assets.bluesky.syntax import at_uri_parts, is_did
 from bsky_assets.commands.in_force import get_settings
-from bsky_assets.console import stdout
+from bsky_assets.console import echo
 
 
 def forget(
@@ -37,16 +37,13 @@ def forget(
     remember_to_forget(Lake.of(settings), subject)
     with connect(settings) as con:
         made = forget_everywhere(con, settings, subject)
-    stdout.print(
+    echo(
         f"{made.partitions:,} partitions, {made.segments:,} segments, {made.answers:,} files of "
         f"the ledger and {made.samples:,} of samples written anew; {made.entries:,} entries and "
-        f"{made.logs:,} logs of runs changed; {made.reports:,} reports removed",
-        soft_wrap=True,
+        f"{made.logs:,} logs of runs changed; {made.reports:,} reports removed"
     )
     for export in exports_holding(settings.data_dir, parts[0] if parts else subject):
-        stdout.print(
+        echo(
             f"{export.folder} ({export.level}, {export.days[0]} to {export.days[-1]}) has posts "
-            "of this account: make it anew",
-            markup=False,
-            soft_wrap=True,
+            "of this account: make it anew"
         )

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bsky_assets.commands.in_force import get_settings
-from bsky_assets.console import stderr, stdout
-from bsky_assets.sync_day import parse_day
+from bsky_assets.commands.options import LastDay, days_from
+from bsky_assets.console import echo_err, echo_lines
 
 if TYPE_CHECKING:
     from bsky_assets.bluesky.healing import Healed
-    from bsky_assets.settings import Settings
 
 LISTED = 5
 RAW = 'key:"raw_firehose_posts" or key:"raw_post_deletions"'
@@ -25,9 +24,7 @@ def heal(
         str | None,
         typer.Option(metavar="DAY", help="Sync day; default: all that lack something."),
     ] = None,
-    to: Annotated[
-        str | None, typer.Option(metavar="DAY", help="Last sync day; default: the same.")
-    ] = None,
+    to: LastDay = None,
 ) -> None:
     """Fill what the firehose lacks, from an archive and repositories; say what is gone.
 
@@ -41,7 +38,7 @@ def heal(
     Example:
       bsky-assets heal --day yesterday
     """
-    from bsky_assets.bluesky.healing import heal_day
+    from bsky_assets.bluesky.healing import days_lacking, heal_day
     from bsky_assets.commands.running import materialize_day
     from bsky_assets.contracts import RawFirehosePost
     from bsky_assets.orchestration.following import ONLY_LANDED
@@ -49,32 +46,18 @@ def heal(
     from bsky_assets.storage.connection import connect
 
     settings = get_settings()
-    days = _days(settings, day, to)
+    days = days_from(day, to, settings.timezone) if day else days_lacking(settings)
     if not days:
-        stderr.print("no stored day has a gap that is not healed, nor a jump of an account")
+        echo_err("no stored day has a gap that is not healed, nor a jump of an account")
         return
     for each in days:
         with connect(settings) as con:
-            found = heal_day(con, settings, each, _tell)
-        for line in _lines(each, found):
-            stdout.print(line, markup=False, soft_wrap=True)
+            found = heal_day(con, settings, each, echo_err)
+        echo_lines(_lines(each, found))
         if found.gaps or found.accounts:
             landed = {name: ONLY_LANDED[name] for name in (RawFirehosePost.asset,)}
             with open_instance(settings) as instance:
                 materialize_day(instance, each, RAW, {"ops": landed})
-
-
-def _days(settings: Settings, first: str | None, last: str | None) -> list[date]:
-    """The days that are named, or all that something is missing of."""
-    from bsky_assets.bluesky.healing import days_lacking
-
-    if first is None:
-        return days_lacking(settings)
-    begin = parse_day(first, settings.timezone)
-    end = parse_day(last, settings.timezone) if last else begin
-    if end < begin:
-        raise typer.BadParameter(f"{end} is before {begin}", param_hint="--to")
-    return [begin + timedelta(days=number) for number in range((end - begin).days + 1)]
 
 
 def _lines(day: date, found: Healed) -> Iterator[str]:
@@ -92,7 +75,3 @@ def _lines(day: date, found: Healed) -> Iterator[str]:
     if found.gaps_left:
         yield f"{day}: {found.gaps_left:,} gaps are left: set BSKY_ARCHIVE_URL to heal them"
     yield from (f"{day}: {line}" for line in account_lines(found.accounts))
-
-
-def _tell(line: str) -> None:
-    stderr.print(line, markup=False, soft_wrap=True)

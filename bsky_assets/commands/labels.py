@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import orjson
 import typer
 from rich.table import Table
 
 from bsky_assets.commands import people, texts, trials
 from bsky_assets.commands.choices import STRATA
 from bsky_assets.commands.in_force import get_settings
-from bsky_assets.commands.of_codebook import OfCodebook
-from bsky_assets.console import stderr, stdout
+from bsky_assets.commands.options import DAY, AsJson, LastDay, OfCodebook, days_from, named
+from bsky_assets.console import cell, echo, echo_err, echo_json, stdout
 from bsky_assets.errors import UserError
-from bsky_assets.sync_day import parse_day
 
 if TYPE_CHECKING:
     from bsky_assets.contracts import Row
@@ -32,17 +30,9 @@ app = typer.Typer(
     help="Check labels against people, and models against each other.",
 )
 
-Day = Annotated[
-    str | None,
-    typer.Option(metavar="DAY", help="YYYY-MM-DD, `today`, `yesterday`, or -2: two days ago."),
-]
 people.take_part(app)
 trials.take_part(app)
 app.command("ask")(texts.ask_about_texts)
-
-LastDay = Annotated[
-    str | None, typer.Option(metavar="DAY", help="Last sync day; default: the same.")
-]
 
 
 @app.command("export")
@@ -53,7 +43,7 @@ def export_sample(
         str,
         typer.Option(help=f"Comma-separated: {', '.join(STRATA)}; or none for a simple sample."),
     ] = "label",
-    day: Day = None,
+    day: Annotated[str | None, DAY] = None,
     to: LastDay = None,
     codebook: OfCodebook = None,
     seed: Annotated[
@@ -79,7 +69,7 @@ def export_sample(
 
     settings = get_settings()
     lake = Lake.of(settings)
-    strata = [name.strip() for name in stratify.split(",") if name.strip() not in ("", "none")]
+    strata = [name for name in named(stratify) if name != "none"]
     with in_memory() as con:
         row = row_of(lake, codebook)
         days = _days(settings, lake, day, to, row)
@@ -87,7 +77,7 @@ def export_sample(
             con, lake, ledger_of(settings), days, sample, strata, out, row=row, seed=seed
         )
     posts = sum(design.sizes.values())
-    stdout.print(f"{out}: {len(design.posts)} of {posts} posts", markup=False, soft_wrap=True)
+    echo(f"{out}: {len(design.posts)} of {posts} posts")
 
 
 @app.command("eval")
@@ -106,7 +96,7 @@ def evaluate_labels(
         Path | None,
         typer.Option(help="A folder to write the confusion matrices to, as pictures."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    as_json: AsJson = False,
     codebook: OfCodebook = None,
     consistency: Annotated[
         bool,
@@ -152,14 +142,16 @@ def evaluate_labels(
                 prompt_of(settings, row),
                 evaluation.uris,
                 evaluation.days,
-                lambda progress: stderr.print(str(progress), markup=False),
+                lambda progress: echo_err(progress),
                 row,
             )
     if figure:
-        _write_figures(figure, evaluation)
+        figure.mkdir(parents=True, exist_ok=True)
+        for compared in evaluation.compared:
+            (figure / f"{compared.name}.png").write_bytes(compared.png())
     if as_json:
         both = {"evaluation": evaluation, "consistency": measured}
-        typer.echo(orjson.dumps(both, option=orjson.OPT_INDENT_2))
+        echo_json(both)
         return
     for compared in evaluation.compared:
         _show_compared(compared)
@@ -170,7 +162,7 @@ def evaluate_labels(
 
 @app.command("compare")
 def compare_models(
-    day: Day = None,
+    day: Annotated[str | None, DAY] = None,
     to: LastDay = None,
     figure: Annotated[
         Path | None, typer.Option(help="A folder to write the confusion matrices to, as pictures.")
@@ -221,31 +213,25 @@ def _days(
         if to is not None:
             raise typer.BadParameter("needs --day", param_hint="--to")
         return lake.days(row)[-1:]
-    first = parse_day(day, settings.timezone)
-    last = parse_day(to, settings.timezone) if to else first
-    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    return days_from(day, to, settings.timezone)
 
 
 def _show_compared(compared: Compared) -> None:
     scores = compared.scores
-    stdout.print(
-        f"{compared.name}: {scores.posts} posts, by people and by {compared.by}",
-        markup=False,
-        soft_wrap=True,
-    )
+    echo(f"{compared.name}: {scores.posts} posts, by people and by {compared.by}")
     if compared.without_label:
-        stdout.print(f"{compared.without_label} posts of the file have no label to compare with")
+        echo(f"{compared.without_label} posts of the file have no label to compare with")
     _show_scores(scores)
     if compared.accuracy_of_all:
-        stdout.print(f"accuracy among all labelled posts: {compared.accuracy_of_all}", markup=False)
+        echo(f"accuracy among all labelled posts: {compared.accuracy_of_all}")
     table = Table("class", "precision", "recall", "F1", "posts")
     for part in scores.per_class:
         values = (f"{value:.3f}" for value in (part.precision, part.recall, part.f1))
-        table.add_row(_cell(part.label), *values, str(part.support))
+        table.add_row(cell(part.label), *values, str(part.support))
     stdout.print(table)
-    confusion = Table("by people \\ labelled", *map(_cell, scores.classes))
+    confusion = Table("by people \\ labelled", *map(cell, scores.classes))
     for label, row in zip(scores.classes, scores.confusion, strict=True):
-        confusion.add_row(_cell(label), *map(str, row))
+        confusion.add_row(cell(label), *map(str, row))
     stdout.print(confusion)
 
 
@@ -257,8 +243,7 @@ def _show_scores(scores: Scores) -> None:
         ("weighted F1", scores.weighted_f1),
         ("Cohen's kappa", scores.kappa),
     ):
-        interval = f"{estimate.low:.3f} to {estimate.high:.3f}"
-        table.add_row(name, f"{estimate.value:.3f}", interval)
+        table.add_row(name, *estimate.cells())
     stdout.print(table)
 
 
@@ -268,17 +253,11 @@ def _show_shares(evaluation: Evaluation) -> None:
     sampled = "by the sample's design" if evaluation.is_designed else "as if drawn at random"
     days = " to ".join(sorted({str(evaluation.days[0]), str(evaluation.days[-1])}))
     of = "posts asked about or not" if evaluation.is_of_sample else "labelled posts"
-    stdout.print(f"shares of all {of} of {days}, {sampled}")
+    echo(f"shares of all {of} of {days}, {sampled}")
     table = Table("share", "by the model alone", "corrected", "95% interval", "sample")
     for share in evaluation.shares:
-        corrected = share.corrected
-        table.add_row(
-            share.label,
-            f"{share.naive:.3f}",
-            f"{corrected.value:.3f}",
-            f"{corrected.low:.3f} to {corrected.high:.3f}",
-            str(share.sampled),
-        )
+        naive, sampled = f"{share.naive:.3f}", str(share.sampled)
+        table.add_row(share.label, naive, *share.corrected.cells(), sampled)
     stdout.print(table)
 
 
@@ -288,7 +267,7 @@ def _show_consistency(consistency: Consistency) -> None:
         (f"drift: asked alone, and {size} at a time", consistency.drift),
         (f"self-consistency: asked twice, {size} at a time", consistency.repeated),
     ):
-        stdout.print(f"{title}, {scores.posts if scores else 0} posts")
+        echo(f"{title}, {scores.posts if scores else 0} posts")
         if scores:
             _show_scores(scores)
 
@@ -297,25 +276,7 @@ def _show_agreement(agreement: Agreement) -> None:
     table = Table("models", "label", "posts", "agreement", "kappa", "95% interval")
     for pair in agreement.pairs:
         for name, scores in pair.scores.items():
-            kappa = scores.kappa
-            table.add_row(
-                _cell(f"{pair.first} / {pair.second}"),
-                name,
-                str(scores.posts),
-                f"{scores.accuracy.value:.3f}",
-                f"{kappa.value:.3f}",
-                f"{kappa.low:.3f} to {kappa.high:.3f}",
-            )
+            models, accuracy = cell(f"{pair.first} / {pair.second}"), f"{scores.accuracy.value:.3f}"
+            table.add_row(models, name, str(scores.posts), accuracy, *scores.kappa.cells())
     stdout.print(table)
-    stdout.print(f"{agreement.disputed.num_rows} posts are disputed")
-
-
-def _write_figures(folder: Path, evaluation: Evaluation) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for compared in evaluation.compared:
-        (folder / f"{compared.name}.png").write_bytes(compared.png())
-
-
-def _cell(text: str) -> str:
-    """A label from a file, as text that can do nothing to the terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text).replace("[", r"\[")
+    echo(f"{agreement.disputed.num_rows} posts are disputed")

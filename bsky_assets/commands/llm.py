@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bsky_assets.console import stderr, stdout
+from bsky_assets.console import echo, echo_err
 from bsky_assets.labelling.serving.local_server import (
     ended_by_signals,
     packaged_model,
@@ -52,12 +52,12 @@ def serve(
       bsky-assets llm serve --gguf model.gguf --port 8080
     """
     gguf = gguf or packaged_model()
-    stderr.print(f"reading {gguf} …", markup=False, soft_wrap=True)
+    echo_err(f"reading {gguf} …")
     served = prepare(
         gguf, port=port, parallel=parallel, context=context, threads=threads, name=name
     )
     with ended_by_signals(), serving(served) as server:
-        stdout.print(f"serving {served.name} ({served.digest})", markup=False, soft_wrap=True)
-        stdout.print(f"BSKY_LLM_BASE_URL={server.url}", markup=False, soft_wrap=True)
-        stdout.print(f"BSKY_LLM_MODELS={served.name}", markup=False, soft_wrap=True)
-        server.keep_running(lambda line: stderr.print(line, markup=False, soft_wrap=True))
+        echo(f"serving {served.name} ({served.digest})")
+        echo(f"BSKY_LLM_BASE_URL={server.url}")
+        echo(f"BSKY_LLM_MODELS={served.name}")
+        server.keep_running(lambda line: echo_err(line))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bsky_assets.commands.in_force import get_settings
-from bsky_assets.console import stdout
+from bsky_assets.console import echo
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,8 +62,7 @@ def maintain(
     for segments in streams:
         freed += vacuum_segments(lake, segments)
     freed += remove_unfinished(settings.data_dir.rglob(".*"), datetime.now(UTC) - GRACE)
-    stdout.print(
+    echo(
         f"{left:,} rows removed, {erased:,} erased, {again:,} forgotten again, "
-        f"{freed:,} bytes freed",
-        soft_wrap=True,
+        f"{freed:,} bytes freed"
     )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from bsky_assets.commands.in_force import get_settings
-from bsky_assets.sync_day import parse_day
+from bsky_assets.commands.options import DAY, LastDay, days_from
+from bsky_assets.console import echo_err
 
 if TYPE_CHECKING:
     from bsky_assets.settings import Settings
@@ -20,13 +21,8 @@ Source = Literal["stream", "archive", "repos"]
 
 
 def materialize(
-    day: Annotated[
-        str,
-        typer.Option(metavar="DAY", help="YYYY-MM-DD, `today`, `yesterday`, or -2: two days ago."),
-    ] = "today",
-    to: Annotated[
-        str | None, typer.Option(metavar="DAY", help="Last sync day; default: the same.")
-    ] = None,
+    day: Annotated[str, DAY] = "today",
+    to: LastDay = None,
     select: Annotated[
         str,
         typer.Option(
@@ -92,11 +88,7 @@ def materialize(
     if only_stale:
         materialize_stale(settings)
         return
-    first = parse_day(day, settings.timezone)
-    last = parse_day(to, settings.timezone) if to else first
-    if last < first:
-        raise typer.BadParameter(f"{last} is before {first}", param_hint="--to")
-    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    days = days_from(day, to, settings.timezone)
     if source == ("stream" if dids else "repos"):
         raise typer.BadParameter(
             "goes with --from archive or repos, and the latter with it; of the stream it is given "
@@ -107,8 +99,8 @@ def materialize(
         selected(select)  # which is refused before anything is fetched
         _land(settings, source, days, dids)
     with open_instance(settings) as instance:
-        if first == last and not only_missing:
-            materialize_day(instance, first, select)
+        if len(days) == 1 and not only_missing:
+            materialize_day(instance, days[0], select)
         else:
             materialize_days(settings, days, select, only_missing)
 
@@ -116,9 +108,8 @@ def materialize(
 def _land(settings: Settings, source: Source, days: Sequence[date], path: Path | None) -> None:
     """Land what the source has of `days`, of all or of the accounts in a file."""
     from bsky_assets.bluesky.accounts.listed import read_list
-    from bsky_assets.commands.running import tell
 
-    dids = read_list(path, tell) if path else []
+    dids = read_list(path, echo_err) if path else []
     if source == "repos":
         _land_panel(settings, dids, days)
     else:
@@ -128,24 +119,22 @@ def _land(settings: Settings, source: Source, days: Sequence[date], path: Path |
 def _land_from_archive(settings: Settings, dids: Sequence[str], days: Sequence[date]) -> None:
     """Land what the archive has of `days`; their raw partitions then take it in."""
     from bsky_assets.bluesky.archive.landing import land_day
-    from bsky_assets.commands.running import tell
     from bsky_assets.contracts import STREAMED, RawFirehosePost
 
     for day in days:
-        posts = land_day(settings, day, tell, dids).rows[STREAMED[RawFirehosePost].column]
+        posts = land_day(settings, day, echo_err, dids).rows[STREAMED[RawFirehosePost].column]
         of = f" of {len(dids):,} accounts" if dids else ""
-        tell(f"{day}: {posts:,} posts{of} of the archive landed")
+        echo_err(f"{day}: {posts:,} posts{of} of the archive landed")
 
 
 def _land_panel(settings: Settings, dids: Sequence[str], days: Sequence[date]) -> None:
     """Land what repositories of accounts have of `days`."""
     from bsky_assets.bluesky.accounts.panel import land_panel
-    from bsky_assets.commands.running import tell
     from bsky_assets.storage.connection import connect
 
     with connect(settings) as con:
-        panel = land_panel(con, settings, dids, days, tell)
+        panel = land_panel(con, settings, dids, days, echo_err)
     for did, reason in panel.lacking.items():
-        tell(f"{did}: {reason}")
+        echo_err(f"{did}: {reason}")
     for day, posts in panel.posts.items():
-        tell(f"{day}: {posts:,} posts of {len(dids) - len(panel.lacking):,} accounts landed")
+        echo_err(f"{day}: {posts:,} posts of {len(dids) - len(panel.lacking):,} accounts landed")

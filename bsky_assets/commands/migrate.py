@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bsky_assets.commands.in_force import get_settings
-from bsky_assets.console import stdout
+from bsky_assets.console import echo, stdout
 
 if TYPE_CHECKING:
     import duckdb
@@ -74,7 +74,7 @@ def apply(
     if not outdated:
         _show(outdated)
         return
-    stdout.print(
+    echo(
         f"rewrote {len(written)} partitions with {sum(each.rows for each in written):,} rows; "
         "counts and checksums agree"
     )
@@ -135,8 +135,8 @@ def _migrate(file: Path, migrate: Callable[..., Migrated]) -> None:
         table.add_row(str(day), f"{rows:,}")
     stdout.print(table)
     for reason, rows in sorted(migrated.quarantined.items()):
-        stdout.print(f"quarantined  {reason}  {rows:,}")
-    stdout.print(
+        echo(f"quarantined  {reason}  {rows:,}")
+    echo(
         f"{migrated.rows:,} rows: {migrated.stored:,} stored, "
         f"{sum(migrated.quarantined.values()):,} quarantined, in {migrated.seconds:.1f} s"
     )
@@ -144,7 +144,7 @@ def _migrate(file: Path, migrate: Callable[..., Migrated]) -> None:
 
 def _show(outdated: list[Outdated]) -> None:
     if not outdated:
-        stdout.print("every stored partition is of today's contract")
+        echo("every stored partition is of today's contract")
         return
     table = Table("table", "sync day", "rows", "what reading it takes")
     for item in outdated:
@@ -152,7 +152,7 @@ def _show(outdated: list[Outdated]) -> None:
         changes = "\n".join(item.changes) or "nothing"
         table.add_row(partition.dataset, str(partition.day), f"{partition.rows:,}", escape(changes))
     stdout.print(table)
-    stdout.print(f"{len(outdated)} partitions are of an earlier contract")
+    echo(f"{len(outdated)} partitions are of an earlier contract")
 
 
 @contextmanager

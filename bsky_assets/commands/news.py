@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bsky_assets.commands.in_force import get_settings
-from bsky_assets.console import stdout
+from bsky_assets.console import echo
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -41,7 +41,7 @@ def pairs(
         found = pairs_to_code(con, lake, lake.days(NewsContext), count)
     with staged(out) as path:
         found.to_csv(path, index=False)
-    stdout.print(f"{out}: {len(found):,} pairs; fill in is_about with yes or no", markup=False)
+    echo(f"{out}: {len(found):,} pairs; fill in is_about with yes or no")
 
 
 @app.command()
@@ -61,10 +61,8 @@ def calibrate(
     settings = get_settings()
     with connect(settings) as con:
         gate, found, model = calibrate_from(con, Lake.of(settings), settings, coded)
-    stdout.print(
+    echo(
         f"{model}: a distance of {gate.largest_distance:.2f} at most and a margin of "
         f"{gate.least_margin:.2f} at least; of these pairs {found.precision:.0%} of what is let "
-        f"through belongs together, and {found.recall:.0%} of what does is let through",
-        markup=False,
-        soft_wrap=True,
+        f"through belongs together, and {found.recall:.0%} of what does is let through"
     )

@@ -7,15 +7,14 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import orjson
 import typer
 from rich.markup import escape
 from rich.table import Table
 
 from bsky_assets.commands.choices import STRATA, ReadBy, Teacher
 from bsky_assets.commands.in_force import get_settings
-from bsky_assets.commands.of_codebook import OfCodebook
-from bsky_assets.console import stdout
+from bsky_assets.commands.options import AsJson, OfCodebook, named
+from bsky_assets.console import echo, echo_json, stdout
 from bsky_assets.sync_day import parse_days
 
 if TYPE_CHECKING:
@@ -88,11 +87,11 @@ def room(
         raise typer.BadParameter(told, param_hint="--after")
     settings = get_settings()
     row = row_of(Lake.of(settings), codebook)
-    names = [name.strip() for name in coders.split(",") if name.strip()]
+    names = named(coders)
     if sample is not None and after is not None:
         opened = room_of_next(settings, after, sample, names, overlap, seed)
     elif sample is not None and what is None:
-        strata = [name.strip() for name in stratify.split(",") if name.strip() not in ("", "none")]
+        strata = [name for name in named(stratify) if name != "none"]
         chosen = _days(settings, days, row)
         opened = room_of_draw(settings, Draw(chosen, sample, strata, seed, row), names, overlap)
     elif what and Path(what).is_file() and sample is None:
@@ -108,10 +107,10 @@ def _serve(settings: Settings, opened: Room, adjudicator: str | None, port: int)
 
     with Journal(opened.journal) as journal:
         server = RoomServer(opened, settings, journal, port, adjudicator=adjudicator)
-        stdout.print(f"room {opened.name}: {len(opened.items)} items", markup=False)
+        echo(f"room {opened.name}: {len(opened.items)} items")
         for coder, address in server.addresses.items():
-            stdout.print(f"{coder}: {address}", markup=False, soft_wrap=True)
-        stdout.print("Each answer is saved as it is given. Ctrl-C closes the room.")
+            echo(f"{coder}: {address}")
+        echo("Each answer is saved as it is given. Ctrl-C closes the room.")
         with suppress(KeyboardInterrupt):
             server.serve()
 
@@ -140,7 +139,7 @@ def import_answers(
     settings = get_settings()
     opened = _room_for(settings, file, name, coder, codebook)
     for who, count in take_in(opened, read_answers(opened, file, coder)).items():
-        stdout.print(f"{opened.name}: {count} answers by {who}", markup=False, soft_wrap=True)
+        echo(f"{opened.name}: {count} answers by {who}")
 
 
 def _room_for(
@@ -185,12 +184,12 @@ def coded_answers(
     opened = _the_room(settings, name)
     present = words(settings, opened.days, opened.items.values(), opened.codebook.asset)
     rows = (write_wide if wide else write_long)(opened, present, out)
-    stdout.print(f"{out}: {rows} rows", markup=False, soft_wrap=True)
+    echo(f"{out}: {rows} rows")
 
 
 def agreement_of_coders(
     name: Name = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Tell how far coders agree: Krippendorff's alpha and Cohen's kappa, by answer.
 
@@ -208,16 +207,16 @@ def agreement_of_coders(
     }
     agreed = agreement(said, opened.codebook.answers)
     if as_json:
-        typer.echo(orjson.dumps(agreed, option=orjson.OPT_INDENT_2))
+        echo_json(agreed)
         return
     for coder, answers in said.items():
-        stdout.print(f"{coder}: {len(answers)} answers", markup=False, soft_wrap=True)
+        echo(f"{coder}: {len(answers)} answers")
     table = Table("answer", "items by two or more", "Krippendorff's alpha", "Cohen's kappa")
     for one in agreed:
         table.add_row(escape(one.answer), str(one.items), escape(str(one.alpha)), _kappas(one))
     stdout.print(table)
     left = disputed(opened).keys() - decided(opened).keys()
-    stdout.print(f"{len(disputed(opened))} items are disputed, {len(left)} of them undecided")
+    echo(f"{len(disputed(opened))} items are disputed, {len(left)} of them undecided")
 
 
 def _kappas(agreed: Agreed) -> str:
@@ -244,7 +243,7 @@ def size(
     from bsky_assets.analysis.coding.size import posts_needed
 
     needed = posts_needed(margin, share, accuracy, posts)
-    stdout.print(f"for ± {100 * margin:g} points you need about {needed:,} posts coded by people")
+    echo(f"for ± {100 * margin:g} points you need about {needed:,} posts coded by people")
 
 
 def _the_room(settings: Settings, name: str | None) -> Room:
@@ -294,10 +293,10 @@ def distil_labels(
     settings = get_settings()
     for question, student in distil(settings, _days(settings, days, LlmLabel), source, by).items():
         if isinstance(student, str):
-            stdout.print(f"{question}: not taught: {student}", markup=False, soft_wrap=True)
+            echo(f"{question}: not taught: {student}")
             continue
         keep(settings, question, student)
-        stdout.print(f"{question}: {_told(student.figures)}", markup=False, soft_wrap=True)
+        echo(f"{question}: {_told(student.figures)}")
 
 
 def _told(figures: Figures) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from bsky_assets.console import stderr
+from bsky_assets.console import echo_err, stderr
 from bsky_assets.contracts.progress import Progress
 
 if TYPE_CHECKING:
@@ -70,4 +70,4 @@ class _Lines:
         since = now - self._told.setdefault(progress.what, now)
         if since >= TELL_SECONDS or progress.done == progress.total:
             self._told[progress.what] = now
-            stderr.print(str(progress), markup=False)
+            echo_err(progress)

@@ -12,7 +12,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from bsky_assets.commands.in_force import get_settings
-from bsky_assets.console import in_json, printable, stdout
+from bsky_assets.console import echo, in_json, printable, stdout
 
 if TYPE_CHECKING:
     from bsky_assets.commands.asking import Write
@@ -91,7 +91,7 @@ def _show(names: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
         table.add_row(*(Text(_text(value)) for value in row))
     stdout.print(table)
     if not is_all:
-        stdout.print(f"the first {SHOWN_ROWS} rows; write the output to a file to get them all")
+        echo(f"the first {SHOWN_ROWS} rows; write the output to a file to get them all")
 
 
 def _text(value: Any) -> str:

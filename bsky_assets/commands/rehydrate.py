@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bsky_assets.commands.in_force import get_settings
-from bsky_assets.console import stderr, stdout
+from bsky_assets.console import echo, echo_err
 
 
 def rehydrate(
@@ -34,12 +34,10 @@ def rehydrate(
     target = to or file.with_name("rehydrated_posts.parquet")
 
     def tell(done: int, of: int) -> None:
-        stderr.print(f"{done:,} of {of:,} posts", markup=False, soft_wrap=True)
+        echo_err(f"{done:,} of {of:,} posts")
 
     with connect(settings) as con:
         made = fetch(con, settings, file, target, tell)
-    stdout.print(
-        f"{made.path}: {sum(made.outcomes.values()):,} posts", markup=False, soft_wrap=True
-    )
+    echo(f"{made.path}: {sum(made.outcomes.values()):,} posts")
     for outcome, count in made.outcomes.items():
-        stdout.print(f"  {outcome}: {count:,}", markup=False)
+        echo(f"  {outcome}: {count:,}")

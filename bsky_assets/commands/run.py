@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bsky_assets.commands.in_force import get_settings
-from bsky_assets.console import one_line, silence, stderr, stdout
+from bsky_assets.console import echo, echo_err, one_line, silence, stderr
 from bsky_assets.errors import UserError
 from bsky_assets.storage.files import staged
 from bsky_assets.sync_day import now, sync_day_of, today
@@ -155,7 +155,7 @@ def _run_day(ui: bool, port: int | None) -> None:
     _show(settings, day)
     if ui:
         if failure:
-            stderr.print(f"error: {one_line(failure)}", markup=False, soft_wrap=True)
+            echo_err(f"error: {one_line(failure)}")
         _serve_ui(settings, _ui_port(port))
     if failure:
         raise failure
@@ -179,12 +179,8 @@ def _show(settings: Settings, day: date) -> None:
     from bsky_assets.storage.lake import Lake
 
     show_day(Lake.of(settings), day, settings)
-    _tell(f"catalogue       {settings.catalogue_path}")
-    _tell(f"report          {settings.reports_dir / f'{day}.html'}")
-
-
-def _tell(line: str) -> None:
-    stdout.print(line, markup=False, soft_wrap=True)
+    echo(f"catalogue       {settings.catalogue_path}")
+    echo(f"report          {settings.reports_dir / f'{day}.html'}")
 
 
 def _ui_port(wanted: int | None) -> int:
@@ -199,7 +195,7 @@ def _ui_port(wanted: int | None) -> int:
         raise PortInUse(f"somebody else listens on port {wanted}; name another one with --port")
     with socket.create_server((HOST, 0)) as any_free:
         port: int = any_free.getsockname()[1]
-    _tell(f"port {PORT} is taken; the UI gets port {port}")
+    echo(f"port {PORT} is taken; the UI gets port {port}")
     return port
 
 
@@ -224,7 +220,7 @@ def _serve_ui(settings: Settings, port: int) -> None:
     """
     from bsky_assets.orchestration.instance import WORKSPACE, prepare_home
 
-    _tell(f"UI              http://{HOST}:{port}")
+    echo(f"UI              http://{HOST}:{port}")
     executable = shutil.which("dg", path=str(Path(sys.executable).parent)) or "dg"
     command = [
         executable, "dev", "-w", str(WORKSPACE), "--host", HOST, "--port", str(port),
@@ -237,14 +233,14 @@ def _serve_ui(settings: Settings, port: int) -> None:
                 while process.poll() is None and not _is_there(port):
                     time.sleep(0.2)
             if process.poll() is None:
-                _tell("the UI is there; Ctrl-C ends it")
+                echo("the UI is there; Ctrl-C ends it")
             status = process.wait()
         except KeyboardInterrupt:
             process.send_signal(signal.SIGINT)
             process.wait()
             return
     if status:
-        stderr.print(f"error: the UI ended with status {status}; its own words are above")
+        echo_err(f"error: the UI ended with status {status}; its own words are above")
         raise typer.Exit(status if status > 0 else 1)
 
 

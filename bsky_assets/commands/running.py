@@ -28,7 +28,7 @@ from dagster import (
 from dagster._core.definitions.asset_selection import DagsterInvalidAssetSelectionError
 from dagster._core.errors import DagsterExecutionInterruptedError, DagsterInvalidSubsetError
 
-from bsky_assets.console import silence, stderr, tell_retries
+from bsky_assets.console import echo_err, silence, tell_retries
 from bsky_assets.contracts.lineage import meant
 from bsky_assets.errors import UserError
 from bsky_assets.orchestration.automation import BY_ITSELF
@@ -60,22 +60,17 @@ def materialize_days(
     todo = waves(graph, selected(select))
     # Ended by a service manager, it ends the runs under way as it does when interrupted.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    stderr.print(f"{len(days)} sync days, {sum(len(wave.assets) for wave in todo)} assets")
+    echo_err(f"{len(days)} sync days, {sum(len(wave.assets) for wave in todo)} assets")
     try:
         failed = backfill(
-            graph, days, todo, settings, _day_in_lane, tell, only_missing=only_missing
+            graph, days, todo, settings, _day_in_lane, echo_err, only_missing=only_missing
         )
     except KeyboardInterrupt:
-        tell("interrupted; the same command with --missing goes on where this stopped")
+        echo_err("interrupted; the same command with --missing goes on where this stopped")
         raise
     if failed:
         reasons = "; ".join(f"{day}: {problem}" for day, problem in failed.items())
         raise DayFailed(f"{len(failed)} of {len(days)} days failed: {reasons}")
-
-
-def tell(line: str) -> None:
-    """Print a line beside what is shown of the runs."""
-    stderr.print(line, markup=False, soft_wrap=True)
 
 
 def _day_in_lane(day: date, assets: Sequence[str]) -> str | None:
@@ -99,7 +94,7 @@ def materialize_stale(settings: Settings) -> None:
 
     days = stale_days(settings, current_defs().resolve_asset_graph())
     if not days:
-        stderr.print("every stored partition is as it would be made today")
+        echo_err("every stored partition is as it would be made today")
         return
     with open_instance(settings) as instance:
         for day, assets in days.items():
@@ -120,7 +115,7 @@ def materialize_day(
         DayFailed: an asset was not materialised or a blocking check failed; says which and why.
     """
     keys = selected(select)
-    stderr.print(f"sync day {day}: {len(keys)} assets")
+    echo_err(f"sync day {day}: {len(keys)} assets")
     with silence.told("preparing the run"), run_progress(len(keys)):
         try:
             _run_day(instance, day, keys, {**PLAIN_LINES, **(run_config or {})})

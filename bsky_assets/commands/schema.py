@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bsky_assets.commands.in_force import get_settings
-from bsky_assets.console import stdout
+from bsky_assets.console import echo, echo_lines
 from bsky_assets.errors import UserError
 from bsky_assets.sync_day import parse_day
 
@@ -44,10 +44,10 @@ def show(
 
     rows = Lake.of(get_settings()).rows
     if asset:
-        _print(_columns_of(column_lineage.contract_of(asset, rows)))
+        echo_lines(_columns_of(column_lineage.contract_of(asset, rows)))
         return
     for row in rows:
-        _print(_overview(row, rows))
+        echo_lines(_overview(row, rows))
 
 
 @app.command()
@@ -75,8 +75,8 @@ def impact(
     touched = column_lineage.impact(column, lake.rows)
     checks = _checks()
     for asset, found in touched.items():
-        _print([f"{asset}: {_days(lake, asset)}"])
-        _print(f"  {line}" for line in _touched(found, checks.get(asset, [])))
+        echo(f"{asset}: {_days(lake, asset)}")
+        echo_lines(f"  {line}" for line in _touched(found, checks.get(asset, [])))
 
 
 @app.command(context_settings={"ignore_unknown_options": True})  # -2 is a day
@@ -104,9 +104,9 @@ def diff(
         )
     found = list(differences(lake, lake.rows, first, second))
     if not found:
-        _print([f"{first} and {second} have the same columns and versions"])
+        echo(f"{first} and {second} have the same columns and versions")
     for difference in found:
-        _print(_told(difference))
+        echo_lines(_told(difference))
 
 
 @app.command()
@@ -125,10 +125,10 @@ def stale() -> None:
     settings = get_settings()
     found = list(stale_partitions(Lake.of(settings), settings))
     for asset, partitions in groupby(found, lambda partition: partition.asset):
-        _print([asset])
-        _print(f"  {each.day}  {'; '.join(each.reasons)}" for each in partitions)
+        echo(asset)
+        echo_lines(f"  {each.day}  {'; '.join(each.reasons)}" for each in partitions)
     if not found:
-        _print(["every stored partition is as it would be made today"])
+        echo("every stored partition is as it would be made today")
 
 
 def _overview(row: type[Row], rows: Sequence[type[Row]]) -> Iterator[str]:
@@ -206,8 +206,3 @@ def _told(difference: Difference) -> Iterator[str]:
             yield f"  - {name} {one}"
         else:
             yield f"  ~ {name} {one} → {other}"
-
-
-def _print(lines: Iterator[str] | list[str]) -> None:
-    for line in lines:
-        stdout.print(line, markup=False, soft_wrap=True)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from bsky_assets.commands.in_force import get_settings
-from bsky_assets.console import stdout
+from bsky_assets.console import echo
 from bsky_assets.sync_day import parse_day
 
 
@@ -26,10 +26,10 @@ def status(
 
     settings = get_settings()
     lake = Lake.of(settings)
-    stdout.print(f"data directory  {settings.data_dir}", markup=False, soft_wrap=True)
+    echo(f"data directory  {settings.data_dir}")
     if settings.lake_url:
-        stdout.print(f"lake            {settings.lake_url}", markup=False, soft_wrap=True)
-    stdout.print(f"collector       {'running' if is_collecting(settings) else 'not running'}")
+        echo(f"lake            {settings.lake_url}")
+    echo(f"collector       {'running' if is_collecting(settings) else 'not running'}")
     if day:
         show_day(lake, parse_day(day, settings.timezone), settings)
     else:

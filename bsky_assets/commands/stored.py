@@ -5,7 +5,7 @@ from datetime import date
 
 from rich.table import Table
 
-from bsky_assets.console import stdout
+from bsky_assets.console import echo, echo_lines, stdout
 from bsky_assets.contracts import (
     FilteredPost,
     LlmLabel,
@@ -39,16 +39,16 @@ def _show_day(lake: Lake, day: date, look: Look) -> None:
     for row, partition in partitions.items():
         table.add_row(row.asset, *_rows_and_time(partition))
     stdout.print(table)
-    _print(f"! {problem}" for problem in found.values() if isinstance(problem, Damaged))
-    _print(_lacking_lines(look, day))
+    echo_lines(f"! {problem}" for problem in found.values() if isinstance(problem, Damaged))
+    echo_lines(_lacking_lines(look, day))
     if feeds := partitions[RawFeedPost]:
-        _print(_feed_lines(feeds))
+        echo_lines(_feed_lines(feeds))
     if firehose := partitions[RawFirehosePost]:
-        _print(_coverage_lines(firehose, look.settings))
+        echo_lines(_coverage_lines(firehose, look.settings))
     if filtered := partitions[FilteredPost]:
-        _print(_funnel_lines(filtered))
+        echo_lines(_funnel_lines(filtered))
     if labels := partitions[LlmLabel]:
-        _print(_label_lines(labels))
+        echo_lines(_label_lines(labels))
 
 
 def show_days(lake: Lake, settings: Settings) -> None:
@@ -56,14 +56,14 @@ def show_days(lake: Lake, settings: Settings) -> None:
     rows = lake.rows
     days = sorted({day for row in rows for day in lake.days(row)})[-SHOWN_DAYS:]
     if not days:
-        stdout.print("nothing is stored yet; `bsky-assets materialize` collects today")
+        echo("nothing is stored yet; `bsky-assets materialize` collects today")
         return
     table = Table("asset", *map(str, days))
     for row in rows:
         table.add_row(row.asset, *(_cell(lake.glance(row, day)) for day in days))
     stdout.print(table)
     look = Look(settings, now())
-    _print(_unfinished_days(look))
+    echo_lines(_unfinished_days(look))
     _show_day(lake, days[-1], look)
 
 
@@ -141,8 +141,3 @@ def _label_lines(labels: Partition) -> Iterable[str]:
     yield f"labels by {models}: {told.labelled:,} of {told.posts:,} posts{sampled}"
     for name, share in told.shares.items():
         yield f"  {name:<18} {share:>7.1%}"
-
-
-def _print(lines: Iterable[str]) -> None:
-    for line in lines:
-        stdout.print(line, markup=False, soft_wrap=True)

@@ -11,8 +11,8 @@ from rich.table import Table
 
 from bsky_assets.commands.choices import Regression
 from bsky_assets.commands.in_force import get_settings
-from bsky_assets.commands.of_codebook import OfCodebook
-from bsky_assets.console import stderr, stdout
+from bsky_assets.commands.options import Days, OfCodebook
+from bsky_assets.console import echo, echo_err, stdout
 from bsky_assets.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,9 +29,7 @@ File = Annotated[Path, typer.Argument(metavar="FILE.toml", help="The declaration
 @app.command()
 def new(
     file: File,
-    days: Annotated[
-        str, typer.Option(metavar="DAY[..DAY]", help="Sync days: YYYY-MM-DD, or from..to.")
-    ],
+    days: Days,
     codebook: OfCodebook = None,
 ) -> None:
     """Write a declaration to be edited, with the models and the prompt in force.
@@ -58,7 +56,7 @@ def new(
         raise UserError(f"{file} is there already; name a new file") from None
     except OSError as error:
         raise unusable(file.parent, error) from error
-    stdout.print(f"{file}: state what is estimated, then run it", markup=False, soft_wrap=True)
+    echo(f"{file}: state what is estimated, then run it")
 
 
 @app.command()
@@ -70,7 +68,7 @@ def check(file: File) -> None:
       bsky-assets study check study.toml
     """
     study = _study(file, get_settings())
-    stdout.print(f"{file}: {study.name}, declaration {study.hash}", markup=False, soft_wrap=True)
+    echo(f"{file}: {study.name}, declaration {study.hash}")
 
 
 @app.command()
@@ -106,16 +104,14 @@ def run(
     _label(settings, study)
     entry, room = sample_of(settings, study, entry, days)
     if left := uncoded(settings, room):
-        stdout.print(
+        echo(
             f"{left:,} of {len(room.items):,} posts are not coded: "
-            f"`bsky-assets labels room {room.name}`, then run this again",
-            markup=False,
-            soft_wrap=True,
+            f"`bsky-assets labels room {room.name}`, then run this again"
         )
         return
     found = found_by(settings, study, entry, room, [(formula, model) for formula in also or ()])
     _show(found)
-    stdout.print(str(folder_of(settings, study) / RESULTS), markup=False, soft_wrap=True)
+    echo(folder_of(settings, study) / RESULTS)
 
 
 @app.command()
@@ -135,7 +131,7 @@ def seal(
     from bsky_assets.analysis.studies.seal import seal as seal_study
 
     rows = seal_study(get_settings(), read_study(file), file, out)
-    stdout.print(f"{out}: {rows:,} rows", markup=False, soft_wrap=True)
+    echo(f"{out}: {rows:,} rows")
 
 
 @app.command()
@@ -152,10 +148,10 @@ def verify(
 
     found = differences(folder)
     for line in found:
-        stderr.print(line, markup=False, soft_wrap=True)
+        echo_err(line)
     if found:
         raise SealIsBroken(f"{folder} differs in {len(found)} places; the first: {found[0]}")
-    stdout.print(f"{folder}: all the same", markup=False, soft_wrap=True)
+    echo(f"{folder}: all the same")
 
 
 def _study(file: Path, settings: Settings) -> Study:
@@ -169,7 +165,7 @@ def _study(file: Path, settings: Settings) -> Study:
         problems = str(error).splitlines()
     if len(problems) > 1:
         for line in problems:
-            stderr.print(line, markup=False, soft_wrap=True)
+            echo_err(line)
         raise UnusableStudy(f"{file.name} has {len(problems)} problems; the first: {problems[0]}")
     if problems:
         raise UnusableStudy(problems[0])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bsky_assets.commands.in_force import get_settings
-from bsky_assets.console import stderr
+from bsky_assets.console import echo_err
 from bsky_assets.errors import UserError
 from bsky_assets.sync_day import today
 
@@ -58,7 +58,7 @@ def firehose(
     limits = _limits(settings, max_posts or settings.sync_max_posts, max_events, max_seconds)
     with shown() as progress, collector.stop_on_signals() as stop:
         report = collector.sync_firehose(settings, limits, progress=progress, stop=stop)
-    stderr.print(report_line(report), markup=False, soft_wrap=True)
+    echo_err(report_line(report))
     _bring_up_to_date(settings, " or ".join(_of_firehose()), STORED)
 
 
@@ -101,7 +101,7 @@ def labels(max_events: MaxEvents = None, max_seconds: MaxSeconds = None) -> None
     limits = _limits(settings, None, max_events, max_seconds)
     with shown() as progress, collector.stop_on_signals() as stop:
         report = collector.sync_labels(settings, limits, progress=progress, stop=stop)
-    stderr.print(report_line(report), markup=False, soft_wrap=True)
+    echo_err(report_line(report))
     _bring_up_to_date(settings, "raw_moderation_labels", LABELS_STORED)
 
 

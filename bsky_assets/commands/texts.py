@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bsky_assets.commands.in_force import get_settings
-from bsky_assets.commands.of_codebook import OfCodebook
-from bsky_assets.console import stderr, stdout
+from bsky_assets.commands.options import OfCodebook
+from bsky_assets.console import echo, echo_err
 from bsky_assets.errors import UserError
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def ask_about_texts(
             settings,
             [{**each, "text": each[text]} for each in rows],
             row,
-            report=lambda progress: stderr.print(str(progress), markup=False),
+            report=lambda progress: echo_err(progress),
         )
     with _writer(out, [*rows[0], *added]) as writer:
         for each, label in zip(rows, made.labels, strict=True):
@@ -78,11 +78,9 @@ def ask_about_texts(
             given = [each.get(name, "") for name in rows[0]]
             writer.writerow(map(guarded, [*given, *said, error, made.model, made.prompt_version]))
     blank = sum(not label.answers for label in made.labels)
-    stdout.print(
+    echo(
         f"{out}: {len(rows):,} rows, {len(rows) - blank:,} labelled by {made.model} in "
-        f"{made.requests:,} requests; {blank:,} without an answer, whose predictions are blank",
-        markup=False,
-        soft_wrap=True,
+        f"{made.requests:,} requests; {blank:,} without an answer, whose predictions are blank"
     )
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import orjson
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from bsky_assets.commands.in_force import get_settings
-from bsky_assets.console import stderr, stdout
+from bsky_assets.commands.options import AsJson
+from bsky_assets.console import cell, echo, echo_err, echo_json, stdout
 
 if TYPE_CHECKING:
     from bsky_assets.labelling.optimising.calling import Called
@@ -25,7 +24,7 @@ def effect_of_files(
         Path, typer.Option("--without", metavar="B.csv", help="Labels made without it.")
     ],
     gold: Annotated[Path, typer.Option("--gold", metavar="GOLD.csv", help="Labels by people.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Tell what something does to labels, from two files of them and one of labels by people.
 
@@ -41,23 +40,23 @@ def effect_of_files(
 
     compared = compare_files(with_it, without, gold)
     if as_json:
-        typer.echo(orjson.dumps(compared, option=orjson.OPT_INDENT_2))
+        echo_json(compared)
         return
     for arms in compared:
         _show(arms)
 
 
 def _show(arms: Arms) -> None:
-    stdout.print(f"{arms.name}: {arms.effect.posts} posts", markup=False, soft_wrap=True)
+    echo(f"{arms.name}: {arms.effect.posts} posts")
     if arms.unpaired:
-        stdout.print(f"{arms.unpaired} posts coded by people do not have a label both ways")
+        echo(f"{arms.unpaired} posts coded by people do not have a label both ways")
     show_effect(arms.effect)
     if arms.corrected_p != arms.effect.p:
-        stdout.print(f"p corrected for all that is compared: {arms.corrected_p:.4f}")
+        echo(f"p corrected for all that is compared: {arms.corrected_p:.4f}")
     table = Table("label", "share without", "with", "shift", "95% interval")
     for one in arms.shifts:
         table.add_row(
-            escape("".join(c if c.isprintable() else "?" for c in one.label)),
+            cell(one.label),
             f"{one.share_without:.3f}",
             f"{one.share_with:.3f}",
             f"{one.shift.value:+.3f}",
@@ -74,12 +73,11 @@ def show_effect(found: Effect) -> None:
         ("accuracy with", found.accuracy_with),
         ("gain", found.gain),
     ):
-        table.add_row(name, f"{value.value:.3f}", f"{value.low:.3f} to {value.high:.3f}")
+        table.add_row(name, *value.cells())
     stdout.print(table)
-    stdout.print(
+    echo(
         f"right only with: {found.only_with}, only without: {found.only_without}; McNemar's exact "
-        f"p = {found.p:.4f}",
-        soft_wrap=True,
+        f"p = {found.p:.4f}"
     )
 
 
@@ -128,7 +126,7 @@ def optimise_wording(
                 openings=openings, gain=gain, seed=seed,
             )  # fmt: skip
         finally:
-            stderr.print(f"{budget.spent_requests:,} requests, {budget.spent_tokens:,} tokens")
+            echo_err(f"{budget.spent_requests:,} requests, {budget.spent_tokens:,} tokens")
     _tell(called, gain)
     _tell_of_new(called, is_own=codebook is not None)
 
@@ -137,30 +135,30 @@ def _tell(called: Called, gain: float) -> None:
     outcome = called.outcome
     parts, verdict = outcome.division, outcome.verdict
     apart = "authors and days" if parts.is_by_day else "authors, of too few days to divide them"
-    _line(
+    echo(
         f"{len(parts.train)} posts to learn from, {len(parts.development)} to choose by, "
         f"{len(parts.test)} in the sealed test; other {apart}; {parts.left_out} left out"
     )
     if outcome.in_force:
         old = outcome.in_force.score
         best = max(old, outcome.candidate.score if outcome.candidate else 0)
-        _line(
+        echo(
             f"{outcome.tried} wordings scored on the posts to choose by: {old:.3f} right by the "
             f"one in force, {best:.3f} by the best, which shows nothing by itself"
         )
     if verdict:
-        _line(f"the sealed test, opened {verdict.opened} of {verdict.may_open} times:")
+        echo(f"the sealed test, opened {verdict.opened} of {verdict.may_open} times:")
         show_effect(verdict.effect)
-        _line(
+        echo(
             f"corrected: p = {verdict.corrected_p:.4f}, gain {verdict.gain.low:+.3f} to "
             f"{verdict.gain.high:+.3f} at a level of {verdict.level:.3f}"
         )
     if not outcome.promoted:
-        _line(
+        echo(
             f"no better, keep yours; to see a gain of {100 * gain:g} points in four of five cases "
             f"takes about {outcome.more_needed:,} more posts coded by people"
         )
-    _line(f"what was tried is in {called.folder / 'tried.jsonl'}")
+    echo(f"what was tried is in {called.folder / 'tried.jsonl'}")
 
 
 def _tell_of_new(called: Called, *, is_own: bool) -> None:
@@ -170,17 +168,13 @@ def _tell_of_new(called: Called, *, is_own: bool) -> None:
     how = f"set BSKY_LLM_PROMPT={promoted.parent}"
     if is_own:
         how = f"bsky-assets codebook add {promoted} --replace"
-    _line(f"better: {promoted}; to put it to work: {how}")
+    echo(f"better: {promoted}; to put it to work: {how}")
     if made:
-        _line(
+        echo(
             f"{made.labels:,} labels of {made.first_day} to {made.last_day} are by the earlier "
             "wording and stay; a day is asked again when you materialise it: "
             f"bsky-assets materialize --day {made.last_day} --select {called.asset}"
         )
-
-
-def _line(text: str) -> None:
-    stdout.print(text, markup=False, soft_wrap=True)
 
 
 def take_part(app: typer.Typer) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from bsky_assets.console import stdout
+from bsky_assets.console import echo, stdout
 from bsky_assets.settings import (
     Settings,
     as_variable,
@@ -26,7 +26,7 @@ def print_variables() -> None:
     settings = get_settings()
     if not stdout.is_terminal:
         for name in Settings.model_fields:
-            stdout.print(_line(name, getattr(settings, name)), markup=False, soft_wrap=True)
+            echo(_line(name, getattr(settings, name)))
         return
     table = Table("variable", "in force", "set", "meaning")
     for name, field in Settings.model_fields.items():

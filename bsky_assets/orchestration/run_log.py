@@ -18,10 +18,10 @@ from dagster import (
 )
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bsky_assets.console import silence, stderr
+from bsky_assets.console import echo_err, silence, stderr
 from bsky_assets.contracts.progress import Log
 
-_tell: ContextVar[Log] = ContextVar("tell", default=lambda line: stderr.print(line, markup=False))
+_tell: ContextVar[Log] = ContextVar("tell", default=echo_err)
 
 console = colored_console_logger
 """Dagster's own logger, for runs that are started from the UI."""
@@ -87,7 +87,7 @@ def failure_reason(event: DagsterEvent) -> str:
 @contextmanager
 def lines_of(name: str) -> Iterator[None]:
     """Show a run among others: each line begins with its name."""
-    token = _tell.set(lambda line: stderr.print(f"{name} {line}", markup=False, soft_wrap=True))
+    token = _tell.set(lambda line: echo_err(f"{name} {line}"))
     try:
         yield
     finally:

@@ -129,14 +129,14 @@ import time
 from bsky_assets import cli
 from bsky_assets.commands import running
 
-tell = running.tell
+tell = running.echo_err
 
 def tell_and_wait(line):
     tell(line)
     while " done, " in line:
         time.sleep(0.05)
 
-running.tell = tell_and_wait
+running.echo_err = tell_and_wait
 cli.main()
 """
 

@@ -34,6 +34,10 @@ class Estimate:
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
+    def cells(self) -> tuple[str, str]:
+        """Value and interval, as two cells of a table."""
+        return f"{self.value:.3f}", f"{self.low:.3f} to {self.high:.3f}"
+
 
 @dataclass(frozen=True, slots=True)
 class ClassScore:
