@@ -1,7 +1,5 @@
 """Which posts of a sync day are gone from the archive."""
 
-import time
-
 from dagster import AssetExecutionContext, AssetsDefinition, MaterializeResult
 from dagster_duckdb import DuckDBResource
 
@@ -10,8 +8,7 @@ from bsky_assets.assets.llm_labels import llm_labels
 from bsky_assets.assets.raw_firehose_posts import raw_firehose_posts
 from bsky_assets.contracts.details import SurvivalDetails
 from bsky_assets.contracts.survival import ArchiveSurvival
-from bsky_assets.orchestration.materialisation import explained, frame_table, result, row_asset
-from bsky_assets.orchestration.partitions import day_of
+from bsky_assets.orchestration.materialisation import frame_table, making, row_asset
 from bsky_assets.orchestration.resources import DataDirectory
 
 _SHOWN = "divided_by, stratum, posts, gone, share, share_low, share_high"
@@ -34,25 +31,19 @@ def archive_survival() -> AssetsDefinition:
         """
         from bsky_assets.analysis.estimating.survival import write_survival
 
-        started = time.monotonic()
-        day = day_of(context.partition_key)
-        with explained(), data.published(), duckdb.get_connection() as con:
-            partition = write_survival(con, data.lake, data.settings, day, context.log.info)
-            shown = data.lake.relation(con, ArchiveSurvival, [day]).select(_SHOWN).df().round(4)
+        with making(ArchiveSurvival, context, data, duckdb) as run:
+            partition = write_survival(run.con, run.lake, data.settings, run.day, context.log.info)
+            shown = run.rows().select(_SHOWN).df().round(4)
         told = partition.told(SurvivalDetails)
         if told.problem:
             context.log.warning(told.problem)
-        return result(
-            ArchiveSurvival,
+        return run.result(
             partition,
-            started,
-            metadata={
-                "shares": frame_table(shown),
-                "posts": told.posts,
-                "gone": told.gone,
-                "left_out": told.left_out,
-                "without_verdict": told.without_verdict,
-            },
+            shares=frame_table(shown),
+            posts=told.posts,
+            gone=told.gone,
+            left_out=told.left_out,
+            without_verdict=told.without_verdict,
         )
 
     return asset

@@ -1,15 +1,12 @@
 """The vectors of news articles."""
 
-import time
-
 from dagster import AssetExecutionContext, AssetsDefinition, MaterializeResult, MetadataValue
 from dagster_duckdb import DuckDBResource
 
 from bsky_assets.contracts.details import EmbeddingDetails
 from bsky_assets.contracts.news import ArticleEmbedding
 from bsky_assets.news.embedding import embed_articles
-from bsky_assets.orchestration.materialisation import explained, result, row_asset
-from bsky_assets.orchestration.partitions import day_of
+from bsky_assets.orchestration.materialisation import making, row_asset
 from bsky_assets.orchestration.resources import DataDirectory
 
 
@@ -25,14 +22,12 @@ def article_embeddings(articles: AssetsDefinition) -> AssetsDefinition:
         No text goes to the same endpoint and model twice. Where there is no model the partition is
         empty and says so, and posts are labelled without news.
         """
-        started = time.monotonic()
-        with explained(), data.published(), duckdb.get_connection() as con:
-            day = day_of(context.partition_key)
-            partition = embed_articles(con, data.lake, data.settings, day)
+        with making(ArticleEmbedding, context, data, duckdb) as run:
+            partition = embed_articles(run.con, run.lake, data.settings, run.day)
         told = partition.told(EmbeddingDetails)
         if told.problem:
             context.log.warning(told.problem)
-        metadata = {"model": MetadataValue.text(told.model or told.problem or "nothing to embed")}
-        return result(ArticleEmbedding, partition, started, metadata=metadata)
+        model = told.model or told.problem or "nothing to embed"
+        return run.result(partition, model=MetadataValue.text(model))
 
     return asset

@@ -1,7 +1,5 @@
 """Every post of a sync day once, in one record shape."""
 
-import time
-
 from dagster import AssetDep, AssetExecutionContext, MaterializeResult
 from dagster_duckdb import DuckDBResource
 
@@ -10,14 +8,8 @@ from bsky_assets.contracts import ConsolidatedPost, RawFeedPost, RawFirehosePost
 from bsky_assets.contracts.details import ConsolidationDetails
 from bsky_assets.orchestration.empty_days import skips_empty_days
 from bsky_assets.orchestration.launcher import launch_partition
-from bsky_assets.orchestration.materialisation import (
-    counts_table,
-    explained,
-    result,
-    row_asset,
-    sample,
-)
-from bsky_assets.orchestration.partitions import day_of, look_back
+from bsky_assets.orchestration.materialisation import counts_table, making, row_asset
+from bsky_assets.orchestration.partitions import look_back
 from bsky_assets.orchestration.resources import DataDirectory
 
 
@@ -40,25 +32,13 @@ def consolidated_posts(
     Left out, and counted: posts deleted by their authors, posts of accounts that are gone, and
     posts that came up already in the seven days before.
     """
-    started = time.monotonic()
-    day = day_of(context.partition_key)
-    with explained(), data.published(), duckdb.get_connection() as con:
-        partition = launch_partition(context, con, data.lake, ConsolidatedPost, data.settings)
-        outcomes = checks.evaluate(con, data.lake, day, partition)
-        rows = sample(
-            con,
-            data.lake,
+    with making(ConsolidatedPost, context, data, duckdb) as run:
+        partition = launch_partition(context, run.con, run.lake, ConsolidatedPost, data.settings)
+        outcomes = checks.evaluate(run.con, run.lake, run.day, partition)
+        rows = run.sample(
             partition,
-            ConsolidatedPost,
             "indexed_at, metadata.source AS source, record.langs AS langs, uri",
             each="concat_ws(' ', metadata.source, record.langs[1])",
         )
-    left_out = partition.told(ConsolidationDetails).left_out
-    return result(
-        ConsolidatedPost,
-        partition,
-        started,
-        sample=rows,
-        metadata={"left_out": counts_table("reason", left_out)},
-        checks=outcomes,
-    )
+    left_out = counts_table("reason", partition.told(ConsolidationDetails).left_out)
+    return run.result(partition, sample=rows, checks=outcomes, left_out=left_out)

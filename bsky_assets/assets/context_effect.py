@@ -1,7 +1,5 @@
 """What news beside posts does to their labels."""
 
-import time
-
 from dagster import AssetExecutionContext, AssetsDefinition, MaterializeResult
 from dagster_duckdb import DuckDBResource
 
@@ -11,14 +9,7 @@ from bsky_assets.contracts.details import ContextEffectDetails
 from bsky_assets.contracts.news import ContextEffect
 from bsky_assets.labelling.context_effect import measure_context
 from bsky_assets.orchestration.empty_days import skips_empty_days
-from bsky_assets.orchestration.materialisation import (
-    explained,
-    frame_table,
-    result,
-    row_asset,
-    sample,
-)
-from bsky_assets.orchestration.partitions import day_of
+from bsky_assets.orchestration.materialisation import frame_table, making, row_asset
 from bsky_assets.orchestration.resources import DataDirectory
 
 
@@ -44,29 +35,21 @@ def context_effect(*told: AssetsDefinition) -> AssetsDefinition:
         ways. With BSKY_NEWS_CONTEXT=proven, `llm_labels` is asked with news only if the lower end
         of the gain's interval on the coded posts is above 0.
         """
-        started = time.monotonic()
-        day = day_of(context.partition_key)
-        with explained(), data.published(), duckdb.get_connection() as con:
-            partition = measure_context(con, data.lake, day, data.settings)
-            rows = sample(
-                con, data.lake, partition, ContextEffect, "measure, label", each="measure"
-            )
-            found = data.lake.relation(con, ContextEffect, [day]).order("measure, label").df()
+        with making(ContextEffect, context, data, duckdb) as run:
+            partition = measure_context(run.con, run.lake, run.day, data.settings)
+            rows = run.sample(partition, "measure, label", each="measure")
+            found = run.rows().order("measure, label").df()
         told = partition.told(ContextEffectDetails)
         shown = found[["measure", "label", "posts", "value_without", "value_with", "difference"]]
-        return result(
-            ContextEffect,
+        return run.result(
             partition,
-            started,
             sample=rows,
-            metadata={
-                "effects": frame_table(shown.round(4)),
-                "sampled": told.sampled,
-                "with_news": told.with_news,
-                "coded": told.coded,
-                "is_proven": told.is_proven,
-            },
             checks=checks.evaluate(data.settings, partition),
+            effects=frame_table(shown.round(4)),
+            sampled=told.sampled,
+            with_news=told.with_news,
+            coded=told.coded,
+            is_proven=told.is_proven,
         )
 
     return asset

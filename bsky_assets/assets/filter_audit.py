@@ -1,7 +1,5 @@
 """What the filters do to the shares of a sync day."""
 
-import time
-
 from dagster import AssetExecutionContext, MaterializeResult
 from dagster_duckdb import DuckDBResource
 
@@ -12,14 +10,7 @@ from bsky_assets.contracts import AuditedShare
 from bsky_assets.contracts.details import AuditDetails
 from bsky_assets.labelling.audit import audit_day
 from bsky_assets.orchestration.empty_days import skips_empty_days
-from bsky_assets.orchestration.materialisation import (
-    explained,
-    frame_table,
-    result,
-    row_asset,
-    sample,
-)
-from bsky_assets.orchestration.partitions import day_of
+from bsky_assets.orchestration.materialisation import frame_table, making, row_asset
 from bsky_assets.orchestration.resources import DataDirectory
 
 
@@ -41,26 +32,18 @@ def filter_audit(
     A random sample of the English posts that each filter stopped goes to the model of record with
     the same prompt; its answers are in the ledger (`llm_answers`) and make no labels.
     """
-    started = time.monotonic()
-    day = day_of(context.partition_key)
-    with explained(), data.published(), duckdb.get_connection() as con:
-        partition = audit_day(con, data.lake, day, data.settings)
-        outcomes = checks.evaluate(con, data.lake, data.settings, partition)
-        rows = sample(
-            con, data.lake, partition, AuditedShare, "filter, label, share, shift", each="filter"
-        )
-        shifts = data.lake.relation(con, AuditedShare, [day]).order("filter, label").df()
+    with making(AuditedShare, context, data, duckdb) as run:
+        partition = audit_day(run.con, run.lake, run.day, data.settings)
+        outcomes = checks.evaluate(run.con, run.lake, data.settings, partition)
+        rows = run.sample(partition, "filter, label, share, shift", each="filter")
+        shifts = run.rows().order("filter, label").df()
     shown = shifts[["filter", "label", "stopped", "sampled", "share", "shift"]].round(4)
     told = partition.told(AuditDetails)
-    return result(
-        AuditedShare,
+    return run.result(
         partition,
-        started,
         sample=rows,
-        metadata={
-            "shifts": frame_table(shown),
-            "asked": told.asked,
-            "requests": told.requests,
-        },
         checks=outcomes,
+        shifts=frame_table(shown),
+        asked=told.asked,
+        requests=told.requests,
     )

@@ -1,13 +1,6 @@
 """Every consolidated post with the verdict of the filters."""
 
-import time
-
-from dagster import (
-    AssetDep,
-    AssetExecutionContext,
-    MaterializeResult,
-    MetadataValue,
-)
+from dagster import AssetDep, AssetExecutionContext, MaterializeResult, MetadataValue
 from dagster_duckdb import DuckDBResource
 
 from bsky_assets.checks import filtered_posts as checks
@@ -15,13 +8,7 @@ from bsky_assets.contracts import ConsolidatedPost, FilteredPost, RawModerationL
 from bsky_assets.contracts.details import FilterDetails
 from bsky_assets.orchestration.empty_days import skips_empty_days
 from bsky_assets.orchestration.launcher import launch_partition
-from bsky_assets.orchestration.materialisation import (
-    counts_table,
-    explained,
-    result,
-    row_asset,
-    sample,
-)
+from bsky_assets.orchestration.materialisation import counts_table, making, row_asset
 from bsky_assets.orchestration.partitions import look_back
 from bsky_assets.orchestration.resources import DataDirectory
 from bsky_assets.reporting.figures import funnel_figure, inline_png
@@ -47,28 +34,20 @@ def filtered_posts(
     is not shown to the next, whose verdict stays null. Known examples are put to every filter
     first; if one is judged wrongly, the day is not filtered.
     """
-    started = time.monotonic()
-    with explained(), data.published(), duckdb.get_connection() as con:
-        partition = launch_partition(context, con, data.lake, FilteredPost, data.settings)
-        rows = sample(
-            con,
-            data.lake,
+    with making(FilteredPost, context, data, duckdb) as run:
+        partition = launch_partition(context, run.con, run.lake, FilteredPost, data.settings)
+        rows = run.sample(
             partition,
-            FilteredPost,
             "passed_filters, filtered_by_func, filter_reason, language, uri",
             each="filtered_by_func",
         )
     told = partition.told(FilterDetails)
-    return result(
-        FilteredPost,
+    return run.result(
         partition,
-        started,
         sample=rows,
-        metadata={
-            "passed": told.passed,
-            "stopped": counts_table("filter", {step.filter: step.stopped for step in told.funnel}),
-            "funnel": MetadataValue.md(inline_png(funnel_figure(partition), "Filter funnel")),
-            "languages": counts_table("language", told.languages),
-        },
         checks=checks.evaluate(data.lake, partition),
+        passed=told.passed,
+        stopped=counts_table("filter", {step.filter: step.stopped for step in told.funnel}),
+        funnel=MetadataValue.md(inline_png(funnel_figure(partition), "Filter funnel")),
+        languages=counts_table("language", told.languages),
     )

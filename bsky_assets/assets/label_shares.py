@@ -1,7 +1,5 @@
 """The shares of a sync day's labels: corrected by what people coded, and by the model alone."""
 
-import time
-
 from dagster import AssetExecutionContext, MaterializeResult, MetadataValue
 from dagster_duckdb import DuckDBResource
 
@@ -11,8 +9,7 @@ from bsky_assets.assets.student_scores import student_scores
 from bsky_assets.contracts import LabelShare
 from bsky_assets.contracts.details import ShareDetails
 from bsky_assets.orchestration.empty_days import skips_empty_days
-from bsky_assets.orchestration.materialisation import explained, frame_table, result, row_asset
-from bsky_assets.orchestration.partitions import day_of
+from bsky_assets.orchestration.materialisation import frame_table, making, row_asset
 from bsky_assets.orchestration.resources import DataDirectory
 
 _SHOWN = "label, share_of, corrected, corrected_low, corrected_high, naive, coded, labelled, posts"
@@ -37,17 +34,10 @@ def label_shares(
     """
     from bsky_assets.analysis.estimating.shares import write_shares
 
-    started = time.monotonic()
-    day = day_of(context.partition_key)
-    with explained(), data.published(), duckdb.get_connection() as con:
-        partition = write_shares(data.lake, day, data.settings)
-        rows = data.lake.relation(con, LabelShare, [day]).filter("stratum = 'all'")
-        shown = rows.select(_SHOWN).order("share_of, label").df().round(4)
+    with making(LabelShare, context, data, duckdb) as run:
+        partition = write_shares(run.lake, run.day, data.settings)
+        rows = run.rows().filter("stratum = 'all'").select(_SHOWN)
+        shares = frame_table(rows.order("share_of, label").df().round(4))
     told = partition.told(ShareDetails)
     corrected = told.not_corrected or f"by {told.coded:,} posts that people coded"
-    return result(
-        LabelShare,
-        partition,
-        started,
-        metadata={"shares": frame_table(shown), "corrected": MetadataValue.text(corrected)},
-    )
+    return run.result(partition, shares=shares, corrected=MetadataValue.text(corrected))

@@ -1,7 +1,5 @@
 """How far models agree on the posts of a sync day, and which posts they dispute."""
 
-import time
-
 from dagster import AssetExecutionContext, MaterializeResult
 from dagster_duckdb import DuckDBResource
 
@@ -12,13 +10,7 @@ from bsky_assets.labelling.statistics.agreement import compare
 from bsky_assets.labelling.versions import labelling_version
 from bsky_assets.orchestration.empty_days import skips_empty_days
 from bsky_assets.orchestration.labelling import agreement_of_models
-from bsky_assets.orchestration.materialisation import (
-    explained,
-    result,
-    row_asset,
-    sample,
-)
-from bsky_assets.orchestration.partitions import day_of
+from bsky_assets.orchestration.materialisation import making, row_asset
 from bsky_assets.orchestration.resources import DataDirectory
 from bsky_assets.storage.inputs import made_from
 
@@ -39,15 +31,11 @@ def model_agreement(
     the ideology, with `none` for posts that are not sociopolitical, and its 95% interval. Of a
     day of which a sample is labelled, each post weighs one over its chance.
     """
-    started = time.monotonic()
-    day = day_of(context.partition_key)
-    with explained(), data.published(), duckdb.get_connection() as con:
-        inputs = made_from(data.lake, DisputedPost, day)
-        agreement = compare(con, data.lake, [day])
+    with making(DisputedPost, context, data, duckdb) as run:
+        inputs = made_from(run.lake, DisputedPost, run.day)
+        agreement = compare(run.con, run.lake, [run.day])
         disputed = agreement.disputed.cast(arrow_schema(DisputedPost))
         details = Details(labelling_version=labelling_version(DisputedPost))
-        partition = data.lake.write(DisputedPost, day, disputed, details, made_from=inputs)
-        rows = sample(con, data.lake, partition, DisputedPost, "models, labels, uri", each="labels")
-    return result(
-        DisputedPost, partition, started, sample=rows, metadata=agreement_of_models(agreement)
-    )
+        partition = run.lake.write(DisputedPost, run.day, disputed, details, made_from=inputs)
+        rows = run.sample(partition, "models, labels, uri", each="labels")
+    return run.result(partition, sample=rows, **agreement_of_models(agreement))

@@ -1,7 +1,5 @@
 """News articles, each once, whichever outlets have it."""
 
-import time
-
 from dagster import AssetExecutionContext, AssetsDefinition, MaterializeResult
 from dagster_duckdb import DuckDBResource
 
@@ -9,14 +7,7 @@ from bsky_assets.checks import news_articles as checks
 from bsky_assets.contracts.details import NewsDetails
 from bsky_assets.contracts.news import NewsArticle
 from bsky_assets.news.collecting import collect_news
-from bsky_assets.orchestration.materialisation import (
-    counts_table,
-    explained,
-    result,
-    row_asset,
-    sample,
-)
-from bsky_assets.orchestration.partitions import day_of
+from bsky_assets.orchestration.materialisation import counts_table, making, row_asset
 from bsky_assets.orchestration.resources import DataDirectory
 
 
@@ -33,22 +24,16 @@ def news_articles() -> AssetsDefinition:
         outlets are one. What is dated in the future, or older than the window, is left out. A
         source that is down stops no other and not the day: a check names it.
         """
-        started = time.monotonic()
-        with explained(), data.published(), duckdb.get_connection() as con:
-            day = day_of(context.partition_key)
-            partition = collect_news(con, data.lake, data.settings, day)
-            rows = sample(con, data.lake, partition, NewsArticle, "source, language", each="source")
+        with making(NewsArticle, context, data, duckdb) as run:
+            partition = collect_news(run.con, run.lake, data.settings, run.day)
+            rows = run.sample(partition, "source, language", each="source")
         readings = partition.told(NewsDetails).readings
-        return result(
-            NewsArticle,
+        return run.result(
             partition,
-            started,
             sample=rows,
-            metadata={
-                "added": counts_table("source", {name: r.added for name, r in readings.items()}),
-                "copies": sum(reading.copies for reading in readings.values()),
-            },
             checks=checks.evaluate(partition),
+            added=counts_table("source", {name: r.added for name, r in readings.items()}),
+            copies=sum(reading.copies for reading in readings.values()),
         )
 
     return asset

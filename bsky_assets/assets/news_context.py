@@ -1,7 +1,5 @@
 """Which posts are about what is in the news, and what they are told of it."""
 
-import time
-
 from dagster import AssetExecutionContext, AssetsDefinition, MaterializeResult
 from dagster_duckdb import DuckDBResource
 
@@ -11,13 +9,7 @@ from bsky_assets.contracts.details import ContextDetails
 from bsky_assets.contracts.news import NewsContext
 from bsky_assets.news.gate import judge_day
 from bsky_assets.orchestration.empty_days import skips_empty_days
-from bsky_assets.orchestration.materialisation import (
-    explained,
-    result,
-    row_asset,
-    sample,
-)
-from bsky_assets.orchestration.partitions import day_of
+from bsky_assets.orchestration.materialisation import making, row_asset
 from bsky_assets.orchestration.resources import DataDirectory
 
 
@@ -35,30 +27,22 @@ def news_context(embeddings: AssetsDefinition) -> AssetsDefinition:
         article is near enough, and much nearer than any about something else. `llm_labels` reads
         it where BSKY_NEWS_CONTEXT is on; until then it shows what would be told.
         """
-        started = time.monotonic()
-        with explained(), data.published(), duckdb.get_connection() as con:
-            day = day_of(context.partition_key)
-            partition = judge_day(con, data.lake, data.settings, day)
-            outcomes = checks.evaluate(con, data.lake, data.settings, partition)
-            rows = sample(
-                con, data.lake, partition, NewsContext, "gate, distance, margin", each="gate"
-            )
+        with making(NewsContext, context, data, duckdb) as run:
+            partition = judge_day(run.con, run.lake, data.settings, run.day)
+            outcomes = checks.evaluate(run.con, run.lake, data.settings, partition)
+            rows = run.sample(partition, "gate, distance, margin", each="gate")
         told = partition.told(ContextDetails)
         if told.problem:
             context.log.warning(told.problem)
-        return result(
-            NewsContext,
+        return run.result(
             partition,
-            started,
             sample=rows,
-            metadata={
-                "posts": told.posts,
-                "articles": told.articles,
-                "names_in_the_news": told.names,
-                "opened": told.opened,
-                "if_unclear": told.if_unclear,
-            },
             checks=outcomes,
+            posts=told.posts,
+            articles=told.articles,
+            names_in_the_news=told.names,
+            opened=told.opened,
+            if_unclear=told.if_unclear,
         )
 
     return asset

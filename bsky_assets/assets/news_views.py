@@ -1,15 +1,12 @@
 """What each side says of the topics that posts are told of."""
 
-import time
-
 from dagster import AssetExecutionContext, AssetsDefinition, MaterializeResult
 from dagster_duckdb import DuckDBResource
 
 from bsky_assets.contracts.details import ViewsDetails
 from bsky_assets.contracts.news import NewsView
 from bsky_assets.labelling.views import distil_day
-from bsky_assets.orchestration.materialisation import explained, result, row_asset, sample
-from bsky_assets.orchestration.partitions import day_of
+from bsky_assets.orchestration.materialisation import making, row_asset
 from bsky_assets.orchestration.resources import DataDirectory
 
 
@@ -26,24 +23,18 @@ def news_views(news_context: AssetsDefinition) -> AssetsDefinition:
         A post is asked about with this in the place of the article. Where a topic has none, it is
         asked about with the article.
         """
-        started = time.monotonic()
-        with explained(), data.published(), duckdb.get_connection() as con:
-            day = day_of(context.partition_key)
-            partition = distil_day(con, data.lake, data.settings, day)
-            rows = sample(con, data.lake, partition, NewsView, "side, argument", each="side")
+        with making(NewsView, context, data, duckdb) as run:
+            partition = distil_day(run.con, run.lake, data.settings, run.day)
+            rows = run.sample(partition, "side, argument", each="side")
         told = partition.told(ViewsDetails)
         if told.problem:
             context.log.warning(told.problem)
-        return result(
-            NewsView,
+        return run.result(
             partition,
-            started,
             sample=rows,
-            metadata={
-                "topics": told.topics,
-                "summed_up": told.summed_up,
-                "requests": told.requests,
-            },
+            topics=told.topics,
+            summed_up=told.summed_up,
+            requests=told.requests,
         )
 
     return asset

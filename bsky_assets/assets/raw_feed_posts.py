@@ -1,12 +1,6 @@
 """The posts that 'most liked' feeds showed on a sync day."""
 
-import time
-
-from dagster import (
-    AssetExecutionContext,
-    Config,
-    MaterializeResult,
-)
+from dagster import AssetExecutionContext, Config, MaterializeResult
 from dagster_duckdb import DuckDBResource
 from pydantic import Field
 
@@ -14,14 +8,7 @@ from bsky_assets.bluesky.feeds import sync_feeds
 from bsky_assets.checks import raw_feed_posts as checks
 from bsky_assets.contracts import RawFeedPost
 from bsky_assets.contracts.details import FeedDetails
-from bsky_assets.orchestration.materialisation import (
-    NETWORK_RETRIES,
-    explained,
-    result,
-    row_asset,
-    sample,
-)
-from bsky_assets.orchestration.partitions import day_of
+from bsky_assets.orchestration.materialisation import NETWORK_RETRIES, making, row_asset
 from bsky_assets.orchestration.resources import DataDirectory
 
 
@@ -53,35 +40,19 @@ def raw_feed_posts(
     A feed that is down stops no other and not the day: a check names it.
     An item that cannot be read is in the view `quarantine`, with its bytes and the reason.
     """
-    started = time.monotonic()
-    day = day_of(context.partition_key)
-    with explained(), data.published(), duckdb.get_connection() as con:
+    with making(RawFeedPost, context, data, duckdb) as run:
         partition = sync_feeds(
-            con,
-            data.lake,
+            run.con,
+            run.lake,
             data.settings,
-            day,
+            run.day,
             max_posts=config.max_posts,
             progress=lambda progress: context.log.info(str(progress)),
         )
-        outcomes = checks.evaluate(con, data.lake, partition, data.settings)
-        rows = sample(
-            con,
-            data.lake,
-            partition,
-            RawFeedPost,
-            "indexed_at, like_count, position, uri",
-            each="record.langs[1]",
+        outcomes = checks.evaluate(run.con, run.lake, partition, data.settings)
+        rows = run.sample(
+            partition, "indexed_at, like_count, position, uri", each="record.langs[1]"
         )
-    return result(
-        RawFeedPost,
-        partition,
-        started,
-        sample=rows,
-        metadata={
-            "failed_feeds": [
-                name for name, feed in partition.told(FeedDetails).readings.items() if feed.problem
-            ]
-        },
-        checks=outcomes,
-    )
+    readings = partition.told(FeedDetails).readings
+    failed = [name for name, feed in readings.items() if feed.problem]
+    return run.result(partition, sample=rows, checks=outcomes, failed_feeds=failed)

@@ -1,14 +1,9 @@
 """The posts that the firehose brought on a sync day."""
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
-from dagster import (
-    AssetExecutionContext,
-    MaterializeResult,
-    MetadataValue,
-)
+from dagster import AssetExecutionContext, MaterializeResult, MetadataValue
 from dagster_duckdb import DuckDBResource
 from pydantic import Field
 
@@ -21,12 +16,9 @@ from bsky_assets.orchestration.launchpad import OfSettings
 from bsky_assets.orchestration.materialisation import (
     NETWORK_RETRIES,
     counts_table,
-    explained,
-    result,
+    making,
     row_asset,
-    sample,
 )
-from bsky_assets.orchestration.partitions import day_of
 from bsky_assets.orchestration.resources import DataDirectory
 from bsky_assets.reporting.coverage import coverage_figure
 from bsky_assets.reporting.figures import inline_png
@@ -94,40 +86,34 @@ def raw_firehose_posts(
     past day can be made from an archive instead (`materialize --from archive`): then the details
     say so, and `dated_by` how each post's day is known.
     """
-    started = time.monotonic()
-    day, settings = day_of(context.partition_key), data.settings
-    with explained(), data.published(), duckdb.get_connection() as con:
-        if config.read_stream and day == today(settings.timezone) and not is_collecting(settings):
+    settings = data.settings
+    with making(RawFirehosePost, context, data, duckdb) as run:
+        is_today = run.day == today(settings.timezone)
+        if config.read_stream and is_today and not is_collecting(settings):
             report = sync_firehose(settings, config.limits(settings))
             context.log.info(f"{report.events:,} events, ended by {report.ended_by}")
-        partition, _ = compact_firehose_day(con, data.lake, firehose_segments(settings), day)
-        outcomes = checks.evaluate(con, data.lake, partition, settings)
-        rows = sample(
-            con,
-            data.lake,
+        segments = firehose_segments(settings)
+        partition, _ = compact_firehose_day(run.con, run.lake, segments, run.day)
+        outcomes = checks.evaluate(run.con, run.lake, partition, settings)
+        rows = run.sample(
             partition,
-            RawFirehosePost,
             "commit_time, seq, record.langs AS langs, uri",
             each="record.langs[1]",
         )
     completeness = partition.told(StreamDetails).completeness or Completeness()
     picture = inline_png(coverage_figure(completeness, settings.timezone), "Events per minute")
-    return result(
-        RawFirehosePost,
+    return run.result(
         partition,
-        started,
         sample=rows,
-        metadata={
-            "events": counts_table("kind", completeness.events),
-            "gaps": completeness.gap_count,
-            "missing_events": completeness.missing_events,
-            "uncounted_gaps": completeness.uncounted_gaps,
-            "jumps": completeness.jump_count,
-            "reconnects": completeness.reconnect_count,
-            "quarantined": sum(completeness.quarantined.values()),
-            "largest_lag_seconds": completeness.largest_lag_seconds,
-            **_source(partition),
-            "events_per_minute": MetadataValue.md(picture),
-        },
         checks=outcomes,
+        events=counts_table("kind", completeness.events),
+        gaps=completeness.gap_count,
+        missing_events=completeness.missing_events,
+        uncounted_gaps=completeness.uncounted_gaps,
+        jumps=completeness.jump_count,
+        reconnects=completeness.reconnect_count,
+        quarantined=sum(completeness.quarantined.values()),
+        largest_lag_seconds=completeness.largest_lag_seconds,
+        **_source(partition),
+        events_per_minute=MetadataValue.md(picture),
     )

@@ -1,15 +1,9 @@
 """The moderation labels that arrived on a sync day."""
 
-import time
 from collections.abc import Mapping
-from datetime import date
 from typing import Any
 
-import duckdb as duckdb_library
-from dagster import (
-    AssetExecutionContext,
-    MaterializeResult,
-)
+from dagster import AssetExecutionContext, MaterializeResult
 from dagster_duckdb import DuckDBResource
 from pydantic import Field
 
@@ -24,13 +18,11 @@ from bsky_assets.contracts import RawFeedPost, RawModerationLabel
 from bsky_assets.orchestration.launchpad import OfSettings
 from bsky_assets.orchestration.materialisation import (
     NETWORK_RETRIES,
+    Making,
     counts_table,
-    explained,
-    result,
+    making,
     row_asset,
-    sample,
 )
-from bsky_assets.orchestration.partitions import day_of
 from bsky_assets.orchestration.resources import DataDirectory
 from bsky_assets.settings import Settings
 from bsky_assets.storage import quarantine
@@ -86,45 +78,31 @@ def raw_moderation_labels(
     feeds showed and their authors, and from the profiles that the firehose brought. Which
     labelers count is decided by the filters (BSKY_TRUSTED_LABELERS).
     """
-    started = time.monotonic()
-    day, settings = day_of(context.partition_key), data.settings
-    is_today = day == today(settings.timezone)
-    with explained(), data.published(), duckdb.get_connection() as con:
+    settings = data.settings
+    with making(RawModerationLabel, context, data, duckdb) as run:
+        is_today = run.day == today(settings.timezone)
         if config.read_stream and is_today and not is_collecting(settings):
             report = sync_labels(settings, config.limits(settings))
             context.log.info(f"{report.events:,} events, ended by {report.ended_by}")
-        asked = _ask(con, data, day) if config.query and is_today else None
+        asked = _ask(run, settings) if config.query and is_today else None
         if asked:
-            quarantine.add(con, data.lake, RawModerationLabel.asset, day, asked.quarantined)
+            kept = asked.quarantined
+            quarantine.add(run.con, run.lake, RawModerationLabel.asset, run.day, kept)
         partition = compact_labels_day(
-            con,
-            data.lake,
+            run.con,
+            run.lake,
             label_segments(settings),
             firehose_segments(settings),
-            day,
+            run.day,
             asked.labels if asked else None,
         )
-        by_value = data.lake.relation(con, RawModerationLabel, [day]).aggregate("val, count(*)")
-        counts = dict(by_value.fetchall())
-        outcome = new_fields.evaluate(con, data.lake, RawModerationLabel, day)
-        rows = sample(
-            con,
-            data.lake,
-            partition,
-            RawModerationLabel,
-            "src, val, neg, cts, exp",
-            each="concat_ws(' ', val, neg)",
-        )
-    return result(
-        RawModerationLabel,
-        partition,
-        started,
-        sample=rows,
-        checks=[outcome],
-        metadata={"by_value": counts_table("label", counts)},
-    )
+        counts = dict(run.rows().aggregate("val, count(*)").fetchall())
+        outcome = new_fields.evaluate(run.con, run.lake, RawModerationLabel, run.day)
+        rows = run.sample(partition, "src, val, neg, cts, exp", each="concat_ws(' ', val, neg)")
+    by_value = counts_table("label", counts)
+    return run.result(partition, sample=rows, checks=[outcome], by_value=by_value)
 
 
-def _ask(con: duckdb_library.DuckDBPyConnection, data: DataDirectory, day: date) -> QueriedLabels:
-    posts = data.lake.relation(con, RawFeedPost, [day]).select("uri, author.did AS did").fetchall()
-    return query_labels(data.settings, (uri for uri, _ in posts), (did for _, did in posts))
+def _ask(run: Making, settings: Settings) -> QueriedLabels:
+    posts = run.lake.relation(run.con, RawFeedPost, [run.day]).select("uri, author.did").fetchall()
+    return query_labels(settings, (uri for uri, _ in posts), (did for _, did in posts))

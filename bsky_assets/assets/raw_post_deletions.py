@@ -1,7 +1,5 @@
 """What authors deleted, and which accounts are gone, as the firehose told on a sync day."""
 
-import time
-
 from dagster import AssetExecutionContext, MaterializeResult
 from dagster_duckdb import DuckDBResource
 
@@ -9,14 +7,7 @@ from bsky_assets.assets.raw_firehose_posts import raw_firehose_posts
 from bsky_assets.bluesky.collected import firehose_segments
 from bsky_assets.checks import new_fields
 from bsky_assets.contracts import RawPostDeletion
-from bsky_assets.orchestration.materialisation import (
-    counts_table,
-    explained,
-    result,
-    row_asset,
-    sample,
-)
-from bsky_assets.orchestration.partitions import day_of
+from bsky_assets.orchestration.materialisation import counts_table, making, row_asset
 from bsky_assets.orchestration.resources import DataDirectory
 from bsky_assets.storage.compaction import compact_firehose_day
 
@@ -36,28 +27,13 @@ def raw_post_deletions(
     One row is a deletion or a change of status. It comes from the stream that raw_firehose_posts
     reads, so it follows that asset and takes in what it landed.
     """
-    started = time.monotonic()
-    day = day_of(context.partition_key)
-    with explained(), data.published(), duckdb.get_connection() as con:
-        _, partition = compact_firehose_day(con, data.lake, firehose_segments(data.settings), day)
-        by_status = data.lake.relation(con, RawPostDeletion, [day]).aggregate(
-            "kind || ' ' || status AS status, count(*) AS rows"
+    with making(RawPostDeletion, context, data, duckdb) as run:
+        segments = firehose_segments(data.settings)
+        _, partition = compact_firehose_day(run.con, run.lake, segments, run.day)
+        counts = dict(run.rows().aggregate("kind || ' ' || status, count(*)").fetchall())
+        outcome = new_fields.evaluate(run.con, run.lake, RawPostDeletion, run.day)
+        rows = run.sample(
+            partition, "kind, status, seq, received_at", each="concat_ws(' ', kind, status)"
         )
-        counts = dict(by_status.fetchall())
-        outcome = new_fields.evaluate(con, data.lake, RawPostDeletion, day)
-        rows = sample(
-            con,
-            data.lake,
-            partition,
-            RawPostDeletion,
-            "kind, status, seq, received_at",
-            each="concat_ws(' ', kind, status)",
-        )
-    return result(
-        RawPostDeletion,
-        partition,
-        started,
-        sample=rows,
-        checks=[outcome],
-        metadata={"by_status": counts_table("status", counts)},
-    )
+    by_status = counts_table("status", counts)
+    return run.result(partition, sample=rows, checks=[outcome], by_status=by_status)

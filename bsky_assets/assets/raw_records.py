@@ -1,7 +1,5 @@
 """Records of every other kind that the firehose brings, an asset a kind, as its contract says."""
 
-import time
-
 from dagster import AssetExecutionContext, AssetsDefinition, MaterializeResult
 from dagster_duckdb import DuckDBResource
 
@@ -11,8 +9,7 @@ from bsky_assets.bluesky.kinds import KINDS, TableKind
 from bsky_assets.bluesky.kinds.posts import KIND as POSTS
 from bsky_assets.checks import new_fields
 from bsky_assets.contracts import Row
-from bsky_assets.orchestration.materialisation import explained, result, row_asset, sample
-from bsky_assets.orchestration.partitions import day_of
+from bsky_assets.orchestration.materialisation import making, row_asset
 from bsky_assets.orchestration.resources import DataDirectory
 from bsky_assets.storage.compaction import compact_day
 
@@ -29,20 +26,13 @@ def _asset(row: type[Row]) -> AssetsDefinition:
     def records(
         context: AssetExecutionContext, data: DataDirectory, duckdb: DuckDBResource
     ) -> MaterializeResult:
-        started = time.monotonic()
-        day, segments = day_of(context.partition_key), firehose_segments(data.settings)
-        with explained(), data.published(), duckdb.get_connection() as con:
-            partition = compact_day(con, data.lake, row, segments, day)
-            outcome = new_fields.evaluate(con, data.lake, row, day)
-            rows = sample(
-                con,
-                data.lake,
-                partition,
-                row,
-                "uri, received_at",
-                each="date_trunc('hour', received_at)",
-            )
-        return result(row, partition, started, sample=rows, checks=[outcome])
+        with making(row, context, data, duckdb) as run:
+            segments = firehose_segments(data.settings)
+            partition = compact_day(run.con, run.lake, row, segments, run.day)
+            outcome = new_fields.evaluate(run.con, run.lake, row, run.day)
+            each = "date_trunc('hour', received_at)"
+            rows = run.sample(partition, "uri, received_at", each=each)
+        return run.result(partition, sample=rows, checks=[outcome])
 
     return records
 

@@ -1,6 +1,6 @@
 """What a student says of the posts that passed."""
 
-import time
+from typing import Any
 
 from dagster import AssetExecutionContext, MaterializeResult, MetadataValue
 from dagster_duckdb import DuckDBResource
@@ -9,8 +9,7 @@ from bsky_assets.assets.filtered_posts import filtered_posts
 from bsky_assets.contracts import ScoredPost
 from bsky_assets.contracts.details import StudentDetails
 from bsky_assets.orchestration.empty_days import skips_empty_days
-from bsky_assets.orchestration.materialisation import explained, result, row_asset
-from bsky_assets.orchestration.partitions import day_of
+from bsky_assets.orchestration.materialisation import making, row_asset
 from bsky_assets.orchestration.resources import DataDirectory
 
 
@@ -27,10 +26,9 @@ def student_scores(
     """
     from bsky_assets.analysis.students.scoring import score_day
 
-    started = time.monotonic()
-    with explained(), data.published(), duckdb.get_connection() as con:
-        partition = score_day(con, data.lake, day_of(context.partition_key), data.settings)
+    with making(ScoredPost, context, data, duckdb) as run:
+        partition = score_day(run.con, run.lake, run.day, data.settings)
     told = partition.told(StudentDetails)
-    said = {f"unused_{question}": MetadataValue.text(why) for question, why in told.unused.items()}
-    used = {f"student_{question}": student for question, student in told.students.items()}
-    return result(ScoredPost, partition, started, metadata={"scored": told.scored, **used, **said})
+    said: dict[str, Any] = {f"student_{name}": student for name, student in told.students.items()}
+    said |= {f"unused_{name}": MetadataValue.text(why) for name, why in told.unused.items()}
+    return run.result(partition, scored=told.scored, **said)

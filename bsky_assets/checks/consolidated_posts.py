@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import date
 
-from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec
+from dagster import AssetCheckResult, AssetCheckSpec
 from duckdb import DuckDBPyConnection
 
 from bsky_assets.contracts import ConsolidatedPost
@@ -12,42 +12,35 @@ from bsky_assets.orchestration.materialisation import check
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.partition import Partition
 
-ASSET = ConsolidatedPost.asset
-
-SPECS = [
-    AssetCheckSpec(
-        "every_raw_post_is_accounted_for",
-        asset=ASSET,
-        blocking=True,
-        description="Posts in are posts out and those left out for a reason that is counted.",
-    ),
-    AssetCheckSpec(
-        "uris_are_unique",
-        asset=ASSET,
-        blocking=True,
-        description="A post is there once.",
-    ),
-]
+ACCOUNTED_FOR = AssetCheckSpec(
+    "every_raw_post_is_accounted_for",
+    asset=ConsolidatedPost.asset,
+    blocking=True,
+    description="Posts in are posts out and those left out for a reason that is counted.",
+)
+UNIQUE = AssetCheckSpec(
+    "uris_are_unique",
+    asset=ConsolidatedPost.asset,
+    blocking=True,
+    description="A post is there once.",
+)
+SPECS = [ACCOUNTED_FOR, UNIQUE]
 
 
 def evaluate(
     con: DuckDBPyConnection, lake: Lake, day: date, partition: Partition
 ) -> list[AssetCheckResult]:
-    severity, told = AssetCheckSeverity.ERROR, partition.told(ConsolidationDetails)
+    told = partition.told(ConsolidationDetails)
     return [
         check(
-            "every_raw_post_is_accounted_for",
+            ACCOUNTED_FOR,
             _unaccounted(told, partition.rows),
-            asset=ASSET,
-            severity=severity,
             checked=told.firehose_posts + told.feed_items,
             nothing="there are no raw posts",
         ),
         check(
-            "uris_are_unique",
+            UNIQUE,
             _doubled(con, lake, day),
-            asset=ASSET,
-            severity=severity,
             checked=partition.rows,
             nothing="there are no posts",
         ),

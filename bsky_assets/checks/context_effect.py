@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec
+from dagster import AssetCheckResult, AssetCheckSpec
 
 from bsky_assets.contracts.details import ContextEffectDetails
 from bsky_assets.contracts.news import ContextEffect
@@ -10,26 +10,21 @@ from bsky_assets.orchestration.materialisation import check
 from bsky_assets.settings import Settings
 from bsky_assets.storage.partition import Partition
 
-ASSET = ContextEffect.asset
-
-SPECS = [
-    AssetCheckSpec(
-        "news_helps_where_it_is_used",
-        asset=ASSET,
-        description="Where BSKY_NEWS_CONTEXT is on, labels of coded posts are surely right more "
-        "often with news than without.",
-    )
-]
+HELPS = AssetCheckSpec(
+    "news_helps_where_it_is_used",
+    asset=ContextEffect.asset,
+    description="Where BSKY_NEWS_CONTEXT is on, labels of coded posts are surely right more "
+    "often with news than without.",
+)
+SPECS = [HELPS]
 
 
 def evaluate(settings: Settings, partition: Partition) -> list[AssetCheckResult]:
     told = partition.told(ContextEffectDetails)
     return [
         check(
-            "news_helps_where_it_is_used",
+            HELPS,
             _problems(settings, told),
-            asset=ASSET,
-            severity=AssetCheckSeverity.WARN,
             checked=told.coded,
             nothing="no post coded by people is stored here; set BSKY_LLM_GOLD to a file of such",
         )

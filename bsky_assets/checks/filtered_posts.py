@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
-from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec
+from dagster import AssetCheckResult, AssetCheckSpec
 
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost
 from bsky_assets.contracts.details import FilterDetails
@@ -11,7 +11,6 @@ from bsky_assets.orchestration.materialisation import check
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.partition import Partition
 
-ASSET = FilteredPost.asset
 TRAILING_DAYS = 14
 LEAST_DAYS = 3
 """With fewer earlier days there is nothing to compare with."""
@@ -20,19 +19,18 @@ LEAST_POSTS = 500
 TOLERATED = 0.10
 """A stop rate may differ from the trailing mean by this much, or by half of that mean."""
 
-SPECS = [
-    AssetCheckSpec(
-        "every_post_has_a_verdict",
-        asset=ASSET,
-        blocking=True,
-        description="Every consolidated post is here, passed or with the filter that stopped it.",
-    ),
-    AssetCheckSpec(
-        "stop_rates_are_usual",
-        asset=ASSET,
-        description="Each filter stops about the share of posts that it did on the days before.",
-    ),
-]
+VERDICTS = AssetCheckSpec(
+    "every_post_has_a_verdict",
+    asset=FilteredPost.asset,
+    blocking=True,
+    description="Every consolidated post is here, passed or with the filter that stopped it.",
+)
+USUAL_RATES = AssetCheckSpec(
+    "stop_rates_are_usual",
+    asset=FilteredPost.asset,
+    description="Each filter stops about the share of posts that it did on the days before.",
+)
+SPECS = [VERDICTS, USUAL_RATES]
 
 
 def evaluate(lake: Lake, partition: Partition) -> list[AssetCheckResult]:
@@ -40,18 +38,14 @@ def evaluate(lake: Lake, partition: Partition) -> list[AssetCheckResult]:
     usual = usual_rates(lake, partition)
     return [
         check(
-            "every_post_has_a_verdict",
+            VERDICTS,
             _missing(lake, partition),
-            asset=ASSET,
-            severity=AssetCheckSeverity.ERROR,
             checked=partition.rows,
             nothing="there are no posts",
         ),
         check(
-            "stop_rates_are_usual",
+            USUAL_RATES,
             _unusual(partition, usual),
-            asset=ASSET,
-            severity=AssetCheckSeverity.WARN,
             checked=len(usual),
             nothing=f"no filter has {LEAST_DAYS} days before with {LEAST_POSTS} posts each",
         ),

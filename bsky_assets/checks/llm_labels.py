@@ -5,7 +5,7 @@ The same checks for `llm_labels` and for the labels of each codebook.
 
 from collections.abc import Iterator, Sequence
 
-from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec
+from dagster import AssetCheckResult, AssetCheckSpec
 from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 from bsky_assets.contracts import FilteredPost, LlmLabel, Row
@@ -75,49 +75,39 @@ def evaluate(
     partition: Partition,
     row: type[Row] = LlmLabel,
 ) -> list[AssetCheckResult]:
-    error, warn = AssetCheckSeverity.ERROR, AssetCheckSeverity.WARN
+    cover_all, in_range, hold_the_post, unchanged, agree = specs(row.asset)
     compared, told = _compared(con, lake, settings, row), partition.told(LabelDetails)
     of_record = lake.relation(con, row, [partition.day]).filter("is_label_of_record").select("uri")
     asked = of_record if told.sample else _asked(con, lake, settings, partition, row)
     return [
         check(
-            "labels_cover_all_passed_posts",
+            cover_all,
             _uncovered(con, lake, partition, row, asked),
-            asset=row.asset,
-            severity=error,
             checked=len(asked),
             nothing="no post passed the filters",
             not_asked=told.not_asked,
         ),
         check(
-            "label_shares_in_range",
+            in_range,
             _odd_shares(told, partition.rows, row),
-            asset=row.asset,
-            severity=warn,
             checked=partition.rows if partition.rows >= LEAST_POSTS else 0,
             nothing=f"there are fewer than {LEAST_POSTS} labels",
         ),
         check(
-            "request_contains_the_post",
+            hold_the_post,
             _not_sent(con, lake, settings, partition, row),
-            asset=row.asset,
-            severity=error,
             checked=partition.rows,
             nothing="there are no labels",
         ),
         check(
-            "company_does_not_change_labels",
+            unchanged,
             _changed_by_company(told.company),
-            asset=row.asset,
-            severity=warn,
             checked=told.company.posts if told.company else 0,
             nothing="no post was asked about alone, too",
         ),
         check(
-            "labels_agree_with_people",
+            agree,
             _disagreement(compared),
-            asset=row.asset,
-            severity=warn,
             checked=sum(one.scores.posts for one in compared),
             nothing="no post has a label by people, as BSKY_LLM_GOLD names them",
         ),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 
 import pandas as pd
-from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec
+from dagster import AssetCheckResult, AssetCheckSpec
 from duckdb import DuckDBPyConnection
 
 from bsky_assets.contracts import Row
@@ -20,7 +20,6 @@ from bsky_assets.storage.unknown_fields import (
     unknown_fields,
 )
 
-NAME = "no_new_fields"
 LISTED = 5
 TABLED = 50
 
@@ -28,13 +27,11 @@ TABLED = 50
 def spec(row: type[Row]) -> AssetCheckSpec:
     """The check of one asset."""
     return AssetCheckSpec(
-        NAME,
+        "no_new_fields",
         asset=row.asset,
-        description=(
-            "There is no field and no kind of embed that the contract does not know, or could "
-            f"not be read, and that did not come up in the {TRAILING_DAYS} days before. What is "
-            "new is kept, in unknown_fields."
-        ),
+        description="There is no field and no kind of embed that the contract does not know, or "
+        f"could not be read, and that did not come up in the {TRAILING_DAYS} days before. What is "
+        "new is kept, in unknown_fields.",
     )
 
 
@@ -45,10 +42,8 @@ def evaluate(
     present = unknown_fields(con, lake, row, [day])
     new = new_fields(con, lake, row, day, present)
     return check(
-        NAME,
+        spec(row),
         _problems(new, unknown_events),
-        asset=row.asset,
-        severity=AssetCheckSeverity.WARN,
         checked=stored.rows if (stored := lake.current(row, day)) else 0,
         nothing="there are no posts",
         new_fields=len(new),

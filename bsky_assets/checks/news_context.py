@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
-from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec
+from dagster import AssetCheckResult, AssetCheckSpec
 from duckdb import DuckDBPyConnection
 
 from bsky_assets.contracts import FilteredPost
@@ -14,15 +14,12 @@ from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.partition import Partition
 
-ASSET = NewsContext.asset
-
-SPECS = [
-    AssetCheckSpec(
-        "articles_came_before_posts",
-        asset=ASSET,
-        description="Each article appeared before its post, and within BSKY_NEWS_WINDOW_DAYS.",
-    )
-]
+BEFORE_POSTS = AssetCheckSpec(
+    "articles_came_before_posts",
+    asset=NewsContext.asset,
+    description="Each article appeared before its post, and within BSKY_NEWS_WINDOW_DAYS.",
+)
+SPECS = [BEFORE_POSTS]
 
 
 def evaluate(
@@ -30,12 +27,11 @@ def evaluate(
 ) -> list[AssetCheckResult]:
     return [
         check(
-            "articles_came_before_posts",
+            BEFORE_POSTS,
             _problems(con, lake, settings, partition),
-            asset=ASSET,
-            severity=AssetCheckSeverity.ERROR,
             checked=partition.rows,
             nothing=partition.told(ContextDetails).problem or "no post is near an article",
+            is_error=True,
         )
     ]
 

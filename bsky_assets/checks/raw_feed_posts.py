@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec
+from dagster import AssetCheckResult, AssetCheckSpec
 from duckdb import DuckDBPyConnection
 
 from bsky_assets.checks import new_fields
@@ -13,28 +13,21 @@ from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.partition import Partition
 
-ASSET = RawFeedPost.asset
-
-SPECS = [
-    AssetCheckSpec(
-        "feeds_are_complete",
-        asset=ASSET,
-        description="Every feed of the settings was read, and gave posts.",
-    ),
-    new_fields.spec(RawFeedPost),
-]
+COMPLETE = AssetCheckSpec(
+    "feeds_are_complete",
+    asset=RawFeedPost.asset,
+    description="Every feed of the settings was read, and gave posts.",
+)
+SPECS = [COMPLETE, new_fields.spec(RawFeedPost)]
 
 
 def evaluate(
     con: DuckDBPyConnection, lake: Lake, partition: Partition, settings: Settings
 ) -> list[AssetCheckResult]:
-    severity = AssetCheckSeverity.WARN
     return [
         check(
-            "feeds_are_complete",
+            COMPLETE,
             _problems(partition, settings),
-            asset=ASSET,
-            severity=severity,
             checked=len(settings.feeds),
             nothing="BSKY_FEEDS names no feed",
         ),

@@ -1,6 +1,6 @@
 """Which part of the stream a day's posts come from, and what is missing."""
 
-from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec
+from dagster import AssetCheckResult, AssetCheckSpec
 from duckdb import DuckDBPyConnection
 
 from bsky_assets.checks import new_fields
@@ -12,32 +12,27 @@ from bsky_assets.storage.coverage import covered, gaps, jumps, strays, uncovered
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.partition import Partition
 
-ASSET = RawFirehosePost.asset
 UNKNOWN_EVENT = "unknown_event"
 """Why events of a kind that is not in the lexicon are quarantined."""
 
-SPECS = [
-    AssetCheckSpec(
-        "firehose_has_no_gaps",
-        asset=ASSET,
-        description="No event is missing between the first and the last of the day.",
-    ),
-    AssetCheckSpec(
-        "firehose_covers_the_day",
-        asset=ASSET,
-        description="The day is over, and the stream was read from its beginning to its end.",
-    ),
-    AssetCheckSpec(
-        "repositories_are_whole",
-        asset=ASSET,
-        description=(
-            "No repository jumped to a revision without what changed before it: by the host's "
-            "word (#sync), or as a commit goes on from a revision that did not come. One that is "
-            "healed is none."
-        ),
-    ),
-    new_fields.spec(RawFirehosePost),
-]
+NO_GAPS = AssetCheckSpec(
+    "firehose_has_no_gaps",
+    asset=RawFirehosePost.asset,
+    description="No event is missing between the first and the last of the day.",
+)
+COVERED = AssetCheckSpec(
+    "firehose_covers_the_day",
+    asset=RawFirehosePost.asset,
+    description="The day is over, and the stream was read from its beginning to its end.",
+)
+WHOLE = AssetCheckSpec(
+    "repositories_are_whole",
+    asset=RawFirehosePost.asset,
+    description="No repository jumped to a revision without what changed before it: by the host's "
+    "word (#sync), or as a commit goes on from a revision that did not come. One that is healed is "
+    "none.",
+)
+SPECS = [NO_GAPS, COVERED, WHOLE, new_fields.spec(RawFirehosePost)]
 
 
 def evaluate(
@@ -45,13 +40,10 @@ def evaluate(
 ) -> list[AssetCheckResult]:
     told = partition.told(StreamDetails)
     completeness, still = told.completeness or Completeness(), told.still
-    severity = AssetCheckSeverity.WARN
     return [
         check(
-            "firehose_has_no_gaps",
+            NO_GAPS,
             gaps(still),
-            asset=ASSET,
-            severity=severity,
             checked=sum(completeness.events.values()),
             nothing="no event was read",
             gaps=completeness.gap_count,
@@ -62,19 +54,15 @@ def evaluate(
             strays="; ".join(strays(completeness)) or "none",
         ),
         check(
-            "firehose_covers_the_day",
+            COVERED,
             uncovered(completeness, partition, settings.timezone),
-            asset=ASSET,
-            severity=severity,
             checked=len(completeness.stretches) + (told.archive is not None),
             nothing="no stretch of the stream was read",
             covered_seconds=covered(completeness, partition.day, settings.timezone).total_seconds(),
         ),
         check(
-            "repositories_are_whole",
+            WHOLE,
             jumps(still),
-            asset=ASSET,
-            severity=severity,
             checked=completeness.commits_followed + completeness.jump_count,
             nothing="no commit could be compared with the one before it",
             jumps=completeness.jump_count,

@@ -9,7 +9,7 @@ Nothing is stored. By itself, such a day fails and says what to do.
 from collections.abc import Callable, Sequence
 from functools import wraps
 
-from dagster import AssetCheckSeverity, AssetCheckSpec, AssetExecutionContext, MaterializeResult
+from dagster import AssetCheckSpec, AssetExecutionContext, MaterializeResult
 from dagster._core.storage.tags import BACKFILL_ID_TAG
 
 from bsky_assets.consolidation.consolidate import SOURCES, is_source
@@ -37,7 +37,7 @@ def skips_empty_days(checks: Sequence[AssetCheckSpec]) -> Callable[[Materialise]
             if reason is None:
                 return materialise(context, data=data, **others)
             context.log.warning(f"{SKIPPED}: {reason}")
-            return _skipped(context.asset_key.to_user_string(), reason, checks)
+            return _skipped(reason, checks)
 
         return asset
 
@@ -55,13 +55,8 @@ def _why_empty(context: AssetExecutionContext, data: DataDirectory) -> str | Non
     return f"nothing was collected on {day}"
 
 
-def _skipped(asset: str, reason: str, checks: Sequence[AssetCheckSpec]) -> MaterializeResult:
-    outcomes = [
-        check(
-            spec.name, [], asset=asset, severity=AssetCheckSeverity.WARN, checked=0, nothing=reason
-        )
-        for spec in checks
-    ]
+def _skipped(reason: str, checks: Sequence[AssetCheckSpec]) -> MaterializeResult:
+    outcomes = [check(spec, [], checked=0, nothing=reason) for spec in checks]
     return MaterializeResult(
         metadata={SKIPPED: reason, "dagster/partition_row_count": 0}, check_results=outcomes
     )

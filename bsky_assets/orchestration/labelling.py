@@ -1,7 +1,6 @@
 """What the assets of labels have in common: `llm_labels` and those of codebooks."""
 
 import base64
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -22,7 +21,7 @@ from bsky_assets.contracts.details import LabelDetails, ModelRound
 from bsky_assets.labelling.statistics.agreement import Agreement, compare
 from bsky_assets.orchestration.launcher import launch_partition
 from bsky_assets.orchestration.launchpad import OfSettings
-from bsky_assets.orchestration.materialisation import explained, frame_table, result, sample
+from bsky_assets.orchestration.materialisation import frame_table, making
 from bsky_assets.orchestration.resources import DataDirectory
 from bsky_assets.reporting.figures import inline_png, labels_figure, shares_figure
 from bsky_assets.settings import Settings
@@ -68,31 +67,28 @@ def labelled(
 
     `evaluate` gives the outcomes of the checks of a partition.
     """
-    started = time.monotonic()
-    with explained(), data.published(), duckdb.get_connection() as con:
-        partition = launch_partition(context, con, data.lake, row, config.in_force(data.settings))
-        outcomes = evaluate(con, data.lake, data.settings, partition, row)
-        rows = sample(con, data.lake, partition, row, _shown(row), each=_kind(row))
-        agreed = _agreed(con, data.lake, partition, row)
+    with making(row, context, data, duckdb) as run:
+        partition = launch_partition(
+            context, run.con, run.lake, row, config.in_force(data.settings)
+        )
+        outcomes = evaluate(run.con, run.lake, data.settings, partition, row)
+        rows = run.sample(partition, _shown(row), each=_kind(row))
+        agreed = _agreed(run.con, run.lake, partition, row)
     told = partition.told(LabelDetails)
-    return result(
-        row,
+    return run.result(
         partition,
-        started,
         sample=rows,
-        metadata={
-            "labelled": told.labelled,
-            "failed": told.failed,
-            **_sampled(told),
-            "prompt_version": told.prompt_version,
-            "requests": sum(model.requests for model in told.models),
-            **tokens(told.models),
-            **notices(told),
-            **agreed,
-            **_with_news(told),
-            "shares": MetadataValue.md(_picture(row, partition)),
-        },
         checks=outcomes,
+        labelled=told.labelled,
+        failed=told.failed,
+        **_sampled(told),
+        prompt_version=told.prompt_version,
+        requests=sum(model.requests for model in told.models),
+        **tokens(told.models),
+        **notices(told),
+        **agreed,
+        **_with_news(told),
+        shares=MetadataValue.md(_picture(row, partition)),
     )
 
 
@@ -149,7 +145,7 @@ def _picture(row: type[Row], partition: Partition) -> str:
     return inline_png(drawn, "Label shares")
 
 
-def agreement_of_models(agreement: Agreement) -> dict[str, MetadataValue]:
+def agreement_of_models(agreement: Agreement) -> dict[str, Any]:
     """How far each two models agree; nothing where no two labelled the same posts."""
     if not agreement.pairs:
         return {}

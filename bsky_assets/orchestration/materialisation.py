@@ -7,7 +7,8 @@ one asset does, which is in `assets`, or what it is checked for, which is in `ch
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
 
 import pandas as pd
@@ -16,6 +17,7 @@ from dagster import (
     AssetCheckSeverity,
     AssetCheckSpec,
     AssetDep,
+    AssetExecutionContext,
     AssetKey,
     AssetsDefinition,
     Backoff,
@@ -35,12 +37,15 @@ from dagster import (
     TableSchema,
     asset,
 )
-from duckdb import DuckDBPyConnection
+from dagster_duckdb import DuckDBResource
+from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 from bsky_assets.contracts import Row, columns
 from bsky_assets.contracts.base import Column
 from bsky_assets.contracts.lineage import reads, summary
 from bsky_assets.errors import UserError
+from bsky_assets.orchestration.partitions import day_of
+from bsky_assets.orchestration.resources import DataDirectory
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.partition import Partition
 
@@ -127,45 +132,71 @@ def lineage_table(row: type[Row]) -> MetadataValue:
     return frame_table(pd.DataFrame(summary(row), columns=["column", "made from"]))
 
 
-def result(
-    row: type[Row],
-    partition: Partition,
-    started: float,
-    *,
-    sample: MetadataValue | None = None,
-    metadata: Mapping[str, Any] | None = None,
-    checks: Sequence[AssetCheckResult] = (),
-) -> MaterializeResult:
-    """What a partition's materialisation tells in the UI.
+@dataclass(frozen=True)
+class Making:
+    """What an asset makes the partition of `day` with, and how it tells of it in the UI."""
 
-    Args:
-        row: the contract of its rows.
-        partition: what was stored.
-        started: `time.monotonic()` when the work began.
-        sample: a few rows, without any text that a post brought.
-        metadata: what else there is to tell.
-        checks: outcomes of the asset's own checks.
-    """
-    # The UI keeps this order: what the asset itself has to tell comes before how it was stored.
-    entries: dict[str, Any] = {
-        "dagster/partition_row_count": partition.rows,
-        **(metadata or {}),
-        **({"sample": sample} if sample else {}),
-        "bytes": partition.bytes,
-        "seconds": round(time.monotonic() - started, 2),
-        "path": MetadataValue.path(str(partition.path)),
-        "details": MetadataValue.json(dict(partition.details)),
-        "dagster/column_schema": table_schema(row),
-    }
-    if lineage := column_lineage(row):
-        entries["dagster/column_lineage"] = lineage
-        entries["made_from"] = lineage_table(row)
-    return MaterializeResult(
-        metadata=entries,
-        check_results=list(checks),
-        # What is downstream is out of date if these rows were made anew, and only then.
-        data_version=DataVersion(partition.version),
-    )
+    row: type[Row]
+    day: date
+    con: DuckDBPyConnection
+    lake: Lake
+    started: float
+    """`time.monotonic()` when the work began."""
+
+    def rows(self) -> DuckDBPyRelation:
+        """What is stored of the day."""
+        return self.lake.relation(self.con, self.row, [self.day])
+
+    def sample(self, partition: Partition, select: str, *, each: str) -> MetadataValue:
+        """See the function `sample`."""
+        return sample(self.con, self.lake, partition, self.row, select, each=each)
+
+    def result(
+        self,
+        partition: Partition,
+        *,
+        sample: MetadataValue | None = None,
+        checks: Sequence[AssetCheckResult] = (),
+        **metadata: Any,
+    ) -> MaterializeResult:
+        """What a partition's materialisation tells.
+
+        Args:
+            partition: what was stored.
+            sample: a few rows, without any text that a post brought.
+            checks: outcomes of the asset's own checks.
+            metadata: what else there is to tell.
+        """
+        # The UI keeps this order: what the asset has to tell comes before how it was stored.
+        entries: dict[str, Any] = {
+            "dagster/partition_row_count": partition.rows,
+            **metadata,
+            **({"sample": sample} if sample else {}),
+            "bytes": partition.bytes,
+            "seconds": round(time.monotonic() - self.started, 2),
+            "path": MetadataValue.path(str(partition.path)),
+            "details": MetadataValue.json(dict(partition.details)),
+            "dagster/column_schema": table_schema(self.row),
+        }
+        if lineage := column_lineage(self.row):
+            entries["dagster/column_lineage"] = lineage
+            entries["made_from"] = lineage_table(self.row)
+        return MaterializeResult(
+            metadata=entries,
+            check_results=list(checks),
+            # What is downstream is out of date if these rows were made anew, and only then.
+            data_version=DataVersion(partition.version),
+        )
+
+
+@contextmanager
+def making(
+    row: type[Row], context: AssetExecutionContext, data: DataDirectory, duckdb: DuckDBResource
+) -> Iterator[Making]:
+    """Make a partition in the block: the catalogue shows it then, and a failure says what to do."""
+    started, day = time.monotonic(), day_of(context.partition_key)
+    with explained(), data.published(), duckdb.get_connection() as con:
+        yield Making(row, day, con, data.lake, started)
 
 
 def sample(
@@ -224,28 +255,27 @@ def explained() -> Iterator[None]:
 
 
 def check(
-    name: str,
+    spec: AssetCheckSpec,
     problems: Iterable[str],
     *,
-    asset: str,
-    severity: AssetCheckSeverity,
     checked: int,
     nothing: str,
+    is_error: bool = False,
     **metadata: Any,
 ) -> AssetCheckResult:
-    """A check that passed if there are no problems, and otherwise names them.
+    """The outcome of a check: passed if there are no problems, and otherwise it names them.
 
     `checked` is how many things it looked at. One that looked at none has not passed: it warns,
-    and says with `nothing` what was not there. A warning stops nothing.
+    and says with `nothing` what was not there. What does not block warns, unless it `is_error`.
     """
-    found = list(problems)
+    found, is_error = list(problems), is_error or spec.blocking
     if not found and not checked:
-        severity, found = AssetCheckSeverity.WARN, [f"nothing was checked: {nothing}"]
+        found, is_error = [f"nothing was checked: {nothing}"], False
     return AssetCheckResult(
-        check_name=name,
-        asset_key=AssetKey(asset),
+        check_name=spec.name,
+        asset_key=spec.asset_key,
         passed=not found,
-        severity=severity,
+        severity=AssetCheckSeverity.ERROR if is_error else AssetCheckSeverity.WARN,
         description="; ".join(found) or None,
         metadata={"checked": checked, **metadata},
     )

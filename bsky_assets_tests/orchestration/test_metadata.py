@@ -5,12 +5,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pandas as pd
 from dagster import DagsterInstance, MaterializeResult, TableMetadataValue, materialize
 
 from bsky_assets.assets.daily_report import daily_report
 from bsky_assets.contracts import RawFirehosePost
-from bsky_assets.orchestration.materialisation import frame_table, result
+from bsky_assets.orchestration.materialisation import Making, frame_table
 from bsky_assets.orchestration.of_settings import of_settings
 from bsky_assets.orchestration.resources import DataDirectory, duckdb_resource
 from bsky_assets.settings import Settings
@@ -38,8 +39,11 @@ def test_what_is_missing_in_a_sample_shows_as_null() -> None:
 
 def test_what_an_asset_has_to_tell_comes_before_how_it_was_stored(tmp_path: Path) -> None:
     rows = table(RawFirehosePost, [firehose_post("did:plc:a", "1")])
-    partition = Lake(tmp_path).write(RawFirehosePost, DAY, rows)
-    found = result(RawFirehosePost, partition, time.monotonic(), metadata={"gaps": 0})
+    lake = Lake(tmp_path)
+    partition = lake.write(RawFirehosePost, DAY, rows)
+    with duckdb.connect() as con:
+        run = Making(RawFirehosePost, DAY, con, lake, time.monotonic())
+        found = run.result(partition, gaps=0)
     names = list(metadata(found))
     assert names[:2] == ["dagster/partition_row_count", "gaps"]
     assert names.index("gaps") < names.index("bytes") < names.index("path")
