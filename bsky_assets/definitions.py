@@ -10,19 +10,12 @@ from dagster import (
 )
 
 from bsky_assets import assets
-from bsky_assets.assets.archive_survival import archive_survival
-from bsky_assets.assets.article_embeddings import article_embeddings
 from bsky_assets.assets.codebook_labels import codebook_asset, codebook_rows
-from bsky_assets.assets.context_effect import context_effect
 from bsky_assets.assets.daily_report import daily_report
-from bsky_assets.assets.news_articles import news_articles
-from bsky_assets.assets.news_context import news_context
-from bsky_assets.assets.news_views import news_views
 from bsky_assets.components import scaffolded_codebooks
-from bsky_assets.orchestration.automation import (
-    daily_sync,
-    daily_sync_schedule,
-)
+from bsky_assets.contracts.news import NEWS, VIEWS
+from bsky_assets.contracts.survival import SURVIVAL
+from bsky_assets.orchestration.automation import daily_sync, daily_sync_schedule
 from bsky_assets.orchestration.following import follow_inputs_sensor
 from bsky_assets.orchestration.healing import heal_days_sensor, healing
 from bsky_assets.orchestration.maintenance import maintenance, maintenance_schedule
@@ -32,6 +25,7 @@ from bsky_assets.orchestration.refresh import refresh_stale_sensor
 from bsky_assets.orchestration.resources import DataDirectory, duckdb_resource
 from bsky_assets.orchestration.run_log import console, plain_lines
 from bsky_assets.settings import Settings, get_settings
+from bsky_assets.storage.lake import rows_by_settings
 
 
 def build_defs(settings: Settings) -> Definitions:
@@ -59,33 +53,20 @@ def build_defs(settings: Settings) -> Definitions:
 
 
 def _assets(settings: Settings) -> list[AssetsDefinition]:
-    """Those of the package, those of news and of an archive, and one for each codebook of the data
-    directory and of the project."""
+    """Those of the package, of which the settings may want no news and no archive, and one for each
+    codebook of the data directory and of the project."""
+    absent = {row.asset for row in (*NEWS, *VIEWS, *SURVIVAL)}
+    absent -= {row.asset for row in rows_by_settings(settings)}
     found = load_assets_from_package_module(assets)
-    always = [asset for asset in found if isinstance(asset, AssetsDefinition)]
+    of_package = (asset for asset in found if isinstance(asset, AssetsDefinition))
     files = {path.stem: path for path in scaffolded_codebooks()}
     rows = codebook_rows(settings, files.values())
-    codebooks = (codebook_asset(row, files.get(row.codebook.name)) for row in rows)
-    every = (*always, *_news(settings), *_survival(settings), *codebooks)
-    return [of_settings(asset, settings, rows) for asset in every]
-
-
-def _news(settings: Settings) -> list[AssetsDefinition]:
-    """The group of news, where the settings name any."""
-    if not settings.news_feeds:
-        return []
-    articles = news_articles()
-    embeddings = article_embeddings(articles)
-    told = news_context(embeddings)
-    if not settings.news_views:
-        return [articles, embeddings, told, context_effect(told)]
-    views = news_views(told)
-    return [articles, embeddings, told, views, context_effect(told, views)]
-
-
-def _survival(settings: Settings) -> list[AssetsDefinition]:
-    """What an archive has kept, where the settings name one."""
-    return [archive_survival()] if settings.archive_url else []
+    every = (*of_package, *(codebook_asset(row, files.get(row.codebook.name)) for row in rows))
+    return [
+        of_settings(asset, settings, rows, absent)
+        for asset in every
+        if asset.key.to_user_string() not in absent
+    ]
 
 
 def current_defs(day: date | None = None) -> Definitions:

@@ -35,13 +35,12 @@ def _source(partition: Partition) -> dict[str, Any]:
     return {"archive": MetadataValue.text(". ".join(lines))} if lines else {}
 
 
-class FirehoseSync(OfSettings):
-    """When a reading of the firehose ends, whichever comes first."""
+class StreamSync(OfSettings):
+    """Whether a stream is read, and when that ends: whichever comes first."""
 
     read_stream: bool = Field(
         True, description="Read the stream first; otherwise only take in what has landed."
     )
-    max_posts: int | None = Field(None, ge=1, description="Posts. None: BSKY_SYNC_MAX_POSTS.")
     max_events: int | None = Field(None, ge=1, description="Events. None: BSKY_SYNC_MAX_EVENTS.")
     max_seconds: float | None = Field(
         None, gt=0, description="Seconds. None: BSKY_SYNC_MAX_SECONDS."
@@ -50,19 +49,19 @@ class FirehoseSync(OfSettings):
     @classmethod
     def defaults(cls, settings: Settings) -> Mapping[str, Any]:
         """What is read by default."""
-        return {
-            "max_posts": settings.sync_max_posts,
-            "max_events": settings.sync_max_events,
-            "max_seconds": settings.sync_max_seconds,
-        }
+        limits = (name for name in cls.model_fields if name.startswith("max_"))
+        return {name: getattr(settings, f"sync_{name}") for name in limits}
 
     def limits(self, settings: Settings) -> Limits:
         """Those of this run, or else of the settings."""
-        return Limits(
-            self.max_posts or settings.sync_max_posts,
-            self.max_events or settings.sync_max_events,
-            self.max_seconds or settings.sync_max_seconds,
-        )
+        default = self.defaults(settings)
+        return Limits(**{name: getattr(self, name) or default[name] for name in default})
+
+
+class FirehoseSync(StreamSync):
+    """When a reading of the firehose ends."""
+
+    max_posts: int | None = Field(None, ge=1, description="Posts. None: BSKY_SYNC_MAX_POSTS.")
 
 
 @row_asset(

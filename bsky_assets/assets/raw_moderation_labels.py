@@ -1,21 +1,16 @@
 """The moderation labels that arrived on a sync day."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from dagster import AssetExecutionContext, MaterializeResult
 from dagster_duckdb import DuckDBResource
 from pydantic import Field
 
 from bsky_assets.assets.raw_feed_posts import raw_feed_posts
-from bsky_assets.assets.raw_firehose_posts import raw_firehose_posts
+from bsky_assets.assets.raw_firehose_posts import StreamSync, raw_firehose_posts
 from bsky_assets.bluesky.collected import firehose_segments, is_collecting, label_segments
 from bsky_assets.bluesky.collector import sync_labels
 from bsky_assets.bluesky.label_query import QueriedLabels, query_labels
-from bsky_assets.bluesky.streaming import Limits
 from bsky_assets.checks import new_fields
 from bsky_assets.contracts import RawFeedPost, RawModerationLabel
-from bsky_assets.orchestration.launchpad import OfSettings
 from bsky_assets.orchestration.materialisation import (
     NETWORK_RETRIES,
     Making,
@@ -30,32 +25,12 @@ from bsky_assets.storage.compaction import compact_labels_day
 from bsky_assets.sync_day import today
 
 
-class LabelSync(OfSettings):
+class LabelSync(StreamSync):
     """When a reading of the labeler's stream ends, and whether the labeler is asked as well."""
 
-    read_stream: bool = Field(
-        True, description="Read the stream first; otherwise only take in what has landed."
-    )
     query: bool = Field(
         True, description="Ask the labeler what stands on the day's feed posts and their authors."
     )
-    max_events: int | None = Field(None, ge=1, description="Events. None: BSKY_SYNC_MAX_EVENTS.")
-    max_seconds: float | None = Field(
-        None, gt=0, description="Seconds. None: BSKY_SYNC_MAX_SECONDS."
-    )
-
-    @classmethod
-    def defaults(cls, settings: Settings) -> Mapping[str, Any]:
-        """What is read by default."""
-        return {"max_events": settings.sync_max_events, "max_seconds": settings.sync_max_seconds}
-
-    def limits(self, settings: Settings) -> Limits:
-        """Those of this run, or else of the settings."""
-        return Limits(
-            None,
-            self.max_events or settings.sync_max_events,
-            self.max_seconds or settings.sync_max_seconds,
-        )
 
 
 @row_asset(

@@ -5,7 +5,7 @@ setting; it has them from its resource `data`.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from inspect import getsourcefile, getsourcelines, unwrap
 
 from dagster import (
@@ -32,11 +32,14 @@ from bsky_assets.storage.tables import rows_by_settings
 
 
 def of_settings(
-    asset: AssetsDefinition, settings: Settings, codebooks: Sequence[type[Row]] = ()
+    asset: AssetsDefinition,
+    settings: Settings,
+    codebooks: Sequence[type[Row]] = (),
+    absent: Collection[str] = (),
 ) -> AssetsDefinition:
     """The asset under `settings`; the daily report is made from those of `codebooks` too, and
     `llm_labels` from the one that may overrule a filter, and from news where
-    it is asked with these."""
+    it is asked with these. None is made from assets that are `absent`."""
 
     rows = (*ROWS, *rows_by_settings(settings), *codebooks)
     labels = [AssetKey(row.asset) for row in codebooks]
@@ -52,8 +55,9 @@ def of_settings(
                 more += [AssetKey(NewsView.asset)]
             if reads_news(settings) and settings.news_context == "proven":
                 more += [AssetKey(ContextEffect.asset)]
+        there = [dep for dep in spec.deps if dep.asset_key.to_user_string() not in absent]
         return spec.replace_attributes(
-            deps=[*spec.deps, *more],
+            deps=[*there, *more],
             partitions_def=sync_days(settings),
             code_version=_code_version(spec.key.to_user_string(), settings, rows),
             metadata={**spec.metadata, "dagster/code_references": source},
