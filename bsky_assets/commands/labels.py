@@ -137,7 +137,6 @@ def evaluate_labels(
             measured = measure(
                 con,
                 lake,
-                ledger,
                 settings,
                 prompt_of(settings, row),
                 evaluation.uris,

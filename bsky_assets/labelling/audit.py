@@ -29,10 +29,8 @@ import pyarrow as pa
 
 from bsky_assets.contracts import AuditedShare, FilteredPost, LlmLabel, arrow_schema
 from bsky_assets.contracts.details import AuditDetails, LabelDetails
-from bsky_assets.contracts.progress import Reporter, silent
 from bsky_assets.labelling.asking.answers import LABELS, NOT_SOCIOPOLITICAL
 from bsky_assets.labelling.asking.batches import by_chance
-from bsky_assets.labelling.asking.policy import Policy
 from bsky_assets.labelling.asking.questions import day_questions
 from bsky_assets.labelling.asking.rounds import Asker
 from bsky_assets.labelling.day import NothingToLabel, prompt_of
@@ -119,13 +117,7 @@ def shift(
 
 
 def audit_day(
-    con: duckdb.DuckDBPyConnection,
-    lake: Lake,
-    day: date,
-    settings: Settings,
-    *,
-    progress: Reporter | None = None,
-    policy: Policy | None = None,
+    con: duckdb.DuckDBPyConnection, lake: Lake, day: date, settings: Settings
 ) -> Partition:
     """Ask about a sample of what each filter stopped of `day`, and write what follows from it.
 
@@ -140,19 +132,16 @@ def audit_day(
     if labels is None:
         raise NothingToLabel(f"the posts of {day} are not labelled; materialise llm_labels")
     inputs = made_from(lake, AuditedShare, day)
-    ledger, prompt = ledger_of(settings), prompt_of(settings)
-    ledger.seal_abandoned()
+    prompt = prompt_of(settings)
+    ledger_of(settings).seal_abandoned()
     sizes = _draw(con, lake, day, settings.audit_sample)
     asked = day_questions(con, lake, day, "uri IN (SELECT uri FROM audited)")
-    asker = Asker(
-        con, ledger, settings, prompt, day, settings.llm_batch_size, policy or Policy(),
-        progress or silent,
-    )  # fmt: skip
+    asker = Asker(con, settings, prompt, day, settings.llm_batch_size)
     questions = by_chance(asked.questions.values(), str(day))
     done = asker.ask(settings.label_of_record, questions, "audit_best")
     con.register("audit_posts", asked.posts)
     strata = [Stratum(name, stopped, _labels(con, name)) for name, stopped in sizes.items()]
-    made = {
+    made: dict[str, Any] = {
         "model": done.answer_key.model,
         "model_digest": done.answer_key.model_digest,
         "prompt_version": prompt.version,
@@ -161,10 +150,7 @@ def audit_day(
     rows = [*_rows(strata, labels, made)]
     table = pa.Table.from_pylist(rows, schema=arrow_schema(AuditedShare))
     details = AuditDetails(
-        model=done.answer_key.model,
-        model_digest=done.answer_key.model_digest,
-        prompt_version=prompt.version,
-        schema_version=prompt.form.version,
+        **made,
         labelling_version=labelling_version(AuditedShare),
         asked=len(questions),
         requests=done.statistics.requests,

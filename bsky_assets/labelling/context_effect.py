@@ -18,9 +18,7 @@ import pyarrow as pa
 from bsky_assets.contracts import FilteredPost, LlmLabel, arrow_schema
 from bsky_assets.contracts.details import ContextEffectDetails
 from bsky_assets.contracts.news import ContextEffect
-from bsky_assets.contracts.progress import Reporter, silent
 from bsky_assets.labelling.asking.batches import by_chance
-from bsky_assets.labelling.asking.policy import Policy
 from bsky_assets.labelling.asking.prompt import Prompt
 from bsky_assets.labelling.asking.questions import NEWS, Question, day_questions, make_question
 from bsky_assets.labelling.asking.rounds import Asker
@@ -51,13 +49,7 @@ class _Arm:
 
 
 def measure_context(
-    con: duckdb.DuckDBPyConnection,
-    lake: Lake,
-    day: date,
-    settings: Settings,
-    *,
-    progress: Reporter | None = None,
-    policy: Policy | None = None,
+    con: duckdb.DuckDBPyConnection, lake: Lake, day: date, settings: Settings
 ) -> Partition:
     """Ask about a sample of `day`, and about posts coded by people, without news and with it.
 
@@ -75,10 +67,9 @@ def measure_context(
     sample = _sample(con, lake, day, settings.news_context_sample)
     coded = _coded(con, lake, settings)
     arms = [
-        _ask(con, settings, day, [pair[number] for pair in (*sample, *coded.values())], number,
-             progress or silent, policy or Policy())
+        _ask(con, settings, day, [pair[number] for pair in (*sample, *coded.values())], number)
         for number in (0, 1)
-    ]  # fmt: skip
+    ]
     found = _effect_on_coded(coded, arms)
     made = {
         "model": settings.label_of_record,
@@ -153,13 +144,9 @@ def _ask(
     day: date,
     questions: Sequence[Question],
     number: int,
-    report: Reporter,
-    policy: Policy,
 ) -> _Arm:
     prompt = prompt_of(settings.model_copy(update={"news_context": ("off", "on")[number]}))
-    asker = Asker(
-        con, ledger_of(settings), settings, prompt, day, settings.llm_batch_size, policy, report
-    )
+    asker = Asker(con, settings, prompt, day, settings.llm_batch_size)
     each = {question.hash: question for question in questions}
     asker.ask(settings.label_of_record, by_chance(each.values(), str(day)), "effect_best")
     said = con.sql(f"SELECT question_hash, {ANSWER} FROM effect_best WHERE is_valid").fetchall()

@@ -110,9 +110,7 @@ def label_day(
     settings: Settings,
     *,
     row: type[Row] = LlmLabel,
-    models: Sequence[str] | None = None,
-    batch_size: int | None = None,
-    progress: Reporter | None = None,
+    progress: Reporter = silent,
     policy: Policy | None = None,
 ) -> Partition:
     """Label the posts of `day` that the codebook of `row` asks about, and write the partition.
@@ -131,26 +129,17 @@ def label_day(
         UnusablePrompt: the prompt's files cannot be read.
     """
     inputs = made_from(lake, row, day)
-    ledger, prompt, codebook = ledger_of(settings), prompt_of(settings, row), codebook_of(row)
+    prompt, codebook = prompt_of(settings, row), codebook_of(row)
     asked, sample = _asked(con, lake, day, row, settings)
-    ledger.seal_abandoned()
-    size = batch_size_for(lake, row, day, batch_size or settings.llm_batch_size, prompt)
-    asker = Asker(
-        con,
-        ledger,
-        settings,
-        prompt,
-        day,
-        size.posts,
-        policy or Policy(),
-        progress or silent,
-        _together(lake, row, settings.llm_codebooks_a_request),
-    )
+    ledger_of(settings).seal_abandoned()
+    size = batch_size_for(lake, row, day, settings.llm_batch_size, prompt)
+    together = _together(lake, row, settings.llm_codebooks_a_request)
+    asker = Asker(con, settings, prompt, day, size.posts, policy or Policy(), progress, together)
     if_unclear = _news(con, lake, day, row, settings, context_if_unclear)
     _create_tables(con, row)
     rounds: list[Round] = []
     company: Company | None = None
-    for number, model in enumerate(models or settings.llm_models):
+    for number, model in enumerate(settings.llm_models):
         questions = _sample(asked, settings.llm_sample_size if number else None)
         rounds.append(_ask(asker, model, asked, questions, if_unclear))
         if number == 0 and codebook.answer.type != "text":

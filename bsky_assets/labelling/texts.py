@@ -17,7 +17,6 @@ from bsky_assets.contracts.codebooks import CodebookLabel
 from bsky_assets.contracts.progress import Reporter, silent
 from bsky_assets.labelling.asking.answers import NONE, NOT_SOCIOPOLITICAL
 from bsky_assets.labelling.asking.batches import by_chance
-from bsky_assets.labelling.asking.policy import Policy
 from bsky_assets.labelling.asking.questions import (
     CONTEXT,
     Question,
@@ -75,10 +74,9 @@ def label_texts(
     prompt, wanted = prompt_of(settings, row), codebook_of(row).context
     questions = [_question(values, wanted) for values in rows]
     asked = {question.hash: question for question in questions if question.text}
-    ledger = ledger_of(settings)
-    ledger.seal_abandoned()
+    ledger_of(settings).seal_abandoned()
     day = today(settings.timezone)
-    asker = Asker(con, ledger, settings, prompt, day, settings.llm_batch_size, Policy(), report)
+    asker = Asker(con, settings, prompt, day, settings.llm_batch_size, report=report)
     unique = [asked[key] for key in sorted(asked)]
     model = settings.label_of_record
     done = asker.ask(model, by_chance(unique, str(day)), "texts_best", PARAMETERS)

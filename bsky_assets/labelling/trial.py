@@ -12,12 +12,11 @@ import duckdb
 
 from bsky_assets.contracts.codebooks import CodebookLabel
 from bsky_assets.contracts.progress import Reporter
-from bsky_assets.labelling.asking.policy import Policy
 from bsky_assets.labelling.asking.questions import Question, day_questions
 from bsky_assets.labelling.asking.rounds import PARAMETERS, Asker, Round
 from bsky_assets.labelling.batch_size import LEAST_ALONE
 from bsky_assets.labelling.day import asked_about, prompt_of
-from bsky_assets.labelling.ledger.store import ANSWER, ledger_of
+from bsky_assets.labelling.ledger.store import ANSWER
 from bsky_assets.labelling.statistics.consistency import marked
 from bsky_assets.labelling.statistics.metrics import Estimate, rate
 from bsky_assets.settings import Settings
@@ -69,7 +68,7 @@ class Trial:
         asked = day_questions(con, lake, day, which, row.codebook.context)
         self._questions: Sequence[Question] = [*asked.questions.values()][:posts]
         self._con, self._settings, self._day, self._report = con, settings, day, report
-        self._ledger, self._prompt = ledger_of(settings), prompt_of(settings, row)
+        self._prompt = prompt_of(settings, row)
 
     def answers(self) -> list[Tried]:
         """What the model of record answers about each post."""
@@ -100,11 +99,9 @@ class Trial:
             yield SizeTried(size, len(both), agreement, tokens, told.seconds)
 
     def _ask(self, batch_size: int, parameters: str) -> Round:
-        asker = Asker(
-            self._con, self._ledger, self._settings, self._prompt, self._day, batch_size,
-            Policy(), self._report,
-        )  # fmt: skip
-        return asker.ask(self._settings.label_of_record, self._questions, "trial", parameters)
+        settings, report = self._settings, self._report
+        asker = Asker(self._con, settings, self._prompt, self._day, batch_size, report=report)
+        return asker.ask(settings.label_of_record, self._questions, "trial", parameters)
 
 
 def largest_safe(tried: Sequence[SizeTried]) -> int:

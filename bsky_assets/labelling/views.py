@@ -19,14 +19,12 @@ import pyarrow as pa
 from bsky_assets.contracts import arrow_schema
 from bsky_assets.contracts.details import ViewsDetails
 from bsky_assets.contracts.news import NewsArticle, NewsContext, NewsView, Side
-from bsky_assets.contracts.progress import Reporter, silent
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.asking.answers import AnswerField, AnswerForm
 from bsky_assets.labelling.asking.policy import Policy
 from bsky_assets.labelling.asking.prompt import views_prompt
 from bsky_assets.labelling.asking.questions import Question, context_piece, make_question
 from bsky_assets.labelling.asking.rounds import Asker
-from bsky_assets.labelling.ledger.store import ledger_of
 from bsky_assets.settings import Settings
 from bsky_assets.storage.inputs import made_from
 from bsky_assets.storage.lake import Lake
@@ -107,13 +105,7 @@ class _Topic:
 
 
 def distil_day(
-    con: duckdb.DuckDBPyConnection,
-    lake: Lake,
-    settings: Settings,
-    day: date,
-    *,
-    progress: Reporter | None = None,
-    policy: Policy | None = None,
+    con: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings, day: date
 ) -> Partition:
     """Have each topic that posts of `day` are told of summed up, and store what each side says.
 
@@ -123,10 +115,7 @@ def distil_day(
     inputs = made_from(lake, NewsView, day)
     topics = _topics(con, lake, settings, day)
     rows, requests, problem = list[dict[str, Any]](), 0, None
-    asker = Asker(
-        con, ledger_of(settings), settings, views_prompt(), day, 1,
-        policy or Policy(), progress or silent,
-    )  # fmt: skip
+    asker = Asker(con, settings, views_prompt(), day, batch_size=1)
     try:
         for keys, some in _by_keys(topics).items():
             requests += _ask(asker, keys, some)

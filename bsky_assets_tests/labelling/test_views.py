@@ -60,7 +60,7 @@ def lab(folder: Path, url: str, model: str = "fake", **options: Any) -> Lab:
 
 def distil(one: Lab) -> ViewsDetails:
     with duckdb.connect() as con:
-        return distil_day(con, one.lake, one.settings, DAY, policy=PATIENT).told(ViewsDetails)
+        return distil_day(con, one.lake, one.settings, DAY).told(ViewsDetails)
 
 
 class Distilling:

@@ -84,8 +84,12 @@ class Lab:
         self.filtered(filtered_post(number, post.text) for number, post in enumerate(posts))
 
     def label(self, **options: Any) -> Partition:
+        own = {
+            f"llm_{name}": options.pop(name) for name in ("models", "batch_size") if name in options
+        }
+        settings = self.settings.model_copy(update=own)
         with duckdb.connect() as con:
-            return label_day(con, self.lake, DAY, self.settings, **{"policy": PATIENT, **options})
+            return label_day(con, self.lake, DAY, settings, **{"policy": PATIENT, **options})
 
     def rows(self, row: type[Row] = LlmLabel) -> list[dict[str, Any]]:
         with duckdb.connect() as con:

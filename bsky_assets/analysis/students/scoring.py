@@ -16,7 +16,6 @@ from bsky_assets.analysis.students.kept import IDEOLOGY, POLITICS, NoStudent, lo
 from bsky_assets.analysis.students.training import Floats, Student
 from bsky_assets.contracts import FilteredPost, ScoredPost, arrow_schema
 from bsky_assets.contracts.details import StudentDetails
-from bsky_assets.contracts.progress import Progress, Reporter, silent
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.asking.answers import IDEOLOGIES
 from bsky_assets.labelling.embedding.embedder import Embedder, embedder_of
@@ -36,11 +35,7 @@ class NothingToScore(UserError):
 
 
 def score_day(
-    con: duckdb.DuckDBPyConnection,
-    lake: Lake,
-    day: date,
-    settings: Settings,
-    progress: Reporter = silent,
+    con: duckdb.DuckDBPyConnection, lake: Lake, day: date, settings: Settings
 ) -> Partition:
     """Score every post of `day` that passed, and write the partition.
 
@@ -59,7 +54,7 @@ def score_day(
     table = arrow_schema(ScoredPost).empty_table()
     if POLITICS in students:
         try:
-            table = _scored(con, lake, day, embedder_of(settings), students, progress)
+            table = _scored(con, lake, day, embedder_of(settings), students)
         except NoEmbeddings as why:
             unused |= dict.fromkeys(students, str(why))
             students = {}
@@ -90,18 +85,12 @@ def _scored(
     day: date,
     embedder: Embedder,
     students: dict[str, Student],
-    progress: Reporter = silent,
 ) -> pa.Table:
     lake.relation(con, FilteredPost, [day]).create_view("scored_posts", replace=True)
-    passed = "FROM scored_posts WHERE passed_filters"
-    ((total,),) = con.sql(f"SELECT count(*) {passed}").fetchall()
-    texts = con.sql(f"SELECT uri, record.text AS text {passed} ORDER BY uri")
-    batches: list[pa.RecordBatch] = []
-    done = 0
-    for batch in texts.to_arrow_reader(_POSTS_AT_ONCE):
-        batches.append(_batch(batch, embedder, students))
-        done += batch.num_rows
-        progress(Progress("student", done, total))
+    texts = con.sql(
+        "SELECT uri, record.text AS text FROM scored_posts WHERE passed_filters ORDER BY uri"
+    )
+    batches = (_batch(one, embedder, students) for one in texts.to_arrow_reader(_POSTS_AT_ONCE))
     return pa.Table.from_batches(batches, schema=arrow_schema(ScoredPost))
 
 

@@ -3,13 +3,13 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import duckdb
 
 from bsky_assets.contracts.codebooks import Codebook
-from bsky_assets.contracts.progress import Progress, Reporter
+from bsky_assets.contracts.progress import Progress, Reporter, silent
 from bsky_assets.labelling.asking.budget import Budget, MeteredEndpoint
 from bsky_assets.labelling.asking.endpoint import Endpoint, EndpointUnreachable, Service
 from bsky_assets.labelling.asking.policy import Policy
@@ -18,7 +18,13 @@ from bsky_assets.labelling.asking.prompt import Prompt, codebook_prompt
 from bsky_assets.labelling.asking.questions import Question
 from bsky_assets.labelling.asking.requests import Asking
 from bsky_assets.labelling.asking.usage import Statistics
-from bsky_assets.labelling.ledger.store import SYNC_SECONDS, AnswerKey, Ledger, LedgerWriter
+from bsky_assets.labelling.ledger.store import (
+    SYNC_SECONDS,
+    AnswerKey,
+    Ledger,
+    LedgerWriter,
+    ledger_of,
+)
 from bsky_assets.settings import Settings
 
 PARAMETERS = '{"temperature":0.0}'
@@ -56,17 +62,21 @@ class Asker:
     """Asks models about the questions of one day, and leaves the answers in the ledger."""
 
     con: duckdb.DuckDBPyConnection
-    ledger: Ledger
     settings: Settings
     prompt: Prompt
     day: date
     batch_size: int
-    policy: Policy
-    report: Reporter
+    policy: Policy = field(default_factory=Policy)
+    report: Reporter = silent
     together: tuple[Codebook, ...] = ()
     """The codebook of `prompt`, and others that can be asked about the same posts."""
     budget: Budget | None = None
     """What may be spent, where that is bounded."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where the answers are."""
+        return ledger_of(self.settings)
 
     def ask(
         self, model: str, questions: Sequence[Question], table: str, parameters: str = PARAMETERS

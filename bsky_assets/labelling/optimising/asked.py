@@ -32,7 +32,7 @@ from bsky_assets.labelling.asking.policy import Policy
 from bsky_assets.labelling.asking.preflight import Preflight, identify, probe
 from bsky_assets.labelling.asking.prompt import Prompt, codebook_prompt
 from bsky_assets.labelling.asking.rounds import Asker
-from bsky_assets.labelling.ledger.store import ANSWER, Ledger
+from bsky_assets.labelling.ledger.store import ANSWER
 from bsky_assets.labelling.optimising.coded import Coded
 from bsky_assets.labelling.optimising.written import Written
 from bsky_assets.settings import Settings
@@ -51,7 +51,6 @@ class Asked:
         self,
         con: duckdb.DuckDBPyConnection,
         settings: Settings,
-        ledger: Ledger,
         day: date,
         written: Path,
         budget: Budget,
@@ -66,7 +65,7 @@ class Asked:
         """
         self._has_news = has_news
         self.budget = budget
-        self._con, self._settings, self._ledger, self._day = con, settings, ledger, day
+        self._con, self._settings, self._day = con, settings, day
         self._report, self._policy = report, policy or Policy()
         self._written = Written(written)
         self._preflight: Preflight | None = None
@@ -90,13 +89,12 @@ class Asked:
         asked = {post.question.hash: post.question for post in posts}  # some come twice
         fresh = [one for key, one in asked.items() if (prompt.version, key) not in self._known]
         if fresh:
+            settings = self._settings
             asker = Asker(
-                self._con, self._ledger, self._settings, prompt, self._day,
-                self._settings.llm_batch_size, self._policy, self._report, budget=self.budget,
+                self._con, settings, prompt, self._day, settings.llm_batch_size,
+                self._policy, self._report, budget=self.budget,
             )  # fmt: skip
-            asker.ask(
-                self._settings.label_of_record, by_chance(fresh, str(self._day)), "optimising"
-            )
+            asker.ask(settings.label_of_record, by_chance(fresh, str(self._day)), "optimising")
             said = f"SELECT question_hash, {ANSWER} FROM optimising WHERE is_valid"
             found = dict(self._con.sql(said).fetchall())
             self._known |= {(prompt.version, one.hash): found.get(one.hash) for one in fresh}

@@ -60,7 +60,7 @@ def optimise_file(
         day = max((post.day for post in posts if post.day), default=today(settings.timezone))
         folder = settings.optimising_dir / own.name
         model = Asked(
-            con, settings, ledger, day, folder / FILE, budget, report,
+            con, settings, day, folder / FILE, budget, report,
             has_news=row is LlmLabel and has_context(settings),
         )  # fmt: skip
         plan = Plan(settings.label_of_record, settings.llm_batch_size, openings, gain, seed)

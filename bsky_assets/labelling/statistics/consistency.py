@@ -19,11 +19,10 @@ from bsky_assets.contracts.progress import Reporter
 from bsky_assets.labelling.asking.batches import by_chance
 from bsky_assets.labelling.asking.breaker import NothingUsable
 from bsky_assets.labelling.asking.endpoint import EndpointRefuses, EndpointUnreachable
-from bsky_assets.labelling.asking.policy import Policy
 from bsky_assets.labelling.asking.prompt import Prompt
 from bsky_assets.labelling.asking.questions import Question
 from bsky_assets.labelling.asking.rounds import Asker
-from bsky_assets.labelling.ledger.store import ANSWER, Ledger
+from bsky_assets.labelling.ledger.store import ANSWER, Ledger, ledger_of
 from bsky_assets.labelling.statistics.metrics import Scores, rate, score
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
@@ -43,7 +42,6 @@ class Consistency:
 def measure(
     con: duckdb.DuckDBPyConnection,
     lake: Lake,
-    ledger: Ledger,
     settings: Settings,
     prompt: Prompt,
     uris: Sequence[str],
@@ -61,10 +59,10 @@ def measure(
         EndpointRefuses: it does not take our key, model or form of request.
         NoSuchModel: it does not have the model.
     """
-    questions = _questions(con, lake, ledger, uris, days, row)
+    questions = _questions(con, lake, ledger_of(settings), uris, days, row)
     size = settings.llm_batch_size
     asked = {
-        name: _ask(con, ledger, settings, prompt, days[-1], questions, report, batch, number)
+        name: _ask(Asker(con, settings, prompt, days[-1], batch, report=report), questions, number)
         for number, (name, batch) in enumerate({"alone": 1, "first": size, "second": size}.items())
     }
     return Consistency(
@@ -134,22 +132,12 @@ def _questions(
     return ledger.questions(con, [question_hash for (question_hash,) in hashes])
 
 
-def _ask(
-    con: duckdb.DuckDBPyConnection,
-    ledger: Ledger,
-    settings: Settings,
-    prompt: Prompt,
-    day: date,
-    questions: Sequence[Question],
-    report: Reporter,
-    batch_size: int,
-    number: int,
-) -> dict[str, str]:
+def _ask(asker: Asker, questions: Sequence[Question], number: int) -> dict[str, str]:
     """The label of each question that has a valid answer."""
-    asker = Asker(con, ledger, settings, prompt, day, batch_size, Policy(), report)
     shuffled = by_chance(questions, str(number))  # so that each round has other company
-    asker.ask(settings.label_of_record, shuffled, "consistency_best", marked(batch_size, number))
-    return _labels(con, "consistency_best")
+    parameters = marked(asker.batch_size, number)
+    asker.ask(asker.settings.label_of_record, shuffled, "consistency_best", parameters)
+    return _labels(asker.con, "consistency_best")
 
 
 def _score(first: dict[str, str], second: dict[str, str]) -> Scores | None:
