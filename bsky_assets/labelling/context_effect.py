@@ -12,7 +12,6 @@ from datetime import date
 from typing import Any
 
 import duckdb
-import orjson
 import pyarrow as pa
 
 from bsky_assets.contracts import FilteredPost, LlmLabel, arrow_schema
@@ -20,9 +19,9 @@ from bsky_assets.contracts.details import ContextEffectDetails
 from bsky_assets.contracts.news import ContextEffect
 from bsky_assets.labelling.asking.batches import by_chance
 from bsky_assets.labelling.asking.prompt import Prompt
-from bsky_assets.labelling.asking.questions import NEWS, Question, day_questions, make_question
+from bsky_assets.labelling.asking.questions import Question, day_questions, with_news
 from bsky_assets.labelling.asking.rounds import Asker
-from bsky_assets.labelling.context_proof import keep_proof
+from bsky_assets.labelling.context_proof import is_gain, keep_proof
 from bsky_assets.labelling.day import NothingToLabel, prompt_of
 from bsky_assets.labelling.ledger.store import ANSWER, ledger_of
 from bsky_assets.labelling.optimising.coded import Coded, coded_posts
@@ -82,7 +81,7 @@ def measure_context(
         sampled=len(sample),
         with_news=sum(without != with_it for without, with_it in sample),
         coded=found.posts if found else 0,
-        is_proven=bool(found and found.gain.low > 0),
+        is_proven=is_gain(found),
         tokens_a_post=(arms[0].tokens_a_post, arms[1].tokens_a_post),
         seconds_a_post=(arms[0].seconds_a_post, arms[1].seconds_a_post),
     )
@@ -121,21 +120,10 @@ def _coded(con: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings) -> di
     posts = [one for one in coded_posts(con, lake, ledger_of(settings), gold, LlmLabel) if one.day]
     told = {day: context_of(con, lake, day) for day in {one.day for one in posts} if day}
     return {
-        one: (
-            _with_news(one.question, ()),
-            _with_news(one.question, told[one.day].get(one.uri, ())),
-        )
+        one: (with_news(one.question, ()), with_news(one.question, told[one.day].get(one.uri, ())))
         for one in posts
         if one.day
     }
-
-
-def _with_news(question: Question, told: Sequence[str]) -> Question:
-    """The same question with these articles, or with none."""
-    payload = orjson.loads(question.payload)
-    payload.pop(NEWS, None)
-    text = payload.pop("text")
-    return make_question(text, {**payload, NEWS: [*told]} if told else payload)
 
 
 def _ask(

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import duckdb
-import orjson
 import pyarrow as pa
 
 from bsky_assets.labelling.asking.questions import (
@@ -15,8 +14,7 @@ from bsky_assets.labelling.asking.questions import (
     POST_QUESTIONS,
     DayQuestions,
     Question,
-    make_question,
-    normalise,
+    with_news,
 )
 from bsky_assets.labelling.told import Told
 from bsky_assets.storage.sql import literal
@@ -51,7 +49,7 @@ def second_questions(
             AND NOT list_contains(context, {literal(NEWS)})
         """
     ).fetchall()
-    anew = {uri: _with_news(asked.questions[hash_], told[uri]) for uri, hash_ in unclear}
+    anew = {uri: with_news(asked.questions[hash_], told[uri]) for uri, hash_ in unclear}
     if not anew:
         return None
     rows = [
@@ -70,9 +68,3 @@ def second_questions(
         ),
         [*(one for one in questions if one.hash in used), *new.values()],
     )
-
-
-def _with_news(question: Question, told: Sequence[str]) -> Question:
-    payload = orjson.loads(question.payload)
-    text = payload.pop("text")
-    return make_question(text, {**payload, NEWS: [*map(normalise, told)]})

@@ -20,8 +20,7 @@ from bsky_assets.contracts import arrow_schema
 from bsky_assets.contracts.details import ViewsDetails
 from bsky_assets.contracts.news import NewsArticle, NewsContext, NewsView, Side
 from bsky_assets.errors import UserError
-from bsky_assets.labelling.asking.answers import AnswerField, AnswerForm
-from bsky_assets.labelling.asking.policy import Policy
+from bsky_assets.labelling.asking.answers import AnswerField, AnswerForm, object_schema
 from bsky_assets.labelling.asking.prompt import views_prompt
 from bsky_assets.labelling.asking.questions import Question, context_piece, make_question
 from bsky_assets.labelling.asking.rounds import Asker
@@ -46,7 +45,7 @@ class ViewsField(AnswerField):
             "argument": {"type": "string", "maxLength": self.characters},
             "articles": {"type": "array", "items": {"type": "string", "enum": [*self.values]}},
         }
-        return _exactly(dict.fromkeys(SIDES, _exactly(one)))
+        return object_schema(dict.fromkeys(SIDES, object_schema(one)))
 
     @property
     def most_tokens(self) -> int:
@@ -73,15 +72,6 @@ class ViewsField(AnswerField):
         if bool(argument) != bool(articles):
             return None
         return {"argument": argument, "articles": [*dict.fromkeys(articles)]}
-
-
-def _exactly(fields: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": fields,
-        "required": [*fields],
-        "additionalProperties": False,
-    }
 
 
 def _members(said: Any, names: Sequence[str]) -> dict[str, Any] | None:

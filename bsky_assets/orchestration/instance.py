@@ -44,12 +44,6 @@ def home(settings: Settings) -> Path:
     return settings.data_dir / "dagster"
 
 
-def _base_directory(*below: str) -> str:
-    path = home(get_settings()).joinpath(*below)
-    path.mkdir(parents=True, exist_ok=True)
-    return str(path)
-
-
 class _Events(SqliteEventLogStorage):
     """Events in SQLite, whose files stay open for as long as one run writes to them.
 
@@ -87,58 +81,44 @@ def _opened(path: str) -> sqlite3.Connection:
     return database
 
 
-class DataDirectoryStorage(DagsterSqliteStorage):
+class _UnderDataDirectory:
+    """A part of Dagster's storage, whose place follows from the settings."""
+
+    below: tuple[str, ...] = ()
+    """Its folder, in that of Dagster's storage."""
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        """There is nothing to configure."""
+        return {}
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Any:
+        """Open it."""
+        folder = home(get_settings())
+        # Whoever opens it first makes its tables; two at a time would leave them broken for good.
+        with exclusive(folder):
+            place = folder.joinpath(*cls.below)
+            place.mkdir(parents=True, exist_ok=True)
+            return cls(base_dir=str(place), inst_data=inst_data)  # type: ignore[call-arg]
+
+
+class DataDirectoryStorage(_UnderDataDirectory, DagsterSqliteStorage):
     """Runs, events and schedules, in SQLite under the data directory."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         super().__init__(base_dir, inst_data)
         self._event_log_storage = _Events(_event_logs_directory(base_dir))
 
-    @classmethod
-    def config_type(cls) -> dict[str, Any]:
-        """There is nothing to configure."""
-        return {}
 
-    @classmethod
-    def from_config_value(
-        cls, inst_data: ConfigurableClassData | None, config_value: Any
-    ) -> "DataDirectoryStorage":
-        """Open the storage."""
-        # Whoever opens it first makes its tables; two at a time would leave them broken for good.
-        with exclusive(home(get_settings())):
-            return cls(_base_directory(), inst_data)
-
-
-class DataDirectoryArtifacts(LocalArtifactStorage):
+class DataDirectoryArtifacts(_UnderDataDirectory, LocalArtifactStorage):
     """Files of Dagster's own, under the data directory."""
 
-    @classmethod
-    def config_type(cls) -> dict[str, Any]:
-        """There is nothing to configure."""
-        return {}
 
-    @classmethod
-    def from_config_value(
-        cls, inst_data: ConfigurableClassData | None, config_value: Any
-    ) -> "DataDirectoryArtifacts":
-        """Open the storage."""
-        return cls(_base_directory(), inst_data)
-
-
-class DataDirectoryComputeLogs(LocalComputeLogManager):
+class DataDirectoryComputeLogs(_UnderDataDirectory, LocalComputeLogManager):
     """What steps print, under the data directory."""
 
-    @classmethod
-    def config_type(cls) -> dict[str, Any]:
-        """There is nothing to configure."""
-        return {}
-
-    @classmethod
-    def from_config_value(
-        cls, inst_data: ConfigurableClassData | None, config_value: Any
-    ) -> "DataDirectoryComputeLogs":
-        """Open the storage."""
-        return cls(base_dir=_base_directory("storage"), inst_data=inst_data)
+    below = ("storage",)
 
 
 class LocalRunLauncher(DefaultRunLauncher):

@@ -153,7 +153,7 @@ class AnswerForm:
             "reason": {"type": "string"},
             **{field.name: field.schema for field in self.asked},
         }
-        return _object_schema({name: kinds[name] for name in self.fields})
+        return object_schema({name: kinds[name] for name in self.fields})
 
     @property
     def version(self) -> str:
@@ -206,14 +206,15 @@ def slots(count: int) -> list[str]:
 def response_format(form: AnswerForm, count: int) -> dict[str, Any]:
     """The `response_format` of a request about `count` posts."""
     code = {CODE: {"type": "string", "maxLength": _LONGEST_WORD}} if form.has_echoes else {}
-    schema = _object_schema({**code, **dict.fromkeys(slots(count), form.schema)})
+    schema = object_schema({**code, **dict.fromkeys(slots(count), form.schema)})
     return {
         "type": "json_schema",
         "json_schema": {"name": "labels", "strict": True, "schema": schema},
     }
 
 
-def _object_schema(fields: dict[str, Any]) -> dict[str, Any]:
+def object_schema(fields: dict[str, Any]) -> dict[str, Any]:
+    """Of an object with exactly these fields."""
     return {
         "type": "object",
         "properties": fields,

@@ -12,7 +12,6 @@ import re
 import time
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx2
@@ -241,12 +240,7 @@ class Endpoint:
     async def __aenter__(self) -> Endpoint:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.client.close()
 
     async def ask(self, request: Mapping[str, Any], deadline: asyncio.Timeout) -> Reply:

@@ -17,6 +17,7 @@ from typing import Any
 import httpx2
 
 from bsky_assets.errors import UserError
+from bsky_assets.labelling.asking.answers import object_schema
 from bsky_assets.labelling.asking.endpoint import (
     TURNED_AWAY,
     Busy,
@@ -338,12 +339,8 @@ class _Fails(Declined):
 
 def _nonsense(preflight: Preflight, prompt: str) -> dict[str, Any]:
     """A request whose only allowed answers are nonsense, in the form of `preflight`."""
-    schema = {
-        "type": "object",
-        "properties": {"answer": {"type": "string", "enum": [*NONSENSE], "maxLength": 24}},
-        "required": ["answer"],
-        "additionalProperties": False,
-    }
+    answer = {"type": "string", "enum": [*NONSENSE], "maxLength": 24}
+    schema = object_schema({"answer": answer})
     json_schema = {"name": "probe", "strict": True, "schema": schema}
     wanted = {"type": "json_schema", "json_schema": json_schema}
     request = preflight.options(wanted, temperature=0.0, tokens=200)

@@ -101,6 +101,13 @@ def make_question(text: str, context: dict[str, Any] | None = None) -> Question:
     )
 
 
+def with_news(question: Question, told: Sequence[str]) -> Question:
+    """The same question with these articles, and with no others."""
+    payload = orjson.loads(question.payload)
+    text, _ = payload.pop("text"), payload.pop(NEWS, None)
+    return make_question(text, {**payload, NEWS: [*map(normalise, told)]} if told else payload)
+
+
 def day_questions(
     con: duckdb.DuckDBPyConnection,
     lake: Lake,

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO
 
 import duckdb
@@ -250,12 +249,7 @@ class LedgerWriter:
     def __enter__(self) -> "LedgerWriter":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._file is None:
             return
         self._file.close()

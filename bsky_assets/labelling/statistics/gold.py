@@ -22,39 +22,14 @@ from bsky_assets.labelling.statistics.sampling import unguarded
 
 POLITICS, IDEOLOGY, OTHER = "is_sociopolitical", "political_ideology", "label"
 
-_GOLD = frozenset(
-    {
-        "gold",
-        "true",
-        "truth",
-        "human",
-        "manual",
-        "manually",
-        "annotator",
-        "annotated",
-        "annotation",
-        "hand",
-        "reference",
-        "actual",
-        "expected",
-        "expert",
-        "coder",
-    }
-)
-_PREDICTED = frozenset(
-    {
-        "predicted",
-        "pred",
-        "predict",
-        "prediction",
-        "predictions",
-        "model",
-        "llm",
-        "machine",
-        "output",
-        "assigned",
-    }
-)
+_GOLD = frozenset({
+    "gold", "true", "truth", "human", "manual", "manually", "annotator", "annotated",
+    "annotation", "hand", "reference", "actual", "expected", "expert", "coder",
+})  # fmt: skip
+_PREDICTED = frozenset({
+    "predicted", "pred", "predict", "prediction", "predictions", "model", "llm", "machine",
+    "output", "assigned",
+})  # fmt: skip
 _FILLER = frozenset(
     {"y", "is", "label", "labels", "class", "category", "classification", "value", "final"}
 )
@@ -67,21 +42,10 @@ _URI = ("uri", "post_uri", "at_uri", "post_id", "postid")
 _TEXT = ("text", "post_text", "post", "content", "body", "tweet", "message", "sentence", "comment")
 
 _YES = frozenset({"true", "t", "yes", "y", "1", "1.0", "political", "sociopolitical"})
-_NO = frozenset(
-    {
-        "false",
-        "f",
-        "no",
-        "n",
-        "0",
-        "0.0",
-        "nonpolitical",
-        "notpolitical",
-        "nonsociopolitical",
-        "notsociopolitical",
-        "apolitical",
-    }
-)
+_NO = frozenset({
+    "false", "f", "no", "n", "0", "0.0", "nonpolitical", "notpolitical", "nonsociopolitical",
+    "notsociopolitical", "apolitical",
+})  # fmt: skip
 _LEANINGS = {
     **{name: name for name in (*IDEOLOGIES, NONE)},
     "leftleaning": "left",

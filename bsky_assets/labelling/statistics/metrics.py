@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from bsky_assets.labelling.statistics.weighing import LEVEL as LEVEL
 from bsky_assets.labelling.statistics.weighing import wilson
 
 RESAMPLES = 2000
-LEVEL = 0.95
 
 Counts = npt.NDArray[np.float64]
 
@@ -171,10 +171,7 @@ def kappas(confusions: Counts) -> Counts:
 
 def rate(hits: int, trials: int) -> Estimate:
     """A share and Wilson's interval."""
-    from scipy.stats import binomtest  # which takes a second to import
-
-    interval = binomtest(hits, trials).proportion_ci(LEVEL, method="wilson")
-    return Estimate(hits / trials, float(interval.low), float(interval.high))
+    return Estimate(*wilson(hits / trials, trials))
 
 
 def _estimate(value: float, resampled: Counts) -> Estimate:
