@@ -1,6 +1,7 @@
 """A day's labels: what is asked, what is kept, what is asked again."""
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -429,13 +430,15 @@ def test_an_endpoint_is_asked_in_the_form_that_it_takes(
     assert preflight["enforces_schema"] is ("json_schema" not in refused)
 
 
-def test_a_prompt_that_lacks_a_file_is_named(lab: Lab, tmp_path: Path) -> None:
+def test_a_prompt_that_lacks_its_codebook_or_a_file_is_named(lab: Lab, tmp_path: Path) -> None:
     folder = tmp_path / "prompt"
     folder.mkdir()
-    (folder / "prompt.toml").write_text('name = "mine"\nparts = ["missing.md"]\n')
     lab.options["llm_prompt"] = folder
     store(lab, *words(3))
-    with pytest.raises(UserError, match=r"missing\.md"):
+    with pytest.raises(UserError, match=r"no sociopolitical\.toml in .*prompt"):
+        lab.label()
+    shutil.copy(PROMPTS / "sociopolitical.toml", folder)
+    with pytest.raises(UserError, match=r"task\.md"):
         lab.label()
 
 

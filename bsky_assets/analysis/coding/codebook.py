@@ -1,16 +1,15 @@
 """What coders read beside a post, and the answers that they can give."""
 
 import hashlib
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 from bsky_assets.contracts import LlmLabel
 from bsky_assets.contracts.codebooks import Codebook as AskedOfModels
-from bsky_assets.contracts.codebooks import UnusableCodebook, read_codebook
+from bsky_assets.contracts.codebooks import UnusableCodebook
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.asking.answers import LABELS
-from bsky_assets.labelling.asking.prompt import OWN, built_in_codebook, load_prompt
+from bsky_assets.labelling.asking.prompt import codebook_in, load_prompt
 
 
 class NotInTheCodebook(UserError):
@@ -77,12 +76,6 @@ def codebook_of_prompt(folder: Path | None) -> Codebook:
     """What the model of record is given to decide by: the built-in codebook, or that in `folder`.
 
     Raises:
-        UnusablePrompt: the folder of the prompt cannot be read.
+        UnusablePrompt: the folder has none.
     """
-    name = load_prompt(folder).name  # which tells what is wrong with it
-    if folder is not None and not (folder / OWN).exists():
-        parts = tomllib.loads((folder / "prompt.toml").read_text("utf-8"))["parts"]
-        texts = [(folder / part).read_text("utf-8").strip() for part in parts]
-        return Codebook(name, "\n\n".join(texts), LABELS)
-    asked = built_in_codebook() if folder is None else read_codebook(folder / OWN)
-    return Codebook(name, _told(asked), LABELS)
+    return Codebook(load_prompt(folder).name, _told(codebook_in(folder)), LABELS)

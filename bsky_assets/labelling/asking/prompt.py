@@ -10,7 +10,6 @@ What does not belong here: posts, which go into the user's message as quoted dat
 """
 
 import hashlib
-import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -38,7 +37,7 @@ _EXAMPLES = (
 
 
 class UnusablePrompt(UserError):
-    """The folder of a prompt lacks a file or has one that cannot be read."""
+    """The folder of a prompt has no codebook for `llm_labels`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,51 +66,18 @@ def built_in_codebook() -> Codebook:
 
 
 @cache
-def load_prompt(
-    folder: Path | None = None,
-    *,
-    has_reason: bool = False,
-    has_news: bool = False,
-    has_views: bool = False,
-) -> Prompt:
-    """The prompt of `llm_labels`: the built-in one, or the one whose files are in `folder`.
-
-    With `has_news` it says what articles beside a post are, with `has_views` what summaries are.
-
-    There it is a codebook with the answer of the built-in one, or `prompt.toml` names its parts.
+def codebook_in(folder: Path | None) -> Codebook:
+    """The codebook that `llm_labels` is asked by: the built-in one, or that in `folder`.
 
     Raises:
-        UnusablePrompt: a file is missing, or does not fit.
+        UnusablePrompt: there is none, or it has other answers than the built-in one.
+        UnusableCodebook: it cannot be read.
     """
-    codebook = built_in_codebook()
     if folder is None:
-        return codebook_prompt(
-            (codebook,), has_reason=has_reason, has_news=has_news, has_views=has_views
-        )
-    if (folder / OWN).exists():
-        own = _own_codebook(folder / OWN)
-        return codebook_prompt(
-            (own,), has_reason=has_reason, has_news=has_news, has_views=has_views
-        )
-    try:
-        index = tomllib.loads((folder / "prompt.toml").read_text("utf-8"))
-        name, parts = str(index["name"]), [str(part) for part in index["parts"]]
-        texts = [(folder / part).read_text("utf-8").strip() for part in parts]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UnusablePrompt(
-            f"cannot read the prompt in {folder}: {error}; it needs a prompt.toml with `name` and "
-            "`parts`, and the files that these name"
-        ) from None
-    if "parts_with_reason" in index:
-        raise UnusablePrompt(
-            f"{folder / 'prompt.toml'} is of an earlier form: the form of the answer is no part "
-            "of a prompt now; remove `parts_with_reason`, and output.md from `parts`"
-        )
-    texts += _of_news(has_news=has_news, has_views=has_views)
-    return _prompt(name, texts, (codebook,), has_reason=has_reason)
-
-
-def _own_codebook(path: Path) -> Codebook:
+        return built_in_codebook()
+    path = folder / OWN
+    if not path.exists():
+        raise UnusablePrompt(f"there is no {OWN} in {folder}; see docs/codebooks.md")
     codebook = read_codebook(path)
     if codebook.answer.values != built_in_codebook().answer.values:
         raise UnusablePrompt(
@@ -120,6 +86,25 @@ def _own_codebook(path: Path) -> Codebook:
             "codebook of its own"
         )
     return codebook
+
+
+def load_prompt(
+    folder: Path | None = None,
+    *,
+    has_reason: bool = False,
+    has_news: bool = False,
+    has_views: bool = False,
+) -> Prompt:
+    """The prompt of `llm_labels`, by the built-in codebook or the one in `folder`.
+
+    With `has_news` it says what articles beside a post are, with `has_views` what summaries are.
+
+    Raises:
+        UnusablePrompt: as `codebook_in`.
+    """
+    return codebook_prompt(
+        (codebook_in(folder),), has_reason=has_reason, has_news=has_news, has_views=has_views
+    )
 
 
 @cache
@@ -140,7 +125,11 @@ def codebook_prompt(
         texts = [_built_in("codebook.md"), *questions, _built_in("input.md")]
     texts += _of_languages(first.languages)
     texts += _of_news(has_news=has_news, has_views=has_views)
-    return _prompt(name, texts, codebooks, has_reason=has_reason)
+    form = AnswerForm(has_reason, asked=tuple(AnswerField.of(codebook) for codebook in codebooks))
+    asked = "\n\n".join([*texts, _answer(codebooks, form)])
+    several = codebooks if len(codebooks) > 1 else ()
+    parts = tuple(codebook_prompt((one,), has_reason=has_reason) for one in several)
+    return _with_opening(name, asked, form, parts)
 
 
 def _of_languages(languages: Sequence[str]) -> list[str]:
@@ -158,16 +147,6 @@ def _of_news(*, has_news: bool, has_views: bool) -> list[str]:
 def views_prompt() -> Prompt:
     """The prompt that asks what each side says of a topic, by its articles; `form` asks of none."""
     return _with_opening("news-views", _built_in("views.md"), AnswerForm(asked=()))
-
-
-def _prompt(
-    name: str, texts: Sequence[str], codebooks: tuple[Codebook, ...], *, has_reason: bool
-) -> Prompt:
-    form = AnswerForm(has_reason, asked=tuple(AnswerField.of(codebook) for codebook in codebooks))
-    asked = "\n\n".join([*texts, _answer(codebooks, form)])
-    several = codebooks if len(codebooks) > 1 else ()
-    parts = tuple(codebook_prompt((one,), has_reason=has_reason) for one in several)
-    return _with_opening(name, asked, form, parts)
 
 
 def _with_opening(

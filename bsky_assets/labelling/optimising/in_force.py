@@ -6,9 +6,8 @@ from datetime import date
 import duckdb
 
 from bsky_assets.contracts import LlmLabel, Row
-from bsky_assets.contracts.codebooks import Codebook, CodebookLabel, read_codebook
-from bsky_assets.labelling.asking.prompt import OWN, built_in_codebook
-from bsky_assets.labelling.optimising.coded import CannotOptimise
+from bsky_assets.contracts.codebooks import Codebook, CodebookLabel
+from bsky_assets.labelling.asking.prompt import codebook_in
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 
@@ -26,19 +25,9 @@ def codebook_in_force(settings: Settings, row: type[Row]) -> Codebook:
     """What the labels of `row` are asked by.
 
     Raises:
-        CannotOptimise: the prompt is of an earlier form, which is no codebook.
-        UnusableCodebook: it cannot be read.
+        UnusablePrompt, UnusableCodebook: the folder of BSKY_LLM_PROMPT has none for `llm_labels`.
     """
-    if issubclass(row, CodebookLabel):
-        return row.codebook
-    if settings.llm_prompt is None:
-        return built_in_codebook()
-    if not (settings.llm_prompt / OWN).exists():
-        raise CannotOptimise(
-            f"the prompt in {settings.llm_prompt} is no codebook; write it as {OWN}, see "
-            "docs/codebooks.md"
-        )
-    return read_codebook(settings.llm_prompt / OWN)
+    return row.codebook if issubclass(row, CodebookLabel) else codebook_in(settings.llm_prompt)
 
 
 def labels_by(

@@ -31,15 +31,6 @@ def test_the_built_in_codebook_is_read_by_coders_as_the_model_is_told_it() -> No
     assert book.answers == ANSWERS
 
 
-def test_a_prompt_of_ones_own_is_what_coders_read(tmp_path: Path) -> None:
-    (tmp_path / "prompt.toml").write_text('name = "mine"\nparts = ["a.md", "b.md"]\n')
-    (tmp_path / "a.md").write_text("Left is what rhymes.\n")
-    (tmp_path / "b.md").write_text("Right is the rest.\n")
-    book = codebook_of_prompt(tmp_path)
-    assert (book.name, book.text) == ("mine", "Left is what rhymes.\n\nRight is the rest.")
-    assert book.version != codebook_of_prompt(None).version
-
-
 def test_a_codebook_of_ones_own_without_a_text_is_its_question_and_definitions(
     tmp_path: Path,
 ) -> None:
@@ -49,6 +40,7 @@ def test_a_codebook_of_ones_own_without_a_text_is_its_question_and_definitions(
     book = codebook_of_prompt(tmp_path)
     assert book.text.startswith("Is the post sociopolitical")
     assert "- unclear: It takes no side that can be told." in book.text
+    assert book.version != codebook_of_prompt(None).version
 
 
 def test_a_room_codes_by_a_codebook_of_ones_own_and_corrects_nothing_else(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ none about the quality of a label.
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -24,6 +25,7 @@ from bsky_assets.contracts.progress import Progress
 from bsky_assets.labelling.asking.answers import LABELS
 from bsky_assets.labelling.asking.endpoint import EndpointUnreachable
 from bsky_assets.labelling.asking.policy import Policy
+from bsky_assets.labelling.asking.prompt import PROMPTS
 from bsky_assets.labelling.ledger.store import ledger_of
 from bsky_assets.labelling.ledger.tracing import labels_without_their_post
 from bsky_assets.labelling.serving.local_server import (
@@ -217,7 +219,9 @@ def real_lab(folder: Path, server: LocalServer, posts: int) -> Lab:
     english = (post.record["text"] for post in world.posts if post.record.get("langs") == ["en"])
     prompt = folder / "prompt"
     prompt.mkdir()
-    (prompt / "prompt.toml").write_text('name = "short"\nparts = ["task.md"]\n', "utf-8")
+    own = (PROMPTS / "sociopolitical.toml").read_text("utf-8")
+    one_file = re.sub(r"^text = .*$", 'text = ["task.md"]', own, flags=re.MULTILINE)
+    (prompt / "sociopolitical.toml").write_text(one_file, "utf-8")
     (prompt / "task.md").write_text(SHORT_PROMPT, "utf-8")
     options = {
         "llm_models": (server.served.name,),
