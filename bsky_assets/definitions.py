@@ -13,19 +13,16 @@ from bsky_assets import assets
 from bsky_assets.assets.codebook_labels import codebook_asset, codebook_rows
 from bsky_assets.assets.daily_report import daily_report
 from bsky_assets.components import scaffolded_codebooks
-from bsky_assets.contracts.news import NEWS, VIEWS
-from bsky_assets.contracts.survival import SURVIVAL
 from bsky_assets.orchestration.automation import daily_sync, daily_sync_schedule
 from bsky_assets.orchestration.following import follow_inputs_sensor
 from bsky_assets.orchestration.healing import heal_days_sensor, healing
 from bsky_assets.orchestration.maintenance import maintenance, maintenance_schedule
-from bsky_assets.orchestration.of_settings import of_settings
+from bsky_assets.orchestration.of_settings import absent_assets, of_settings
 from bsky_assets.orchestration.partitions import from_first_day
 from bsky_assets.orchestration.refresh import refresh_stale_sensor
 from bsky_assets.orchestration.resources import DataDirectory, duckdb_resource
 from bsky_assets.orchestration.run_log import console, plain_lines
 from bsky_assets.settings import Settings, get_settings
-from bsky_assets.storage.lake import rows_by_settings
 
 
 def build_defs(settings: Settings) -> Definitions:
@@ -55,15 +52,14 @@ def build_defs(settings: Settings) -> Definitions:
 def _assets(settings: Settings) -> list[AssetsDefinition]:
     """Those of the package, of which the settings may want no news and no archive, and one for each
     codebook of the data directory and of the project."""
-    absent = {row.asset for row in (*NEWS, *VIEWS, *SURVIVAL)}
-    absent -= {row.asset for row in rows_by_settings(settings)}
+    absent = absent_assets(settings)
     found = load_assets_from_package_module(assets)
     of_package = (asset for asset in found if isinstance(asset, AssetsDefinition))
     files = {path.stem: path for path in scaffolded_codebooks()}
     rows = codebook_rows(settings, files.values())
     every = (*of_package, *(codebook_asset(row, files.get(row.codebook.name)) for row in rows))
     return [
-        of_settings(asset, settings, rows, absent)
+        of_settings(asset, settings, rows)
         for asset in every
         if asset.key.to_user_string() not in absent
     ]

@@ -5,7 +5,7 @@ setting; it has them from its resource `data`.
 """
 
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from inspect import getsourcefile, getsourcelines, unwrap
 
 from dagster import (
@@ -21,7 +21,8 @@ from dagster._core.definitions.decorators.op_decorator import DecoratedOpFunctio
 from bsky_assets.bluesky.versions import READERS, reader_version
 from bsky_assets.contracts import LlmLabel, Row
 from bsky_assets.contracts.lineage import DAILY_REPORT, ROWS, contract_of, lineage_version
-from bsky_assets.contracts.news import ContextEffect, NewsContext, NewsView
+from bsky_assets.contracts.news import NEWS, VIEWS, ContextEffect, NewsContext, NewsView
+from bsky_assets.contracts.survival import SURVIVAL
 from bsky_assets.labelling.told import reads_news
 from bsky_assets.orchestration.launchpad import filled_in
 from bsky_assets.orchestration.partitions import sync_days
@@ -31,19 +32,22 @@ from bsky_assets.settings import Settings
 from bsky_assets.storage.tables import rows_by_settings
 
 
+def absent_assets(settings: Settings) -> set[str]:
+    """The assets of the package that the settings want none of: news, and what an archive keeps."""
+    there = {row.asset for row in rows_by_settings(settings)}
+    return {row.asset for row in (*NEWS, *VIEWS, *SURVIVAL)} - there
+
+
 def of_settings(
-    asset: AssetsDefinition,
-    settings: Settings,
-    codebooks: Sequence[type[Row]] = (),
-    absent: Collection[str] = (),
+    asset: AssetsDefinition, settings: Settings, codebooks: Sequence[type[Row]] = ()
 ) -> AssetsDefinition:
     """The asset under `settings`; the daily report is made from those of `codebooks` too, and
     `llm_labels` from the one that may overrule a filter, and from news where
-    it is asked with these. None is made from assets that are `absent`."""
+    it is asked with these."""
 
     rows = (*ROWS, *rows_by_settings(settings), *codebooks)
     labels = [AssetKey(row.asset) for row in codebooks]
-    source = _source(asset)
+    source, absent = _source(asset), absent_assets(settings)
 
     def complete(spec: AssetSpec) -> AssetSpec:
         name, decides = spec.key.to_user_string(), f"labels_{settings.overruling_codebook}"

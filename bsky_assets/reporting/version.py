@@ -9,7 +9,7 @@ from bsky_assets.contracts.lineage import report_reads_version
 from bsky_assets.contracts.versions import source_version
 
 PACKAGE = Path(__file__).parent.parent
-OF_OTHER_PAGES = ("index.py", "index.html", "lineage_picture.py", "summary.py")
+OF_OTHER_PAGES = ("index.py", "index.html", "summary.py")
 BESIDES = (
     "analysis/coding/room.py",
     "analysis/estimating/correcting.py",

@@ -34,7 +34,6 @@ from bsky_assets.filters.judge import Judge
 from bsky_assets.filters.judge import sources as judge_sources
 from bsky_assets.labelling.asking.prompt import PROMPTS
 from bsky_assets.labelling.statistics.agreement import compare
-from bsky_assets.reporting.lineage_picture import lineage_svg
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets.sync_day import bounds
@@ -52,6 +51,7 @@ from bsky_assets_tests.support.labelling import DAY, Lab
 from bsky_assets_tests.support.llm_endpoint import FakeEndpoint
 from bsky_assets_tests.support.places import ROOT
 from bsky_assets_tests.support.serving import served
+from testbed.lineage_picture import lineage_svg
 from testbed.rows import NOON, filtered_post, post_uri, record, table, tid
 
 Input = dict[tuple[type[Row], date], Rows]
@@ -115,7 +115,7 @@ def test_sources_of_values_are_columns_that_hold_values(row: type[Row]) -> None:
 def test_the_picture_in_the_docs_is_current() -> None:
     picture = ROOT / "docs" / "images" / "columns.svg"
     assert picture.read_text() == lineage_svg(), (
-        f"run: python -m bsky_assets.reporting.lineage_picture > docs/images/{picture.name}"
+        f"run: python -m testbed.lineage_picture > docs/images/{picture.name}"
     )
 
 

@@ -1,6 +1,6 @@
 """The lineage of all columns in one picture, drawn from the contracts.
 
-`python -m bsky_assets.reporting.lineage_picture` prints it; `docs/images/columns.svg` is what it
+`python -m testbed.lineage_picture` prints it; `docs/images/columns.svg` is what it
 prints. Each box is an asset, each line in it a column; structs are shown as a whole. A full line
 leads from a column to one that it goes into, a dashed one to an asset whose rows it decides.
 """
