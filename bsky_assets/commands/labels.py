@@ -30,9 +30,8 @@ app = typer.Typer(
     help="Check labels against people, and models against each other.",
 )
 
-people.take_part(app)
-trials.take_part(app)
-app.command("ask")(texts.ask_about_texts)
+for others in (people, trials, texts):
+    app.add_typer(others.app)
 
 
 @app.command("export")

@@ -24,12 +24,15 @@ if TYPE_CHECKING:
     from bsky_assets.contracts import Row
     from bsky_assets.settings import Settings
 
+app = typer.Typer()
+
 Name = Annotated[
     str | None,
     typer.Option("--room", metavar="NAME", help="The room; not needed where there is one."),
 ]
 
 
+@app.command("room")
 def room(
     what: Annotated[
         str | None,
@@ -115,6 +118,7 @@ def _serve(settings: Settings, opened: Room, adjudicator: str | None, port: int)
             server.serve()
 
 
+@app.command("import")
 def import_answers(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What was filled in.")],
     name: Name = None,
@@ -161,6 +165,7 @@ def _room_for(
     return _the_room(settings, name)
 
 
+@app.command("coded")
 def coded_answers(
     out: Annotated[Path, typer.Argument(metavar="OUT.csv", help="The file to write.")],
     name: Name = None,
@@ -187,6 +192,7 @@ def coded_answers(
     echo(f"{out}: {rows} rows")
 
 
+@app.command("agreement")
 def agreement_of_coders(
     name: Name = None,
     as_json: AsJson = False,
@@ -223,6 +229,7 @@ def _kappas(agreed: Agreed) -> str:
     return "\n".join(escape(f"{one} / {other} {kappa}") for one, other, kappa in agreed.kappas)
 
 
+@app.command("size")
 def size(
     margin: Annotated[float, typer.Option(help="Half the width of the 95% interval.")] = 0.03,
     share: Annotated[float, typer.Option(help="About how large the share is.")] = 0.5,
@@ -262,6 +269,7 @@ def _days(settings: Settings, days: str | None, row: type[Row]) -> list[date]:
     return parse_days(days, settings.timezone) if days else Lake.of(settings).days(row)[-1:]
 
 
+@app.command("distil")
 def distil_labels(
     source: Annotated[
         Teacher, typer.Option("--from", help="Whose labels it learns from.")
@@ -307,13 +315,3 @@ def _told(figures: Figures) -> str:
         f"{figures.examples:,} examples, right in {figures.accuracy:.3f} on unseen authors"
         f"{on_days}; the most frequent label is in {figures.majority:.3f}: {verdict}"
     )
-
-
-def take_part(app: typer.Typer) -> None:
-    """Put these commands into `app`."""
-    app.command("room")(room)
-    app.command("import")(import_answers)
-    app.command("coded")(coded_answers)
-    app.command("agreement")(agreement_of_coders)
-    app.command("size")(size)
-    app.command("distil")(distil_labels)

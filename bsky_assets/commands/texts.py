@@ -18,10 +18,13 @@ from bsky_assets.errors import UserError
 if TYPE_CHECKING:
     from bsky_assets.settings import Settings
 
+app = typer.Typer()
+
 PREDICTED = "predicted_"
 _TOLD = ("error", "labelled_by", "prompt_version")
 
 
+@app.command("ask")
 def ask_about_texts(
     file: Annotated[
         Path | None, typer.Argument(metavar="[FILE.csv]", help="The texts, a row each.")

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from bsky_assets.labelling.statistics.arms import Arms
     from bsky_assets.labelling.statistics.paired import Effect
 
+app = typer.Typer()
 
+
+@app.command("effect")
 def effect_of_files(
     with_it: Annotated[Path, typer.Option("--with", metavar="A.csv", help="Labels made with it.")],
     without: Annotated[
@@ -81,6 +84,7 @@ def show_effect(found: Effect) -> None:
     )
 
 
+@app.command("optimise")
 def optimise_wording(
     gold: Annotated[Path, typer.Argument(metavar="GOLD.csv", help="Labels by people.")],
     codebook: Annotated[
@@ -175,9 +179,3 @@ def _tell_of_new(called: Called, *, is_own: bool) -> None:
             "wording and stay; a day is asked again when you materialise it: "
             f"bsky-assets materialize --day {made.last_day} --select {called.asset}"
         )
-
-
-def take_part(app: typer.Typer) -> None:
-    """Put these commands into `app`."""
-    app.command("effect")(effect_of_files)
-    app.command("optimise")(optimise_wording)
