@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bsky_assets.commands.in_force import get_settings
-from bsky_assets.console import echo, echo_err
+from bsky_assets.console import echo
 
 
 def rehydrate(
@@ -27,17 +27,14 @@ def rehydrate(
     Example:
       bsky-assets rehydrate march-first-dehydrated/dehydrated_posts.parquet
     """
+    from bsky_assets.commands.progress import shown
     from bsky_assets.exports.rehydrate import rehydrate as fetch
     from bsky_assets.storage.connection import connect
 
     settings = get_settings()
     target = to or file.with_name("rehydrated_posts.parquet")
-
-    def tell(done: int, of: int) -> None:
-        echo_err(f"{done:,} of {of:,} posts")
-
-    with connect(settings) as con:
-        made = fetch(con, settings, file, target, tell)
+    with connect(settings) as con, shown() as progress:
+        made = fetch(con, settings, file, target, progress)
     echo(f"{made.path}: {sum(made.outcomes.values()):,} posts")
     for outcome, count in made.outcomes.items():
         echo(f"  {outcome}: {count:,}")

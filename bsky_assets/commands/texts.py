@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,7 +48,7 @@ def ask_about_texts(
       bsky-assets labels eval labelled.csv
     """
     from bsky_assets.labelling.day import row_of
-    from bsky_assets.labelling.statistics.sampling import guarded
+    from bsky_assets.labelling.statistics.sampling import write_csv
     from bsky_assets.labelling.texts import answer_names, label_texts
     from bsky_assets.storage.connection import connect
     from bsky_assets.storage.lake import Lake
@@ -74,12 +72,15 @@ def ask_about_texts(
             row,
             report=lambda progress: echo_err(progress),
         )
-    with _writer(out, [*rows[0], *added]) as writer:
-        for each, label in zip(rows, made.labels, strict=True):
-            said = [label.answers.get(name, "") for name in names]
-            error = "" if label.answers else label.error or ""
-            given = [each.get(name, "") for name in rows[0]]
-            writer.writerow(map(guarded, [*given, *said, error, made.model, made.prompt_version]))
+    told = (
+        [
+            *(each.get(name, "") for name in rows[0]),
+            *(label.answers.get(name, "") for name in names),
+            *("" if label.answers else label.error or "", made.model, made.prompt_version),
+        ]
+        for each, label in zip(rows, made.labels, strict=True)
+    )
+    write_csv(out, [*rows[0], *added], told)
     blank = sum(not label.answers for label in made.labels)
     echo(
         f"{out}: {len(rows):,} rows, {len(rows) - blank:,} labelled by {made.model} in "
@@ -106,13 +107,3 @@ def _selected(settings: Settings, sql: str) -> list[dict[str, str]]:
     if not found:
         raise UserError("the statement gives no rows")
     return found
-
-
-@contextmanager
-def _writer(out: Path, header: Sequence[str]) -> Iterator[Any]:
-    from bsky_assets.storage.files import staged
-
-    with staged(out.absolute()) as path, path.open("w", newline="", encoding="utf-8-sig") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        yield writer

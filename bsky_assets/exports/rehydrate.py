@@ -7,7 +7,7 @@ Source: lexicon app.bsky.feed.getPosts.
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -23,6 +23,7 @@ from bsky_assets.bluesky.records import POST, Unreadable
 from bsky_assets.bluesky.syntax import at_uri_parts, is_did
 from bsky_assets.bluesky.xrpc import XrpcHost
 from bsky_assets.contracts import arrow_schema
+from bsky_assets.contracts.progress import Progress, Reporter, silent
 from bsky_assets.contracts.published import RehydratedPost
 from bsky_assets.errors import UserError
 from bsky_assets.settings import Settings
@@ -37,8 +38,6 @@ REQUESTS_A_PART = 40
 
 SCHEMA = arrow_schema(RehydratedPost)
 Row = dict[str, Any]
-Progress = Callable[[int, int], None]
-"""Told how many posts are done, and of how many."""
 
 
 class NotDehydrated(UserError):
@@ -63,7 +62,7 @@ def rehydrate(
     settings: Settings,
     source: Path,
     target: Path,
-    progress: Progress | None = None,
+    progress: Reporter = silent,
 ) -> Rehydrated:
     """Fetch each post of `source`, Parquet or CSV with a column `uri`, into the Parquet `target`.
 
@@ -86,8 +85,7 @@ def rehydrate(
             with staged(parts / f"{unique_id()}.parquet") as path:
                 pq.write_table(pa.Table.from_pylist([*_fetched(host, batch)], SCHEMA), path)
             done += batch.num_rows
-            if progress:
-                progress(done, wanted.num_rows)
+            progress(Progress("rehydrate", done, wanted.num_rows))
     return _assemble(con, wanted, parts, target)
 
 

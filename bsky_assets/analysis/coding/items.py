@@ -7,16 +7,14 @@ them, and leave with the post. Words of a file from elsewhere stay in the room's
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import duckdb
-import orjson
 import pyarrow as pa
 
 from bsky_assets.contracts import LlmLabel, RawPostDeletion, Row
 from bsky_assets.contracts.raw import ACTIVE
-from bsky_assets.labelling.asking.questions import CONTEXT
 from bsky_assets.labelling.ledger.store import Ledger
+from bsky_assets.labelling.statistics.sampling import shown_of
 from bsky_assets.settings import Settings
 from bsky_assets.storage.connection import in_memory
 from bsky_assets.storage.lake import Lake
@@ -93,30 +91,14 @@ def _from_ledger(
         "SELECT uri, question_hash FROM labels_now SEMI JOIN asked USING (uri) "
         "WHERE is_label_of_record"
     ).fetchall()
-    questions = {
-        question.hash: shown_of(orjson.loads(question.payload))
-        for question in ledger.questions(con, [key for _, key in rows])
-    }
+    asked_with = ledger.questions(con, [key for _, key in rows])
+    questions = {question.hash: shown_of(question) for question in asked_with}
     return {asked[uri]: questions[key] for uri, key in rows if key in questions}
 
 
 def _table(lake: Lake, asset: str) -> type[Row] | None:
     """Its contract, also where its codebook is not there any more; None where nothing is stored."""
     return next((row for row in lake.tables if row.asset == asset), None)
-
-
-def shown_of(question: dict[str, Any]) -> Shown:
-    """A question's text and context, each a string."""
-    shown = {"text": question["text"]}
-    for kind in CONTEXT:
-        value = question.get(kind)
-        if isinstance(value, dict):
-            value = " – ".join(value.values())
-        elif isinstance(value, list):
-            value = "\n".join(value)
-        if value:
-            shown[kind] = value
-    return shown
 
 
 def version(

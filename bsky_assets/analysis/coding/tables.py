@@ -5,7 +5,6 @@ item's stratum and chance of selection, and the codebook is put beside the file.
 files that `labels export` wrote, Label Studio's JSON and doccano's JSON lines.
 """
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from bsky_assets.analysis.coding.journal import Journal, said_in
 from bsky_assets.analysis.coding.making import read_rows
 from bsky_assets.analysis.coding.room import CannotBeCoded, Room, check_coders, coded, decided
 from bsky_assets.labelling.asking.answers import NOT_SOCIOPOLITICAL
-from bsky_assets.labelling.statistics.sampling import guarded
+from bsky_assets.labelling.statistics.sampling import write_csv
 from bsky_assets.storage.files import staged
 
 ITEM = ("sample", "item", "uri", "stratum", "chance")
@@ -62,10 +61,7 @@ def _item(room: Room, number: int) -> list[Any]:
 
 
 def _write(room: Room, target: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
-    with staged(target.absolute()) as path, path.open("w", newline="", encoding="utf-8-sig") as out:
-        writer = csv.writer(out)
-        writer.writerow([guarded(name) for name in header])
-        writer.writerows([guarded(c) if isinstance(c, str) else c for c in row] for row in rows)
+    write_csv(target, header, rows)
     with staged(target.with_suffix(".codebook.md").absolute()) as path:
         listed = "\n".join(f"- `{answer}`" for answer in room.codebook.answers)
         book = f"{room.codebook.text}\n\n## Answers\n\n{listed}\n"

@@ -8,11 +8,10 @@ What does not belong here: reading what annotators filled in; see `gold`.
 import csv
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import orjson
@@ -22,7 +21,7 @@ from bsky_assets.contracts.codebooks import CodebookLabel
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.answer_sql import answer_as_text
 from bsky_assets.labelling.asking.answers import NONE
-from bsky_assets.labelling.asking.questions import CONTEXT
+from bsky_assets.labelling.asking.questions import CONTEXT, Question
 from bsky_assets.labelling.ledger.store import Ledger
 from bsky_assets.labelling.sample import stratum_sql
 from bsky_assets.labelling.statistics.allocation import allocate
@@ -107,17 +106,16 @@ def export(
     design = Design(f"sample-{unique_id()[:8]}", tuple(map(str, days)), tuple(by), sizes, strata)
     items = [post for posts in drawn.values() for post in posts]
     random.Random(seed).shuffle(items)  # noqa: S311 -- so that order tells nothing of strata
-    questions = _questions(con, ledger, [question_hash for _, question_hash in items])
     write_json(_design_file(ledger, design.sample), asdict(design))
+    shown = {one.hash: shown_of(one) for one in ledger.questions(con, [key for _, key in items])}
+    to_fill_in = _to_fill_in(row)
     rows = (
-        _row(design.sample, number, uri, questions[question_hash])
-        for number, (uri, question_hash) in enumerate(items, start=1)
-        if question_hash in questions  # its author may have deleted its words since
+        [design.sample, number, uri, *(shown[key].get(name, "") for name in ("text", *CONTEXT))]
+        + [""] * len(to_fill_in)
+        for number, (uri, key) in enumerate(items, start=1)
+        if key in shown  # its author may have deleted its words since
     )
-    with staged(target.absolute()) as path, path.open("w", newline="", encoding="utf-8-sig") as out:
-        writer = csv.DictWriter(out, (*SHOWN, *_to_fill_in(row)))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(target, (*SHOWN, *to_fill_in), rows)
     return design
 
 
@@ -195,28 +193,31 @@ def quotas(
     return allocate(sizes, size, weights=weights)
 
 
-def _questions(
-    con: duckdb.DuckDBPyConnection, ledger: Ledger, hashes: Sequence[str]
-) -> dict[str, dict[str, Any]]:
-    """What the model was given, so that people judge by the same."""
-    found = ledger.questions(con, hashes)
-    return {question.hash: orjson.loads(question.payload) for question in found}
+def shown_of(question: Question) -> dict[str, str]:
+    """The text of a question and each piece of its context, as people read them."""
+    given = orjson.loads(question.payload)
+    shown = {"text": given["text"]}
+    for kind in CONTEXT:
+        value = given.get(kind)
+        if isinstance(value, dict):
+            value = " – ".join(value.values())
+        elif isinstance(value, list):
+            value = "\n".join(value)
+        if value:
+            shown[kind] = value
+    return shown
 
 
-def _row(sample: str, number: int, uri: str, question: Mapping[str, Any]) -> dict[str, Any]:
-    link = question.get("link") or {}
-    shown = {
-        "text": question["text"],
-        **{kind: question.get(kind, "") for kind in CONTEXT},
-        "link": " – ".join(link.values()),
-        "alt_texts": "\n".join(question.get("alt_texts", ())),
-    }
-    return {
-        "sample": sample,
-        "item": number,
-        "uri": uri,
-        **{name: guarded(text) for name, text in shown.items()},
-    }
+def write_csv(target: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a file that spreadsheets read as what it is: its encoding, and no text as a formula.
+
+    Raises:
+        UnusableDataDirectory: it cannot be written.
+    """
+    with staged(target.absolute()) as path, path.open("w", newline="", encoding="utf-8-sig") as out:
+        writer = csv.writer(out)
+        for row in (header, *rows):
+            writer.writerow([guarded(cell) if isinstance(cell, str) else cell for cell in row])
 
 
 def guarded(text: str) -> str:
