@@ -20,7 +20,8 @@ from bsky_assets.labelling.statistics.metrics import LEVEL, Estimate
 
 LINEAR, LOGISTIC = "linear", "logistic"
 _STEPS = 50
-_CLOSE = 1e-9
+_CLOSE = 1e-6
+"""A step that moves no post's log odds by more is the last."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -128,7 +129,8 @@ def _linear(
 def _logistic(outcome: Floats, matrix: Floats, counted: Floats) -> Floats:
     """Newton's steps to where the scores are nought, each halved until they shrink.
 
-    `counted` is the matrix with each row so many times as it counts.
+    It ends where steps do, not where scores do: those of a group all of one kind shrink for ever,
+    by steps of one. `counted` is the matrix with each row so many times as it counts.
     """
 
     def score_at(values: Floats) -> Floats:
@@ -137,13 +139,13 @@ def _logistic(outcome: Floats, matrix: Floats, counted: Floats) -> Floats:
     values = np.zeros(matrix.shape[1])
     score = score_at(values)
     for _ in range(_STEPS):
-        if np.abs(score).max() < _CLOSE * len(matrix):
-            return values
         chance = expit(matrix @ values)
         try:
             step = np.linalg.solve(counted.T @ (matrix * (chance * (1 - chance))[:, None]), score)
         except np.linalg.LinAlgError:
             break
+        if np.abs(matrix @ step).max() < _CLOSE:
+            return values + step
         values, score = _shorter(score_at, values, step, score)
     raise CannotBeFitted(
         "the logistic model has no solution on these posts: a group has too few coded posts, or "

@@ -11,7 +11,13 @@ from scipy.optimize import root
 from scipy.special import expit
 from scipy.stats import t as student
 
-from bsky_assets.analysis.estimating.correcting import Corrected, Labelled, correct, folds_of
+from bsky_assets.analysis.estimating.correcting import (
+    Corrected,
+    Labelled,
+    carried,
+    correct,
+    folds_of,
+)
 from bsky_assets.analysis.estimating.estimates import estimated
 from bsky_assets.analysis.estimating.people import People
 from bsky_assets.analysis.estimating.regression import LINEAR, LOGISTIC, fit, fit_corrected
@@ -316,3 +322,41 @@ def test_people_who_coded_another_sample_correct_nothing() -> None:
     other = People("s", people.labels, people.chances, drawn_from=2000)
     with pytest.raises(UserError, match="drawn from 2,000 labelled posts, and 500 of these days"):
         estimated("political", week.posts, other, DAYS)
+
+
+@pytest.mark.parametrize(
+    ("drawn_from", "is_same"), [(476, False), (477, True), (526, True), (527, False)]
+)
+def test_a_sample_of_which_a_twentieth_came_or_went_is_the_same(
+    drawn_from: int, is_same: bool
+) -> None:
+    dice = np.random.default_rng(8)
+    week = studied(dice, World(), posts=2000, accuracy=0.8).labelled(500, dice, accuracy=0.8)
+    people = week.people(150, dice)
+    changed = People("s", people.labels, people.chances, drawn_from)
+    if is_same:
+        assert estimated("political", week.posts, changed, DAYS).coded == 150
+    else:
+        with pytest.raises(UserError, match="the day's sample is another"):
+            estimated("political", week.posts, changed, DAYS)
+
+
+def test_naive_intervals_are_of_the_models_labels_alone_with_as_much_freedom_as_there_are() -> None:
+    dice = np.random.default_rng(10)
+    week = studied(dice, World(), posts=60, accuracy=0.7).labelled(30, dice, accuracy=0.8)
+    posts, folds = week.posts, folds_of(week.posts["author"])
+    said = np.where(posts["label"].isna(), np.nan, posts["label"] == "left").astype(float)
+    labelled = Labelled(
+        np.nan_to_num(1 / posts["chance"].to_numpy()), pd.factorize(posts["student_group"])[0]
+    )
+    matrix = np.column_stack([np.ones(60), posts["has_link"]]).astype(float)
+    authors = pd.factorize(posts["author"])[0]
+    values, errors = clustered(
+        LINEAR, carried(said, said, labelled, folds), matrix, authors, np.ones(60)
+    )
+    found = estimated("political ~ has_link", posts, week.people(25, dice), DAYS).coefficients
+    for one, value, error in zip(found, values, errors, strict=True):
+        margin = student.ppf(0.975, 28) * error
+        assert one.naive.value == pytest.approx(value)
+        assert one.naive.high - value == pytest.approx(margin, rel=1e-3)
+        assert one.naive_p == pytest.approx(2 * student.sf(abs(value) / error, 28), rel=1e-3)

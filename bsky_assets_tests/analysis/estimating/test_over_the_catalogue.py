@@ -195,3 +195,4 @@ def test_chances_are_of_what_was_coded_and_not_of_what_was_drawn(lab: Lab) -> No
         journal.add_all("ada", {n: "left" if n % 2 else "not_sociopolitical" for n in range(1, 21)})
     people = people_of(lab.settings, [DAY])
     assert {*people.chances.values()} == {20 / POSTS}
+    assert people.drawn_from == POSTS
