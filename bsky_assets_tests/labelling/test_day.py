@@ -319,6 +319,7 @@ def test_several_models_label_and_their_agreement_is_measured(
     assert models == {("fake", True): 60, ("second", False): 30}
     with duckdb.connect() as con:
         agreement = compare(con, lab.lake, [DAY])
+        assert compare(con, lab.lake, [DAY]) == agreement
     (pair,) = agreement.pairs
     first = {row["uri"]: row for row in lab.rows() if row["model"] == "fake"}
     second = [row for row in lab.rows() if row["model"] == "second"]

@@ -61,7 +61,7 @@ def effect(right_without: Sequence[bool], right_with: Sequence[bool]) -> Effect:
     from statsmodels.stats.contingency_tables import mcnemar  # which takes a second to import
 
     posts, gained, lost = len(pairs), pairs.count((False, True)), pairs.count((True, False))
-    table = [[pairs.count((True, True)), lost], [gained, pairs.count((False, False))]]
+    table = [[0, lost], [gained, 0]]  # the test does not look at those that are the same
     return Effect(
         posts=posts,
         accuracy_without=rate(sum(right_without), posts),

@@ -230,6 +230,28 @@ def test_values_that_mean_the_same_are_the_same(tmp_path: Path) -> None:
     assert variable.gold == expected
 
 
+def test_a_column_that_is_only_called_label_counts_where_no_other_is_known(tmp_path: Path) -> None:
+    rows = [{"text": "a", "is_sociopolitical": "yes", "leaning": "left", "label": "x"}]
+    found = read_gold(write_csv(tmp_path / "a.csv", rows)).variables
+    assert [(one.name, one.gold) for one in found] == [(POLITICS, ("true",)), (IDEOLOGY, ("left",))]
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("label", ("yes", "maybe", "No")),
+        ("is_sociopolitical", ("True", "left", "no")),
+        ("ideology", ("Left-leaning", "green", "0")),
+    ],
+)
+def test_values_of_which_one_is_not_known_are_all_kept_as_they_are(
+    tmp_path: Path, column: str, values: tuple[str, ...]
+) -> None:
+    rows = [{"text": str(n), column: f" {value} "} for n, value in enumerate(values)]
+    (variable,) = read_gold(write_csv(tmp_path / "a.csv", rows)).variables
+    assert variable.gold == values
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -261,6 +283,11 @@ def test_a_missing_file_or_column_is_named(tmp_path: Path) -> None:
 def test_no_cell_of_a_post_is_a_formula_and_none_is_changed(text: str) -> None:
     assert unguarded(guarded(text)) == text
     assert guarded(text)[:1] not in ("=", "+", "-", "@", "\t", "\r")
+
+
+@pytest.mark.parametrize("text", ["a=b", "1-1", "'quoted'", ""])
+def test_a_text_that_was_not_guarded_stays_as_it_is(text: str) -> None:
+    assert unguarded(text) == text
 
 
 # --- commands ----------------------------------------------------------------------------------
@@ -374,6 +401,7 @@ def test_a_filled_in_sample_is_scored_and_the_shares_corrected(
     assert politics["scores"]["accuracy"]["value"] == pytest.approx(108 / 120)
     assert ideology["scores"]["accuracy"]["value"] == pytest.approx(108 / 120)
     assert evaluation["is_designed"] is True
+    assert evaluation["is_of_sample"] is False
     shares = {share["label"]: share for share in evaluation["shares"]}
     assert shares["left"]["naive"] == pytest.approx(100 / 600)
     assert shares["right"]["naive"] == pytest.approx(10 / 600)

@@ -107,6 +107,25 @@ def test_two_things_that_are_compared_are_corrected_for_after_holm(
     assert ideology["corrected_p"] == pytest.approx(2 * ideology["effect"]["p"])
 
 
+def test_where_one_file_has_no_uris_posts_are_paired_by_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, rows in {
+        "with": ["text,label", "one,left", "two,right", "three,left"],
+        "without": ["uri,text,label", "at://b,two,right", "at://a,one,none", "at://d,four,left"],
+        "gold": ["uri,text,label", "at://a,one,left", "at://b,two,right", "at://c,three,left"],
+    }.items():
+        (tmp_path / name).write_text("\n".join(rows))
+    files = [part for name in ("with", "without", "gold") for part in (f"--{name}", name)]
+    monkeypatch.chdir(tmp_path)
+    status, out, _ = run(monkeypatch, capsys, "labels", "effect", *files, "--json")
+    assert status == 0
+    (told,) = json.loads(out)
+    found = told["effect"]
+    assert (found["posts"], found["only_with"], found["only_without"]) == (2, 1, 0)
+    assert told["unpaired"] == 1, "three has no label without"
+
+
 BAD = {
     "uri,label\n": "has no rows below a header",
     "uri,colour\nat://a,left\n": "call it is_sociopolitical, political_ideology or label",
