@@ -1,4 +1,8 @@
-"""The checks of all assets on one day, asked again: what stands now, whenever they were made."""
+"""The checks of all assets on one day, asked again: what stands now, whenever they were made.
+
+Those of a codebook's labels are on the page of its asset alone: they take as long as those of the
+day's own.
+"""
 
 from collections.abc import Iterator
 from datetime import date
@@ -8,10 +12,13 @@ from duckdb import DuckDBPyConnection
 
 from bsky_assets.checks import (
     consolidated_posts,
+    context_effect,
     filter_audit,
     filtered_posts,
     llm_labels,
     new_fields,
+    news_articles,
+    news_context,
     raw_feed_posts,
     raw_firehose_posts,
 )
@@ -24,6 +31,7 @@ from bsky_assets.contracts import (
     RawFeedPost,
     RawFirehosePost,
 )
+from bsky_assets.contracts.news import ContextEffect, NewsArticle, NewsContext
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 
@@ -43,7 +51,22 @@ def evaluate_day(
         yield from consolidated_posts.evaluate(con, lake, day, consolidated)
     if filtered := lake.current(FilteredPost, day):
         yield from filtered_posts.evaluate(lake, filtered)
+    yield from _news(con, lake, settings, day)
     if labels := lake.current(LlmLabel, day):
         yield from llm_labels.evaluate(con, lake, settings, labels)
     if audit := lake.current(AuditedShare, day):
         yield from filter_audit.evaluate(con, lake, settings, audit)
+
+
+def _news(
+    con: DuckDBPyConnection, lake: Lake, settings: Settings, day: date
+) -> Iterator[AssetCheckResult]:
+    """Where the settings name news; what was stored of it while they did is not looked at."""
+    if not settings.news_feeds:
+        return
+    if articles := lake.current(NewsArticle, day):
+        yield from news_articles.evaluate(articles)
+    if given := lake.current(NewsContext, day):
+        yield from news_context.evaluate(con, lake, settings, given)
+    if effect := lake.current(ContextEffect, day):
+        yield from context_effect.evaluate(settings, effect)

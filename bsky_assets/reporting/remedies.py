@@ -39,6 +39,18 @@ _REMEDIES = {
         "Give the shifts beside the shares, or take the filter that moves them out and make the "
         "day again."
     ),
+    "sources_are_read": (
+        "Articles of these sources stand beside no post of this day. Mend BSKY_NEWS_FEEDS, and "
+        "read them again while they still have the articles: `bsky-assets materialize --select "
+        "news_articles+ --day` and the day."
+    ),
+    "articles_came_before_posts": (
+        "Do not use labels that were made with these articles. Find the articles again: "
+        "`bsky-assets materialize --select news_context+ --day` and the day."
+    ),
+    "news_helps_where_it_is_used": (
+        "Set BSKY_NEWS_CONTEXT=proven, or have more posts coded by people (BSKY_LLM_GOLD)."
+    ),
     "labels_cover_all_passed_posts": (
         "The shares leave these posts out. Run `bsky-assets materialize --select llm_labels+ "
         "--day` and the day; what is labelled stays."

@@ -29,7 +29,8 @@ from bsky_assets.contracts import (
     arrow_schema,
 )
 from bsky_assets.contracts.lineage import DAILY_REPORT
-from bsky_assets.definitions import defs
+from bsky_assets.contracts.news import ContextEffect, NewsArticle, NewsContext
+from bsky_assets.definitions import build_defs, defs
 from bsky_assets.orchestration.unfinished import DayState
 from bsky_assets.sync_day import bounds
 from bsky_assets_tests.support.labelling import DAY, Lab
@@ -374,6 +375,20 @@ def test_a_check_fails_where_something_is_wrong_and_says_what(
     assert not found.passed
     assert found.description
     assert "nothing was checked" not in found.description
+
+
+def test_checks_of_news_are_asked_again_with_those_of_the_day(day: Day) -> None:
+    feeds = {"news_feeds": {"a": "https://a.example/rss"}, "news_context": "on"}
+    day.lab.options.update(feeds)
+    read = {"readings": {"a": {"items": 1, "problem": "a: it is down"}}}
+    day.store(NewsArticle, table(NewsArticle, []), read)
+    day.store(NewsContext, table(NewsContext, []), {})
+    day.store(ContextEffect, table(ContextEffect, []), {"coded": 9})
+    with_news = build_defs(day.lab.settings).resolve_asset_graph().asset_check_keys
+    for key in with_news - defs.resolve_asset_graph().asset_check_keys:
+        found = day.outcome(key.asset_key.path[-1], key.name)
+        assert not found.passed
+        assert found.description
 
 
 @pytest.mark.parametrize(("asset", "name"), sorted(CHECKING_NOTHING))
