@@ -166,8 +166,10 @@ def forget_in_lake(con: duckdb.DuckDBPyConnection, lake: Lake, subject: Subject)
     written = 0
     lake.attach(con)
     for row in lake.tables:
-        for partition in lake.partitions(row):
-            with exclusive(lake.root / row.asset):
+        if not lake.partitions(row):
+            continue
+        with exclusive(lake.root / row.asset):
+            for partition in lake.partitions(row):  # none that has been written anew meanwhile
                 contract = contract_in(row, partition)
                 written += _forget_in(con, lake, subject, contract, partition)
     return written

@@ -1,6 +1,7 @@
 """Whoever is to be forgotten leaves with rows, mentions and words; all else stays as it is."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -24,8 +25,10 @@ from bsky_assets.consolidation.forget import (
     has_piece,
     subject_of,
 )
+from bsky_assets.consolidation.forgotten import remember_to_forget, seen_again
 from bsky_assets.contracts import (
     ConsolidatedPost,
+    LeftOut,
     Quarantined,
     RawFeedPost,
     RawFirehosePost,
@@ -35,9 +38,18 @@ from bsky_assets.contracts import (
 from bsky_assets.contracts.arrival import FIREHOSE
 from bsky_assets.storage.completeness import Completeness, StreamDetails
 from bsky_assets.storage.lake import Lake
+from bsky_assets.storage.locks import exclusive
 from bsky_assets.storage.segments import Footer, Segments
 from bsky_assets.storage.stretches import Jump
-from testbed.rows import NOON, feed_post, firehose_post, post_uri, record, table
+from testbed.rows import (
+    NOON,
+    feed_post,
+    firehose_post,
+    post_deletion,
+    post_uri,
+    record,
+    table,
+)
 
 DAY = date(2026, 3, 8)
 NEXT = date(2026, 3, 9)
@@ -144,6 +156,23 @@ def test_rows_of_an_account_go_and_where_others_name_it_the_name_goes(
     assert forget_in_lake(con, lake, subject) == 0
 
 
+def test_what_is_written_while_it_waits_for_its_turn_stays(
+    con: duckdb.DuckDBPyConnection, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = [firehose_post(CAROL, "3kz", record=record("came late"))]
+
+    @contextmanager
+    def after_a_compaction(folder: Path) -> Iterator[None]:
+        with exclusive(folder):
+            if late and folder.name == RawFirehosePost.asset:
+                lake.write(RawFirehosePost, DAY, table(RawFirehosePost, [*posts(), late.pop()]))
+            yield
+
+    monkeypatch.setattr("bsky_assets.consolidation.forget.exclusive", after_a_compaction)
+    forget_in_lake(con, lake, subject_of(con, lake, ANN))
+    assert [*said(con, lake, RawFirehosePost)] == ["3ka", "3kc", "3ke", "3kz"]
+
+
 def test_of_a_post_that_is_forgotten_its_author_keeps_the_others(
     con: duckdb.DuckDBPyConnection, lake: Lake
 ) -> None:
@@ -152,6 +181,38 @@ def test_of_a_post_that_is_forgotten_its_author_keeps_the_others(
     kept = said(con, lake, RawFirehosePost)
     assert list(kept) == ["3ka", "3kc", "3kd", "3ke"]
     assert kept["3kc"] == QUOTED
+
+
+def test_what_is_on_the_list_is_not_taken_up_again_and_the_list_names_nobody(
+    con: duckdb.DuckDBPyConnection, lake: Lake
+) -> None:
+    came_in = "SELECT uri, author AS did FROM firehose"
+    assert seen_again(con, came_in, lake) == []
+    twice = [feed_post(ANN, "3kf", feed=feed) for feed in ("today", "week")]
+    shown = [*twice, feed_post(ANN, "3kd"), feed_post(CAROL, "3kh"), feed_post(CAROL, "3ki")]
+    lake.write(RawFeedPost, DAY, table(RawFeedPost, shown))
+    lake.write(
+        RawPostDeletion, DAY, table(RawPostDeletion, [post_deletion(ANN, "3kb", seq=50_000)])
+    )
+    for name in (ANN, post_uri(CAROL, "3kh"), ANN):
+        remember_to_forget(lake, name)
+    partition = consolidate_day(con, lake, DAY)
+    assert partition.details["left_out"] == {"deleted": 1, "forgotten": 3}
+    rows = lake.relation(con, LeftOut, [DAY]).select("uri, did, reason").fetchall()
+    assert [(uri[-3:], did, reason) for uri, did, reason in rows] == [
+        ("3kb", ANN, "deleted"),
+        ("3kd", ANN, "forgotten"),
+        ("3kf", ANN, "forgotten"),
+        ("3kh", CAROL, "forgotten"),
+    ]
+    assert {*said(con, lake, ConsolidatedPost)} == {"3ka", "3kc", "3ke", "3ki"}
+    assert seen_again(con, came_in, lake) == [ANN]
+    assert seen_again(con, "SELECT uri, author.did FROM feed", lake) == [
+        post_uri(CAROL, "3kh"),
+        ANN,
+    ]
+    for path in lake.root.glob("*.json"):
+        assert not any(name in path.read_text() for name in (ANN, CAROL))
 
 
 def test_segments_keep_their_places_and_times_and_lose_the_rows(
