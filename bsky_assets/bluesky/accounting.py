@@ -175,7 +175,7 @@ class Account:
         self._recent.append((seqs, times))
         steps = np.diff(seqs)
         breaks = steps <= 0 if self._may_have_holes else steps != 1
-        breaks |= (seqs[1:] < 0) | (seqs[:-1] < 0)
+        breaks |= seqs[:-1] < 0
         starts = [0, *(np.flatnonzero(breaks) + 1).tolist()]
         for start, end in zip(starts, [*starts[1:], len(seqs)], strict=True):
             self._add_run(seqs, times, start, end, received)
@@ -375,7 +375,7 @@ class Account:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to account for since the last segment."""
-        return not (self._stretches or self._gaps or self._repeated or self._kinds or self._late)
+        return not (self._stretches or self._repeated or self._kinds or self._late)
 
     def close(
         self,

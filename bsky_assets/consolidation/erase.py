@@ -203,7 +203,7 @@ def _rewrite(
     con: duckdb.DuckDBPyConnection, lake: Lake, row: type[Row], partition: Partition
 ) -> Partition:
     if row is Quarantined:
-        touched = con.sql("SELECT DISTINCT number - 1 FROM touched").fetchall()
+        touched = con.sql("SELECT number - 1 FROM touched").fetchall()
         return quarantine.empty(con, lake, partition, {place for (place,) in touched})
     names = ", ".join(identifier(name) for name in arrow_schema(row).names)
     erased = f"""

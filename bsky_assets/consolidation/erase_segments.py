@@ -66,10 +66,8 @@ def _erase_in(con: duckdb.DuckDBPyConnection, segment: Segment, folder: Path) ->
         if erased:
             whole = zip(segment.groups(), gone, strict=True)
             segment.replace((_without(group, of_group) for group, of_group in whole), folder)
-    except FileNotFoundError:
-        return 0  # it has been taken in, and has gone
     except Exception as error:
-        if is_damage(error):
+        if is_damage(error):  # or it has been taken in, and has gone
             return 0
         raise
     return erased

@@ -24,8 +24,8 @@ def of_days(lake: Lake, days: Sequence[date], where: str = "true") -> str:
     """SQL for the posts that came on `days`, each once a day, whatever source brought it.
 
     They have sync_day, uri, did, time, received_at, rev (null where a feed's version is taken, as
-    it has none), `is_in_feed`, `is_in_firehose`, and `is_edit` of older posts that were only
-    edited. `where` is a condition on their uri.
+    it has none), and `is_edit` of older posts that were only edited. `where` is a condition on
+    their uri.
     """
     firehose = lake.stored_on(RawFirehosePost, days, days)
     feed = lake.stored_on(RawFeedPost, days, days)
@@ -52,11 +52,10 @@ def of_days(lake: Lake, days: Sequence[date], where: str = "true") -> str:
             CASE WHEN {newer} THEN feed.indexed_at ELSE firehose.time END AS time,
             firehose.received_at,
             CASE WHEN {newer} THEN NULL ELSE firehose.rev END AS rev,
-            feed.uri IS NOT NULL AS is_in_feed, true AS is_in_firehose,
             coalesce(firehose.action = 'update', false) AND feed.uri IS NULL AS is_edit
         FROM firehose LEFT JOIN feed USING (sync_day, uri)
         UNION ALL
-        SELECT sync_day, uri, did, indexed_at, received_at, NULL, true, false, false
+        SELECT sync_day, uri, did, indexed_at, received_at, NULL, false
         FROM feed ANTI JOIN firehose USING (sync_day, uri)
     """
 

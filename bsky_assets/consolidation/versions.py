@@ -24,7 +24,7 @@ _EDITED = """
     SELECT firehose.uri, firehose.cid, firehose.record,
         coalesce(firehose.commit_time, firehose.received_at) AS indexed_at
     FROM firehose SEMI JOIN several USING (uri)
-    SEMI JOIN (FROM today WHERE is_in_firehose AND rev IS NOT NULL) AS taken USING (uri)
+    SEMI JOIN (FROM today WHERE rev IS NOT NULL) AS taken USING (uri)
 """
 """Of posts with several versions those of which the firehose's is taken."""
 

@@ -433,7 +433,7 @@ class SegmentWriter:
         target = self.segments.folder_of(day) / f"{number:010d}.parquet"
         temporary = unfinished(target)
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            target.parent.mkdir(exist_ok=True)
             _write(temporary, tables, replace(footer, series=self._series))
             sync(temporary)
             os.link(temporary, target)
