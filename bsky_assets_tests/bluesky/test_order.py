@@ -161,3 +161,14 @@ def test_late_is_what_is_within_memory_and_from_before_is_what_is_not() -> None:
     assert account.repeated == 0
     account.add(events([21]), NOON)  # below it
     assert account.repeated == 1
+
+
+def test_a_gap_of_a_numbering_that_is_no_more_is_closed_by_none_of_the_next() -> None:
+    account = Account(FIREHOSE, HOST, None, without_holes=True)
+    times = [(NOON + timedelta(seconds=seconds)).isoformat() for seconds in (0, 10, 12)]
+    account.add(Events([1000, 1005], times[:2], Counter()), NOON)
+    anew = [*range(990, 1010), 1003]
+    account.add(Events(anew, times[2:] * len(anew), Counter()), NOON)
+    footer = account.close((NOON, NOON))
+    assert [(gap.after, gap.before) for gap in footer.gaps] == [(1000, 1005), (1005, 990)]
+    assert footer.repeated == 1

@@ -15,8 +15,10 @@ from bsky_assets.contracts import (
     RawFeedPost,
     RawFirehosePost,
     RawPostDeletion,
+    Row,
 )
 from bsky_assets.storage.completeness import Completeness, StreamDetails
+from bsky_assets.storage.damage import Damaged
 from bsky_assets.storage.lake import Lake
 from testbed.rows import (
     NOON,
@@ -179,6 +181,29 @@ def test_counts_account_for_every_row_that_came_in(tmp_path: Path) -> None:
         - counts["in_firehose_and_feed"]
         - sum(counts["left_out"].values())
     )
+
+
+def test_damage_of_other_days_is_passed_over_and_of_the_day_itself_is_told(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    for ahead in (-1, 0, 1):
+        posts = [firehose_post("did:plc:ann", rkey) for rkey in ("3ka", "3kb")]
+        gone = [post_deletion("did:plc:ann", "3kb", seq=50)]
+        shown = [feed_post("did:plc:ann", "3kc")]
+        store(lake, DAY + timedelta(days=ahead), firehose=posts, feed=shown, deletions=gone)
+
+    def damage(row: type[Row], day: date) -> None:
+        partition = lake.current(row, day)
+        assert partition
+        Path(str(partition.path)).write_bytes(b"not to be read")
+
+    for row in (RawFirehosePost, RawFeedPost, RawPostDeletion):
+        damage(row, DAY - timedelta(days=1))
+        damage(row, DAY + timedelta(days=1))
+    uris = {post_uri("did:plc:ann", rkey) for rkey in ("3ka", "3kc")}
+    assert set(consolidated(lake)) == uris
+    damage(RawPostDeletion, DAY)
+    with pytest.raises(Damaged):
+        consolidated(lake)
 
 
 def test_a_day_with_one_source_consolidates_and_a_day_with_none_says_so(tmp_path: Path) -> None:

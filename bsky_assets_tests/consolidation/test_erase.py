@@ -1,6 +1,6 @@
 """The words of what was deleted for good are nowhere in the data directory after maintenance."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from bsky_assets.bluesky.collected import firehose_segments
 from bsky_assets.commands.maintain import maintain as command
 from bsky_assets.consolidation.consolidate import consolidate_day
+from bsky_assets.consolidation.erase import erase_deleted
 from bsky_assets.consolidation.erase_segments import erase_in_segments
 from bsky_assets.contracts import (
     ConsolidatedPost,
@@ -100,7 +101,11 @@ def fill(lake: Lake) -> None:
         firehose_post(CAROL, "3ke", record=record("may come back")),
     ]
     lake.write(RawFirehosePost, DAY, table(RawFirehosePost, posts))
-    shown = [feed_post(ANN, "3kf", record=secret), feed_post(ANN, "3kg", record=record("shown"))]
+    at_once = {"indexed_at": NOON + timedelta(hours=1)}
+    shown = [
+        feed_post(ANN, "3kf", record=secret, **at_once),
+        feed_post(ANN, "3kg", record=record("shown")),
+    ]
     lake.write(RawFeedPost, DAY, table(RawFeedPost, shown))
     aside = [
         quarantined(1, f"a field is odd: {post_uri(ANN, '3ka')}", SECRET.encode()),
@@ -188,6 +193,25 @@ def test_a_segment_that_has_not_been_taken_in_brings_its_rows_without_the_words(
         rows = lake.relation(con, RawFirehosePost, [DAY]).select("uri, record.text").fetchall()
     assert {uri[-3:]: text for uri, text in rows} == {"3ka": None, "4k0": "stays 0"}
     assert holding(data, SECRET) == []
+
+
+def test_segments_that_are_damaged_or_gone_keep_no_other_from_being_erased(data: Path) -> None:
+    lake, segments = Lake.of(get_settings()), firehose_segments(get_settings())
+    with segments.collecting() as writer:
+        for number, day in enumerate((DAY, DAY, LATER)):
+            writer.write(day, *landed("3ka", SECRET, number))
+    gone = post_deletion(ANN, "3ka", 500, received_at=NOON + timedelta(hours=1))
+    lake.write(RawPostDeletion, DAY, table(RawPostDeletion, [gone]))
+    damaged, taken_in = segments.of_day(DAY)
+    damaged.path.write_bytes(b"PAR1")
+    seen = segments.seen_once()
+    assert len(seen.of_day(DAY)) == 2
+    taken_in.path.unlink()
+    with duckdb.connect() as con:
+        assert erase_in_segments(con, lake, seen) == 2
+    damaged.path.unlink()
+    assert holding(segments.folder, SECRET) == []
+    assert holding(segments.folder, "stays 2") == ["0000000003.parquet"]
 
 
 def maintain(*arguments: str) -> str:
@@ -288,6 +312,28 @@ def test_of_a_deleted_post_its_row_and_place_stay_and_its_words_go(data: Path) -
         assert after.rows == partition.rows
         assert after.version == partition.version, "nothing downstream is made again for it"
         assert after.path != partition.path
+
+
+def test_a_partition_that_is_written_anew_meanwhile_is_erased_from_the_next_time(
+    data: Path,
+) -> None:
+    lake = Lake.of(get_settings())
+    fill(lake)
+    anew = [firehose_post(ANN, "3ka", record=record(SECRET)), firehose_post(CAROL, "3kz")]
+
+    def write(_: object) -> None:
+        lake.write(RawFirehosePost, DAY, table(RawFirehosePost, anew))
+
+    def erased(forget: Callable[[object], object]) -> dict[str, int]:
+        with duckdb.connect() as con:
+            return {one.partition.dataset: one.rows for one in erase_deleted(con, lake, forget)}
+
+    assert RawFirehosePost.asset not in erased(write)
+    assert erased(lambda _: None) == {RawFirehosePost.asset: 1}
+    assert erased(write) == {}, "it is only asked to forget words where there are some"
+    with duckdb.connect() as con:
+        rows = lake.relation(con, RawFirehosePost, [DAY]).select("uri, record.text").fetchall()
+    assert {uri[-3:]: text for uri, text in rows} == {"3ka": None, "3kz": "a post"}
 
 
 def test_a_second_run_rewrites_nothing_and_a_day_that_came_late_is_looked_at(data: Path) -> None:

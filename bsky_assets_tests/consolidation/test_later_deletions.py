@@ -120,6 +120,25 @@ def test_only_days_that_a_new_deletion_is_about_are_looked_into(tmp_path: Path) 
         assert honoured() == []
 
 
+def test_what_is_damaged_keeps_no_deletion_from_what_is_whole(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    later = DAY + timedelta(days=9)
+    gone = [post_deletion("did:plc:ann", "3ka", seq=900)]
+    with duckdb.connect() as con:
+        for day in (DAY, DAY + timedelta(days=1)):
+            posts = [firehose_post("did:plc:ann", "3ka"), firehose_post("did:plc:ann", f"3k{day}")]
+            lake.write(RawFirehosePost, day, table(RawFirehosePost, posts[day == DAY :]))
+            consolidate_day(con, lake, day)
+        for day in (later, later + timedelta(days=1)):
+            lake.write(RawPostDeletion, day, table(RawPostDeletion, gone))
+        for row, day in ((ConsolidatedPost, DAY), (RawPostDeletion, later)):
+            partition = lake.current(row, day)
+            assert partition
+            Path(str(partition.path)).write_bytes(b"not to be read")
+        removals = list(apply_tombstones(con, lake, lambda _: None))
+        assert [one.partition.day for one in removals] == [DAY + timedelta(days=1)]
+
+
 def test_an_account_that_comes_back_has_its_posts_when_the_day_is_materialised_again(
     tmp_path: Path,
 ) -> None:

@@ -33,7 +33,7 @@ from testbed.rows import (
 )
 
 DAY = date(2026, 3, 8)
-ANN = "did:plc:ann"
+ANN, BOB = "did:plc:ann", "did:plc:bob"
 EVENING = NOON + timedelta(hours=4)
 Rows = Iterable[Mapping[str, Any]]
 
@@ -119,6 +119,22 @@ def test_a_post_is_taken_up_again_where_it_was_deleted_in_the_look_back_window(l
     store(lake, later, posts=[firehose_post(ANN, "3ka", **at(NOON + timedelta(days=2)))])
     assert set(consolidated(lake)) == set()
     assert set(consolidated(lake, later)) == {"3ka"}
+
+
+@pytest.mark.parametrize(("days", "taken_up"), [(7, set()), (8, {"3ka", "3kb"})])
+def test_what_was_deleted_in_the_look_back_window_is_not_taken_up_where_it_is_shown_still(
+    lake: Lake, days: int, taken_up: set[str]
+) -> None:
+    then = NOON - timedelta(days=days)
+    made = {"indexed_at": then - timedelta(hours=1)}
+    delete(
+        lake,
+        post_deletion(ANN, "3ka", **gone_at(then, seq=1)),
+        account_status(BOB, "deleted", 2, event_time=then, received_at=then),
+        day=then.date(),
+    )
+    store(lake, feed=[feed_post(ANN, "3ka", **made), feed_post(BOB, "3kb", **made)])
+    assert set(consolidated(lake)) == taken_up
 
 
 def test_without_revs_the_time_of_the_event_decides(lake: Lake) -> None:
@@ -261,8 +277,21 @@ def test_a_post_that_was_left_out_with_its_account_is_taken_up_when_it_comes_aga
     assert set(consolidated(lake, later)) == {"3ka"}
 
 
+@pytest.mark.parametrize(("days", "taken_up"), [(1, set()), (7, set()), (8, {"3ka"})])
+def test_a_post_is_of_the_day_of_the_look_back_window_on_which_it_came_with_its_account(
+    lake: Lake, days: int, taken_up: set[str]
+) -> None:
+    back = NOON + timedelta(days=days)
+    store(lake, posts=[firehose_post(ANN, "3ka", **at(NOON))])
+    delete(lake, account_status(ANN, "deactivated", 1, event_time=EVENING, received_at=EVENING))
+    coming = account_status(ANN, "active", 2, event_time=back, received_at=back)
+    delete(lake, coming, day=back.date())
+    store(lake, back.date(), feed=[feed_post(ANN, "3ka", received_at=back)])
+    assert set(consolidated(lake)) == taken_up
+
+
 WEEK = [DAY + timedelta(days=ahead) for ahead in range(4)]
-AUTHORS = ("did:plc:ann", "did:plc:bob")
+AUTHORS = (ANN, BOB)
 
 
 def nightly(lake: Lake) -> None:

@@ -723,5 +723,6 @@ def test_numbers_may_be_skipped_where_events_are_passed_over() -> None:
     account = Account(FIREHOSE, HOST, None, without_holes=True)
     account.add(Events([1, 2], [wire.TIME] * 2, Counter()), NOON)
     account.add(Events([5, 9, 10, 12], [wire.TIME] * 4, Counter(), passed_over=2), NOON)
+    assert (account.events, account.passed_over) == (6, 2)
     gaps = account.close((NOON, NOON)).gaps
     assert [(gap.after, gap.before) for gap in gaps] == [(10, 12)]

@@ -43,6 +43,7 @@ def test_a_post_that_was_deleted_since_leaves_the_local_index(tmp_path: Path) ->
     archive = archive_of(world, is_compacted=False)
     with served(relay_of(world).app()) as url, reachable(archive, tmp_path) as settings:
         settings = settings.model_copy(update={"relay_url": url.replace("http", "ws")})
+        assert erase(settings) == 0  # nothing has been fetched
         land_day(settings, DAY, lambda _: None)
         before = posts_in_index(settings)
         assert gone & before
