@@ -37,8 +37,8 @@ def told(
         part, rest = rest[:size], rest[size:]
         account.add(events(part, timed=timed), NOON)
         if size % 2:
-            completeness.add([account.close((NOON, NOON))])
-    completeness.add([account.close((NOON, NOON))])
+            completeness.add(account.close((NOON, NOON)))
+    completeness.add(account.close((NOON, NOON)))
     return completeness
 
 
@@ -135,7 +135,7 @@ def test_a_gap_of_a_host_that_counts_no_events_is_told_as_time() -> None:
     account.expect_again()
     account.add(Events([instant + 21_000], times[1:], Counter()), NOON)
     completeness = Completeness()
-    completeness.add([account.close((NOON, NOON))])
+    completeness.add(account.close((NOON, NOON)))
     (gap,) = completeness.gaps
     assert (gap.missing, gap.seconds) == (None, 0.021)
     assert (completeness.missing_events, completeness.uncounted_gaps) == (0, 1)

@@ -141,7 +141,8 @@ def test_jumps_are_in_the_segment_and_in_words(tmp_path: Path) -> None:
     with serve(ScriptedRelay([[*scripts(), CLOSE]])) as relay:
         sync(tmp_path, relay.url)
     completeness = Completeness()
-    completeness.add(footers(tmp_path))
+    for footer in footers(tmp_path):
+        completeness.add(footer)
     assert completeness.jump_count == 2
     assert completeness.events["commit"] - completeness.commits_followed == 1  # the first of all
     second, first = sorted(jumps(completeness), reverse=True)

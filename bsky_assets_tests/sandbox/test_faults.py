@@ -256,7 +256,8 @@ def test_a_collector_tells_of_no_loss_where_messages_change_places(
     assert sum(sum(footer.events.values()) for footer in footers) == EVENTS
     assert sum(footer.repeated for footer in footers) == 0
     completeness = Completeness()
-    completeness.add(footers)
+    for footer in footers:
+        completeness.add(footer)
     assert completeness.gaps == []
     assert completeness.missing_events == 0
 
