@@ -11,7 +11,8 @@ from bsky_assets.storage.segments import Footer
 
 ENDLESS = Limits(max_seconds=200)
 """It ends as soon as the host says that it has no more."""
-IDLE_SECONDS = 0.1
+IDLE_SECONDS = 0.02
+"""However short: the host is asked whether it has more, and answers when all is sent."""
 
 
 def settings_for(folder: Path, url: str, **fields: Any) -> Settings:

@@ -24,7 +24,7 @@ CLOSE = "close"
 ABORT = "abort"
 STALL = "stall"
 HELD_UP = "held up"
-HELD_UP_SECONDS = 0.5
+HELD_UP_SECONDS = 0.2
 Step = bytes | str | threading.Event
 Script = Sequence[Step] | Refuse
 

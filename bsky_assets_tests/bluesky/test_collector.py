@@ -64,7 +64,7 @@ FIRST_WAIT, JITTER = streaming.FIRST_WAIT, streaming.JITTER
 def no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming, "FIRST_WAIT", 0.01)
     monkeypatch.setattr(streaming, "JITTER", 0.01)
-    monkeypatch.setattr(streaming, "FIRST_EVENT_SECONDS", 0.2)
+    monkeypatch.setattr(streaming, "FIRST_EVENT_SECONDS", 0.05)
     monkeypatch.setattr(streaming, "ANSWER_SECONDS", 100.0)
     monkeypatch.setattr(streaming, "TELL_SECONDS", 1e-12)
 
@@ -137,7 +137,7 @@ def test_a_host_that_is_held_up_is_waited_for(tmp_path: Path, place: int) -> Non
 def test_a_host_that_does_not_answer_is_not_waited_for_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streaming, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(streaming, "ANSWER_SECONDS", 0.4)
     with serve(ScriptedRelay([[*posts(1, 3), *[HELD_UP] * 100]])) as relay:
         assert sync(tmp_path, relay.url).ended_by == "nothing more"
     assert stored(tmp_path) == expected(1, 3)
