@@ -3,9 +3,12 @@
 import gc
 import os
 import signal
+import ssl
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -86,6 +89,25 @@ def _quick_disk() -> Iterator[None]:
     tests, but of processes that it starts."""
     with quick_storage(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _authorities_once() -> Iterator[None]:
+    """Every client of HTTP reads all certificate authorities, which takes longer than what most
+    tests ask of it: they are read once for each place that the environment names."""
+    create = ssl.create_default_context
+
+    @cache
+    def read(_cert_file: str | None, _cert_dir: str | None, *args: Any, **named: Any) -> Any:
+        return create(*args, **named)
+
+    def once(*args: Any, **named: Any) -> Any:
+        places = (os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
+        return read(*places, *args, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", once)
         yield
 
 

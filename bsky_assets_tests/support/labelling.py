@@ -1,8 +1,10 @@
 """A day of filtered posts to label, and a tiny language model of random weights."""
 
+import os
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -57,11 +59,16 @@ class Lab:
     folder: Path
     url: str
     options: dict[str, Any] = field(default_factory=dict)
+    _made: tuple[object, Settings] | None = None
 
     @property
     def settings(self) -> Settings:
         options = {"llm_models": ("sandbox",), "llm_company_sample": 0, **self.options}
-        return Settings(_env_file=None, data_dir=self.folder, llm_base_url=self.url, **options)
+        options |= {"data_dir": self.folder, "llm_base_url": self.url}
+        made_of = options, dict(os.environ)
+        if self._made is None or self._made[0] != made_of:  # to make them anew takes milliseconds
+            self._made = deepcopy(made_of), Settings(_env_file=None, **options)
+        return self._made[1]
 
     @property
     def lake(self) -> Lake:
