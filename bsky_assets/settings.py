@@ -34,7 +34,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from bsky_assets.errors import UserError
 
 PREFIX = "BSKY_"
-CATCH_UP_FEED = "at://did:plc:tenurhgjptubkk5zf5qhi3og/app.bsky.feed.generator/catch-up"
+_CATCH_UP_FEED = "at://did:plc:tenurhgjptubkk5zf5qhi3og/app.bsky.feed.generator/catch-up"
 ENGLISH = "en"
 MODERATION_SERVICE = "did:plc:ar7c4by46qjdydhdevvrndac"
 """Bluesky's own labeler."""
@@ -146,7 +146,7 @@ Addresses = Annotated[
 """By name; the text is `name=address,…`."""
 SIDES = ("left", "right", "moderate")
 """What BSKY_NEWS_FEEDS may say of an outlet."""
-LAUNCHABLE = ("consolidated_posts", "filtered_posts", "llm_labels")
+_LAUNCHABLE = ("consolidated_posts", "filtered_posts", "llm_labels")
 """Assets whose partitions can be made as a job of a cluster."""
 LauncherName = Literal["local", "slurm", "ray", "kubernetes"]
 
@@ -198,7 +198,7 @@ class Settings(BaseSettings):
         "https://mod.bsky.app", description="Host of subscribeLabels and queryLabels."
     )
     feeds: Addresses = Field(
-        {"today": CATCH_UP_FEED},
+        {"today": _CATCH_UP_FEED},
         validate_default=True,
         description="Feeds to read, as comma-separated name=at-uri.",
     )
@@ -371,7 +371,7 @@ class Settings(BaseSettings):
         "local", description="Where a partition is made: in the run, or as a job of a cluster."
     )
     launcher_assets: CommaSeparated = Field(
-        LAUNCHABLE[:2],
+        _LAUNCHABLE[:2],
         description="Comma-separated assets that the launcher takes; llm_labels can be added.",
     )
     launcher_python: str | None = Field(
@@ -424,8 +424,8 @@ class Settings(BaseSettings):
     @field_validator("launcher_assets")
     @classmethod
     def _launchable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if wrong := set(value) - set(LAUNCHABLE):
-            raise ValueError(f"expected some of {', '.join(LAUNCHABLE)}; got {', '.join(wrong)}")
+        if wrong := set(value) - set(_LAUNCHABLE):
+            raise ValueError(f"expected some of {', '.join(_LAUNCHABLE)}; got {', '.join(wrong)}")
         return value
 
     @field_validator("language_model", "k8s_pod")

@@ -24,7 +24,7 @@ from bsky_sandbox.xrpc import RateLimit, XrpcError, XrpcServer, bounded, require
 
 DEFAULT_LIMIT = 50
 LARGEST_LIMIT = 100
-MOST_AT_ONCE = 25
+_MOST_AT_ONCE = 25
 """Posts or profiles that are asked for by name."""
 
 _AT_URI = re.compile(r"at://[a-zA-Z0-9._:%-]+/[a-zA-Z0-9.-]+/[a-zA-Z0-9._~:-]+", re.ASCII)
@@ -153,9 +153,9 @@ def _several(request: web.Request, name: str) -> list[str]:
     values = request.query.getall(name, [])
     if not values:
         raise XrpcError.invalid_request(f'Error: Params must have the property "{name}"')
-    if len(values) > MOST_AT_ONCE:
+    if len(values) > _MOST_AT_ONCE:
         raise XrpcError.invalid_request(
-            f"Error: {name} must not have more than {MOST_AT_ONCE} elements"
+            f"Error: {name} must not have more than {_MOST_AT_ONCE} elements"
         )
     return values
 

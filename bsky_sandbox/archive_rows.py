@@ -24,7 +24,7 @@ from bsky_sandbox.archive_segments import (
 from bsky_sandbox.posts import Json, encoded, micros_of, tid, tid_number, timestamp
 from bsky_sandbox.stream import Event
 
-WITNESSED_AFTER = 150_000
+_WITNESSED_AFTER = 150_000
 """Microseconds from the relay's time of an event to the archive's."""
 _KINDS = {"create": CREATE, "update": UPDATE, "delete": DELETE}
 _MARKERS = {"identity": IDENTITY, "account": ACCOUNT, "sync": SYNC}
@@ -68,7 +68,7 @@ class History:
             yield self._row(CREATE, did, at + place * _BETWEEN_RECORDS, path, rev, block)
 
     def _happened(self, event: Event) -> Iterator[ArchiveRow]:
-        at = micros_of(event.time) + WITNESSED_AFTER
+        at = micros_of(event.time) + _WITNESSED_AFTER
         if event.kind != "commit":
             yield self._marker(event, at)
             if event.kind == "sync":
@@ -127,13 +127,13 @@ def superseded(rows: Iterable[ArchiveRow]) -> set[int]:
             gone.update(records.pop(key, ()))
         if row.kind in (CREATE, UPDATE):
             records.setdefault(key, []).append(row.seq)
-        elif row.kind == SYNC or is_end(row):
+        elif row.kind == SYNC or _is_end(row):
             for other in [other for other in records if other[0] == row.did]:
                 gone.update(records.pop(other))
     return gone
 
 
-def is_end(row: ArchiveRow) -> bool:
+def _is_end(row: ArchiveRow) -> bool:
     """Whether it tells that an account was deleted."""
     return row.kind == ACCOUNT and b"fstatusgdeleted" in row.payload
 

@@ -15,7 +15,7 @@ from bsky_sandbox.posts import SandboxPost
 from bsky_sandbox.schema_answers import STATEMENT, Verdict, lean
 
 MODEL = "sandbox"
-BYTES_A_TOKEN = 4
+_BYTES_A_TOKEN = 4
 """There is no tokenizer: a token is taken to be so many bytes of UTF-8."""
 
 _LABELS = ("not_sociopolitical", "left", "right", "moderate", "unclear")
@@ -201,13 +201,13 @@ def free_answer(code: str, verdicts: Mapping[str, Verdict]) -> dict[str, Any]:
 
 def count_tokens(text: str) -> int:
     """How many tokens `text` is taken to have."""
-    return -(-len(text.encode(errors="replace")) // BYTES_A_TOKEN)
+    return -(-len(text.encode(errors="replace")) // _BYTES_A_TOKEN)
 
 
 def logprobs(text: str) -> dict[str, Any]:
     """How likely each token of `text` is said to be: made up, and the same for the same bytes."""
     content = text.encode(errors="replace")
-    tokens = (content[at : at + BYTES_A_TOKEN] for at in range(0, len(content), BYTES_A_TOKEN))
+    tokens = (content[at : at + _BYTES_A_TOKEN] for at in range(0, len(content), _BYTES_A_TOKEN))
     told = [
         {
             "token": token.decode(errors="replace"),
@@ -222,4 +222,4 @@ def logprobs(text: str) -> dict[str, Any]:
 
 def cut(text: str, tokens: int) -> str:
     """The first so many tokens of `text`."""
-    return text.encode(errors="replace")[: tokens * BYTES_A_TOKEN].decode(errors="ignore")
+    return text.encode(errors="replace")[: tokens * _BYTES_A_TOKEN].decode(errors="ignore")

@@ -12,7 +12,7 @@ from zlib import crc32
 from bsky_sandbox.chat import MODEL, ApiError, count_tokens
 
 WIDTH = 256
-MOST_TEXTS = 2_048
+_MOST_TEXTS = 2_048
 _WORD = re.compile(r"[^\W_]{3,}")
 
 
@@ -24,7 +24,7 @@ def embeddings(body: object) -> dict[str, Any]:
     """
     texts = body.get("input") if isinstance(body, dict) else None
     texts = [texts] if isinstance(texts, str) else texts
-    if not isinstance(texts, list) or not 0 < len(texts) <= MOST_TEXTS:
+    if not isinstance(texts, list) or not 0 < len(texts) <= _MOST_TEXTS:
         raise ApiError(400, "'input' must be a string or an array of them.", param="input")
     if not all(isinstance(text, str) and text for text in texts):
         raise ApiError(400, "'input' must have no empty string.", param="input")
@@ -33,14 +33,14 @@ def embeddings(body: object) -> dict[str, Any]:
         "object": "list",
         "model": MODEL,
         "data": [
-            {"object": "embedding", "index": place, "embedding": vector_of(text)}
+            {"object": "embedding", "index": place, "embedding": _vector_of(text)}
             for place, text in enumerate(texts)
         ],
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
     }
 
 
-def vector_of(text: str) -> list[float]:
+def _vector_of(text: str) -> list[float]:
     """A vector of length one, of the words of `text`; the same for the same words."""
     vector = [0.0] * WIDTH
     for word in set(_WORD.findall(text.lower())):

@@ -27,7 +27,7 @@ from bsky_sandbox.stream import (
 )
 from bsky_sandbox.writing import Writer, Written
 
-LEAST_FEED = 20
+_LEAST_FEED = 20
 
 _POST_SHARE = 0.186
 _EVENTS_A_CAMPAIGN = 8_000
@@ -75,7 +75,7 @@ class Day:
         self.columns = Columns()
         self.posts: list[PostDraft] = []
         self._times = times
-        self._feed_size = max(LEAST_FEED, len(times) // 30)
+        self._feed_size = max(_LEAST_FEED, len(times) // 30)
         self.directory = Directory(rng, len(times), english_bots(len(times)), day)
         self._programs = [
             place for place, draft in enumerate(self.directory.drafts) if draft.role == "bot"

@@ -49,8 +49,8 @@ from bsky_sandbox.schema_answers import (
     compile_schema,
 )
 
-FINGERPRINT = "bsky-assets-sandbox-no-language-model"
-OWNER = "bsky-assets sandbox"
+_FINGERPRINT = "bsky-assets-sandbox-no-language-model"
+_OWNER = "bsky-assets sandbox"
 
 _LARGEST_REQUEST = 32 * 1024 * 1024
 _REMEMBERED = 256
@@ -154,7 +154,7 @@ class LlmServer:
             "id": MODEL,
             "object": "model",
             "created": self._created,
-            "owned_by": OWNER,
+            "owned_by": _OWNER,
             "description": f"Not a language model. {STATEMENT}",
         }
 
@@ -197,7 +197,7 @@ class LlmServer:
             "id": f"chatcmpl-sandbox-{next(self._numbers)}",
             "created": int(time.time()),
             "model": MODEL,
-            "system_fingerprint": FINGERPRINT,
+            "system_fingerprint": _FINGERPRINT,
         }
         if chat.stream:
             return await _stream(request, head, completion, include_usage=chat.include_usage)

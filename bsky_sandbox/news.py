@@ -18,7 +18,7 @@ from bsky_sandbox.grammar import texts
 from bsky_sandbox.posts import SandboxPost
 from bsky_sandbox.world import World
 
-OUTLETS = ("wire", "herald", "tribune")
+_OUTLETS = ("wire", "herald", "tribune")
 """An agency, an outlet with its copies, and one with words of its own."""
 _REPORTED, _UNSPOKEN = 40, 12
 _LATE, _OLD = 6, 7
@@ -104,7 +104,7 @@ def _articles(event: str, at: datetime, rng: Random) -> Iterator[SandboxArticle]
     """The same event by each outlet, within an hour."""
     number, _, place = event.partition("/")
     kind = _kinds()[int(number)]
-    for place_in_row, outlet in enumerate(OUTLETS):
+    for place_in_row, outlet in enumerate(_OUTLETS):
         words = kind["own"] if outlet == "tribune" else kind["text"]
         slug = f"{place.replace(' ', '-').lower()}-{number}"
         yield SandboxArticle(

@@ -99,7 +99,7 @@ def tid_number(text: str) -> int:
 
 def cid_of(record: Mapping[str, Any]) -> str:
     """The CID of a record given as JSON."""
-    return cid_of_block(encoded(record))
+    return _cid_of_block(encoded(record))
 
 
 def encoded(record: Mapping[str, Any]) -> bytes:
@@ -107,7 +107,7 @@ def encoded(record: Mapping[str, Any]) -> bytes:
     return bytes(encode_dag_cbor(to_dag(record)))
 
 
-def cid_of_block(block: bytes) -> str:
+def _cid_of_block(block: bytes) -> str:
     """The CID of a DAG-CBOR block."""
     text: str = encode_cid(_DAG_CBOR_SHA256 + hashlib.sha256(block).digest())
     return text

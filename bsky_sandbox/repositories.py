@@ -27,7 +27,7 @@ from bsky_sandbox.stream import Event
 from bsky_sandbox.xrpc import XrpcError, XrpcServer, required
 
 METHOD = "com.atproto.sync.getRepo"
-CAR_TYPE = "application/vnd.ipld.car"
+_CAR_TYPE = "application/vnd.ipld.car"
 _REFUSALS = {
     "deleted": "RepoNotFound",
     "takendown": "RepoTakendown",
@@ -203,7 +203,7 @@ class Repositories:
             raise XrpcError(400, _REFUSALS.get(status, "RepoNotFound"), "no such repository")
         content = self._tampered(did)
         self.served += len(content)
-        return web.Response(body=content, content_type=CAR_TYPE)
+        return web.Response(body=content, content_type=_CAR_TYPE)
 
     def _tampered(self, did: str) -> bytes:
         """A repository, with what is to be wrong with it."""

@@ -26,7 +26,7 @@ Kind = Literal["commit", "identity", "account", "sync"]
 Action = Literal["create", "update", "delete"]
 
 KINDS: tuple[Kind, ...] = ("commit", "identity", "account", "sync")
-ACTIONS: tuple[Action, ...] = ("create", "update", "delete")
+_ACTIONS: tuple[Action, ...] = ("create", "update", "delete")
 
 LIKE = "app.bsky.feed.like"
 REPOST = "app.bsky.feed.repost"
@@ -36,7 +36,7 @@ PROFILE = "app.bsky.actor.profile"
 THREADGATE = "app.bsky.feed.threadgate"
 BLOG = "com.whtwnd.blog.entry"
 BOOKMARK = "community.sandbox.bookmark"
-COLLECTIONS = (POST, LIKE, REPOST, FOLLOW, BLOCK, PROFILE, THREADGATE, BLOG, BOOKMARK)
+_COLLECTIONS = (POST, LIKE, REPOST, FOLLOW, BLOCK, PROFILE, THREADGATE, BLOG, BOOKMARK)
 
 _SELF = 0
 _NONE = -1
@@ -123,8 +123,8 @@ class Columns:
         """Add an operation to the last event. The rkey is a TID's number, or 0 for `self`."""
         if record is not None:
             self.records[len(self.action)] = record
-        self.action.append(ACTIONS.index(action))
-        self.collection.append(COLLECTIONS.index(collection))
+        self.action.append(_ACTIONS.index(action))
+        self.collection.append(_COLLECTIONS.index(collection))
         self.rkey.append(rkey)
         self.target.append(target)
 
@@ -184,8 +184,8 @@ class Stream(Sequence[Event]):
 
     def _op(self, index: int) -> Op:
         columns = self._columns
-        action = ACTIONS[columns.action[index]]
-        collection = COLLECTIONS[columns.collection[index]]
+        action = _ACTIONS[columns.action[index]]
+        collection = _COLLECTIONS[columns.collection[index]]
         number, target = columns.rkey[index], columns.target[index]
         rkey = "self" if number == _SELF else tid(number)
         post = target if collection == POST else None

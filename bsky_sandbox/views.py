@@ -13,7 +13,7 @@ from bsky_sandbox.accounts import PROFILE, SandboxAccount
 from bsky_sandbox.moderation import SandboxLabel
 from bsky_sandbox.posts import Json, SandboxPost, cid_of, timestamp
 
-CDN = "https://cdn.sandbox.invalid"
+_CDN = "https://cdn.sandbox.invalid"
 """Where pictures would be; nothing is to be fetched from there."""
 
 _BLOCKED, _DETACHED = 1, 2
@@ -48,7 +48,7 @@ class Views:
         if account.display_name is not None:
             view["displayName"] = account.display_name
         if account.avatar is not None:
-            view["avatar"] = f"{CDN}/img/avatar/plain/{did}/{account.avatar}@jpeg"
+            view["avatar"] = f"{_CDN}/img/avatar/plain/{did}/{account.avatar}@jpeg"
         view["associated"] = {"chat": {"allowIncoming": "none"}}
         view["labels"] = self._labels_on(did) + _self_labels(
             did, f"at://{did}/{PROFILE}/self", account.profile
@@ -213,8 +213,8 @@ def _blocked(post: SandboxPost) -> Json:
 def _picture(image: Json, did: str, small: str) -> Json:
     cid = image["image"]["ref"]["$link"]
     view: Json = {
-        small: f"{CDN}/img/feed_thumbnail/plain/{did}/{cid}@jpeg",
-        "fullsize": f"{CDN}/img/feed_fullsize/plain/{did}/{cid}@jpeg",
+        small: f"{_CDN}/img/feed_thumbnail/plain/{did}/{cid}@jpeg",
+        "fullsize": f"{_CDN}/img/feed_fullsize/plain/{did}/{cid}@jpeg",
         "alt": image["alt"],
     }
     if "aspectRatio" in image:
@@ -224,7 +224,7 @@ def _picture(image: Json, did: str, small: str) -> Json:
 
 def _video(embed: Json, did: str) -> Json:
     cid = embed["video"]["ref"]["$link"]
-    place = f"{CDN}/watch/{did}/{cid}"
+    place = f"{_CDN}/watch/{did}/{cid}"
     view = {"cid": cid, "playlist": f"{place}/playlist.m3u8", "thumbnail": f"{place}/thumbnail.jpg"}
     return view | {name: embed[name] for name in ("alt", "aspectRatio") if name in embed}
 
@@ -232,7 +232,7 @@ def _video(embed: Json, did: str) -> Json:
 def _external(external: Json, did: str) -> Json:
     view = {name: external[name] for name in ("uri", "title", "description")}
     if thumb := external.get("thumb"):
-        view["thumb"] = f"{CDN}/img/feed_thumbnail/plain/{did}/{thumb['ref']['$link']}@jpeg"
+        view["thumb"] = f"{_CDN}/img/feed_thumbnail/plain/{did}/{thumb['ref']['$link']}@jpeg"
     return view
 
 

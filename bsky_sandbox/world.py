@@ -20,8 +20,8 @@ from bsky_sandbox.truth import truth
 
 __all__ = ["Event", "Op", "SandboxAccount", "SandboxLabel", "SandboxPost", "World"]
 
-FEEDS_DID = "did:plc:sandboxfeedssandboxfeeds"
-LEAST_EVENTS = 20
+_FEEDS_DID = "did:plc:sandboxfeedssandboxfeeds"
+_LEAST_EVENTS = 20
 
 _SHORTEST = timedelta(hours=1)
 _FIRST_ORDINAL = 737_000
@@ -62,8 +62,8 @@ class World:
         Raises:
             ValueError: `events` is less than 20 or more than ten million.
         """
-        if not LEAST_EVENTS <= events < _SEQS_A_DAY:
-            raise ValueError(f"{events} events: must be from {LEAST_EVENTS} to {_SEQS_A_DAY - 1}")
+        if not _LEAST_EVENTS <= events < _SEQS_A_DAY:
+            raise ValueError(f"{events} events: must be from {_LEAST_EVENTS} to {_SEQS_A_DAY - 1}")
         rng = Random(f"{seed}-{day}")
         start, end = _span(day, now or datetime.now(UTC))
         made = Day(rng, _times(rng, start, end, events), day.isoformat())
@@ -86,8 +86,8 @@ class World:
             posts=posts,
             accounts=accounts,
             feed_items=[posts[place] for place in feed],
-            feed_uri=f"at://{FEEDS_DID}/app.bsky.feed.generator/catch-up",
-            private_feed_uri=f"at://{FEEDS_DID}/app.bsky.feed.generator/mutuals",
+            feed_uri=f"at://{_FEEDS_DID}/app.bsky.feed.generator/catch-up",
+            private_feed_uri=f"at://{_FEEDS_DID}/app.bsky.feed.generator/mutuals",
             labels=labels,
             labeler_did=LABELER_DID,
             events=Stream(made.columns, first_seq, posts, accounts),

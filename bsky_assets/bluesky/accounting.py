@@ -32,16 +32,16 @@ CHUNK = 1_000
 """Events that are accounted for together."""
 REMEMBERED_CHUNKS = WINDOW // CHUNK
 """The events of as many chunks are known one by one."""
-MOST_STRAYS = 3
+_MOST_STRAYS = 3
 """In a row; more are another numbering."""
-CLOCK_SAMPLE = 15
+_CLOCK_SAMPLE = 15
 """Events next to one whose time is in question that are asked the time."""
-FIRST_YEAR = 2022
+_FIRST_YEAR = 2022
 """No event is older than the network."""
-MOST_AHEAD = timedelta(days=1)
+_MOST_AHEAD = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
 _MINUTE_FORMAT = "%Y-%m-%dT%H:%MZ"
-MOST_APART = timedelta(minutes=10)
+_MOST_APART = timedelta(minutes=10)
 JITTER = timedelta(seconds=5)
 """Events come this much out of the order of their times."""
 
@@ -102,7 +102,7 @@ class Account:
         """How far behind the host's clock we received the last events."""
         self.clock = _last_clock(last)
         """The host's time of the last event."""
-        self._times: deque[Any] = deque(maxlen=CLOCK_SAMPLE)
+        self._times: deque[Any] = deque(maxlen=_CLOCK_SAMPLE)
         self._is_new = self.cursor is None
         self._began_after, self._began_clock = self.cursor, self.clock
         self._cursor_time: Any = last.cursor_time if last else None
@@ -211,7 +211,7 @@ class Account:
             self._stretches.append(Stretch(first, first, _iso(opened), None))
         self._gap_reason = None
         self._cursor_time = times[end - 1]
-        self._times.extend(times[start:end][-CLOCK_SAMPLE:])
+        self._times.extend(times[start:end][-_CLOCK_SAMPLE:])
         self._minutes.update(_by_minute(times[start:end], opened, closed, received))
         self._advance(last, closed, end - start, received)
 
@@ -232,7 +232,7 @@ class Account:
         if self.cursor is None or not self._without_holes or first == self.cursor + 1:
             return
         if is_alone and before:
-            if len(before.strays) < MOST_STRAYS:
+            if len(before.strays) < _MOST_STRAYS:
                 self._before = replace(before, strays=(*before.strays, first))
         elif is_alone and not self.cursor < first <= self.cursor + WINDOW:
             self._before = _Before(
@@ -415,8 +415,8 @@ class Account:
 def _clocks(times: list[Any], received: datetime) -> tuple[datetime | None, datetime | None]:
     """The time by the host at the first and the last of some events, where they tell."""
     return (
-        _clock(times[0], times[:CLOCK_SAMPLE], received),
-        _clock(times[-1], times[-CLOCK_SAMPLE:], received),
+        _clock(times[0], times[:_CLOCK_SAMPLE], received),
+        _clock(times[-1], times[-_CLOCK_SAMPLE:], received),
     )
 
 
@@ -426,9 +426,9 @@ def _clock(time: Any, around: list[Any], received: datetime) -> datetime | None:
     if not read:
         return None
     clock, made = median_low(read), instant(time)
-    if clock.year < FIRST_YEAR or clock > received + MOST_AHEAD:
+    if clock.year < _FIRST_YEAR or clock > received + _MOST_AHEAD:
         return None
-    return made if made and abs(made - clock) < MOST_APART else clock
+    return made if made and abs(made - clock) < _MOST_APART else clock
 
 
 def _by_minute(

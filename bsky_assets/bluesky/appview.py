@@ -21,7 +21,7 @@ from bsky_assets.bluesky.syntax import at_uri_parts, is_did, is_handle
 from bsky_assets.contracts.records import AppliedLabel
 from bsky_assets.sync_day import synctimestamp
 
-NO_HANDLE = "handle.invalid"
+_NO_HANDLE = "handle.invalid"
 """What an AppView shows for an account whose handle does not lead back to it."""
 
 _LARGEST = 2**63 - 1
@@ -168,7 +168,7 @@ def read_item(
 def page_of(uri: str, handle: str | None) -> str:
     """The page of the post `uri` on bsky.app, under its author's handle where that is good."""
     did, record_key = _parts(uri)
-    author = handle if handle != NO_HANDLE and is_handle(handle) else did
+    author = handle if handle != _NO_HANDLE and is_handle(handle) else did
     return f"https://bsky.app/profile/{author}/post/{record_key}"
 
 

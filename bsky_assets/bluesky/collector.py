@@ -31,7 +31,7 @@ from bsky_assets.settings import Settings
 from bsky_assets.storage import network
 from bsky_assets.storage.segments import Segments
 
-SANDBOX_IDLE_SECONDS = 0.3
+_SANDBOX_IDLE_SECONDS = 0.3
 
 
 def sync_firehose(
@@ -100,7 +100,7 @@ def _sync(
     idle_seconds: float | None,
 ) -> StreamReport:
     network.keep(settings)
-    usual = SANDBOX_IDLE_SECONDS if settings.sandbox else IDLE_SECONDS
+    usual = _SANDBOX_IDLE_SECONDS if settings.sandbox else IDLE_SECONDS
     with segments.collecting() as writer:
         reading = Reading(
             source,

@@ -34,10 +34,10 @@ from bsky_assets.storage.partition_sql import select_rows
 from bsky_assets.sync_day import now, today
 
 METHOD = "app.bsky.feed.getFeed"
-PAGE_ITEMS = 100
+_PAGE_ITEMS = 100
 MOST_PAGES = 1000
 """A feed that goes on after as many pages is not read further."""
-MOST_STALE_PAGES = 10
+_MOST_STALE_PAGES = 10
 """Nor is one that shows nothing new on as many pages in a row."""
 
 SCHEMA = arrow_schema(RawFeedPost)
@@ -186,7 +186,7 @@ def _read_feed(
             read.ended = "max_posts"
         elif cursor in cursors:
             read.ended = "cursor_repeated"
-        elif stale >= MOST_STALE_PAGES:
+        elif stale >= _MOST_STALE_PAGES:
             read.ended = "nothing_new"
         elif read.pages >= MOST_PAGES:
             read.ended = "most_pages"
@@ -195,7 +195,7 @@ def _read_feed(
 
 
 def _params(uri: str, cursor: str | None) -> Mapping[str, str | int]:
-    params: dict[str, str | int] = {"feed": uri, "limit": PAGE_ITEMS}
+    params: dict[str, str | int] = {"feed": uri, "limit": _PAGE_ITEMS}
     return params if cursor is None else {**params, "cursor": cursor}
 
 

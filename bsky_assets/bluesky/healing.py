@@ -24,9 +24,9 @@ from bsky_assets.sync_day import bounds
 
 SETTLED = timedelta(hours=1)
 """How long after its end a day is healed for the first time: an archive seals what it has seen."""
-AGAIN = timedelta(days=1)
+_AGAIN = timedelta(days=1)
 """After so long the same is asked for again."""
-TRIED = timedelta(days=7)
+_TRIED = timedelta(days=7)
 """For so long after a day."""
 
 
@@ -64,7 +64,7 @@ def due(settings: Settings, at: datetime) -> dict[date, str]:
         wanted = [
             (key, asked.get(key, ""))
             for key in _open(told, settings)
-            if key not in asked or (at < end + TRIED and _is_old(asked[key], at))
+            if key not in asked or (at < end + _TRIED and _is_old(asked[key], at))
         ]
         if wanted:
             found[partition.day] = hashlib.sha256(repr(wanted).encode()).hexdigest()[:16]
@@ -79,7 +79,7 @@ def _open(told: StreamDetails, settings: Settings) -> Iterator[Key | JumpKey]:
 
 
 def _is_old(asked: str, at: datetime) -> bool:
-    return at - datetime.fromisoformat(asked) > AGAIN
+    return at - datetime.fromisoformat(asked) > _AGAIN
 
 
 def heal_day(con: duckdb.DuckDBPyConnection, settings: Settings, day: date, log: Log) -> Healed:

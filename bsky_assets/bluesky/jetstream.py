@@ -42,13 +42,13 @@ from bsky_assets.contracts import RawFirehosePost
 from bsky_assets.settings import host_of
 
 V1 = "subscribe"
-V2 = "xrpc/network.bsky.jetstream.subscribeEvents"
-DICTIONARY = "xrpc/network.bsky.jetstream.getZstdDictionary"
+_V2 = "xrpc/network.bsky.jetstream.subscribeEvents"
+_DICTIONARY = "xrpc/network.bsky.jetstream.getZstdDictionary"
 SUBPROTOCOL = "xrpc.v1.json"
 
-OLDEST_INSTANT = 10**15
+_OLDEST_INSTANT = 10**15
 """Cursors from here on are instants, to v2 as to v1; this one is long before any event."""
-NO_SUCH_METHOD = frozenset((HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED))
+_NO_SUCH_METHOD = frozenset((HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED))
 
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _MICROSECONDS = 1_000_000
@@ -173,7 +173,7 @@ class Jetstream:
         try:
             socket = await self._connect_v2(client, cursor)
         except Disconnected as error:
-            if error.status not in NO_SUCH_METHOD:
+            if error.status not in _NO_SUCH_METHOD:
                 raise
             socket = await connect(client, self._url_v1(cursor))
             self._version = 1
@@ -184,7 +184,7 @@ class Jetstream:
     async def _connect_v2(self, client: aiohttp.ClientSession, cursor: int | None) -> Socket:
         if self._wants_dictionary:
             await self._fetch_dictionary(client)
-        url = self._url_v2(OLDEST_INSTANT if cursor == 0 else cursor)
+        url = self._url_v2(_OLDEST_INSTANT if cursor == 0 else cursor)
         try:
             return await connect(client, url, protocols=(SUBPROTOCOL,))
         except Disconnected as error:
@@ -203,7 +203,7 @@ class Jetstream:
         """Get the dictionary, if there is one: without it the stream is not compressed."""
         dictionary = b""
         try:
-            async with client.get(f"{_http(self.url)}/{DICTIONARY}") as response:
+            async with client.get(f"{_http(self.url)}/{_DICTIONARY}") as response:
                 if response.status == HTTPStatus.OK:
                     dictionary = await response.read()
         except (aiohttp.ClientError, OSError, TimeoutError):
@@ -222,7 +222,7 @@ class Jetstream:
         query += [("kinds", kind) for kind in ("commit", "account", "sync")]
         if (dictionary := self.reader.dictionary) is not None:
             query.append(("zstdDictionary", str(dictionary)))
-        return f"{self.url}/{V2}?{_encoded(query, cursor)}"
+        return f"{self.url}/{_V2}?{_encoded(query, cursor)}"
 
 
 def _body(content: Any) -> tuple[dict[str, Any], str]:

@@ -22,9 +22,9 @@ from bsky_assets.settings import Settings
 from bsky_assets.sync_day import now
 
 METHOD = "com.atproto.label.queryLabels"
-SUBJECTS_A_REQUEST = 40
+_SUBJECTS_A_REQUEST = 40
 """Keeps the address of a request well below the 8 kB that servers commonly take."""
-PAGE_LABELS = 250
+_PAGE_LABELS = 250
 MOST_PAGES = 200
 """Of one request; a labeler that goes on after as many is not read further."""
 REQUESTS_AT_ONCE = 4
@@ -65,8 +65,8 @@ def query_labels(
         :most_subjects
     ]
     batches = [
-        subjects[start : start + SUBJECTS_A_REQUEST]
-        for start in range(0, len(subjects), SUBJECTS_A_REQUEST)
+        subjects[start : start + _SUBJECTS_A_REQUEST]
+        for start in range(0, len(subjects), _SUBJECTS_A_REQUEST)
     ]
     rows: list[dict[str, Any]] = []
     odd: list[dict[str, Any]] = []
@@ -93,7 +93,7 @@ def query_labels(
 def _ask(host: XrpcHost, subjects: Sequence[str]) -> Iterator[tuple[Any, str]]:
     """Each label on `subjects` as it came, with its page and place in it."""
     cursors: set[str] = set()
-    params: dict[str, str | int | Sequence[str]] = {"uriPatterns": subjects, "limit": PAGE_LABELS}
+    params: dict[str, str | int | Sequence[str]] = {"uriPatterns": subjects, "limit": _PAGE_LABELS}
     for number in range(MOST_PAGES):
         page = host.query(METHOD, params, holding="labels")
         for place, label in enumerate(page["labels"]):

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 WINDOW = 20_000
 """Numbers behind the last one within which one that was skipped can still arrive."""
-MOST_HOLES = 2_000
+_MOST_HOLES = 2_000
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Holes:
     def open(self, hole: Hole) -> None:
         """Take a hole behind all others; forget those that are out of the window."""
         oldest = hole.before - WINDOW
-        if self._holes and (self._holes[0].before < oldest or len(self._holes) >= MOST_HOLES):
+        if self._holes and (self._holes[0].before < oldest or len(self._holes) >= _MOST_HOLES):
             kept = [one for one in self._holes if one.before >= oldest]
-            self._holes = kept[-MOST_HOLES + 1 :]
+            self._holes = kept[-_MOST_HOLES + 1 :]
         self._holes.append(hole)
 
     def copy(self) -> "Holes":

@@ -9,7 +9,7 @@ from bsky_assets.bluesky.syntax import is_did
 from bsky_assets.bluesky.xrpc import XrpcHost
 
 METHOD = "app.bsky.actor.getProfiles"
-ACTORS_A_REQUEST = 25
+_ACTORS_A_REQUEST = 25
 
 
 def followers(host: XrpcHost, dids: Sequence[str]) -> dict[str, int]:
@@ -23,8 +23,8 @@ def followers(host: XrpcHost, dids: Sequence[str]) -> dict[str, int]:
     """
     wanted = [did for did in dids if is_did(did)]
     found: dict[str, int] = {}
-    for start in range(0, len(wanted), ACTORS_A_REQUEST):
-        asked = wanted[start : start + ACTORS_A_REQUEST]
+    for start in range(0, len(wanted), _ACTORS_A_REQUEST):
+        asked = wanted[start : start + _ACTORS_A_REQUEST]
         answer = host.query(METHOD, {"actors": asked}, holding="profiles")
         shown = [profile for profile in answer["profiles"] if isinstance(profile, dict)]
         for profile in shown:

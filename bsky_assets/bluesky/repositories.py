@@ -15,10 +15,10 @@ from bsky_assets.contracts.raw import ACTIVE
 PUTS = frozenset(("create", "update"))
 """What may be done to a record besides deleting it."""
 
-ACCOUNT_STATUSES = frozenset(
+_ACCOUNT_STATUSES = frozenset(
     ("deleted", "takendown", "suspended", "deactivated", "desynchronized", "throttled")
 )
-UNEXPLAINED_STATUS = "deactivated"
+_UNEXPLAINED_STATUS = "deactivated"
 """Taken for an account that is not active and for which the host gives no reason we know."""
 
 
@@ -42,7 +42,7 @@ def take_account(rows: Rows, body: JsonObject, seq: int, time: Any, received: in
     status, odd = ACTIVE, None
     if body["active"] is not True:
         given = body.get("status")
-        status = given if given in ACCOUNT_STATUSES else UNEXPLAINED_STATUS
+        status = given if given in _ACCOUNT_STATUSES else _UNEXPLAINED_STATUS
         odd = {"status": given} if given and given != status else None
     rows.add_deletion(checked_did(body["did"]), None, status, None, seq, time, received, odd)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     # The SDK takes seconds to import, and few read feeds as an account.
     from atproto import Client, Session
 
-ENTRYWAY = "https://bsky.social"
+_ENTRYWAY = "https://bsky.social"
 """Where accounts of the network's own AppViews sign in; those take no passwords themselves."""
 
 _OPEN_APPVIEWS = {"public.api.bsky.app", "api.bsky.app"}
@@ -65,7 +65,7 @@ def sign_in(settings: Settings) -> SignedIn | None:
 
 def _sign_in_host(appview_url: str) -> str:
     if host_of(appview_url) in _OPEN_APPVIEWS:
-        return ENTRYWAY
+        return _ENTRYWAY
     address, _ = without_credentials(appview_url)  # a session has an Authorization of its own
     return address
 

@@ -24,18 +24,18 @@ from bsky_assets.contracts import Row
 from bsky_assets.storage.segments import COLUMN_OF, Footer, SegmentWriter
 from bsky_assets.sync_day import bounds, sync_day_of
 
-FIRST_COMMIT_SECONDS = 5.0
-COMMIT_SHARE = 0.1
+_FIRST_COMMIT_SECONDS = 5.0
+_COMMIT_SHARE = 0.1
 COMMIT_SECONDS = 60.0
 """A segment is committed at an age of this share of the time that has been read, and between these
 two. So a reading that is killed again and again comes on, and a long one leaves few files."""
-COMMIT_ROWS = 10_000
-COMMIT_EVENTS = 400_000
+_COMMIT_ROWS = 10_000
+_COMMIT_EVENTS = 400_000
 COMMIT_BYTES = 64 * 2**20
 """It is committed before when it has as many rows or events, or took as many bytes, those that it
 keeps of what could not be read counted again; and at the end of the sync day."""
 
-GARBAGE_THRESHOLDS = (100_000, 20, 100)
+_GARBAGE_THRESHOLDS = (100_000, 20, 100)
 MICROSECONDS = 1_000_000
 
 
@@ -43,7 +43,7 @@ MICROSECONDS = 1_000_000
 def few_collections() -> Iterator[None]:
     """Look for garbage in cycles less often: reading makes many objects, and none of those."""
     before = gc.get_threshold()
-    gc.set_threshold(*GARBAGE_THRESHOLDS)
+    gc.set_threshold(*_GARBAGE_THRESHOLDS)
     try:
         yield
     finally:
@@ -115,13 +115,13 @@ class Spool:
         """Whether the segment should be committed."""
         if self._since is None or self._began is None:
             return False
-        share = COMMIT_SHARE * (now - self._began) / MICROSECONDS
-        age = min(max(share, FIRST_COMMIT_SECONDS), COMMIT_SECONDS)
+        share = _COMMIT_SHARE * (now - self._began) / MICROSECONDS
+        age = min(max(share, _FIRST_COMMIT_SECONDS), COMMIT_SECONDS)
         return (
             now - self._since >= age * MICROSECONDS
             or now >= self.begin(now)
-            or self.reader.rows.rows >= COMMIT_ROWS
-            or self.account.uncommitted >= COMMIT_EVENTS
+            or self.reader.rows.rows >= _COMMIT_ROWS
+            or self.account.uncommitted >= _COMMIT_EVENTS
             or self.room <= self.reader.rows.kept_bytes
         )
 

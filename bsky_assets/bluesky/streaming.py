@@ -45,32 +45,32 @@ from bsky_assets.storage.segments import COLUMN_OF, SegmentWriter
 from bsky_assets.sync_day import now
 
 IDLE_SECONDS = 3.0
-PATIENCE_SHARE = 0.05
-MOST_PATIENCE = 30.0
+_PATIENCE_SHARE = 0.05
+_MOST_PATIENCE = 30.0
 """Seconds; a bounded reading's patience grows with this share of the time it has read."""
 FIRST_EVENT_SECONDS = 10.0
-GOING_ON_SECONDS = 5.0
+_GOING_ON_SECONDS = 5.0
 """A host may take longer to begin, and to find the place from which it is asked to go on."""
 ANSWER_SECONDS = 10.0
 """A host that is silent is asked whether it is there, and may take so long to answer."""
 
 ATTEMPTS = 5
 """Connections in a row that a bounded reading tries to make before it gives up."""
-QUIETLY_CLOSED = 3
+_QUIETLY_CLOSED = 3
 """Connections in a row that a host closes without anything new, after which there is no more.
 One on which it was silent instead is enough, as that took all our patience."""
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 60.0
 JITTER = 1.0
 
-OVERLAP = timedelta(minutes=10)
+_OVERLAP = timedelta(minutes=10)
 """Where our place is looked for by the host's clock, as much is read again."""
 
-TICK_MICROSECONDS = 100_000
-WATCH_SECONDS = 0.25
+_TICK_MICROSECONDS = 100_000
+_WATCH_SECONDS = 0.25
 TELL_SECONDS = 0.5
 
-POST_COLUMN = COLUMN_OF[POSTS.row]
+_POST_COLUMN = COLUMN_OF[POSTS.row]
 
 log = logging.getLogger(__name__)
 
@@ -240,7 +240,7 @@ class Reading:
     def _how_to_go_on(self, error: Exception) -> bool | float:
         if not isinstance(error, Disconnected):
             return False
-        if self._is_bounded and (error.is_final or self._quiet >= QUIETLY_CLOSED):
+        if self._is_bounded and (error.is_final or self._quiet >= _QUIETLY_CLOSED):
             return False
         return True if error.wait is None else error.wait
 
@@ -292,7 +292,7 @@ class Reading:
             if brought_something:
                 self._quiet = self._oversized = 0
             elif end.was_open:
-                self._quiet += QUIETLY_CLOSED if isinstance(end, Silent) else 1
+                self._quiet += _QUIETLY_CLOSED if isinstance(end, Silent) else 1
             self._note(end)
             if not brought_something:
                 raise
@@ -338,7 +338,7 @@ class Reading:
         if self._source.is_rewound:
             self._is_rewinding = True
             if place := self._account.place:
-                self._source.reader.passing_until = place - OVERLAP
+                self._source.reader.passing_until = place - _OVERLAP
 
     async def _receive(self, socket: Socket) -> None:
         """Read until the connection ends or the host is silent.
@@ -390,7 +390,7 @@ class Reading:
                     silence.reschedule(None)
                     await self._tick(received)
                     events_left, posts_left = self._left()
-                    self._due = min(received + TICK_MICROSECONDS, self._spool.begin(received))
+                    self._due = min(received + _TICK_MICROSECONDS, self._spool.begin(received))
                     offset, self._has_asked = _clock_offset(), False
                     silence.reschedule(loop.time() + self._patience())
                 data = message.data
@@ -403,11 +403,11 @@ class Reading:
     def _patience(self, *, is_new: bool = False) -> float:
         if not self._is_bounded:
             return self._source.patience
-        share = min(PATIENCE_SHARE * (time.monotonic() - self._began), MOST_PATIENCE)
+        share = min(_PATIENCE_SHARE * (time.monotonic() - self._began), _MOST_PATIENCE)
         patience = max(self._idle_seconds, share)
         if is_new and not self._account.seen:
             is_in_order = self._knew_host or self._source.may_rest
-            going_on = min(GOING_ON_SECONDS, 2 * self._idle_seconds)
+            going_on = min(_GOING_ON_SECONDS, 2 * self._idle_seconds)
             return max(patience, going_on if is_in_order else FIRST_EVENT_SECONDS)
         return patience
 
@@ -415,7 +415,7 @@ class Reading:
         """Commit, tell and end in time where no frame comes to remind us."""
         try:
             while True:
-                await asyncio.sleep(WATCH_SECONDS)
+                await asyncio.sleep(_WATCH_SECONDS)
                 await self._tick(_now())
                 self._due = 0
         except _Ended as end:
@@ -435,7 +435,7 @@ class Reading:
         """Events that may still come, and posts that the segment being filled may hold."""
         limits = self._limits
         events, posts = limits.max_events or math.inf, limits.max_posts or math.inf
-        return events - self._account.events, posts - self._spool.rows[POST_COLUMN]
+        return events - self._account.events, posts - self._spool.rows[_POST_COLUMN]
 
     def _why_end(self) -> str | None:
         events_left, posts_left = self._left()
@@ -455,7 +455,7 @@ class Reading:
         if self._tell is None or at - self._told_at < TELL_SECONDS:
             return
         events, lag, limits = self._account.events, self._account.lag, self._limits
-        posts = self._spool.rows[POST_COLUMN] + len(self._source.reader.rows.puts[POSTS])
+        posts = self._spool.rows[_POST_COLUMN] + len(self._source.reader.rows.puts[POSTS])
         rate = (events - self._told_events) / (at - self._told_at)
         behind = "" if lag is None else f", {lag.total_seconds():,.0f} s behind"
         by_posts = limits.max_posts is not None

@@ -26,7 +26,7 @@ LONGEST_WAIT = 300.0
 Socket = aiohttp.ClientWebSocketResponse[bool]
 
 _ARE_YOU_THERE = b"more?"
-USER_AGENT = f"bsky_assets/{version('bsky_assets')}"
+_USER_AGENT = f"bsky_assets/{version('bsky_assets')}"
 _CLOSE_SECONDS = 2.0
 _TOO_BIG = aiohttp.WSCloseCode.MESSAGE_TOO_BIG
 _WORDS = 200
@@ -80,7 +80,7 @@ def session() -> aiohttp.ClientSession:
     """A session for connections to one host; heeds the environment's proxies and authorities."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=ssl.create_default_context()),
-        headers={"User-Agent": USER_AGENT},
+        headers={"User-Agent": _USER_AGENT},
         timeout=aiohttp.ClientTimeout(connect=CONNECT_SECONDS, sock_connect=CONNECT_SECONDS),
         trust_env=True,
     )

@@ -27,7 +27,7 @@ from bsky_assets.settings import host_of, without_credentials
 Params = Mapping[str, str | int | Sequence[str]]
 Answer = TypeVar("Answer")
 
-TIMEOUT = httpx.Timeout(30, connect=10)
+_TIMEOUT = httpx.Timeout(30, connect=10)
 ATTEMPTS = 6
 LONGEST_WAIT = 330.0
 """Seconds; rate limits are counted over windows of five minutes."""
@@ -86,7 +86,7 @@ class XrpcHost:
         sent = {**credentials, **(headers or {})}
         tls = _tls(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
         self._client = httpx.Client(
-            headers=sent, timeout=TIMEOUT, follow_redirects=follow_redirects, verify=tls
+            headers=sent, timeout=_TIMEOUT, follow_redirects=follow_redirects, verify=tls
         )
 
     def __enter__(self) -> Self:

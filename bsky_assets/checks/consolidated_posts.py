@@ -12,7 +12,7 @@ from bsky_assets.orchestration.materialisation import check
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.partition import Partition
 
-ACCOUNTED_FOR = AssetCheckSpec(
+_ACCOUNTED_FOR = AssetCheckSpec(
     "every_raw_post_is_accounted_for",
     asset=ConsolidatedPost.asset,
     blocking=True,
@@ -24,7 +24,7 @@ UNIQUE = AssetCheckSpec(
     blocking=True,
     description="A post is there once.",
 )
-SPECS = [ACCOUNTED_FOR, UNIQUE]
+SPECS = [_ACCOUNTED_FOR, UNIQUE]
 
 
 def evaluate(
@@ -33,7 +33,7 @@ def evaluate(
     told = partition.told(ConsolidationDetails)
     return [
         check(
-            ACCOUNTED_FOR,
+            _ACCOUNTED_FOR,
             _unaccounted(told, partition.rows),
             checked=told.firehose_posts + told.feed_items,
             nothing="there are no raw posts",

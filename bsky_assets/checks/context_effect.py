@@ -10,20 +10,20 @@ from bsky_assets.orchestration.materialisation import check
 from bsky_assets.settings import Settings
 from bsky_assets.storage.partition import Partition
 
-HELPS = AssetCheckSpec(
+_HELPS = AssetCheckSpec(
     "news_helps_where_it_is_used",
     asset=ContextEffect.asset,
     description="Where BSKY_NEWS_CONTEXT is on, labels of coded posts are surely right more "
     "often with news than without.",
 )
-SPECS = [HELPS]
+SPECS = [_HELPS]
 
 
 def evaluate(settings: Settings, partition: Partition) -> list[AssetCheckResult]:
     told = partition.told(ContextEffectDetails)
     return [
         check(
-            HELPS,
+            _HELPS,
             _problems(settings, told),
             checked=told.coded,
             nothing="no post coded by people is stored here; set BSKY_LLM_GOLD to a file of such",

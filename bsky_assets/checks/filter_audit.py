@@ -13,12 +13,12 @@ from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.partition import Partition
 
-UNMOVED = AssetCheckSpec(
+_UNMOVED = AssetCheckSpec(
     "filters_do_not_move_the_shares",
     asset=AuditedShare.asset,
     description="Had a filter stopped nothing, the day's shares would be much the same.",
 )
-SPECS = [UNMOVED]
+SPECS = [_UNMOVED]
 
 
 def evaluate(
@@ -27,7 +27,7 @@ def evaluate(
     audited = partition.told(AuditDetails).audited
     return [
         check(
-            UNMOVED,
+            _UNMOVED,
             _moved(con, lake, settings, partition),
             checked=sum(audited.values()),
             nothing="no English post that a filter stopped was judged",

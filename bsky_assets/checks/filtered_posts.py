@@ -25,12 +25,12 @@ VERDICTS = AssetCheckSpec(
     blocking=True,
     description="Every consolidated post is here, passed or with the filter that stopped it.",
 )
-USUAL_RATES = AssetCheckSpec(
+_USUAL_RATES = AssetCheckSpec(
     "stop_rates_are_usual",
     asset=FilteredPost.asset,
     description="Each filter stops about the share of posts that it did on the days before.",
 )
-SPECS = [VERDICTS, USUAL_RATES]
+SPECS = [VERDICTS, _USUAL_RATES]
 
 
 def evaluate(lake: Lake, partition: Partition) -> list[AssetCheckResult]:
@@ -44,7 +44,7 @@ def evaluate(lake: Lake, partition: Partition) -> list[AssetCheckResult]:
             nothing="there are no posts",
         ),
         check(
-            USUAL_RATES,
+            _USUAL_RATES,
             _unusual(partition, usual),
             checked=len(usual),
             nothing=f"no filter has {LEAST_DAYS} days before with {LEAST_POSTS} posts each",

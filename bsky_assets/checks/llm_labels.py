@@ -23,11 +23,11 @@ from bsky_assets.storage.partition import Partition
 
 LEAST_POSTS = 100
 """Shares of fewer posts say little."""
-LEAST_KAPPA = 0.6
+_LEAST_KAPPA = 0.6
 """Agreement with people below this is moderate at best (Landis & Koch, Biometrics 33, 1977)."""
-USUAL_SHARE = (0.01, 0.80)
+_USUAL_SHARE = (0.01, 0.80)
 """Of sociopolitical posts among those that passed the filters."""
-MOST_OF_ONE = 0.99
+_MOST_OF_ONE = 0.99
 """Of the posts with the most frequent answer to a codebook."""
 
 
@@ -147,7 +147,7 @@ def _odd_shares(told: LabelDetails, rows: int, row: type[Row]) -> Iterator[str]:
     if rows < LEAST_POSTS or not shares:
         return
     if row is LlmLabel:
-        share, (low, high) = shares["sociopolitical"], USUAL_SHARE
+        share, (low, high) = shares["sociopolitical"], _USUAL_SHARE
         if not low <= share <= high:
             yield (
                 f"{share:.1%} of posts are labelled sociopolitical, expected {low:.0%} to "
@@ -155,7 +155,7 @@ def _odd_shares(told: LabelDetails, rows: int, row: type[Row]) -> Iterator[str]:
             )
         return
     label = max(shares, key=shares.__getitem__)
-    if shares[label] > MOST_OF_ONE:
+    if shares[label] > _MOST_OF_ONE:
         yield f"{shares[label]:.1%} of posts are labelled {label}: does the model tell them apart?"
 
 
@@ -193,5 +193,5 @@ def _compared(
 def _disagreement(compared: Sequence[evaluation.Compared]) -> Iterator[str]:
     for one in compared:
         kappa = one.scores.kappa
-        if kappa.value < LEAST_KAPPA:
+        if kappa.value < _LEAST_KAPPA:
             yield f"{one.name}: kappa {kappa} on {one.scores.posts:,} posts"

@@ -21,7 +21,7 @@ from bsky_assets.storage.unknown_fields import (
 )
 
 LISTED = 5
-TABLED = 50
+_TABLED = 50
 
 
 def spec(row: type[Row]) -> AssetCheckSpec:
@@ -49,7 +49,7 @@ def evaluate(
         new_fields=len(new),
         unknown_fields=len(present),
         unknown_events=unknown_events,
-        by_path=frame_table(pd.DataFrame(present[:TABLED], columns=["path", "rows", "example"])),
+        by_path=frame_table(pd.DataFrame(present[:_TABLED], columns=["path", "rows", "example"])),
     )
 
 

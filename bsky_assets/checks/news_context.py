@@ -14,12 +14,12 @@ from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.partition import Partition
 
-BEFORE_POSTS = AssetCheckSpec(
+_BEFORE_POSTS = AssetCheckSpec(
     "articles_came_before_posts",
     asset=NewsContext.asset,
     description="Each article appeared before its post, and within BSKY_NEWS_WINDOW_DAYS.",
 )
-SPECS = [BEFORE_POSTS]
+SPECS = [_BEFORE_POSTS]
 
 
 def evaluate(
@@ -27,7 +27,7 @@ def evaluate(
 ) -> list[AssetCheckResult]:
     return [
         check(
-            BEFORE_POSTS,
+            _BEFORE_POSTS,
             _problems(con, lake, settings, partition),
             checked=partition.rows,
             nothing=partition.told(ContextDetails).problem or "no post is near an article",

@@ -12,15 +12,15 @@ from bsky_assets.storage.coverage import covered, gaps, jumps, strays, uncovered
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.partition import Partition
 
-UNKNOWN_EVENT = "unknown_event"
+_UNKNOWN_EVENT = "unknown_event"
 """Why events of a kind that is not in the lexicon are quarantined."""
 
-NO_GAPS = AssetCheckSpec(
+_NO_GAPS = AssetCheckSpec(
     "firehose_has_no_gaps",
     asset=RawFirehosePost.asset,
     description="No event is missing between the first and the last of the day.",
 )
-COVERED = AssetCheckSpec(
+_COVERED = AssetCheckSpec(
     "firehose_covers_the_day",
     asset=RawFirehosePost.asset,
     description="The day is over, and the stream was read from its beginning to its end.",
@@ -32,7 +32,7 @@ WHOLE = AssetCheckSpec(
     "word (#sync), or as a commit goes on from a revision that did not come. One that is healed is "
     "none.",
 )
-SPECS = [NO_GAPS, COVERED, WHOLE, new_fields.spec(RawFirehosePost)]
+SPECS = [_NO_GAPS, _COVERED, WHOLE, new_fields.spec(RawFirehosePost)]
 
 
 def evaluate(
@@ -42,7 +42,7 @@ def evaluate(
     completeness, still = told.completeness or Completeness(), told.still
     return [
         check(
-            NO_GAPS,
+            _NO_GAPS,
             gaps(still),
             checked=sum(completeness.events.values()),
             nothing="no event was read",
@@ -54,7 +54,7 @@ def evaluate(
             strays="; ".join(strays(completeness)) or "none",
         ),
         check(
-            COVERED,
+            _COVERED,
             uncovered(completeness, partition, settings.timezone),
             checked=len(completeness.stretches) + (told.archive is not None),
             nothing="no stretch of the stream was read",
@@ -75,6 +75,6 @@ def evaluate(
             lake,
             RawFirehosePost,
             partition.day,
-            completeness.quarantined.get(UNKNOWN_EVENT, 0),
+            completeness.quarantined.get(_UNKNOWN_EVENT, 0),
         ),
     ]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Bring older data into today's shape.")
 
-MEMORY_LIMIT = "400MB"
+_MEMORY_LIMIT = "400MB"
 """DuckDB's, so that a migration runs beside everything else; beyond it, it spills to the disk."""
 
 
@@ -162,7 +162,7 @@ def _connection(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     from bsky_assets.storage.connection import without_bars
 
     config: dict[str, Any] = {
-        "memory_limit": MEMORY_LIMIT,
+        "memory_limit": _MEMORY_LIMIT,
         "temp_directory": str(settings.data_dir / "spill"),
     }
     with without_bars(duckdb.connect(config=config)) as con:

@@ -17,7 +17,7 @@ from bsky_assets.console import echo, in_json, printable, stdout
 if TYPE_CHECKING:
     from bsky_assets.commands.asking import Write
 
-SHOWN_ROWS = 100
+_SHOWN_ROWS = 100
 """In a terminal; elsewhere every row is written."""
 
 
@@ -85,13 +85,13 @@ def _show(names: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
     table = Table(*(Column(escape(name), overflow="fold") for name in names))
     is_all = True
     for number, row in enumerate(rows):
-        if number == SHOWN_ROWS:
+        if number == _SHOWN_ROWS:
             is_all = False
             break
         table.add_row(*(Text(_text(value)) for value in row))
     stdout.print(table)
     if not is_all:
-        echo(f"the first {SHOWN_ROWS} rows; write the output to a file to get them all")
+        echo(f"the first {_SHOWN_ROWS} rows; write the output to a file to get them all")
 
 
 def _text(value: Any) -> str:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bsky_assets.settings import Settings
 
 HOST = "127.0.0.1"
-INSTANT = "%Y-%m-%dT%H:%M:%S"
+_INSTANT = "%Y-%m-%dT%H:%M:%S"
 START_SECONDS = 120
 """How long the sandbox may take to listen."""
 
@@ -290,14 +290,14 @@ def _began(settings: Settings) -> str:
     note = settings.data_dir / "sandbox_began.txt"
     began = note.read_text() if note.exists() else ""
     if not began or sync_day_of(_instant(began), settings.timezone) != today(settings.timezone):
-        began = now().strftime(INSTANT)
+        began = now().strftime(_INSTANT)
         with staged(note) as path:
             path.write_text(began)
     return began
 
 
 def _instant(text: str) -> datetime:
-    return datetime.strptime(text, INSTANT).replace(tzinfo=UTC)
+    return datetime.strptime(text, _INSTANT).replace(tzinfo=UTC)
 
 
 def _environment(process: subprocess.Popen[bytes], ready: Path) -> dict[str, str]:

@@ -24,7 +24,7 @@ app = typer.Typer(
     help="Show columns, what they are made from, and what a change of them touches.",
 )
 
-NOTHING_STORED = "no day stored"
+_NOTHING_STORED = "no day stored"
 
 
 @app.command()
@@ -187,7 +187,7 @@ def _days(lake: Lake, asset: str) -> str:
     else:
         days = [str(day) for day in lake.days(column_lineage.contract_of(asset, lake.rows))]
     if not days:
-        return NOTHING_STORED
+        return _NOTHING_STORED
     if len(days) == 1:
         return f"1 day stored, {days[0]}"
     return f"{len(days)} days stored, {days[0]} to {days[-1]}"

@@ -22,8 +22,8 @@ from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.partition import Partition
 from bsky_assets.sync_day import now
 
-SHOWN_DAYS = 14
-SHOWN_STRETCHES = 5
+_SHOWN_DAYS = 14
+_SHOWN_STRETCHES = 5
 
 
 def show_day(lake: Lake, day: date, settings: Settings) -> None:
@@ -54,7 +54,7 @@ def _show_day(lake: Lake, day: date, look: Look) -> None:
 def show_days(lake: Lake, settings: Settings) -> None:
     """Print the rows of the latest sync days, and the last of them in detail."""
     rows = lake.rows
-    days = sorted({day for row in rows for day in lake.days(row)})[-SHOWN_DAYS:]
+    days = sorted({day for row in rows for day in lake.days(row)})[-_SHOWN_DAYS:]
     if not days:
         echo("nothing is stored yet; `bsky-assets materialize` collects today")
         return
@@ -106,12 +106,12 @@ def _feed_lines(feeds: Partition) -> Iterable[str]:
 def _coverage_lines(firehose: Partition, settings: Settings) -> Iterable[str]:
     completeness = firehose.told(StreamDetails).completeness or Completeness()
     yield f"firehose: {sum(completeness.events.values()):,} events, from"
-    for stretch in completeness.stretches[:SHOWN_STRETCHES]:
+    for stretch in completeness.stretches[:_SHOWN_STRETCHES]:
         yield (
             f"  {stretch.host} {stretch.first} to {stretch.last} "
             f"({stretch.first_time} to {stretch.last_time})"
         )
-    if (more := len(completeness.stretches) - SHOWN_STRETCHES) > 0:
+    if (more := len(completeness.stretches) - _SHOWN_STRETCHES) > 0:
         yield f"  and {more:,} more stretches"
     yield (
         f"  {missing(completeness)}, {completeness.jump_count:,} jumps, "

@@ -102,11 +102,11 @@ def labels(max_events: MaxEvents = None, max_seconds: MaxSeconds = None) -> None
     with shown() as progress, collector.stop_on_signals() as stop:
         report = collector.sync_labels(settings, limits, progress=progress, stop=stop)
     echo_err(report_line(report))
-    _bring_up_to_date(settings, "raw_moderation_labels", LABELS_STORED)
+    _bring_up_to_date(settings, "raw_moderation_labels", _LABELS_STORED)
 
 
 STORED = {"ops": {"raw_firehose_posts": {"config": {"read_stream": False}}}}
-LABELS_STORED = {"ops": {"raw_moderation_labels": {"config": {"read_stream": False}}}}
+_LABELS_STORED = {"ops": {"raw_moderation_labels": {"config": {"read_stream": False}}}}
 
 
 def _of_firehose() -> Iterator[str]:

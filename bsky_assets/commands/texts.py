@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-PREDICTED = "predicted_"
+_PREDICTED = "predicted_"
 _TOLD = ("error", "labelled_by", "prompt_version")
 
 
@@ -61,7 +61,7 @@ def ask_about_texts(
         raise UserError(f"there is no column {text!r}; there are {', '.join(rows[0])}")
     row = row_of(Lake.of(settings), codebook)
     names = answer_names(row)
-    added = [*(PREDICTED + name for name in names), *_TOLD]
+    added = [*(_PREDICTED + name for name in names), *_TOLD]
     if twice := [name for name in added if name in rows[0]]:
         raise UserError(f"the rows have a column {twice[0]!r} already; rename it")
     with connect(settings) as con:

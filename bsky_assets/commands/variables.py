@@ -17,7 +17,7 @@ from bsky_assets.settings import (
     variable_name,
 )
 
-MASK = "**********"
+_MASK = "**********"
 _PLAIN = re.compile(r"[\w./:@%+,=~-]*")
 
 
@@ -53,5 +53,5 @@ def _shown(name: str, value: Any) -> str:
     if value is None:
         return ""
     if has_credentials(value):
-        return f"{value.partition('://')[0]}://{MASK}@{host_of(value)}"
-    return MASK if is_secret(value) else as_variable(name, value)
+        return f"{value.partition('://')[0]}://{_MASK}@{host_of(value)}"
+    return _MASK if is_secret(value) else as_variable(name, value)

@@ -38,7 +38,7 @@ from bsky_assets.storage.sql import identifier, literal
 from bsky_assets.storage.upcasts import sql_type
 from bsky_assets.sync_day import LOOK_BACK_DAYS, now
 
-FINAL = "deleted"
+_FINAL = "deleted"
 """The only status of an account that does not end."""
 
 _NO_REV = "~"
@@ -157,7 +157,7 @@ def register_gone(con: duckdb.DuckDBPyConnection, lake: Lake, days: Sequence[dat
         f"""
         CREATE OR REPLACE TEMP TABLE gone_for_good AS
         SELECT did FROM deletions WHERE kind = 'account'
-        GROUP BY did HAVING {latest} = {literal(FINAL)}
+        GROUP BY did HAVING {latest} = {literal(_FINAL)}
         """
     )
 

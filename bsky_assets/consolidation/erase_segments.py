@@ -40,10 +40,10 @@ def erase_in_segments(con: duckdb.DuckDBPyConnection, lake: Lake, segments: Segm
     if not deletions:
         return 0
     register_gone(con, lake, deletions)
-    return erase_registered(con, segments)
+    return _erase_registered(con, segments)
 
 
-def erase_registered(con: duckdb.DuckDBPyConnection, segments: Segments) -> int:
+def _erase_registered(con: duckdb.DuckDBPyConnection, segments: Segments) -> int:
     """Erase the words of what `register_gone` has named; returns how many rows lost theirs.
 
     Raises:

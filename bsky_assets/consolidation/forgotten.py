@@ -14,7 +14,7 @@ from bsky_assets.storage.examination import FORGOTTEN
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.sql import literal
 
-REASON = "forgotten"
+_REASON = "forgotten"
 
 
 def remember_to_forget(lake: Lake, subject: str) -> None:
@@ -29,7 +29,7 @@ def remember_to_forget(lake: Lake, subject: str) -> None:
     lake.place.write(FORGOTTEN, orjson.dumps({**found, "subjects": subjects}))
 
 
-def is_forgotten(lake: Lake, uri: str, did: str) -> str | None:
+def _is_forgotten(lake: Lake, uri: str, did: str) -> str | None:
     """SQL for whether the post at the SQL `uri` by `did` is to be forgotten; None for never."""
     found = _read(lake)
     if not found:
@@ -42,10 +42,10 @@ def is_forgotten(lake: Lake, uri: str, did: str) -> str | None:
 def leave_out_forgotten(con: duckdb.DuckDBPyConnection, lake: Lake) -> None:
     """Add to the table `left_out` what the views `firehose` and `feed` have of the list."""
     for view, did in (("firehose", "author"), ("feed", "author.did")):
-        if condition := is_forgotten(lake, "uri", did):
+        if condition := _is_forgotten(lake, "uri", did):
             con.execute(
                 f"INSERT INTO left_out (uri, did, reason) SELECT DISTINCT uri, {did}, "
-                f"{literal(REASON)} FROM {view} "
+                f"{literal(_REASON)} FROM {view} "
                 f"WHERE {condition} AND uri NOT IN (SELECT uri FROM left_out)"
             )
 
@@ -54,7 +54,7 @@ def seen_again(con: duckdb.DuckDBPyConnection, posts: str, lake: Lake) -> list[s
     """DIDs and AT URIs of the list among `posts`, SQL that has uri and did."""
     found: list[str] = []
     for column in ("uri", "did"):
-        if condition := is_forgotten(lake, column, column):
+        if condition := _is_forgotten(lake, column, column):
             rows = con.sql(f"SELECT DISTINCT {column} FROM ({posts}) WHERE {condition}").fetchall()
             found += [value for (value,) in rows]
     return found

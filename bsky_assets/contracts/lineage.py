@@ -18,7 +18,7 @@ from bsky_assets.errors import BadUsage
 DAILY_REPORT = "daily_report"
 """It has no contract: it is a page."""
 
-REPORT_READS = (
+_REPORT_READS = (
     "filtered_posts.passed_filters",
     "filtered_posts.filtered_by_func",
     "filtered_posts.filter_reason",
@@ -118,8 +118,8 @@ def impact(name: str, rows: Sequence[type[Row]] = ROWS) -> dict[str, Touched]:
         touched_columns |= {f"{row.asset}.{leaf}" for leaf in held}
         if held or decides:
             touched[row.asset] = Touched(held, decides)
-    decides = _rows(touched, REPORT_READS)
-    if decides or touched_columns & set(REPORT_READS):
+    decides = _rows(touched, _REPORT_READS)
+    if decides or touched_columns & set(_REPORT_READS):
         touched[DAILY_REPORT] = Touched([], decides)
     return touched
 
@@ -143,7 +143,7 @@ def lineage_version(row: type[Row]) -> str:
 
 def report_reads_version() -> str:
     """The same of the columns that the daily report reads."""
-    return _version("", frozenset(REPORT_READS), _BY_ASSET)
+    return _version("", frozenset(_REPORT_READS), _BY_ASSET)
 
 
 def _with_parents(row: type[Row]) -> Mapping[str, type[Row]]:

@@ -68,7 +68,7 @@ _EMBED = r"^app\.bsky\.embed\.(images|video|gallery|external|record|recordWithMe
 _LANGUAGE_TAG = "[A-Za-z]{2,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|[0-9]{3}))?"
 _MENTION = "app.bsky.richtext.facet#mention"
 
-FORMS: Mapping[Level, Sequence[Form]] = {
+_FORMS: Mapping[Level, Sequence[Form]] = {
     "restricted": (),
     "public": (
         Form(
@@ -121,7 +121,7 @@ def forms_of(level: Level, rows: Iterable[type[Row]]) -> Iterator[Form]:
 
     Of codebooks those are given that are answered by one of their labels, not with a text.
     """
-    yield from FORMS[level]
+    yield from _FORMS[level]
     for row in rows:
         if not issubclass(row, CodebookLabel) or row.codebook.answer.type == "text":
             continue

@@ -30,7 +30,7 @@ from bsky_assets.storage.completeness import Completeness, StreamDetails
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.partition import Partition
 
-MOST_LISTED_GAPS = 20
+_MOST_LISTED_GAPS = 20
 _GAP = ("host", "after", "before", "missing", "seconds", "reason")
 """What is said of a gap."""
 _READING = ("uri", "read_at", "pages", "items", "repeats", "quarantined", "ended", "problem")
@@ -286,8 +286,8 @@ def _firehose(partitions: Sequence[Partition], export: Export) -> list[str]:
         for line in partition.told(StreamDetails).source_lines()
     ]
     if gaps:
-        lines += ["", f"Of {len(gaps)} gaps that are listed, the first {MOST_LISTED_GAPS}:", ""]
-        lines += table(("sync day", *of_gap), gaps[:MOST_LISTED_GAPS])
+        lines += ["", f"Of {len(gaps)} gaps that are listed, the first {_MOST_LISTED_GAPS}:", ""]
+        lines += table(("sync day", *of_gap), gaps[:_MOST_LISTED_GAPS])
     return lines
 
 

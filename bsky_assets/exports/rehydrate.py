@@ -32,7 +32,7 @@ from bsky_assets.storage.sql import literal, read_parquet
 from bsky_assets.sync_day import now
 
 METHOD = "app.bsky.feed.getPosts"
-URIS_A_REQUEST = 25
+_URIS_A_REQUEST = 25
 REQUESTS_A_PART = 40
 """So much is asked for again, at most, by whoever was interrupted."""
 
@@ -81,7 +81,7 @@ def rehydrate(
     waiting = _waiting(con, wanted, parts)
     done = wanted.num_rows - waiting.num_rows
     with XrpcHost(settings.appview_url, "BSKY_APPVIEW_URL") as host:
-        for batch in waiting.to_batches(max_chunksize=URIS_A_REQUEST * REQUESTS_A_PART):
+        for batch in waiting.to_batches(max_chunksize=_URIS_A_REQUEST * REQUESTS_A_PART):
             with staged(parts / f"{unique_id()}.parquet") as path:
                 pq.write_table(pa.Table.from_pylist([*_fetched(host, batch)], SCHEMA), path)
             done += batch.num_rows
@@ -144,7 +144,7 @@ def _assemble(
 def _fetched(host: XrpcHost, batch: pa.RecordBatch) -> Iterator[Row]:
     """A row for each address of a part; what an AppView cannot be asked for is not asked for."""
     posts = iter(batch.to_pylist())
-    while asked := list(islice(posts, URIS_A_REQUEST)):
+    while asked := list(islice(posts, _URIS_A_REQUEST)):
         good = [post["uri"] for post in asked if _author(post["uri"])]
         views = _views(host, good)
         missing = dict.fromkeys(_author(uri) for uri in good if uri not in views)

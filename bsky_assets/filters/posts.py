@@ -14,15 +14,15 @@ import pyarrow.compute as pc
 
 from bsky_assets.filters.words.normalise import fold, replaced
 
-STRINGS = pa.list_(pa.field("element", pa.string()))
+_STRINGS = pa.list_(pa.field("element", pa.string()))
 INPUTS = pa.schema(
     {
         "text": pa.string(),
-        "langs": STRINGS,
-        "tags": STRINGS,
-        "links": STRINGS,
+        "langs": _STRINGS,
+        "tags": _STRINGS,
+        "links": _STRINGS,
         "link_title": pa.string(),
-        "alt_texts": STRINGS,
+        "alt_texts": _STRINGS,
     }
 )
 """The text inputs: facets' tags count as tags; links are those of facets and of the link card."""
@@ -30,8 +30,8 @@ INPUTS = pa.schema(
 CAMPAIGN = "campaign"
 """The fact that many accounts post about the same text."""
 
-TAG_FACET = "app.bsky.richtext.facet#tag"
-LINK_FACET = "app.bsky.richtext.facet#link"
+_TAG_FACET = "app.bsky.richtext.facet#tag"
+_LINK_FACET = "app.bsky.richtext.facet#link"
 _ADDRESSES = r"https?://[^\s\"”»]+|\S+@\S+\.[a-z]{2,}|(^|[^a-z0-9])@[^\s\"”»]+"
 """Links, mail addresses and names; a sign within a word is none, and they end where a quotation
 does."""
@@ -118,11 +118,11 @@ def inputs(posts: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(
         [
             pc.fill_null(field["text"], ""),
-            field["langs"].cast(STRINGS),
-            _concatenated(field["tags"], _facet_values(field["facets"], TAG_FACET)),
-            _concatenated(_facet_values(field["facets"], LINK_FACET), _singletons(card)),
+            field["langs"].cast(_STRINGS),
+            _concatenated(field["tags"], _facet_values(field["facets"], _TAG_FACET)),
+            _concatenated(_facet_values(field["facets"], _LINK_FACET), _singletons(card)),
             pc.struct_field(embed, "link_title"),
-            pc.struct_field(embed, "alt_texts").cast(STRINGS),
+            pc.struct_field(embed, "alt_texts").cast(_STRINGS),
         ],
         schema=INPUTS,
     )
@@ -135,10 +135,10 @@ def from_texts(
 ) -> Posts:
     """Posts that are nothing but their text: for evaluation, training and canaries."""
     count = len(texts)
-    empty = pa.nulls(count, STRINGS)
+    empty = pa.nulls(count, _STRINGS)
     columns = [
         pa.array(texts, pa.string()),
-        pa.array(langs, STRINGS) if langs is not None else empty,
+        pa.array(langs, _STRINGS) if langs is not None else empty,
         empty,
         empty,
         pa.nulls(count, pa.string()),
@@ -179,4 +179,4 @@ def _grouped(owners: np.ndarray, values: pa.Array, count: int) -> pa.ListArray:
     """Lists for `count` posts, given each value's post; `owners` is ascending."""
     offsets = np.zeros(count + 1, dtype=np.int32)
     np.cumsum(np.bincount(owners, minlength=count), out=offsets[1:])
-    return pa.ListArray.from_arrays(pa.array(offsets), values, type=STRINGS)
+    return pa.ListArray.from_arrays(pa.array(offsets), values, type=_STRINGS)

@@ -30,7 +30,7 @@ from bsky_assets.labelling.ledger.store import ANSWER, ledger_of
 from bsky_assets.settings import Settings
 from bsky_assets.sync_day import today
 
-NO_TEXT = "no_text"
+_NO_TEXT = "no_text"
 Values = Mapping[str, str]
 """A row: its text, and the kinds of context that it has."""
 
@@ -84,7 +84,7 @@ def label_texts(
         f"SELECT question_hash, CASE WHEN is_valid THEN {ANSWER} END, error FROM texts_best"
     ).fetchall()
     said = {key: TextLabel(_answers(row, answer), error) for key, answer, error in found}
-    nothing = TextLabel({}, NO_TEXT)
+    nothing = TextLabel({}, _NO_TEXT)
     return TextLabels(
         tuple(said.get(question.hash, nothing) for question in questions),
         model,

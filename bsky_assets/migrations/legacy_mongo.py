@@ -28,7 +28,7 @@ from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.upcasts import sql_type
 
-BATCH_LINES = 20_000
+_BATCH_LINES = 20_000
 _CHUNK = 1 << 20
 _LONGEST = 1 << 26
 """Characters of a document; MongoDB's own limit is 16 MiB of BSON."""
@@ -146,7 +146,7 @@ class ExportedPosts:
     def batches(self, after: int | None) -> Iterator[Batch]:
         """The lines in their order."""
         lines = ((number, line) for number, line in self._lines() if number > (after or 0))
-        while part := list(islice(lines, BATCH_LINES)):
+        while part := list(islice(lines, _BATCH_LINES)):
             rows = [{"ordinal": number, **_read(line)} for number, line in part]
             yield Batch(last=part[-1][0], rows=pa.Table.from_pylist(rows, schema=_BATCH))
 

@@ -37,9 +37,9 @@ from bsky_assets.sync_day import bounds
 
 NEAREST = 20
 """Articles that are looked at for each post."""
-WITHOUT_NAME = 2
+_WITHOUT_NAME = 2
 """So many times the margin is asked for where post and article share no name."""
-ALIKE = 0.85
+_ALIKE = 0.85
 """Of the usual distance of two articles: two that are nearer, and share terms, are alike."""
 
 
@@ -266,7 +266,7 @@ def _rows(
     article_id, distance, name = _candidate(text, near, names, articles)
     others = [far for one, far in near if not _alike(one, article_id, names, articles)]
     margin = min(others, default=near[-1][1]) - distance
-    is_near = gate.opens(distance, margin if name else margin / WITHOUT_NAME)
+    is_near = gate.opens(distance, margin if name else margin / _WITHOUT_NAME)
     if name is None and not is_near:
         return
     decided = (NAME if name else IF_UNCLEAR) if is_near else CLOSED
@@ -303,7 +303,7 @@ def _alike(one: str, other: str, names: frozenset[str], articles: Articles) -> b
         return True
     distance = 1 - float(articles.vectors[one] @ articles.vectors[other])
     shared = articles.words[one] & articles.words[other] & names
-    return distance <= articles.usual_distance * ALIKE and len(shared) > 1
+    return distance <= articles.usual_distance * _ALIKE and len(shared) > 1
 
 
 def _same_story(one: str, other: str, names: frozenset[str], articles: Articles) -> bool:

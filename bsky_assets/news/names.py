@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Set
 from itertools import pairwise
 
-FEWEST_COPIES = 2
+_FEWEST_COPIES = 2
 """Copies of articles that must have a term in their titles."""
-TIMES_AS_FREQUENT = 4.0
+_TIMES_AS_FREQUENT = 4.0
 """So many times as frequent as in posts it must be in titles."""
 _LETTERS = 4
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
@@ -42,7 +42,7 @@ def names_in_the_news(
     copies = Counter[str]()
     for title, count in titles.values():
         copies.update(dict.fromkeys(terms(title), count))
-    often = {term: count for term, count in copies.items() if count >= FEWEST_COPIES}
+    often = {term: count for term, count in copies.items() if count >= _FEWEST_COPIES}
     background, texts = Counter[str](), 0
     for text in posts:
         background.update(term for term in terms(text) if term in often)
@@ -51,7 +51,7 @@ def names_in_the_news(
     return frozenset(
         term
         for term, count in often.items()
-        if count / (every + 1) >= TIMES_AS_FREQUENT * (background[term] + 0.5) / (texts + 1)
+        if count / (every + 1) >= _TIMES_AS_FREQUENT * (background[term] + 0.5) / (texts + 1)
     )
 
 

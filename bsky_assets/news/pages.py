@@ -16,10 +16,10 @@ import httpx
 
 from bsky_assets.settings import Settings, host_of
 
-AGENT = "bsky_assets"
+_AGENT = "bsky_assets"
 MOST_PAGES = 200
 """In one reading of the sources, so that no list keeps a day waiting."""
-NO_READER = "BSKY_NEWS_PAGES needs the extra: `pip install -c constraints.txt -e '.[pages]'`"
+_NO_READER = "BSKY_NEWS_PAGES needs the extra: `pip install -c constraints.txt -e '.[pages]'`"
 _MOST_SECONDS = 120.0
 """For all pages of a reading together."""
 _PAGE_SECONDS = 15.0
@@ -36,7 +36,7 @@ class Pages:
         self._hosts = frozenset(settings.news_pages)
         self._robots: dict[str, RobotFileParser] = {}
         self._left, self._until = MOST_PAGES, time.monotonic() + _MOST_SECONDS
-        self.problem = None if find_spec("trafilatura") else NO_READER
+        self.problem = None if find_spec("trafilatura") else _NO_READER
         """For a person, why none is read."""
 
     def is_allowed(self, link: str) -> bool:
@@ -64,7 +64,7 @@ class Pages:
             if answer is None or answer.is_server_error:
                 told = _NOTHING
             rules.parse(told.decode("utf-8", "replace").splitlines())
-        return self._robots[host].can_fetch(AGENT, link)
+        return self._robots[host].can_fetch(_AGENT, link)
 
     def _followed(self, link: str, may: Callable[[str], bool]) -> httpx.Response | None:
         """What is at `link`, or where it leads; it is followed to pages alone that may be read."""
@@ -84,7 +84,7 @@ class Pages:
 def _get(url: str) -> httpx.Response:
     """What a host answers; it must be short, and come within `_PAGE_SECONDS`."""
     until, content = time.monotonic() + _PAGE_SECONDS, bytearray()
-    client = httpx.Client(timeout=_PAGE_SECONDS, headers={"User-Agent": AGENT})
+    client = httpx.Client(timeout=_PAGE_SECONDS, headers={"User-Agent": _AGENT})
     with client, client.stream("GET", url) as answer:
         for piece in answer.iter_bytes(65_536):
             content += piece

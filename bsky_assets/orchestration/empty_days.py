@@ -20,7 +20,7 @@ from bsky_assets.orchestration.resources import DataDirectory
 from bsky_assets.orchestration.unfinished import Look
 from bsky_assets.sync_day import now
 
-SKIPPED = "skipped"
+_SKIPPED = "skipped"
 """What the reason is called on the page of a partition."""
 
 
@@ -36,7 +36,7 @@ def skips_empty_days(checks: Sequence[AssetCheckSpec]) -> Callable[[Materialise]
                 reason = _why_empty(context, data)
             if reason is None:
                 return materialise(context, data=data, **others)
-            context.log.warning(f"{SKIPPED}: {reason}")
+            context.log.warning(f"{_SKIPPED}: {reason}")
             return _skipped(reason, checks)
 
         return asset
@@ -58,5 +58,5 @@ def _why_empty(context: AssetExecutionContext, data: DataDirectory) -> str | Non
 def _skipped(reason: str, checks: Sequence[AssetCheckSpec]) -> MaterializeResult:
     outcomes = [check(spec, [], checked=0, nothing=reason) for spec in checks]
     return MaterializeResult(
-        metadata={SKIPPED: reason, "dagster/partition_row_count": 0}, check_results=outcomes
+        metadata={_SKIPPED: reason, "dagster/partition_row_count": 0}, check_results=outcomes
     )

@@ -33,7 +33,7 @@ from bsky_assets.settings import Settings
 from bsky_assets.sync_day import FIRST_DAY, bounds, look_back, now
 
 LOOK_SECONDS = 60
-LOOK_EVERYWHERE = timedelta(hours=1)
+_LOOK_EVERYWHERE = timedelta(hours=1)
 """How often days are looked at that have no news and are not recent."""
 SETTLED = timedelta(minutes=1)
 """A collector has committed what it had of a day so long after its end."""
@@ -136,13 +136,13 @@ def request(state: DayState, attempt: int) -> RunRequest:
     )
 
 
-def days_under_way(instance: DagsterInstance) -> set[date]:
+def _days_under_way(instance: DagsterInstance) -> set[date]:
     """The days that some run is at, or waits to be."""
     runs = instance.get_runs(RunsFilter(statuses=UNDER_WAY))
     return {date.fromisoformat(day) for run in runs if (day := run.tags.get(PARTITION_NAME_TAG))}
 
 
-def attempts_at(instance: DagsterInstance, state: DayState) -> Attempts:
+def _attempts_at(instance: DagsterInstance, state: DayState) -> Attempts:
     """The runs that were to follow something of the day."""
     tags = {PARTITION_NAME_TAG: state.day.isoformat()}
     same = instance.get_runs_count(RunsFilter(tags={**tags, FOLLOWS: state.news}))
@@ -175,7 +175,7 @@ class _Memory:
     def is_time_to_look_everywhere(self, at: datetime) -> bool:
         if not self.everywhere_at:
             return True
-        return at - datetime.fromisoformat(self.everywhere_at) >= LOOK_EVERYWHERE
+        return at - datetime.fromisoformat(self.everywhere_at) >= _LOOK_EVERYWHERE
 
     def cursor(self) -> str:
         return orjson.dumps({"everywhere_at": self.everywhere_at, "told": self.told}).decode()
@@ -196,8 +196,8 @@ def follow_inputs_sensor(settings: Settings) -> SensorDefinition:
         shown = [day for day in look.days(everywhere=everywhere) if day >= first]
         states = [state for day in shown if (state := look.state(day))]
         behind = [state for state in states if state.behind]
-        attempts = {state.day: attempts_at(context.instance, state) for state in behind}
-        under_way = days_under_way(context.instance) if behind else set()
+        attempts = {state.day: _attempts_at(context.instance, state) for state in behind}
+        under_way = _days_under_way(context.instance) if behind else set()
         chosen = due(behind, under_way, attempts, at, settings)
         stuck = [
             state

@@ -91,15 +91,15 @@ def row_asset(
         description=description,
         freshness_policy=DAILY,
         metadata={
-            "dagster/column_schema": table_schema(row),
+            "dagster/column_schema": _table_schema(row),
             "one_row_is": _first_line(row.__doc__),
             "unique_within_a_day": ", ".join(row.key),
-            **({"made_from": lineage_table(row)} if reads(row) else {}),
+            **({"made_from": _lineage_table(row)} if reads(row) else {}),
         },
     )
 
 
-def table_schema(row: type[Row]) -> TableSchema:
+def _table_schema(row: type[Row]) -> TableSchema:
     """Dagster's table schema of a contract: the top-level columns and the fields of structs."""
     return TableSchema(
         columns=[
@@ -127,7 +127,7 @@ def column_lineage(row: type[Row]) -> TableColumnLineage | None:
     return TableColumnLineage(deps_by_column=deps) if deps else None
 
 
-def lineage_table(row: type[Row]) -> MetadataValue:
+def _lineage_table(row: type[Row]) -> MetadataValue:
     """For a person, each column and what it is made from."""
     return frame_table(pd.DataFrame(summary(row), columns=["column", "made from"]))
 
@@ -176,11 +176,11 @@ class Making:
             "seconds": round(time.monotonic() - self.started, 2),
             "path": MetadataValue.path(str(partition.path)),
             "details": MetadataValue.json(dict(partition.details)),
-            "dagster/column_schema": table_schema(self.row),
+            "dagster/column_schema": _table_schema(self.row),
         }
         if lineage := column_lineage(self.row):
             entries["dagster/column_lineage"] = lineage
-            entries["made_from"] = lineage_table(self.row)
+            entries["made_from"] = _lineage_table(self.row)
         return MaterializeResult(
             metadata=entries,
             check_results=list(checks),

@@ -27,7 +27,7 @@ from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.partition import Partition, Versions
 from bsky_assets.sync_day import FIRST_DAY, LOOK_BACK_DAYS, bounds, look_back, sync_day_of
 
-RECENT_DAYS = 2 * LOOK_BACK_DAYS + 1
+_RECENT_DAYS = 2 * LOOK_BACK_DAYS + 1
 """So far back a day may read, by way of a day that it reads, and so far news is looked for."""
 
 
@@ -96,7 +96,7 @@ class Look:
         self._known: dict[tuple[type[Row], date], Partition | None] = {}
         self._noted = returned(self._lake)
         present = sync_day_of(at, settings.timezone)
-        self._recent = {present - timedelta(days=back) for back in range(RECENT_DAYS)}
+        self._recent = {present - timedelta(days=back) for back in range(_RECENT_DAYS)}
 
     def days(self, *, everywhere: bool) -> list[date]:
         """The days to look at: recent ones and those with segments, or all that are stored."""

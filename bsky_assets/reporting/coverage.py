@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 STEP = 10
 """Minutes that are drawn as one."""
-SECONDS_A_DAY = 24 * 3600
+_SECONDS_A_DAY = 24 * 3600
 """Matplotlib counts in days."""
-LEAST_SPAN = 3600 / SECONDS_A_DAY
-MOST_STEPS = 72 * 60 // STEP
+_LEAST_SPAN = 3600 / _SECONDS_A_DAY
+_MOST_STEPS = 72 * 60 // STEP
 """A relay keeps three days, and a host's clock may be wrong by years."""
-MARKED_HOURS = (0.25, 0.5, 1, 3, 6, 12)
-MOST_MARKS = 6
+_MARKED_HOURS = (0.25, 0.5, 1, 3, 6, 12)
+_MOST_MARKS = 6
 
 
 def share_covered(completeness: Completeness, day: date, timezone: ZoneInfo) -> float | None:
@@ -40,15 +40,15 @@ def coverage_figure(completeness: Completeness, timezone: tzinfo) -> "Figure":
     rates = _rates(completeness)
     if rates:
         last = max(rates)
-        steps = range(max(min(rates), last - MOST_STEPS * STEP), last + STEP, STEP)
-        edges = [minute * 60 / SECONDS_A_DAY for minute in (*steps, steps[-1] + STEP)]
+        steps = range(max(min(rates), last - _MOST_STEPS * STEP), last + STEP, STEP)
+        edges = [minute * 60 / _SECONDS_A_DAY for minute in (*steps, steps[-1] + STEP)]
         heights = [rates.get(minute, 0.0) for minute in steps]
         axes.stairs(heights, edges, fill=True, color=LIGHT["neutral"], lw=0)
         # A stream that was read in one go is no block as wide as the picture.
-        axes.set_xlim(edges[0], max(edges[-1], edges[0] + LEAST_SPAN))
+        axes.set_xlim(edges[0], max(edges[-1], edges[0] + _LEAST_SPAN))
     for start, end in _merged(_gap_spans(completeness)):
         axes.axvspan(
-            start / SECONDS_A_DAY, end / SECONDS_A_DAY, color=LIGHT["alarm"], alpha=0.5, lw=1
+            start / _SECONDS_A_DAY, end / _SECONDS_A_DAY, color=LIGHT["alarm"], alpha=0.5, lw=1
         )
     axes.set_ylim(bottom=0)
     axes.set_ylabel("events a minute", fontsize=11)
@@ -59,8 +59,8 @@ def coverage_figure(completeness: Completeness, timezone: tzinfo) -> "Figure":
 
 def _mark_times(axes: "Axes", timezone: tzinfo) -> None:
     """Round times of the day, the date where one begins."""
-    low, high = (edge * SECONDS_A_DAY for edge in axes.get_xlim())
-    hours = next((step for step in MARKED_HOURS if (high - low) / 3600 / step <= MOST_MARKS), 24)
+    low, high = (edge * _SECONDS_A_DAY for edge in axes.get_xlim())
+    hours = next((step for step in _MARKED_HOURS if (high - low) / 3600 / step <= _MOST_MARKS), 24)
     first = datetime.fromtimestamp(low, timezone).replace(minute=0, second=0, microsecond=0)
     each = (first + timedelta(minutes=minutes) for minutes in range(0, 5 * 24 * 60, 15))
     marks = [
@@ -70,7 +70,7 @@ def _mark_times(axes: "Axes", timezone: tzinfo) -> None:
         and (instant.hour * 60 + instant.minute) % (hours * 60) == 0
     ]
     axes.set_xticks(
-        [instant.timestamp() / SECONDS_A_DAY for instant in marks],
+        [instant.timestamp() / _SECONDS_A_DAY for instant in marks],
         [
             f"{mark:%H:%M}" if mark.hour or mark.minute else f"{mark.day} {mark:%b}"
             for mark in marks
@@ -81,7 +81,7 @@ def _mark_times(axes: "Axes", timezone: tzinfo) -> None:
 def _rates(completeness: Completeness) -> dict[int, float]:
     """Events a minute by step, which its first minute names, counted from 1970."""
     events: Counter[int] = Counter()
-    latest = now().timestamp() + SECONDS_A_DAY
+    latest = now().timestamp() + _SECONDS_A_DAY
     for minute, count in completeness.events_per_minute.items():
         if (seconds := int(_seconds(minute))) < latest:
             events[seconds // 60 // STEP * STEP] += count

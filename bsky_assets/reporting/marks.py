@@ -8,14 +8,14 @@ from bsky_assets.reporting.day import StoredDay
 from bsky_assets.reporting.page import Notice
 from bsky_assets.sync_day import bounds
 
-SANDBOX_MODEL = "sandbox"
+_SANDBOX_MODEL = "sandbox"
 
 
 def marks(day: StoredDay) -> Iterator[Notice]:
     """The marks of a day, the gravest first."""
     yield from _damage(day)
     models = day.labels.told(LabelDetails).models if day.labels else ()
-    if any(each.model == SANDBOX_MODEL for each in models):
+    if any(each.model == _SANDBOX_MODEL for each in models):
         yield Notice(
             "",
             "Made up: the labels are by `sandbox`, which is no language model; it knows the "

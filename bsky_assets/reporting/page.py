@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from bsky_assets.storage.partition import Versions
 
-NARROW = 6
+_NARROW = 6
 """Columns that fit beside another section."""
 
 
@@ -140,7 +140,7 @@ class Section:
     def is_wide(self) -> bool:
         """Whether it needs the whole width of the page."""
         tables = (block for block in self.blocks if isinstance(block, Table))
-        return any(len(table.columns) > NARROW for table in tables)
+        return any(len(table.columns) > _NARROW for table in tables)
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from bsky_assets.reporting.page import Block, Code, Seconds, Share, Shift, Value
 from bsky_assets.reporting.palette import DARK, LIGHT
 from bsky_assets.storage.coverage import hours
 
-MOST_CHARACTERS = 600
-MOST_ROWS = 60
-WHOLE_CHARACTERS = 48
+_MOST_CHARACTERS = 600
+_MOST_ROWS = 60
+_WHOLE_CHARACTERS = 48
 """An address that is no longer than this is shown whole."""
 _SPECIAL = re.compile(
     r"at://(?P<did>did:[a-z]+:[A-Za-z0-9._:%-]{1,250})/app\.bsky\.feed\.post/"
@@ -68,7 +68,7 @@ def as_text(value: Value) -> str:
     return written(value, ZoneInfo("UTC")).striptags()
 
 
-def bounded(rows: Iterable[Any], most: int = MOST_ROWS) -> list[Any]:
+def bounded(rows: Iterable[Any], most: int = _MOST_ROWS) -> list[Any]:
     """The first of `rows`: no page grows with what a stranger sends."""
     return list(islice(rows, most))
 
@@ -97,7 +97,7 @@ def _pieces(text: str) -> Iterator[Markup]:
 
 def _link(did: str, rkey: str, uri: str) -> Markup:
     """A link to a post; of a long address the middle is not shown, but on pointing at it."""
-    shown = uri if len(uri) <= WHOLE_CHARACTERS else f"at://…/{rkey[-16:]}"
+    shown = uri if len(uri) <= _WHOLE_CHARACTERS else f"at://…/{rkey[-16:]}"
     return Markup(
         '<a href="https://bsky.app/profile/{}/post/{}" title="{}" rel="noreferrer">{}</a>'
     ).format(did, rkey, uri, shown)
@@ -105,12 +105,12 @@ def _link(did: str, rkey: str, uri: str) -> Markup:
 
 def _code(text: str) -> Markup:
     """A name; a short one stays on its line."""
-    whole = Markup(' class="whole"') if len(text) <= WHOLE_CHARACTERS // 2 else ""
+    whole = Markup(' class="whole"') if len(text) <= _WHOLE_CHARACTERS // 2 else ""
     return Markup("<code{}>{}</code>").format(whole, _cut(text))
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}…"
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}…"
 
 
 def _share(share: Share) -> Markup:

@@ -9,8 +9,8 @@ from bsky_assets.contracts.lineage import report_reads_version
 from bsky_assets.contracts.versions import source_version
 
 PACKAGE = Path(__file__).parent.parent
-OF_OTHER_PAGES = ("index.py", "index.html", "summary.py")
-BESIDES = (
+_OF_OTHER_PAGES = ("index.py", "index.html", "summary.py")
+_BESIDES = (
     "analysis/coding/room.py",
     "analysis/estimating/correcting.py",
     "analysis/estimating/estimates.py",
@@ -38,5 +38,5 @@ def report_version() -> str:
 def _sources() -> Iterator[Path]:
     for pattern in ("reporting/**/*.py", "reporting/templates/*", "checks/*.py"):
         found = sorted(PACKAGE.glob(pattern))
-        yield from (path for path in found if path.name not in OF_OTHER_PAGES)
-    yield from (PACKAGE / name for name in BESIDES)
+        yield from (path for path in found if path.name not in _OF_OTHER_PAGES)
+    yield from (PACKAGE / name for name in _BESIDES)

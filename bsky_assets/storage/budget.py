@@ -25,7 +25,7 @@ WORKER_BYTES = 150_000_000
 """What a worker of the filters holds: its models and the batch that it judges."""
 LEAST_DUCKDB_BYTES = 250_000_000
 """With less, DuckDB cannot write a day of wide rows."""
-THREAD_BYTES = 500_000_000
+_THREAD_BYTES = 500_000_000
 """What a thread of DuckDB takes to write them without spilling; one alone makes do with less."""
 _UNITS = {"MB": 10**6, "GB": 10**9, "MiB": 2**20, "GiB": 2**30}
 _LOOK_SECONDS = 0.2
@@ -62,7 +62,7 @@ def share(settings: Settings) -> Share:
     room = min(memory // 2, memory - PYTHON_BYTES - LEAST_DUCKDB_BYTES) // WORKER_BYTES
     workers = max(1, min(wanted, room))
     duckdb = max(memory - PYTHON_BYTES - workers * WORKER_BYTES, LEAST_DUCKDB_BYTES)
-    return Share(memory, duckdb, max(1, min(wanted, duckdb // THREAD_BYTES)), workers)
+    return Share(memory, duckdb, max(1, min(wanted, duckdb // _THREAD_BYTES)), workers)
 
 
 def cores(settings: Settings) -> int:

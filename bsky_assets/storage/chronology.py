@@ -13,14 +13,14 @@ from datetime import timedelta
 
 from bsky_assets.storage.sql import literal
 
-CLOCK_DRIFT = timedelta(minutes=5)
+_CLOCK_DRIFT = timedelta(minutes=5)
 """How far a rev may be ahead of its receipt."""
 
 _DIGITS = "234567abcdefghijklmnopqrstuvwxyz"
 _TID = f"[234567abcdefghij][{_DIGITS}]{{12}}"
 _DIGITS_OF_TIME = 11
 """The two digits after them number the clock."""
-_DRIFT_MICROSECONDS = CLOCK_DRIFT // timedelta(microseconds=1)
+_DRIFT_MICROSECONDS = _CLOCK_DRIFT // timedelta(microseconds=1)
 
 
 def happened(rev: str, time: str, received_at: str, no_rev: str = "") -> str:

@@ -58,8 +58,8 @@ from bsky_assets.storage.segments import (
 )
 from bsky_assets.sync_day import now
 
-CHUNK_ROWS = 50_000
-SEGMENT_GRACE = timedelta(hours=6)
+_CHUNK_ROWS = 50_000
+_SEGMENT_GRACE = timedelta(hours=6)
 """How long a segment stays that all have taken in, for a lake that is put back from a backup."""
 MERGED_ROWS = tuple(row for row, arrival in STREAMED.items() if arrival.streams)
 """The contracts whose partitions are made from segments."""
@@ -188,7 +188,7 @@ def news(lake: Lake, segments: Segments, day: date) -> dict[type[Row], list[Segm
     return {row: found for row, found in late.items() if found}
 
 
-def vacuum_segments(lake: Lake, segments: Segments, grace: timedelta = SEGMENT_GRACE) -> int:
+def vacuum_segments(lake: Lake, segments: Segments, grace: timedelta = _SEGMENT_GRACE) -> int:
     """Remove segments that every partition has taken in and that are older than `grace`.
 
     Whoever reads segments has not taken them in, so that none is removed that is being read. The
@@ -375,7 +375,7 @@ def _chunks(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
     waiting: list[pa.Table] = []
     for table in tables:
         count = sum(held.num_rows for held in waiting)
-        if waiting and (count >= CHUNK_ROWS or waiting[0].schema != table.schema):
+        if waiting and (count >= _CHUNK_ROWS or waiting[0].schema != table.schema):
             yield pa.concat_tables(waiting)
             waiting = []
         waiting.append(table)

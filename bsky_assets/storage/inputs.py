@@ -68,7 +68,7 @@ INPUTS: Mapping[type[Row], tuple[Input, ...]] = {
     AuditedShare: (Input(FilteredPost), Input(LlmLabel)),
 }
 """By contract, in the order of the lineage; what arrives from outside has no inputs."""
-NEWS_INPUTS: Mapping[type[Row], tuple[Input, ...]] = {
+_NEWS_INPUTS: Mapping[type[Row], tuple[Input, ...]] = {
     ArticleEmbedding: (Input(NewsArticle),),
     NewsContext: (Input(FilteredPost), Input(ArticleEmbedding)),
     NewsView: (Input(NewsContext),),
@@ -86,7 +86,7 @@ def inputs_of(row: type[Row]) -> tuple[Input, ...]:
     arrives from outside."""
     if issubclass(row, CodebookLabel):
         return (*map(Input, row.parents), Input(FilteredPost), Input(ScoredPost))
-    return {**INPUTS, **NEWS_INPUTS}.get(row, ())
+    return {**INPUTS, **_NEWS_INPUTS}.get(row, ())
 
 
 REPORT_INPUTS = (Input(FilteredPost), Input(LlmLabel), Input(AuditedShare))

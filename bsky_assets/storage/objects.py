@@ -22,7 +22,7 @@ from pyarrow import fs
 from bsky_assets.errors import UserError
 from bsky_assets.storage.files import StoredFile, file_of, make_folder, unfinished, unusable
 
-SCHEME = "s3"
+_SCHEME = "s3"
 REQUESTS_AT_ONCE = 32
 """Small reads that are under way together; each is mostly waiting."""
 
@@ -137,8 +137,8 @@ class Bucket:
         # fsspec is slow to import, and of no use where the lake is a folder.
         from bsky_assets.storage.object_files import ObjectFiles
 
-        if not con.filesystem_is_registered(SCHEME):
-            con.register_filesystem(ObjectFiles(SCHEME, self._open))
+        if not con.filesystem_is_registered(_SCHEME):
+            con.register_filesystem(ObjectFiles(_SCHEME, self._open))
 
     def _open(self, url: str) -> pa.NativeFile:
         return self.path(url.removeprefix(f"{self.url}/")).open()
@@ -149,7 +149,7 @@ class Bucket:
         return _checked(self)
 
     def _object(self, key: str) -> str:
-        return f"{self.url.removeprefix(f'{SCHEME}://')}/{key}"
+        return f"{self.url.removeprefix(f'{_SCHEME}://')}/{key}"
 
     def remove(self, key: str) -> None:
         """Remove the file `key`, if it is there."""
@@ -223,7 +223,7 @@ def _file_system(endpoint: str | None) -> fs.FileSystem:
 
 @lru_cache(maxsize=65_536)
 def _opened(path: ObjectPath) -> pa.NativeFile:
-    return path.bucket.files.open_input_file(str(path).removeprefix(f"{SCHEME}://"))
+    return path.bucket.files.open_input_file(str(path).removeprefix(f"{_SCHEME}://"))
 
 
 def _unusable(bucket: Bucket, error: OSError) -> UnusableObjectStorage:

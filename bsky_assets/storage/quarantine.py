@@ -19,7 +19,7 @@ from bsky_assets.storage.partition import Partition
 from bsky_assets.storage.partition_sql import select_rows
 
 SCHEMA = arrow_schema(Quarantined)
-ROWS_AT_ONCE = 16
+_ROWS_AT_ONCE = 16
 """Each may be as large as a frame."""
 
 
@@ -93,11 +93,11 @@ def batches(
     if before is None:
         return
     if before.contract == contract_version(Quarantined):
-        yield from (batch.cast(SCHEMA) for batch in before.batches(ROWS_AT_ONCE))
+        yield from (batch.cast(SCHEMA) for batch in before.batches(_ROWS_AT_ONCE))
         return
     lake.attach(con)
     yield from (
-        con.sql(select_rows(Quarantined, [before])).to_arrow_reader(ROWS_AT_ONCE).cast(SCHEMA)
+        con.sql(select_rows(Quarantined, [before])).to_arrow_reader(_ROWS_AT_ONCE).cast(SCHEMA)
     )
 
 

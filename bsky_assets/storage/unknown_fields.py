@@ -19,10 +19,10 @@ from bsky_assets.storage.sql import literal
 TRAILING_DAYS = 14
 """What came up in as many days before is not new."""
 
-MOST_PATHS = 1_000
+_MOST_PATHS = 1_000
 """Of a day; authors can make up as many as they like."""
 
-IN_LEXICON = frozenset(
+_IN_LEXICON = frozenset(
     (
         "feedContext",
         "opThreadPostCount",
@@ -69,7 +69,7 @@ def unknown_fields(
             WHERE kind IS NOT NULL AND json_exists(fields, '$.embed')
         )
         SELECT path[:{_PATH_CHARACTERS}] AS path, count(DISTINCT uri) AS rows, min(uri)
-        FROM named GROUP BY ALL ORDER BY rows DESC, path LIMIT {MOST_PATHS}
+        FROM named GROUP BY ALL ORDER BY rows DESC, path LIMIT {_MOST_PATHS}
         """
     ).fetchall()
     return [UnknownField(*line) for line in found]
@@ -104,8 +104,8 @@ def new_fields(
     """
     before = [day - timedelta(days=back) for back in range(1, TRAILING_DAYS + 1)]
     seen = {field.path for field in unknown_fields(con, lake, row, before)} if present else set()
-    new = [field for field in present if field.path not in seen | IN_LEXICON]
-    paths = {field.path for field in new} | IN_LEXICON
+    new = [field for field in present if field.path not in seen | _IN_LEXICON]
+    paths = {field.path for field in new} | _IN_LEXICON
     return [field for field in new if not _is_in_any(field.path, paths)]
 
 

@@ -56,7 +56,7 @@ def _agreed(answer: str, coded: Mapping[str, Answers]) -> Agreed:
         if both:
             one, other = ([coded[coder][item] for item in both] for coder in (first, second))
             pairs.append((first, second, score(one, other).kappa))
-    return Agreed(answer, len(counts), krippendorff_alpha(counts), tuple(pairs))
+    return Agreed(answer, len(counts), _krippendorff_alpha(counts), tuple(pairs))
 
 
 def _counts(coded: Mapping[str, Answers]) -> Floats:
@@ -72,7 +72,7 @@ def _counts(coded: Mapping[str, Answers]) -> Floats:
     return np.asarray(counts[counts.sum(axis=1) > 1])
 
 
-def krippendorff_alpha(counts: Floats, *, seed: int = 0, resamples: int = RESAMPLES) -> Estimate:
+def _krippendorff_alpha(counts: Floats, *, seed: int = 0, resamples: int = RESAMPLES) -> Estimate:
     """Alpha from how many coders gave each answer (columns) to each item (rows, each two or more).
 
     It is not a number where all gave one and the same answer: there is nothing to agree on.

@@ -195,7 +195,7 @@ class _Handler(BaseHTTPRequestHandler):
         if desk is None or page not in ("", "state"):
             self._send(HTTPStatus.NOT_FOUND, b"no such page", "text/plain")
         elif page == "":
-            self._send(HTTPStatus.OK, page_of_room(), "text/html; charset=utf-8")
+            self._send(HTTPStatus.OK, _page_of_room(), "text/html; charset=utf-8")
         else:
             self._answer(desk.state)
 
@@ -262,6 +262,6 @@ def _acted(desk: Desk, did: str, body: bytes) -> dict[str, Any]:
     return desk.state()
 
 
-def page_of_room() -> bytes:
+def _page_of_room() -> bytes:
     """The page, one file without anything from elsewhere."""
     return files("bsky_assets.analysis.coding").joinpath("room.html").read_bytes()

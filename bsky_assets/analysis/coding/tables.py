@@ -20,9 +20,9 @@ from bsky_assets.labelling.asking.answers import NOT_SOCIOPOLITICAL
 from bsky_assets.labelling.statistics.sampling import write_csv
 from bsky_assets.storage.files import staged
 
-ITEM = ("sample", "item", "uri", "stratum", "chance")
-LONG = (*ITEM, "coder", "role", "answer", "memo", "answered_at", "codebook")
-DECIDED = ("label", "decided_by", "is_adjudicated", "codebook", "text")
+_ITEM = ("sample", "item", "uri", "stratum", "chance")
+LONG = (*_ITEM, "coder", "role", "answer", "memo", "answered_at", "codebook")
+_DECIDED = ("label", "decided_by", "is_adjudicated", "codebook", "text")
 
 _YES, _NO = {"true", "yes", "1", "t", "y"}, {"false", "no", "0", "f", "n"}
 
@@ -51,7 +51,7 @@ def write_wide(room: Room, present: Mapping[int, Shown], target: Path) -> int:
         by_coder = [answer.value if answer else "" for answer in answers]
         text = present[number]["text"]
         rows.append([*_item(room, number), *by_coder, *told, room.codebook.version, text])
-    return _write(room, target, (*ITEM, *coders, *DECIDED), rows)
+    return _write(room, target, (*_ITEM, *coders, *_DECIDED), rows)
 
 
 def _item(room: Room, number: int) -> list[Any]:

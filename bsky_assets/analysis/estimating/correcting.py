@@ -70,7 +70,7 @@ def correct(
     is_coded = ~np.isnan(people)
     labelled = labelled or Labelled.every(len(people))
     weight = np.where(is_coded, labelled.weight / np.where(is_coded, chance, 1.0), 0.0)
-    means = predicted_by(pd.factorize(strata)[0], people, weight, folds)
+    means = _predicted_by(pd.factorize(strata)[0], people, weight, folds)
     of_labelled = means + np.where(
         is_coded, (people - means) / np.where(is_coded, chance, 1.0), 0.0
     )
@@ -110,7 +110,7 @@ def carried(
     if has_label.all():
         return values
     known = np.where(has_label, expected, np.nan)
-    predicted = predicted_by(labelled.groups, known, labelled.weight, folds)
+    predicted = _predicted_by(labelled.groups, known, labelled.weight, folds)
     return predicted + labelled.weight * np.where(has_label, values - predicted, 0.0)
 
 
@@ -121,7 +121,7 @@ def folds_of(authors: pd.Series) -> npt.NDArray[np.int_]:
     return each[writers]
 
 
-def predicted_by(
+def _predicted_by(
     codes: npt.NDArray[np.int_],
     known: Floats,
     weight: Floats,

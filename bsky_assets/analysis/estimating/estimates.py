@@ -24,7 +24,7 @@ from bsky_assets.sync_day import parse_days
 
 STRATUM = "stratum"
 """A column of posts by which they are predicted, where there is one; otherwise it is the label."""
-CHANCE = "chance"
+_CHANCE = "chance"
 """A column of posts with their chance of having a label, null where they have none; without it all
 have one."""
 GROUP = "student_group"
@@ -213,8 +213,8 @@ def check_drawn(people: People, labelled: Labelled) -> None:
 
 def labelled_of(posts: pd.DataFrame) -> Labelled:
     """Which of `posts` have a label, and what is known of those that have none."""
-    if CHANCE not in posts:
+    if _CHANCE not in posts:
         return Labelled.every(len(posts))
-    weight = np.nan_to_num(1 / np.asarray(posts[CHANCE], dtype=np.float64))
+    weight = np.nan_to_num(1 / np.asarray(posts[_CHANCE], dtype=np.float64))
     known = posts[GROUP] if GROUP in posts else pd.Series("", index=posts.index)
     return Labelled(weight, pd.factorize(known)[0])

@@ -22,7 +22,7 @@ from bsky_assets.errors import UserError
 from bsky_assets.settings import Settings
 
 PEOPLE, PEOPLE_CHANCE = "people", "people_chance"
-NOT_DECLARED = "not declared"
+_NOT_DECLARED = "not declared"
 
 
 class EmptyPopulation(UserError):
@@ -61,7 +61,7 @@ def asked_of(
     return [
         *({"formula": f, "model": m, "exploratory": exploratory} for f, m in declared),
         *(
-            {"formula": f, "model": m, "exploratory": exploratory or NOT_DECLARED}
+            {"formula": f, "model": m, "exploratory": exploratory or _NOT_DECLARED}
             for f, m in also
             if (f, m) not in declared
         ),

@@ -25,7 +25,7 @@ from bsky_assets.errors import UserError
 from bsky_assets.storage.files import make_folder, staged
 
 AT_ONCE = 4
-EVENTS_A_BLOCK = 4_096
+_EVENTS_A_BLOCK = 4_096
 """As the server packs them by default, to estimate with."""
 _ATTEMPTS = 3
 """Of a block or segment that comes damaged."""
@@ -82,7 +82,7 @@ def estimated(units: Sequence[Unit], listed: Sequence[Listed]) -> int:
     total = 0
     for unit in units:
         if one := known.get(unit.segment):
-            blocks = max(1, -(-one.event_count // EVENTS_A_BLOCK))
+            blocks = max(1, -(-one.event_count // _EVENTS_A_BLOCK))
             share = 1.0 if unit.blocks is None else min(1.0, len(unit.blocks) / blocks)
             total += round(one.size_bytes * share)
     return total

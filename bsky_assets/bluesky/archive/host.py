@@ -21,7 +21,7 @@ from bsky_assets.errors import UserError
 from bsky_assets.settings import Settings
 
 PREFIX = "network.bsky.jetstream"
-PART_BYTES = 8 * 2**20
+_PART_BYTES = 8 * 2**20
 """A segment is fetched in parts of this size."""
 MOST_DIDS = 10_000
 """As many accounts may one plan be asked for."""
@@ -196,7 +196,7 @@ class ArchiveHost:
             NoArchive, Refused, Unanswered: the host does not send them.
         """
         tag = f'"{checksum}"'
-        asked = {"Range": f"bytes={start}-{start + PART_BYTES - 1}", "If-Range": tag}
+        asked = {"Range": f"bytes={start}-{start + _PART_BYTES - 1}", "If-Range": tag}
         try:
             answer = self._file("getSegment", {"name": segment}, asked, _MOST_SEGMENT_BYTES)
         except Refused as refusal:
@@ -210,7 +210,7 @@ class ArchiveHost:
             return content[start:], True
         _, _, total = answer.headers.get("Content-Range", "").rpartition("/")
         end = start + len(content)
-        return content, end >= int(total) if total.isdecimal() else len(content) < PART_BYTES
+        return content, end >= int(total) if total.isdecimal() else len(content) < _PART_BYTES
 
     def _file(
         self, method: str, params: dict[str, str | int], headers: dict[str, str], most: int

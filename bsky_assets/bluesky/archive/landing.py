@@ -30,7 +30,7 @@ from bsky_assets.storage.healing import AccountHealing, Healing
 from bsky_assets.storage.segments import COLUMN_OF, Footer, SegmentWriter
 from bsky_assets.sync_day import bounds, now
 
-ROWS_A_SEGMENT = 50_000
+_ROWS_A_SEGMENT = 50_000
 
 
 @dataclass
@@ -169,7 +169,7 @@ def _in_parts(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
     waiting: list[pa.Table] = []
     for table in tables:
         waiting.append(table)
-        if sum(one.num_rows for one in waiting) >= ROWS_A_SEGMENT:
+        if sum(one.num_rows for one in waiting) >= _ROWS_A_SEGMENT:
             yield pa.concat_tables(waiting).combine_chunks()
             waiting = []
     if waiting:

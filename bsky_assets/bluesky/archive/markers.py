@@ -21,7 +21,7 @@ from bsky_assets.bluesky.repositories import take_account
 from bsky_assets.bluesky.rows import Deletion, Rows
 from bsky_assets.contracts import RawPostDeletion, arrow_schema
 
-LARGE = 2**63
+_LARGE = 2**63
 """Numbers from here on do not fit into the contracts' columns."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INSTANT = pa.timestamp("us", tz="UTC")
@@ -35,7 +35,7 @@ def whole(column: pa.ChunkedArray) -> pa.Array:
 
 def fits(numbers: pa.Array) -> pa.Array:
     """Whether each of the archive's numbers fits into a contract's column."""
-    return pc.less(numbers, pa.scalar(LARGE, pa.uint64()))
+    return pc.less(numbers, pa.scalar(_LARGE, pa.uint64()))
 
 
 def take_markers(gathered: Rows, rows: pa.Table, received: int) -> pa.Table:
@@ -91,7 +91,7 @@ def _deletions(rows: pa.Table, host: str, received: int) -> pa.Table:
 
 
 def _take(gathered: Rows, row: Mapping[str, Any], received: int) -> None:
-    if row["seq"] >= LARGE:
+    if row["seq"] >= _LARGE:
         raise Unreadable("unconvertible", "its number does not fit into columns")
     time = (_EPOCH + timedelta(microseconds=row["at"])).isoformat()
     if row["kind"] == DELETE:

@@ -32,7 +32,7 @@ from bsky_assets.sync_day import now
 
 LATE = timedelta(hours=1)
 """How much later than it happened something may have been witnessed."""
-ALL_PROBED = 64
+_ALL_PROBED = 64
 """Of an archive of so many segments each is looked at; of a larger one, as few as tell where the
 part ends that it took in when it began."""
 _ATTEMPTS = 4
@@ -125,7 +125,7 @@ class ArchiveReading:
                 known[str(one.index)] = self._begins_backfilled(one)
             return known[str(one.index)]
 
-        if len(listed) <= ALL_PROBED:
+        if len(listed) <= _ALL_PROBED:
             found = {one.index for one in listed if is_back(one)}
         else:
             low, high = 0, len(listed)

@@ -14,7 +14,7 @@ import xxhash
 
 from bsky_assets.bluesky.archive.blocks import UnreadableArchive
 
-HEADER_BYTES = 256
+_HEADER_BYTES = 256
 _MAGIC = b"jss0"
 _VERSION = 1
 _CHECKED_FROM = 12
@@ -45,7 +45,7 @@ class Header:
         Raises:
             UnreadableArchive: it is no sealed segment, or of a version that is not known here.
         """
-        if len(start) < HEADER_BYTES or start[: len(_MAGIC)] != _MAGIC:
+        if len(start) < _HEADER_BYTES or start[: len(_MAGIC)] != _MAGIC:
             raise _unreadable(name, "it does not begin as a segment does")
         checksum, version, *numbers = _FIELDS.unpack_from(start, 4)
         if checksum == 0:
@@ -62,14 +62,14 @@ def read_frames(segment: bytes | memoryview, name: str) -> Iterator[bytes]:
         UnreadableArchive: it is damaged, or no segment that is known here.
     """
     view = memoryview(segment)
-    header = Header.read(bytes(view[:HEADER_BYTES]), name)
-    if not HEADER_BYTES <= header.footer_at <= len(view):
+    header = Header.read(bytes(view[:_HEADER_BYTES]), name)
+    if not _HEADER_BYTES <= header.footer_at <= len(view):
         raise _unreadable(name, "it is cut off")
-    digest = xxhash.xxh3_64(view[_CHECKED_FROM:HEADER_BYTES])
+    digest = xxhash.xxh3_64(view[_CHECKED_FROM:_HEADER_BYTES])
     digest.update(view[header.footer_at :])
     if digest.hexdigest() != header.checksum:
         raise _unreadable(name, "its checksum does not hold")
-    at = HEADER_BYTES
+    at = _HEADER_BYTES
     for block in range(header.blocks):
         start = at + _LENGTH_BYTES
         at = start + int.from_bytes(view[at:start], "little")

@@ -27,8 +27,8 @@ FOLDER = "archive"
 """In the data directory; what is in it can be fetched again."""
 FETCHED, INDEX = "fetched", "index"
 """Below it, of each archive: blocks that are not taken in yet, and the sheets."""
-GROUP_ROWS = 8_192
-SORTED_BYTES = 96 * 2**20
+_GROUP_ROWS = 8_192
+_SORTED_BYTES = 96 * 2**20
 """About as many bytes of rows are sorted at a time."""
 _REPEATED = ["collection", "kind", "dated_by"]
 """The columns that have few values."""
@@ -87,7 +87,7 @@ class Sheets:
             for table in _gathered(covered, blocks):
                 undated += pc.sum(pc.equal(table["at"], NOT_DATED)).as_py() or 0
                 if table.num_rows:  # a group without rows has no statistics
-                    writer.write_table(_sorted(table), row_group_size=GROUP_ROWS)
+                    writer.write_table(_sorted(table), row_group_size=_GROUP_ROWS)
             told = {
                 "blocks": covered,
                 "is_whole": is_whole,
@@ -111,7 +111,7 @@ class Sheets:
             writer.add_key_value_metadata({_KEY: file.metadata.metadata[_KEY]})
             for group in range(file.num_row_groups):
                 if (rows := left(file.read_row_group(group))).num_rows:
-                    writer.write_table(rows, row_group_size=GROUP_ROWS)
+                    writer.write_table(rows, row_group_size=_GROUP_ROWS)
 
     def between(
         self, sheets: Iterable[Sheet], since: int, until: int
@@ -142,7 +142,7 @@ def _gathered(
         covered.append(number)
         waiting.append(batch)
         size += batch.nbytes
-        if size >= SORTED_BYTES:
+        if size >= _SORTED_BYTES:
             yield pa.Table.from_batches(waiting, SHEET)
             waiting, size = [], 0
     if waiting:

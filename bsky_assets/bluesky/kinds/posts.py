@@ -13,7 +13,7 @@ from bsky_assets.bluesky.rows import Deletion, Put, Rows, TableKind, common_of
 from bsky_assets.bluesky.syntax import is_tid
 from bsky_assets.contracts import RawFirehosePost, arrow_schema
 
-SOURCE_FEED = "firehose"
+_SOURCE_FEED = "firehose"
 _SECOND = pa.timestamp("s", tz="UTC")
 _SCHEMA = arrow_schema(RawFirehosePost)
 
@@ -56,7 +56,7 @@ class Posts(TableKind):
                 "metadata",
                 {
                     "synctimestamp": _synctimestamps(received),
-                    "source_feed": pa.repeat(SOURCE_FEED, count),
+                    "source_feed": pa.repeat(_SOURCE_FEED, count),
                     "url": pa.nulls(count, pa.string()),
                 },
             ),

@@ -10,8 +10,8 @@ import pyarrow as pa
 from bsky_assets.filters.config import BotConfig, ListedAccount
 from bsky_assets.storage.sql import literal
 
-PRIORITY_LISTED = 1
-PRIORITY_HABIT = 2
+_PRIORITY_LISTED = 1
+_PRIORITY_HABIT = 2
 _LETTERS_TO_COMPARE = 20
 """A text with fewer letters (links, names, tags and numbers aside) is nobody's mark."""
 _HEAD_LETTERS = 24
@@ -33,11 +33,11 @@ def add_facts(con: duckdb.DuckDBPyConnection, config: BotConfig) -> None:
     con.execute(
         f"""
         INSERT INTO facts
-        SELECT row, 'bot', reason, {PRIORITY_LISTED}
+        SELECT row, 'bot', reason, {_PRIORITY_LISTED}
         FROM day_posts JOIN denied ON author.did = denied.did
         WHERE author.did NOT IN (SELECT did FROM allowed)
         UNION ALL
-        SELECT row, 'bot', reason, {PRIORITY_HABIT}
+        SELECT row, 'bot', reason, {_PRIORITY_HABIT}
         FROM day_posts JOIN habits ON author.did = habits.did
         WHERE author.did NOT IN (SELECT did FROM allowed)
         """

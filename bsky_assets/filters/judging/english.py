@@ -25,7 +25,7 @@ from bsky_assets.filters.words.language import (
 from bsky_assets.filters.words.lexicon import words
 
 ENGLISH = "en"
-UNDECIDED = "und"
+_UNDECIDED = "und"
 _LEAST_SHARE = 0.02
 """What the model finds less likely than that is as good as impossible."""
 
@@ -84,7 +84,7 @@ class EnglishFilter:
         share = np.where(is_english, found.wanted, found.share).astype(np.float64)
         stopped = pa.array(~is_english)
         evidence = pc.round(pa.array(share).filter(stopped), 2).cast(pa.string())
-        named = pc.fill_null(language.filter(stopped), UNDECIDED)
+        named = pc.fill_null(language.filter(stopped), _UNDECIDED)
         given = pc.binary_join_element_wise("language:", named, " p=", evidence, "")
         reasons = pc.replace_with_mask(pa.nulls(len(texts), pa.string()), stopped, given)
         return reasons, language, pa.array(share)
@@ -137,7 +137,7 @@ def _told_by_script(texts: pa.StringArray) -> Detected:
     """What to say of texts that the model cannot read."""
     language = script_language(texts)
     evidence = pc.if_else(pc.match_substring_regex(texts, r"\p{L}"), " script", " no text")
-    named = pc.fill_null(language, UNDECIDED)
+    named = pc.fill_null(language, _UNDECIDED)
     reasons = pc.binary_join_element_wise("language:", named, evidence, "")
     return reasons, language, pa.nulls(len(texts), pa.float64())
 

@@ -37,7 +37,7 @@ from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.row_groups import ROW_GROUP_ROWS
 from bsky_assets.sync_day import now
 
-EVEN_THRESHOLD = 0.5
+_EVEN_THRESHOLD = 0.5
 _FOLDS = 5
 MOST_STOPPED = 0.01
 """The share of a stored day's passed posts that a model may stop without being insisted on."""
@@ -213,15 +213,15 @@ def _measured(
     shares = _cross_validated(texts, stop)
     measured = {
         f"at {level}": Confusion.count(stop.tolist(), (shares >= level).tolist())
-        for level in (EVEN_THRESHOLD, one.trained_from)
+        for level in (_EVEN_THRESHOLD, one.trained_from)
         if level is not None
     }
     if len(data.stop_labels) > 1:
         rarest = min(data.stop_labels, key=data.labels.count)
         alone = np.array([label == rarest for label in data.labels], dtype=bool)
         if alone.sum() >= _LEAST_OF_EACH:
-            found = _cross_validated(texts, alone) >= EVEN_THRESHOLD
-            measured[f"{rarest} alone, at {EVEN_THRESHOLD}"] = Confusion.count(
+            found = _cross_validated(texts, alone) >= _EVEN_THRESHOLD
+            measured[f"{rarest} alone, at {_EVEN_THRESHOLD}"] = Confusion.count(
                 alone.tolist(), found.tolist()
             )
     return measured

@@ -21,11 +21,11 @@ from bsky_assets.filters.posts import from_texts
 from bsky_assets.filters.registry import weights_path
 from bsky_assets.filters.words.lexicon import lexicon
 
-WRITTEN = FOLDER / "models" / "written"
-LEAST_TEXTS = 2
+_WRITTEN = FOLDER / "models" / "written"
+_LEAST_TEXTS = 2
 """In how many texts a sign is, at least."""
-LEAST_WEIGHT = 0.05
-STRENGTH = 1.0
+_LEAST_WEIGHT = 0.05
+_STRENGTH = 1.0
 """How freely weights are fitted: scikit-learn's C."""
 _HEADER = (
     "# The weight of each sign of hate speech, learnt by\n"
@@ -51,7 +51,7 @@ def written() -> dict[str, list[Text]]:
     """The texts by writer, and those beside the rules."""
     one = HateSpeechFilter({"bias": 0.0})
     found = {}
-    for path in sorted(WRITTEN.glob("*.jsonl")):
+    for path in sorted(_WRITTEN.glob("*.jsonl")):
         rows = map(orjson.loads, path.read_bytes().splitlines())
         found[path.stem] = list(_texts([(row["text"], row["expected"]) for row in rows], one))
     beside = [rule for key in ("rules", "excuses") for rule in lexicon(NAME)[key]]
@@ -71,15 +71,15 @@ def learnt(texts: Sequence[Text]) -> dict[str, float]:
     texts_with = Counter(sign for text in texts for sign in text.signs)
     table = DictVectorizer()
     columns = table.fit_transform(
-        {sign: 1 for sign in sorted(text.signs) if texts_with[sign] >= LEAST_TEXTS}
+        {sign: 1 for sign in sorted(text.signs) if texts_with[sign] >= _LEAST_TEXTS}
         for text in texts
     )
     columns.indices = columns.indices.astype(np.int32)
     columns.indptr = columns.indptr.astype(np.int32)
-    model = LogisticRegression(C=STRENGTH, solver="liblinear", random_state=0)
+    model = LogisticRegression(C=_STRENGTH, solver="liblinear", random_state=0)
     model.fit(columns, [text.stop for text in texts])
     weighed = zip(table.get_feature_names_out(), model.coef_[0].tolist(), strict=True)
-    kept = {sign: weight for sign, weight in weighed if abs(weight) >= LEAST_WEIGHT}
+    kept = {sign: weight for sign, weight in weighed if abs(weight) >= _LEAST_WEIGHT}
     return {"bias": float(model.intercept_[0]), **kept}
 
 

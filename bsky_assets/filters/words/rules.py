@@ -27,7 +27,7 @@ _REPEATED = {"?": "?", "*": "{0,3}"}
 _SIGNS = {"?": "? ", ".": ". ", "!": ". ", ";": ". ", "\n": ". ", ":": ": "}
 _ANY = r"[^\s/.,:?]+/\S* "
 _SENTENCE_END = re.compile(r"[.?] ")
-OPENER = "opener"
+_OPENER = "opener"
 """The list of words after which a clause begins anew, such as `and` or `I think`."""
 _JOINED = (
     r"(?:^|(?<= ))(?:(?:and|but)/\S* (?=(?:they|those_people|i|we)/)"
@@ -189,7 +189,7 @@ def _repeated(element: str) -> str:
 
 def _element(written: str) -> str:
     if written == "^":
-        opened = rf"(?:^|(?<=[.,:?] ))(?:{_in_lists(OPENER)}){{0,3}}"
+        opened = rf"(?:^|(?<=[.,:?] ))(?:{_in_lists(_OPENER)}){{0,3}}"
         return rf"{opened}|{_JOINED}"
     if written == "$":
         return r"(?=[.,:] |$)"

@@ -50,7 +50,7 @@ class Batch:
     truncated: int = 0
 
 
-def speaks_to_the_model(question: Question) -> bool:
+def _speaks_to_the_model(question: Question) -> bool:
     """Whether a post or its context has instructions, role marks, JSON or keys of the request."""
     words = "\n".join(_strings(orjson.loads(question.payload)))
     if not words.isascii():
@@ -80,7 +80,7 @@ def batches(
     gathered: list[Question] = []
     length = 0
     for question in questions:
-        if speaks_to_the_model(question):
+        if _speaks_to_the_model(question):
             yield [question]
             continue
         if gathered and (len(gathered) == size or length + len(question.payload) > characters):

@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 
 START = 16
-CUT_ABOVE = 0.15
+_CUT_ABOVE = 0.15
 """Smoothed share of refusals above which fewer requests are sent."""
 
 _CUT_TO = 0.75
@@ -80,7 +80,7 @@ class AdaptiveLimit:
         self._note(refused=False)
         self._admit()
         self._answers_until_growth -= 1
-        if self._answers_until_growth <= 0 and self._refusals < CUT_ABOVE / 2:
+        if self._answers_until_growth <= 0 and self._refusals < _CUT_ABOVE / 2:
             self._limit = min(self._limit + 1, self.ceiling)
             if self._was_cut:
                 self._wait_for_growth(
@@ -94,7 +94,7 @@ class AdaptiveLimit:
         """The server turned a request away because of its load. Call it in the slot."""
         self._note(refused=True)
         self._borne = max(self._borne, self._in_flight - 1)
-        if self._refusals > CUT_ABOVE and self._outcomes_until_cut <= 0:
+        if self._refusals > _CUT_ABOVE and self._outcomes_until_cut <= 0:
             lower = max(self._limit * _CUT_TO, self._borne)
             self._limit = max(1.0, min(self._limit - 1, lower))
             self.lowest = min(self.lowest, self.limit)

@@ -33,13 +33,13 @@ from bsky_assets.labelling.asking.endpoint import (
     shorten,
 )
 
-NONSENSE = ("qx-teapot-17", "zv-walrus-94")
-PROBE_SECONDS = (30.0, 60.0, 120.0, 300.0, 300.0)
+_NONSENSE = ("qx-teapot-17", "zv-walrus-94")
+_PROBE_SECONDS = (30.0, 60.0, 120.0, 300.0, 300.0)
 """How long to wait, try by try: a model may first have to be loaded from disk."""
 
-ENOUGH_CONTEXT = 8_192
+_ENOUGH_CONTEXT = 8_192
 """Tokens that the prompt, ten posts and their answer fit into."""
-OLLAMA_CTX = 4_096
+_OLLAMA_CTX = 4_096
 """What Ollama takes where nothing is said, and it says nothing."""
 
 _LEAST_ROOM = 300
@@ -163,7 +163,7 @@ async def probe(endpoint: Endpoint, preflight: Preflight, prompt: str) -> Prefli
     preflight = replace(
         preflight,
         enforces_schema=preflight.response_format == "json_schema"
-        and any(word in reply.content for word in NONSENSE),
+        and any(word in reply.content for word in _NONSENSE),
         prompt_tokens=reply.prompt_tokens,
         fingerprint=reply.fingerprint,
         context_tokens=await _context(endpoint, preflight),
@@ -186,7 +186,7 @@ async def _with_logprobs(endpoint: Endpoint, preflight: Preflight, prompt: str) 
     """
     asked = replace(preflight, gives_logprobs=True)
     try:
-        reply = await endpoint.ask(_nonsense(asked, prompt), asyncio.timeout(PROBE_SECONDS[0]))
+        reply = await endpoint.ask(_nonsense(asked, prompt), asyncio.timeout(_PROBE_SECONDS[0]))
     except (Failure, EndpointRefuses):
         return preflight
     return asked if reply.tokens else preflight
@@ -195,11 +195,11 @@ async def _with_logprobs(endpoint: Endpoint, preflight: Preflight, prompt: str) 
 def raise_context(preflight: Preflight) -> str:
     """What to do where the context is too small."""
     how = {
-        "ollama": f"OLLAMA_CONTEXT_LENGTH={ENOUGH_CONTEXT} ollama serve",
-        "llama.cpp": f"llama-server -c {ENOUGH_CONTEXT}, times -np, or llm serve --context",
-        "vllm": f"vllm serve --max-model-len {ENOUGH_CONTEXT}",
+        "ollama": f"OLLAMA_CONTEXT_LENGTH={_ENOUGH_CONTEXT} ollama serve",
+        "llama.cpp": f"llama-server -c {_ENOUGH_CONTEXT}, times -np, or llm serve --context",
+        "vllm": f"vllm serve --max-model-len {_ENOUGH_CONTEXT}",
     }
-    return f"give it a context of {ENOUGH_CONTEXT:,} tokens" + (
+    return f"give it a context of {_ENOUGH_CONTEXT:,} tokens" + (
         f": {how[preflight.server]}" if preflight.server in how else ""
     )
 
@@ -247,7 +247,7 @@ async def _context(endpoint: Endpoint, preflight: Preflight) -> int | None:
         shown = await endpoint.get_json(f"{root}/api/show", {"model": preflight.model})
         set_to = _NUM_CTX.search(str(_mapping(shown).get("parameters")))
         return (
-            _number(loaded, "context_length") or (int(set_to[1]) if set_to else None) or OLLAMA_CTX
+            _number(loaded, "context_length") or (int(set_to[1]) if set_to else None) or _OLLAMA_CTX
         )
     if preflight.context_tokens is None:
         listed = await endpoint.get_json(f"{root}/api/v0/models")
@@ -277,7 +277,7 @@ async def _cards(endpoint: Endpoint, model: str) -> list[Mapping[str, Any]]:
     waiting = Waiting()
     while True:
         try:
-            async with asyncio.timeout(PROBE_SECONDS[0]):
+            async with asyncio.timeout(_PROBE_SECONDS[0]):
                 listed = await endpoint.client.models.list(timeout=httpx2.Timeout(30, connect=10))
             return [card.model_dump() for card in listed.data or ()]
         except (TimeoutError, openai.APIConnectionError):
@@ -339,7 +339,7 @@ class _Fails(Declined):
 
 def _nonsense(preflight: Preflight, prompt: str) -> dict[str, Any]:
     """A request whose only allowed answers are nonsense, in the form of `preflight`."""
-    answer = {"type": "string", "enum": [*NONSENSE], "maxLength": 24}
+    answer = {"type": "string", "enum": [*_NONSENSE], "maxLength": 24}
     schema = object_schema({"answer": answer})
     json_schema = {"name": "probe", "strict": True, "schema": schema}
     wanted = {"type": "json_schema", "json_schema": json_schema}
@@ -355,7 +355,7 @@ async def _ask_nonsense(endpoint: Endpoint, preflight: Preflight, prompt: str) -
     request = _nonsense(preflight, prompt)
     waiting, failures = Waiting(), 0
     while True:
-        seconds = PROBE_SECONDS[min(failures, len(PROBE_SECONDS) - 1)]
+        seconds = _PROBE_SECONDS[min(failures, len(_PROBE_SECONDS) - 1)]
         try:
             return await endpoint.ask(request, asyncio.timeout(seconds))
         except Declined:
@@ -368,7 +368,7 @@ async def _ask_nonsense(endpoint: Endpoint, preflight: Preflight, prompt: str) -
             await waiting.for_load(preflight.host, str(failure))
         except Failure as failure:
             failures += 1
-            if failures == len(PROBE_SECONDS):
+            if failures == len(_PROBE_SECONDS):
                 raise _after_failures(preflight, failure) from None
             await asyncio.sleep(min(0.2 * 2**failures, 5.0))
 

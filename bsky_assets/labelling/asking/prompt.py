@@ -24,7 +24,7 @@ from bsky_assets.labelling.asking.answers import AnswerField, AnswerForm
 PROMPTS = Path(__file__).parent / "prompts"
 """The built-in codebook, and what the prompts of all codebooks have in common."""
 
-OWN = f"{BUILT_IN}.toml"
+_OWN = f"{BUILT_IN}.toml"
 DIGITS = 16
 _LEAST_CODE, _CODES = 1_000, 9_000
 """Codes have four digits."""
@@ -62,7 +62,7 @@ class Prompt:
 @cache
 def built_in_codebook() -> Codebook:
     """The codebook of `llm_labels`."""
-    return read_codebook(PROMPTS / OWN)
+    return read_codebook(PROMPTS / _OWN)
 
 
 @cache
@@ -75,9 +75,9 @@ def codebook_in(folder: Path | None) -> Codebook:
     """
     if folder is None:
         return built_in_codebook()
-    path = folder / OWN
+    path = folder / _OWN
     if not path.exists():
-        raise UnusablePrompt(f"there is no {OWN} in {folder}; see docs/codebooks.md")
+        raise UnusablePrompt(f"there is no {_OWN} in {folder}; see docs/codebooks.md")
     codebook = read_codebook(path)
     if codebook.answer.values != built_in_codebook().answer.values:
         raise UnusablePrompt(

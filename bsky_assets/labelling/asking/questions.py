@@ -39,7 +39,7 @@ _LINES = re.compile(r" ?\n ?")
 _GAPS = re.compile(r"\n{3,}")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]|[\ud800-\udfff]")
 
-HASH_DIGITS = 32
+_HASH_DIGITS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def make_question(text: str, context: dict[str, Any] | None = None) -> Question:
     text = normalise(text)
     payload = orjson.dumps({"text": text, **(context or {})})
     return Question(
-        hash=hashlib.sha256(payload).hexdigest()[:HASH_DIGITS],
+        hash=hashlib.sha256(payload).hexdigest()[:_HASH_DIGITS],
         text_hash=hashlib.sha256(text.encode()).hexdigest(),
         payload=payload,
     )

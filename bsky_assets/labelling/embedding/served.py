@@ -27,8 +27,8 @@ from bsky_assets.labelling.embedding.packaged import Vectors, of_length_one
 from bsky_assets.labelling.embedding.store import VectorStore
 from bsky_assets.settings import Settings
 
-TEXTS_A_REQUEST = 64
-KEPT_AFTER = 1_024
+_TEXTS_A_REQUEST = 64
+_KEPT_AFTER = 1_024
 """After so many texts their vectors are on disk: who is killed asks no more than these again."""
 _AT_ONCE = 4
 _SECONDS = 120.0
@@ -79,8 +79,8 @@ class Served:
         wanted = {key: text for key, text in wanted.items() if text}
         known = self._store.known(self.model, self.digest, wanted)
         missing = [key for key in wanted if key not in known]
-        for first in range(0, len(missing), KEPT_AFTER):
-            some = missing[first : first + KEPT_AFTER]
+        for first in range(0, len(missing), _KEPT_AFTER):
+            some = missing[first : first + _KEPT_AFTER]
             vectors = asyncio.run(self._ask([wanted[key][:_LONGEST] for key in some]))
             self._store.add(self.model, self.digest, some, vectors)
             known.update(zip(some, vectors, strict=True))
@@ -97,8 +97,8 @@ class Served:
 
     async def _ask(self, texts: Sequence[str]) -> Vectors:
         groups = [
-            texts[first : first + TEXTS_A_REQUEST]
-            for first in range(0, len(texts), TEXTS_A_REQUEST)
+            texts[first : first + _TEXTS_A_REQUEST]
+            for first in range(0, len(texts), _TEXTS_A_REQUEST)
         ]
         async with Endpoint(self._service, _AT_ONCE) as endpoint:
             free = asyncio.Semaphore(_AT_ONCE)

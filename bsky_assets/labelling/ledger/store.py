@@ -37,7 +37,7 @@ ANSWER = "coalesce(trim(answer, '\"'), political_ideology, 'not_sociopolitical')
 """SQL for a valid answer as text, of earlier times too."""
 
 SYNC_SECONDS = 1.0
-SYNC_POSTS = 200
+_SYNC_POSTS = 200
 """At the latest after these a journal is on disk, and not only with the operating system."""
 
 _JOURNAL = ".jsonl"
@@ -271,7 +271,7 @@ class LedgerWriter:
             file.write(line)
             file.flush()
             self._posts_since += len(slots)
-            if self._posts_since >= SYNC_POSTS:
+            if self._posts_since >= _SYNC_POSTS:
                 self.sync()
         except OSError as error:
             raise unusable(self._journal.parent, error) from error

@@ -32,10 +32,10 @@ from bsky_assets.labelling.serving.llama_process import LOOPBACK, Served
 if TYPE_CHECKING:  # a command's help loads this module, and not what contracts need
     from bsky_assets.contracts.progress import Log
 
-READY_SECONDS = 900.0
+_READY_SECONDS = 900.0
 """A large model on a slow disk takes its time."""
 RESTARTS = 5
-RESTARTS_WITHIN = 600.0
+_RESTARTS_WITHIN = 600.0
 """More restarts than `RESTARTS` in so many seconds, and it is given up."""
 
 _MAGIC = b"GGUF"
@@ -70,7 +70,7 @@ class LocalServer:
         """The process that holds the model."""
         return self._process.pid if self._process else None
 
-    def start(self, ready_seconds: float = READY_SECONDS) -> None:
+    def start(self, ready_seconds: float = _READY_SECONDS) -> None:
         """Start the process and wait until it answers.
 
         Raises:
@@ -106,7 +106,7 @@ class LocalServer:
             code = process.wait()
             if self._process is None:
                 return
-            recent = [at for at in self._starts if time.monotonic() - at < RESTARTS_WITHIN]
+            recent = [at for at in self._starts if time.monotonic() - at < _RESTARTS_WITHIN]
             if len(recent) > RESTARTS:
                 raise CannotServe(f"llama.cpp keeps ending ({_ended(code)}): {self._complaint()}")
             log(f"llama.cpp {_ended(code)}; starting it again")

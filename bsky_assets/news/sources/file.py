@@ -10,7 +10,7 @@ import orjson
 from bsky_assets.news.items import Item, instant, make_item
 from bsky_assets.news.sources import Kind
 
-SUFFIXES = (".jsonl", ".csv")
+_SUFFIXES = (".jsonl", ".csv")
 
 
 def _read(place: str, content: bytes) -> Iterator[Item | None]:
@@ -47,4 +47,4 @@ def _lines(text: str) -> Iterator[dict[str, Any]]:
         yield row if isinstance(row, dict) else {}
 
 
-KIND = Kind("file", lambda place, _content: place.lower().endswith(SUFFIXES), _read)
+KIND = Kind("file", lambda place, _content: place.lower().endswith(_SUFFIXES), _read)

@@ -14,7 +14,7 @@ from bsky_assets.reporting.svg import inline_svg
 
 TILES = ("posts", "passed", "political", "left", "right")
 _BY_KEY = {measure.key: measure for measure in MEASURES}
-SIDE_PHRASES = {
+_SIDE_PHRASES = {
     "left": "take the side of the left",
     "right": "that of the right",
     "moderate": "a moderate position",
@@ -52,7 +52,7 @@ def _corrected(found: DayShares) -> Iterator[Value]:
     sides = [(row.label, one) for row, one in told if row.share_of == POLITICAL]
     for place, (side, one) in enumerate(sides):
         yield ", " if place else "; of the political ones "
-        yield from (as_share(one), f" {SIDE_PHRASES[side]}")
+        yield from (as_share(one), f" {_SIDE_PHRASES[side]}")
     yield ". By the model alone:"
 
 
@@ -72,7 +72,7 @@ def _sentences(day: StoredDay) -> Iterator[Value]:
     yield " Of the political ones "
     for place, side in enumerate(SIDES):
         yield from (" and " if place == len(SIDES) - 1 else ", " if place else "", numbers[side])
-        yield f" {SIDE_PHRASES[side]}"
+        yield f" {_SIDE_PHRASES[side]}"
     yield "."
 
 

@@ -10,7 +10,7 @@ from bsky_assets.reporting.page import Column, Picture, Section, Share, Table
 from bsky_assets.reporting.sections.filters import usual_rates
 from bsky_assets.reporting.svg import inline_svg
 
-TOP_REASONS = 5
+_TOP_REASONS = 5
 Steps = Sequence[FilterStep]
 
 
@@ -62,7 +62,7 @@ def _reasons(steps: Steps) -> Table:
 
 
 def _most_frequent(reasons: Mapping[str, int]) -> str | None:
-    most = [*reasons.items()][:TOP_REASONS]
+    most = [*reasons.items()][:_TOP_REASONS]
     return ", ".join(f"{reason} {count:,}" for reason, count in most) or None
 
 

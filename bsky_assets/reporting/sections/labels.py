@@ -18,7 +18,7 @@ COLUMNS = (
     ),
     Column("usual", "The least and the most on the days before.", is_number=True),
 )
-NAIVE = "The intervals by the model are of chance alone, and know nothing of its mistakes."
+_NAIVE = "The intervals by the model are of chance alone, and know nothing of its mistakes."
 
 
 def section(day: StoredDay) -> Section | None:
@@ -50,7 +50,7 @@ def _corrected(day: StoredDay) -> Iterator[Block]:
     if isinstance(found, str):
         yield Text((f"These shares are {found}." if found.startswith("not") else f"{found}.",))
         return
-    yield Text((f"People coded {found.coded} of these posts ({found.sample}). ", NAIVE))
+    yield Text((f"People coded {found.coded} of these posts ({found.sample}). ", _NAIVE))
     columns = (
         Column("label"),
         Column("corrected", "Share of all labelled posts, with its 95% interval.", is_number=True),

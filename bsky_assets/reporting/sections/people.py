@@ -15,21 +15,21 @@ from bsky_assets.labelling.statistics.metrics import Estimate
 from bsky_assets.reporting.day import StoredDay
 from bsky_assets.reporting.page import Block, Code, Column, Section, Share, Table, Text, Value
 
-TITLE = "Is the model right?"
+_TITLE = "Is the model right?"
 
 
 def section(day: StoredDay) -> Section:
     """The label of record against the labels by people that the settings name."""
     if day.settings.llm_gold is None:
         is_coded = isinstance(day.corrected, DayShares)
-        return Section("people", TITLE, (_in_rooms() if is_coded else _unknown(),))
+        return Section("people", _TITLE, (_in_rooms() if is_coded else _unknown(),))
     try:
         scored = evaluate(
             day.con, day.lake, ledger_of(day.settings), read_gold(day.settings.llm_gold)
         )
     except NothingToCompare as nothing:
-        return Section("people", TITLE, (Text((f"Not known: {nothing}.",)),))
-    return Section("people", TITLE, tuple(_blocks(scored)))
+        return Section("people", _TITLE, (Text((f"Not known: {nothing}.",)),))
+    return Section("people", _TITLE, tuple(_blocks(scored)))
 
 
 def _unknown() -> Text:

@@ -9,7 +9,7 @@ from bsky_assets.reporting.page import Block, Code, Column, Section, Table, Text
 from bsky_assets.storage.schema_diff import differences
 from bsky_assets.storage.unknown_fields import new_fields, unknown_fields
 
-SHOWN_FIELDS = 12
+_SHOWN_FIELDS = 12
 
 
 def section(day: StoredDay) -> Section:
@@ -66,7 +66,7 @@ def _unknown_rows(day: StoredDay) -> Iterator[tuple[Value, ...]]:
         new = {field.path for field in new_fields(day.con, day.lake, row, day.day, present)}
         outer = [field for field in present if field.path in new or not _is_nested(field.path)]
         outer.sort(key=lambda field: field.path not in new)
-        for field in outer[:SHOWN_FIELDS]:
+        for field in outer[:_SHOWN_FIELDS]:
             name = f"{field.path} (new)" if field.path in new else field.path
             yield name, Code(row.asset), field.rows, field.example
 
