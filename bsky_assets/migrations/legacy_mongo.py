@@ -156,12 +156,9 @@ class ExportedPosts:
             SELECT ordinal, uri, cid, CAST(author AS {_sql_type("author")}) AS author,
                 CASE WHEN fault IS NULL THEN {legacy_record.record("not_known")} END AS record,
                 metadata, indexed_at, like_count, reply_count, repost_count, quote_count,
-                CAST(NULL AS BIGINT) AS bookmark_count,
-                CAST(NULL AS {_sql_type("reason")}) AS reason,
                 post_labels, author_labels,
                 ordinal - 1 AS position,
                 {legacy_record.instant("metadata.synctimestamp")} AS received_at,
-                CAST(NULL AS VARCHAR) AS unknown_fields,
                 fault
             FROM (
                 SELECT *, coalesce(

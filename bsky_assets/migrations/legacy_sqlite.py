@@ -121,11 +121,7 @@ class LegacyTable:
                 {{'synctimestamp': synctimestamp, 'source_feed': 'firehose',
                   'url': CAST(NULL AS VARCHAR)}} AS metadata,
                 {relay} AS relay, ordinal AS seq, 'create' AS action, '' AS rev,
-                CAST(NULL AS TIMESTAMPTZ) AS commit_time,
                 {legacy_record.instant("synctimestamp")} AS received_at,
-                CAST(NULL AS VARCHAR) AS dated_by,
-                CAST(NULL AS STRUCT(cid VARCHAR, rev VARCHAR, "text" VARCHAR)[])
-                    AS earlier_versions,
                 fault
             FROM (
                 SELECT *, {legacy_record.first_fault(FAULTS)} AS fault

@@ -32,6 +32,7 @@ from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.locks import exclusive
 from bsky_assets.storage.partition_sql import select_rows
 from bsky_assets.storage.sql import literal, read_parquet
+from bsky_assets.storage.upcasts import sql_type
 from bsky_assets.sync_day import FIRST_DAY, now, today
 
 _ORDINAL_OFFSET = 2**63
@@ -69,9 +70,9 @@ class Source(Protocol):
         """Its rows after the ordinal `after`, or all of them."""
 
     def shaped(self, rows: str) -> str:
-        """SQL that gives the rows of a batch the columns of the contract, and besides
-        `ordinal`, `received_at` (null where unknown) and `fault` (struct of reason and detail,
-        null where there is none).
+        """SQL that gives the rows of a batch the columns of the contract, and besides `ordinal`,
+        `received_at` (null where unknown) and `fault` (struct of reason and detail, null where
+        there is none). Columns of the contract that it leaves out are null, if they may be.
         """
 
     def contents(self, ordinals: Sequence[int]) -> Iterator[bytes]:
@@ -238,12 +239,22 @@ class _Load:
             pq.write_table(odd, path)
         with staged(self._named("rows", batch)) as path:
             self.con.execute(
-                f"COPY (SELECT sync_day, ordinal, {self.columns} FROM legacy_batch "
+                f"COPY (SELECT sync_day, ordinal, {self._selected()} FROM legacy_batch "
                 "WHERE fault IS NULL ORDER BY sync_day, ordinal) "
                 f"TO {literal(path)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 10240, "
                 f"KV_METADATA {{rows: {literal(batch.rows.num_rows)}}})"
             )
         self.con.execute("DROP TABLE legacy_batch")
+
+    def _selected(self) -> str:
+        """The columns of the contract, of a batch; null where no old row knows one."""
+        given = self.con.table("legacy_batch").columns
+        return ", ".join(
+            f"CAST(NULL AS {sql_type(field.type)}) AS {field.name}"
+            if field.nullable and field.name not in given
+            else field.name
+            for field in arrow_schema(self.row)
+        )
 
     def _named(self, kind: str, batch: Batch) -> Path:
         return self.folder / f"{kind}-{batch.last + _ORDINAL_OFFSET:020d}.parquet"

@@ -15,14 +15,15 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from pydantic import Field
 from typer.testing import CliRunner
 
 from bsky_assets.commands import migrate
 from bsky_assets.contracts import Quarantined, RawFeedPost, RawFirehosePost, Row
 from bsky_assets.contracts.progress import Progress
-from bsky_assets.migrations import legacy_mongo, legacy_sqlite
+from bsky_assets.migrations import legacy_mongo, legacy_sqlite, loading
 from bsky_assets.migrations.legacy_mongo import NotAnExport
-from bsky_assets.migrations.legacy_sqlite import NotALegacyDatabase
+from bsky_assets.migrations.legacy_sqlite import LegacyTable, NotALegacyDatabase
 from bsky_assets.migrations.loading import CountsDisagree, Migrated
 from bsky_assets.settings import Settings, get_settings
 from bsky_assets.storage.lake import Lake
@@ -118,6 +119,22 @@ def test_an_old_row_becomes_a_firehose_post(con: duckdb.DuckDBPyConnection, tmp_
     # 04:30 in UTC is still the evening before in Chicago.
     assert report.days == {date(2024, 3, 19): 1}
     assert (report.rows, report.stored, report.quarantined) == (1, 1, {})
+
+
+def test_a_column_that_no_old_table_knows_is_null(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    class Longer(RawFirehosePost):
+        """A post, and a column that came later."""
+
+        clients: list[str] | None = Field(description="What it was written with.")
+
+    write_database(tmp_path / "old.db", [old_row(1)])
+    with LegacyTable(tmp_path / "old.db") as source:
+        source.row = Longer
+        report = loading.migrate(con, lake_of(tmp_path), source, chosen(tmp_path))
+    assert report.stored == 1
+    assert [row["clients"] for row in stored(con, tmp_path, Longer)] == [None]
 
 
 def embed(**changed: Any) -> str:
