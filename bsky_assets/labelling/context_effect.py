@@ -24,10 +24,10 @@ from bsky_assets.labelling.asking.rounds import Asker
 from bsky_assets.labelling.context_proof import is_gain, keep_proof
 from bsky_assets.labelling.day import NothingToLabel, prompt_of
 from bsky_assets.labelling.ledger.store import ANSWER, ledger_of
+from bsky_assets.labelling.news_texts import context_of
 from bsky_assets.labelling.optimising.coded import Coded, coded_posts
 from bsky_assets.labelling.statistics.gold import read_gold
 from bsky_assets.labelling.statistics.paired import Effect, effect, shifts
-from bsky_assets.labelling.told import context_of
 from bsky_assets.settings import Settings
 from bsky_assets.storage.inputs import made_from
 from bsky_assets.storage.lake import Lake

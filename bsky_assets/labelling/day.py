@@ -40,10 +40,10 @@ from bsky_assets.labelling.batch_size import batch_size_for
 from bsky_assets.labelling.details import day_details
 from bsky_assets.labelling.ledger.store import ledger_of
 from bsky_assets.labelling.news_given import news_given
+from bsky_assets.labelling.news_texts import NewsTexts, context_if_unclear, context_of, has_context
 from bsky_assets.labelling.sample import draw
 from bsky_assets.labelling.second_question import second_questions
 from bsky_assets.labelling.statistics.consistency import effect_of_company
-from bsky_assets.labelling.told import Told, context_if_unclear, context_of, has_context
 from bsky_assets.settings import Settings
 from bsky_assets.storage.inputs import made_from
 from bsky_assets.storage.lake import Lake
@@ -163,7 +163,7 @@ def _ask(
     model: str,
     asked: DayQuestions,
     questions: Sequence[Question],
-    if_unclear: Told,
+    if_unclear: NewsTexts,
 ) -> Round:
     """Have `model` answer, with news a second time where its answer is unclear; `labelling_posts`
     then has the question whose answer counts for each post."""
@@ -183,8 +183,8 @@ def _news(
     day: date,
     row: type[Row],
     settings: Settings,
-    which: Callable[[duckdb.DuckDBPyConnection, Lake, date], Told],
-) -> Told:
+    which: Callable[[duckdb.DuckDBPyConnection, Lake, date], NewsTexts],
+) -> NewsTexts:
     """What posts are told of the news; nothing where BSKY_NEWS_CONTEXT is off."""
     return which(con, lake, day) if row is LlmLabel and has_context(settings) else {}
 

@@ -8,7 +8,7 @@ from bsky_assets.contracts import LlmLabel, Row
 from bsky_assets.contracts.details import ContextDetails, NewsGiven
 from bsky_assets.contracts.news import NewsContext
 from bsky_assets.labelling.asking.questions import NEWS
-from bsky_assets.labelling.told import CLOSED, IF_UNCLEAR, has_context, reads_news
+from bsky_assets.labelling.news_texts import CLOSED, IF_UNCLEAR, has_context, reads_news
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.sql import literal

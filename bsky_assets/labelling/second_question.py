@@ -16,7 +16,7 @@ from bsky_assets.labelling.asking.questions import (
     Question,
     with_news,
 )
-from bsky_assets.labelling.told import Told
+from bsky_assets.labelling.news_texts import NewsTexts
 from bsky_assets.storage.sql import literal
 
 
@@ -34,7 +34,7 @@ def second_questions(
     con: duckdb.DuckDBPyConnection,
     asked: DayQuestions,
     questions: Sequence[Question],
-    told: Told,
+    told: NewsTexts,
 ) -> Second | None:
     """The questions of a day with news for each post of `told` whose answer is unclear.
 

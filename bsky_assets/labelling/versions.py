@@ -14,7 +14,7 @@ _LABELS = (
     "answer_sql", "asking/answers", "asking/batches", "asking/confidence", "asking/endpoint",
     "asking/policy", "asking/preflight", "asking/questions", "asking/reading", "asking/recording",
     "asking/requests", "asking/rounds", "batch_size", "day", "ledger/store", "sample",
-    "second_question", "statistics/allocation", "told",
+    "news_texts", "second_question", "statistics/allocation",
 )  # fmt: skip
 RULES: dict[type[Row], tuple[str, ...]] = {
     LlmLabel: _LABELS,

@@ -25,7 +25,7 @@ from bsky_assets.contracts.news import ArticleEmbedding, NewsArticle, NewsContex
 from bsky_assets.errors import UserError
 from bsky_assets.labelling.embedding.embedder import embedder_of
 from bsky_assets.labelling.embedding.packaged import Packaged, Vectors
-from bsky_assets.labelling.told import CLOSED, IF_UNCLEAR, NAME
+from bsky_assets.labelling.news_texts import CLOSED, IF_UNCLEAR, NAME
 from bsky_assets.news.names import names_in_the_news, proper_names, shared_name, terms
 from bsky_assets.news.topics import told_topic, topics_of
 from bsky_assets.settings import Settings

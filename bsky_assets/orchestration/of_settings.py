@@ -23,7 +23,7 @@ from bsky_assets.contracts import LlmLabel, Row
 from bsky_assets.contracts.lineage import DAILY_REPORT, ROWS, contract_of, lineage_version
 from bsky_assets.contracts.news import NEWS, VIEWS, ContextEffect, NewsContext, NewsView
 from bsky_assets.contracts.survival import SURVIVAL
-from bsky_assets.labelling.told import reads_news
+from bsky_assets.labelling.news_texts import reads_news
 from bsky_assets.orchestration.launchpad import filled_in
 from bsky_assets.orchestration.partitions import sync_days
 from bsky_assets.orchestration.staleness import made_with

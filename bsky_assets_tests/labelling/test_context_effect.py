@@ -12,8 +12,8 @@ from bsky_assets.contracts import arrow_schema
 from bsky_assets.contracts.news import ContextEffect, NewsContext
 from bsky_assets.definitions import build_defs
 from bsky_assets.labelling.context_proof import is_gain
+from bsky_assets.labelling.news_texts import has_context
 from bsky_assets.labelling.statistics.paired import effect
-from bsky_assets.labelling.told import has_context
 from bsky_assets_tests.support.labelling import DAY, Lab
 from bsky_assets_tests.support.llm_endpoint import FakeEndpoint, Question
 from bsky_assets_tests.support.serving import served

@@ -8,13 +8,13 @@ from bsky_assets.contracts.progress import Reporter
 from bsky_assets.labelling.asking.budget import Budget
 from bsky_assets.labelling.day import row_of
 from bsky_assets.labelling.ledger.store import ledger_of
+from bsky_assets.labelling.news_texts import has_context
 from bsky_assets.labelling.optimising.asked import Asked
 from bsky_assets.labelling.optimising.coded import coded_posts
 from bsky_assets.labelling.optimising.in_force import Made, codebook_in_force, labels_by
 from bsky_assets.labelling.optimising.optimise import Outcome, Plan, optimise
 from bsky_assets.labelling.optimising.written import FILE
 from bsky_assets.labelling.statistics.gold import read_gold
-from bsky_assets.labelling.told import has_context
 from bsky_assets.settings import Settings
 from bsky_assets.storage.connection import connect
 from bsky_assets.storage.lake import Lake

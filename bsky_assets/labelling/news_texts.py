@@ -1,4 +1,4 @@
-"""What posts are told of the news, by post: where the gate and labelling meet.
+"""The texts of news that posts are asked with, by post: where the gate and labelling meet.
 
 `context_of` gives the first question's context, `context_if_unclear` that of a second question,
 which is asked only where the first answer is unclear. Both are mappings from a post's URI to texts;
@@ -20,8 +20,8 @@ from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.sql import literal
 
-Told = Mapping[str, Sequence[str]]
-"""Texts of articles, or summaries of them, by the URI of the post that is told of them."""
+NewsTexts = Mapping[str, Sequence[str]]
+"""Texts of articles, or summaries of them, by the URI of the post."""
 NAME, IF_UNCLEAR, CLOSED = "name", "if_unclear", "closed"
 """What the gate says: see the column `gate` of `news_context`."""
 
@@ -50,27 +50,27 @@ def reads_news(settings: Settings) -> bool:
     return bool(settings.news_feeds) and settings.news_context != "off"
 
 
-def context_of(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> Told:
-    """What posts of `day` are told in the first question."""
-    return _told(con, lake, day, NAME)
+def context_of(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> NewsTexts:
+    """The texts for the first question about posts of `day`."""
+    return _texts(con, lake, day, NAME)
 
 
-def context_if_unclear(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> Told:
-    """What posts of `day` are told in a second question."""
-    return _told(con, lake, day, IF_UNCLEAR)
+def context_if_unclear(con: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> NewsTexts:
+    """The texts for a second question."""
+    return _texts(con, lake, day, IF_UNCLEAR)
 
 
-def _told(con: duckdb.DuckDBPyConnection, lake: Lake, day: date, gate: str) -> Told:
+def _texts(con: duckdb.DuckDBPyConnection, lake: Lake, day: date, gate: str) -> NewsTexts:
     rows = (
         lake.relation(con, NewsContext, [day])
         .filter(f"gate = {literal(gate)}")
         .aggregate("uri, list(told ORDER BY rank) AS told", "uri")
     )
-    told = dict(rows.fetchall())
-    return {**told, **_summaries(con, lake, day, gate)} if NewsView in lake.rows else told
+    texts = dict(rows.fetchall())
+    return {**texts, **_summaries(con, lake, day, gate)} if NewsView in lake.rows else texts
 
 
-def _summaries(con: duckdb.DuckDBPyConnection, lake: Lake, day: date, gate: str) -> Told:
+def _summaries(con: duckdb.DuckDBPyConnection, lake: Lake, day: date, gate: str) -> NewsTexts:
     """What each side says, for each post whose topic has been summed up."""
     lake.relation(con, NewsContext, [day]).create_view("told_context", replace=True)
     lake.relation(con, NewsView, [day]).create_view("told_views", replace=True)
