@@ -21,7 +21,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from bsky_assets.bluesky.archive.block_rows import Again, read_rows
-from bsky_assets.bluesky.archive.landing import Landing
+from bsky_assets.bluesky.archive.ingest import DayIngest
 from bsky_assets.bluesky.archive.sheets import Sheets
 from bsky_assets.bluesky.collected import archive_segments
 from bsky_assets.settings import Settings
@@ -55,15 +55,15 @@ def land(path: Path, folder: Path, posts: int) -> tuple[int, float, int]:
     sheets = Sheets(folder / "index")
     began = time.process_time()
     with archive_segments(settings).collecting() as writer:
-        landing = Landing(settings, writer, "sandbox", DAY)
-        while landing.landed.rows["post"] < posts:
-            number = landing.landed.segments
+        ingest = DayIngest(settings, writer, "sandbox", DAY)
+        while ingest.ingested.rows["post"] < posts:
+            number = ingest.ingested.segments
             sheet = sheets.write(f"{number}.jss", CHECKSUM, blocks(frames), now(), is_whole=True)
-            landing.land(table for _, table in sheets.between([sheet], 0, 2**62))
-        landing.end()
+            ingest.add(table for _, table in sheets.between([sheet], 0, 2**62))
+        ingest.end()
     seconds = time.process_time() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return landing.landed.rows["post"], seconds, peak // 1024
+    return ingest.ingested.rows["post"], seconds, peak // 1024
 
 
 def main(*sizes: int) -> None:

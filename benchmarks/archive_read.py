@@ -36,7 +36,7 @@ from bsky_assets.bluesky import compiled, post_columns
 from bsky_assets.bluesky.archive import block_rows
 from bsky_assets.bluesky.archive.blocks import unpacked
 from bsky_assets.bluesky.archive.host import PREFIX, ArchiveHost
-from bsky_assets.bluesky.archive.landing import land_day
+from bsky_assets.bluesky.archive.ingest import ingest_day
 from bsky_assets.bluesky.archive.sealed import read_frames
 from bsky_assets.bluesky.collected import archive_segments
 from bsky_assets.contracts import Quarantined, RawFirehosePost
@@ -110,7 +110,7 @@ def as_json(value: Any) -> str | None:
 
 def ours(settings: Settings) -> None:
     for back in range(DAYS_BEFORE):
-        land_day(settings, DAY - timedelta(days=back), lambda _: None)
+        ingest_day(settings, DAY - timedelta(days=back), lambda _: None)
 
 
 @contextmanager

@@ -118,11 +118,11 @@ def _land(settings: Settings, source: Source, days: Sequence[date], path: Path |
 
 def _land_from_archive(settings: Settings, dids: Sequence[str], days: Sequence[date]) -> None:
     """Land what the archive has of `days`; their raw partitions then take it in."""
-    from bsky_assets.bluesky.archive.landing import land_day
+    from bsky_assets.bluesky.archive.ingest import ingest_day
     from bsky_assets.contracts import STREAMED, RawFirehosePost
 
     for day in days:
-        posts = land_day(settings, day, echo_err, dids).rows[STREAMED[RawFirehosePost].column]
+        posts = ingest_day(settings, day, echo_err, dids).rows[STREAMED[RawFirehosePost].column]
         of = f" of {len(dids):,} accounts" if dids else ""
         echo_err(f"{day}: {posts:,} posts{of} of the archive landed")
 

@@ -20,7 +20,7 @@ from bsky_assets.bluesky import compiled as compiled_readers
 from bsky_assets.bluesky import post_columns
 from bsky_assets.bluesky.archive.block_rows import Again, read_rows
 from bsky_assets.bluesky.archive.blocks import DELETE
-from bsky_assets.bluesky.archive.landing import land_day
+from bsky_assets.bluesky.archive.ingest import ingest_day
 from bsky_assets.bluesky.archive.taking import Taken, take
 from bsky_assets.bluesky.cars import CID_PREFIX, blocks_by_cid
 from bsky_assets.bluesky.kinds.posts import KIND as POSTS
@@ -471,7 +471,7 @@ def test_where_the_reader_is_missing_or_of_another_source_that_is_told_once(
     assert not compiled_readers.are_compiled()
     told: list[str] = []
     with reachable(archive_of(world_of(300)), tmp_path) as settings:
-        assert land_day(settings, DAY, told.append).rows["post"] > 10
+        assert ingest_day(settings, DAY, told.append).rows["post"] > 10
     compiled_readers.compiled.cache_clear()
     (line,) = (line for line in told if "slower code" in line)
     assert "C++ compiler" in line

@@ -377,7 +377,7 @@ def test_every_module_of_the_protocol_makes_rows_or_is_known_to_make_none() -> N
         "revisions", "session", "shapes", "spool", "streaming",
         "versions", "websocket", "xrpc",
         "archive/__init__", "archive/fetching", "archive/healing", "archive/host",
-        "archive/landing", "archive/reading", "archive/sealed", "archive/sheets",
+        "archive/ingest", "archive/reading", "archive/sealed", "archive/sheets",
         "accounts/__init__", "accounts/healing", "accounts/holding", "accounts/holes",
         "accounts/identity", "accounts/listed", "accounts/panel", "accounts/repository",
     }  # fmt: skip

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from bsky_assets.bluesky.archive.blocks import UPDATE
 from bsky_assets.bluesky.archive.dating import LIVE, clocks
-from bsky_assets.bluesky.archive.landing import reading_of
+from bsky_assets.bluesky.archive.ingest import reading_of
 from bsky_assets.bluesky.archive.reading import ArchiveEnds, ArchiveReading, Span
 from bsky_assets.bluesky.records import POST
 from bsky_assets.contracts import FilteredPost, LlmLabel, RawFirehosePost, arrow_schema

@@ -24,7 +24,7 @@ from bsky_assets.bluesky.accounts.repository import rows_of
 from bsky_assets.bluesky.archive.blocks import CREATE, DELETE, UPDATE
 from bsky_assets.bluesky.archive.fetching import Budget
 from bsky_assets.bluesky.archive.host import ArchiveHost
-from bsky_assets.bluesky.archive.landing import Landing
+from bsky_assets.bluesky.archive.ingest import DayIngest
 from bsky_assets.bluesky.archive.reading import ArchiveEnds, ArchiveReading, instant_of
 from bsky_assets.bluesky.archive.sheets import FOLDER, SHEET
 from bsky_assets.bluesky.collected import archive_segments, firehose_segments
@@ -106,16 +106,16 @@ class _Healer:
         self, host: str | None, answers: Sequence[Answer], holes: Sequence[Hole]
     ) -> list[AccountHealing]:
         """Land what repositories of one host have that is new, and what came of each hole."""
-        landing = self._landing(host or REPOSITORIES)
+        ingest = self._ingest(host or REPOSITORIES)
         told: list[AccountHealing] = []
-        landing.land(
+        ingest.add(
             rows
             for answer in answers
             for hole in holes
             if hole.jump.did == answer.did
             for rows in self._from_repository(answer, hole, told)
         )
-        landing.end(account_healing=told)
+        ingest.end(account_healing=told)
         return told
 
     def _from_repository(
@@ -146,13 +146,13 @@ class _Healer:
     ) -> Iterator[AccountHealing]:
         """Land what an archive has; what came of each."""
         for group in self._had.groups(holes):
-            landing = self._landing(host)
-            told = list(self._of_archive(group, host, reading, landing))
-            landing.end(account_healing=told)
+            ingest = self._ingest(host)
+            told = list(self._of_archive(group, host, reading, ingest))
+            ingest.end(account_healing=told)
             yield from told
 
     def _of_archive(
-        self, group: Sequence[Hole], host: str, reading: ArchiveReading, landing: Landing
+        self, group: Sequence[Hole], host: str, reading: ArchiveReading, ingest: DayIngest
     ) -> Iterator[AccountHealing]:
         since, until = self._had.span(group)
         dids = sorted({hole.jump.did for hole in group})
@@ -175,7 +175,7 @@ class _Healer:
             self._had.have(did, new)
             is_new = pc.is_in(rows["rkey"], pa.array(sorted(new), pa.string()))
             parts.append(rows.filter(pc.and_(is_new, pc.equal(rows["did"], did))))
-        landing.land(part for part in parts if part.num_rows)
+        ingest.add(part for part in parts if part.num_rows)
 
     def _judged(
         self, hole: Hole, host: str, there: set[str], posts: int, *, is_covered: bool
@@ -208,8 +208,8 @@ class _Healer:
             reason=reason,
         )
 
-    def _landing(self, host: str) -> Landing:
-        return Landing(self._settings, self._writer, host, self._day)
+    def _ingest(self, host: str) -> DayIngest:
+        return DayIngest(self._settings, self._writer, host, self._day)
 
 
 def _keys(rows: pa.Table, kinds: Sequence[int]) -> dict[str, set[str]]:

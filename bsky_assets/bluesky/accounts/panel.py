@@ -17,7 +17,7 @@ from bsky_assets.bluesky.accounts.identity import Directory
 from bsky_assets.bluesky.accounts.repository import rows_of
 from bsky_assets.bluesky.archive.dating import KEY, clocks
 from bsky_assets.bluesky.archive.fetching import Budget
-from bsky_assets.bluesky.archive.landing import Landing
+from bsky_assets.bluesky.archive.ingest import DayIngest
 from bsky_assets.bluesky.archive.reading import instant_of, micros_of
 from bsky_assets.bluesky.collected import archive_segments, firehose_segments
 from bsky_assets.bluesky.records import POST
@@ -126,11 +126,11 @@ class _Taking:
                 by_host[answer.host or REPOSITORIES].append(answer)
         for host, of_host in by_host.items():
             for day, (since, until) in self._bounds.items():
-                landing = Landing(self._settings, self._writer, host, day)
-                landing.land(self._rows(of_host, since, until))
-                self._dated[day].update(landing.landed.dated_by)
-                self._undatable[day] += landing.landed.undatable
-                self._panel.posts[day] += sum(landing.landed.dated_by.values())
+                ingest = DayIngest(self._settings, self._writer, host, day)
+                ingest.add(self._rows(of_host, since, until))
+                self._dated[day].update(ingest.ingested.dated_by)
+                self._undatable[day] += ingest.ingested.undatable
+                self._panel.posts[day] += sum(ingest.ingested.dated_by.values())
 
     def end(self, accounts: int, fetched: int) -> None:
         """Land what each day is to say of its source."""
@@ -146,7 +146,7 @@ class _Taking:
                 accounts=accounts,
                 without_repository=len(self._panel.lacking),
             )
-            Landing(self._settings, self._writer, REPOSITORIES, day).end(told)
+            DayIngest(self._settings, self._writer, REPOSITORIES, day).end(told)
 
     def _rows(self, answers: Sequence[Answer], since: int, until: int) -> Iterator[pa.Table]:
         for repository in (answer.repository for answer in answers if answer.repository):

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 
 from bsky_assets.bluesky.archive.blocks import ACCOUNT, CREATE, DELETE, UPDATE
 from bsky_assets.bluesky.archive.dating import KEY, WITNESSED, clocks
-from bsky_assets.bluesky.archive.landing import Landing, reading_of
+from bsky_assets.bluesky.archive.ingest import DayIngest, reading_of
 from bsky_assets.bluesky.archive.reading import (
     LATE,
     ArchiveEnds,
@@ -105,11 +105,11 @@ def heal_day(
         reading_of(settings, log) as (host, reading),
     ):
         # A post is of the day on which it would have come: that of the gap.
-        landing = Landing(settings, writer, host.name, day)
-        healer = _Healer(landing, host.name, reading, live)
+        ingest = DayIngest(settings, writer, host.name, day)
+        healer = _Healer(ingest, host.name, reading, live)
         found = [one for group in _groups(placed) for one in healer.heal(group)]
         found += [healer.open(gap, "the host's clock at its ends is not known") for gap in lost]
-        landing.end(healing=found)
+        ingest.end(healing=found)
     return found
 
 
@@ -178,8 +178,8 @@ class _Live:
 class _Healer:
     """Heals the gaps of one day."""
 
-    def __init__(self, landing: Landing, host: str, reading: ArchiveReading, live: _Live) -> None:
-        self._landing = landing
+    def __init__(self, ingest: DayIngest, host: str, reading: ArchiveReading, live: _Live) -> None:
+        self._ingest = ingest
         self._host = host
         self._reading = reading
         self._live = live
@@ -201,7 +201,7 @@ class _Healer:
         except ArchiveEnds as problem:
             yield from (self.open(gap.told, str(problem)) for gap in group)
             return
-        found = self._landed(chain(tables, self._moved(since, until)))
+        found = self._added(chain(tables, self._moved(since, until)))
         counts = [_counted(group, times) for times in (found.new, self._gone(found), found.ended)]
         for gap, *counted in zip(group, *counts, strict=True):
             yield self._judged(gap, found, counted, span.covers)
@@ -222,7 +222,7 @@ class _Healer:
                 is_of_then &= rows["kind"].to_numpy() == CREATE
                 yield _dated_by_key(rows, keys).filter(pa.array(is_of_then))
 
-    def _landed(self, tables: Iterator[pa.Table]) -> _Found:
+    def _added(self, tables: Iterator[pa.Table]) -> _Found:
         found = _Found()
         for rows in tables:
             kind = rows["kind"].to_numpy()
@@ -243,7 +243,7 @@ class _Healer:
                     if uri not in self._live.known:
                         found.new.append(at[place])
                     self._live.known.setdefault(uri, revs[place])
-            self._landing.land([rows.filter(pa.array(is_news))])
+            self._ingest.add([rows.filter(pa.array(is_news))])
         return found
 
     def _is_news(self, uri: str, rev: str, kind: int) -> bool:

@@ -13,7 +13,7 @@ from dagster import AssetKey, DagsterInstance, build_schedule_context, materiali
 from scipy.stats import binomtest
 
 from bsky_assets.analysis.estimating.survival import write_survival
-from bsky_assets.bluesky.archive.landing import land_day
+from bsky_assets.bluesky.archive.ingest import ingest_day
 from bsky_assets.bluesky.collected import firehose_segments
 from bsky_assets.bluesky.collector import sync_firehose
 from bsky_assets.bluesky.streaming import Limits
@@ -179,7 +179,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     left = [one for one in history if not (one.rkey and is_planted(f"/{one.rkey}"))]
     with reachable(Archive(lambda: left, **SMALL), folder / "data") as settings:
         lay_down(Lake.of(settings), rows)
-        land_day(settings, YESTERDAY, lambda _: None)
+        ingest_day(settings, YESTERDAY, lambda _: None)
         with duckdb.connect() as con:
             lake = Lake.of(settings)
             compact_firehose_day(con, lake, firehose_segments(settings), YESTERDAY)

@@ -8,7 +8,7 @@ import pytest
 
 from bsky_assets.bluesky.accounts.listed import UnusableList, read_list
 from bsky_assets.bluesky.accounts.panel import land_panel
-from bsky_assets.bluesky.archive.landing import land_day
+from bsky_assets.bluesky.archive.ingest import ingest_day
 from bsky_assets.bluesky.collected import firehose_segments
 from bsky_assets.contracts import RawFirehosePost
 from bsky_assets.settings import Settings
@@ -81,7 +81,7 @@ def test_of_an_archive_only_blocks_are_fetched_that_may_have_something_of_the_ac
     for name, dids in (("whole", []), ("some", [*nobody, *some])):
         archive.served = 0
         with reachable(archive, tmp_path / name) as settings:
-            land_day(settings, DAY, lambda _: None, dids)
+            ingest_day(settings, DAY, lambda _: None, dids)
             partition = partition_of(settings, DAY)
         whole[name], fetched[name] = uris(partition), archive.served
     of_them = [uri for uri in whole["whole"] if uri.split("/")[2] in some]

@@ -5,7 +5,7 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 
-from bsky_assets.bluesky.archive.landing import land_day
+from bsky_assets.bluesky.archive.ingest import ingest_day
 from bsky_assets.bluesky.collected import archive_segments, firehose_segments
 from bsky_assets.bluesky.collector import sync_firehose
 from bsky_assets.bluesky.streaming import Limits
@@ -44,7 +44,7 @@ def test_a_post_that_was_deleted_since_leaves_the_local_index(tmp_path: Path) ->
     with served(relay_of(world).app()) as url, reachable(archive, tmp_path) as settings:
         settings = settings.model_copy(update={"relay_url": url.replace("http", "ws")})
         assert erase(settings) == 0  # nothing has been fetched
-        land_day(settings, DAY, lambda _: None)
+        ingest_day(settings, DAY, lambda _: None)
         before = posts_in_index(settings)
         assert gone & before
         assert erase(settings) == 0
@@ -63,5 +63,5 @@ def test_a_post_that_was_deleted_since_leaves_the_local_index(tmp_path: Path) ->
         assert {p.uri for p in world.posts if p.in_firehose} & before - gone <= after
         assert erase(settings) == 0
         fetched = archive.served
-        land_day(settings, DAY, lambda _: None)
+        ingest_day(settings, DAY, lambda _: None)
         assert archive.served == fetched  # what was erased is not fetched again

@@ -14,7 +14,7 @@ from libipld import encode_dag_cbor
 from bsky_assets.bluesky.archive.blocks import UnreadableArchive
 from bsky_assets.bluesky.archive.fetching import ArchiveBudget
 from bsky_assets.bluesky.archive.host import NoArchive
-from bsky_assets.bluesky.archive.landing import Landed, land_day
+from bsky_assets.bluesky.archive.ingest import Ingested, ingest_day
 from bsky_assets.bluesky.archive.reading import ArchiveEnds
 from bsky_assets.bluesky.collected import firehose_segments
 from bsky_assets.bluesky.collector import sync_firehose
@@ -49,8 +49,8 @@ def world() -> World:
     return world_of()
 
 
-def land(settings: Settings, day: date = DAY) -> Landed:
-    return land_day(settings, day, lambda _: None)
+def land(settings: Settings, day: date = DAY) -> Ingested:
+    return ingest_day(settings, day, lambda _: None)
 
 
 def compacted(settings: Settings, day: date = DAY) -> Partition:
@@ -284,7 +284,7 @@ def test_a_segment_that_is_rewritten_meanwhile_is_planned_anew(
             assert archive.compact() > 0
 
     with reachable(archive, tmp_path) as settings:
-        land_day(settings, DAY, tell)
+        ingest_day(settings, DAY, tell)
         found = {uri for uri, _ in rows_of(settings)}
     assert any("planning anew" in line for line in told)
     there = {p.uri for p in world.posts if not p.is_deleted and p.account_status != "deleted"}

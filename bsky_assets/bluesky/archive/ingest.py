@@ -1,4 +1,4 @@
-"""A past day from an archive, landed as segments, from which its raw partitions are made.
+"""A past day from an archive, written as segments, from which its raw partitions are made.
 
 What does not belong here: what is fetched, and what is made of the segments.
 """
@@ -34,8 +34,8 @@ _ROWS_A_SEGMENT = 50_000
 
 
 @dataclass
-class Landed:
-    """What was landed of a day."""
+class Ingested:
+    """What was written of a day."""
 
     rows: Counter[str] = field(default_factory=Counter)
     """By column of a segment."""
@@ -61,8 +61,8 @@ def reading_of(settings: Settings, log: Log) -> Iterator[tuple[ArchiveHost, Arch
         yield host, ArchiveReading(host, settings.data_dir / FOLDER, budget, log)
 
 
-def land_day(settings: Settings, day: date, log: Log, dids: Sequence[str] = ()) -> Landed:
-    """Land what the archive of the settings has of `day`; `log` is told what is done.
+def ingest_day(settings: Settings, day: date, log: Log, dids: Sequence[str] = ()) -> Ingested:
+    """Write as segments what the archive of the settings has of `day`; `log` is told what is done.
 
     If there are `dids`, it is of these accounts alone, and so are the blocks that are fetched.
 
@@ -78,40 +78,40 @@ def land_day(settings: Settings, day: date, log: Log, dids: Sequence[str] = ()) 
         reading_of(settings, log) as (host, reading),
     ):
         span, tables = reading.read(*bounds(day, settings.timezone), dids=dids)
-        landing = Landing(settings, writer, host.name, day)
-        landing.land(tables)
-        told = _told(host.name, span, landing.landed, reading.budget.spent)
-        landing.end(replace(told, accounts=len(dids)) if dids else told)
-    return landing.landed
+        ingest = DayIngest(settings, writer, host.name, day)
+        ingest.add(tables)
+        told = _told(host.name, span, ingest.ingested, reading.budget.spent)
+        ingest.end(replace(told, accounts=len(dids)) if dids else told)
+    return ingest.ingested
 
 
-def _told(host: str, span: Span, landed: Landed, fetched: int) -> Archived:
+def _told(host: str, span: Span, ingested: Ingested, fetched: int) -> Archived:
     return Archived(
         host=host,
         since=span.since.isoformat(),
         until=min(span.until, span.ends).isoformat(),
         as_of=span.as_of.isoformat() if span.as_of else None,
-        dated_by=dict(landed.dated_by),
-        undatable=landed.undatable,
+        dated_by=dict(ingested.dated_by),
+        undatable=ingested.undatable,
         undated=span.undated,
         fetched_bytes=fetched,
     )
 
 
-class Landing:
+class DayIngest:
     """Segments of one day, filled one after the other."""
 
     def __init__(self, settings: Settings, writer: SegmentWriter, host: str, day: date) -> None:
-        """Land rows of the archive `host` under `day`."""
+        """Write rows of the archive `host` under `day`."""
         self._timezone = settings.timezone
         self._writer = writer
         self._host = host
         self._day = day
         self._received = now()
-        self.landed = Landed()
+        self.ingested = Ingested()
 
-    def land(self, tables: Iterable[pa.Table]) -> None:
-        """Land rows with the columns of a sheet.
+    def add(self, tables: Iterable[pa.Table]) -> None:
+        """Write rows with the columns of a sheet.
 
         Raises:
             UnusableDataDirectory: the data directory cannot be written to.
@@ -125,7 +125,7 @@ class Landing:
         healing: Sequence[Healing] = (),
         account_healing: Sequence[AccountHealing] = (),
     ) -> None:
-        """Land what the day is to say of its source, or of its gaps, or of accounts' jumps."""
+        """Write what the day is to say of its source, or of its gaps, or of accounts' jumps."""
         footer = replace(
             self._footer({}, Counter()),
             archive=told,
@@ -138,10 +138,10 @@ class Landing:
         counts = {COLUMN_OF[row]: table.num_rows for row, table in taken.tables.items()}
         footer = self._footer(counts, taken.quarantined)
         self._writer.write(self._day, taken.tables, footer)
-        self.landed.rows.update(counts)
-        self.landed.dated_by.update(taken.dated_by)
-        self.landed.undatable += taken.quarantined[UNDATABLE]
-        self.landed.segments += 1
+        self.ingested.rows.update(counts)
+        self.ingested.dated_by.update(taken.dated_by)
+        self.ingested.undatable += taken.quarantined[UNDATABLE]
+        self.ingested.segments += 1
 
     def _footer(self, rows: dict[str, int], problems: Counter[str]) -> Footer:
         return Footer(
