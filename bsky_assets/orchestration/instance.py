@@ -94,7 +94,6 @@ class _UnderDataDirectory:
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Any:
-        """Open it."""
         folder = home(get_settings())
         # Whoever opens it first makes its tables; two at a time would leave them broken for good.
         with exclusive(folder):

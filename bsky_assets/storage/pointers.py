@@ -31,7 +31,7 @@ def folder_key(dataset: str, day: date) -> str:
 
 
 def pointer_key(dataset: str, day: date) -> str:
-    """Its pointer."""
+    """The key of the pointer to a day's current file."""
     return f"{folder_key(dataset, day)}/{POINTER}"
 
 

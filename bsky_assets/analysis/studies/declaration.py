@@ -102,7 +102,7 @@ class Estimator(_Part):
 
 
 class Study(_Part):
-    """A declaration."""
+    """What is declared before there are labels, and held against what was done."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
     days: str

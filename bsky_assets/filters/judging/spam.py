@@ -42,8 +42,6 @@ class Config(Section):
 
 
 class SpamFilter:
-    """Stops spam."""
-
     name = "spam"
     passes_if = False
 

@@ -87,7 +87,6 @@ class Evidence:
         return self.enough + excused + (0.0 if self._grave & reading.lists else self._not_grave)
 
     def signs(self, reading: Reading) -> set[str]:
-        """The signs of a text."""
         words = list(_denied(self._masked(reading.words)))
         return {*_words(words), *_lists(words)}
 

@@ -27,7 +27,7 @@ _DAYS = 3
 
 @dataclass(frozen=True, slots=True)
 class Division:
-    """The parts."""
+    """Coded posts, each in one part alone."""
 
     train: Sequence[Coded]
     development: Sequence[Coded]

@@ -208,7 +208,6 @@ class _Journal:
         write_json(self._file(version), {**told, "posts": candidate.posts})
 
     def wording(self, version: str) -> Tried:
-        """That wording."""
         return Tried(**orjson.loads(self._file(version).read_bytes()))
 
     def _file(self, version: str) -> Path:
