@@ -10,6 +10,7 @@ import pytest
 
 from bsky_assets.analysis.coding.journal import Journal
 from bsky_assets.analysis.coding.making import Draw, room_of_draw
+from bsky_assets.analysis.estimating import estimate
 from bsky_assets.analysis.estimating.shares import write_shares
 from bsky_assets.contracts import LabelShare, ScoredPost
 from bsky_assets.contracts.details import ShareDetails, StudentDetails
@@ -93,7 +94,14 @@ def test_shares_are_naive_until_people_coded_and_corrected_first_from_then_on(la
     assert political["corrected"] < political["naive"]
     assert political["method"] == "design-based supervised learning, with a student's scores"
     assert political["people_sample"] == room.name
+    for label in ("political", "left"):
+        (one,) = estimate(label, [DAY], student=True, settings=lab.settings).coefficients
+        row = after[label, "all", "all"]
+        for kind, same in (("naive", one.naive), ("corrected", one.corrected)):
+            ends = row[kind], row[f"{kind}_low"], row[f"{kind}_high"]
+            assert ends == pytest.approx((same.value, same.low, same.high)), (label, kind)
     side = after["left", "political", "all"]
+    assert side["naive"] == pytest.approx(after["left", "all", "all"]["naive"] / political["naive"])
     assert side["corrected_low"] <= 2 / 3 <= side["corrected_high"]
     assert side["naive"] > side["corrected"]
     assert {stratum for *_, stratum in after} == {

@@ -22,6 +22,7 @@ from bsky_assets.labelling.asking.answers import LABELS_ONLY
 from bsky_assets.labelling.asking.prompt import Prompt
 from bsky_assets.labelling.asking.questions import make_question
 from bsky_assets.labelling.ledger.store import AnswerKey, Ledger
+from bsky_assets.storage.files import UnusableDataDirectory
 from bsky_assets_tests.labelling.ledger.exchanges import DAY, KEY, exchange, slot
 
 
@@ -84,7 +85,7 @@ def test_a_journal_torn_anywhere_is_read_up_to_there(
     assert [row["request_id"] for row in answers(abandoned)] == expected
     assert abandoned.seal_abandoned() == 1
     assert [row["request_id"] for row in answers(abandoned)] == expected
-    assert not list(abandoned.root.glob("**/*.jsonl"))
+    assert [path.suffix for path in torn.parent.iterdir()] == [".parquet"], "no litter"
 
 
 def test_the_journal_of_a_writer_at_work_is_left_alone(tmp_path: Path) -> None:
@@ -111,6 +112,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from bsky_assets.labelling.ledger.store import Ledger
+from bsky_assets.storage.files import UnusableDataDirectory
 from bsky_assets_tests.labelling.ledger.exchanges import DAY, exchange, slot
 first = int(sys.argv[2])
 with Ledger(Path(sys.argv[1])).writer(DAY) as writer:
@@ -156,6 +158,59 @@ def test_the_first_valid_answer_stays_the_answer(tmp_path: Path) -> None:
         writer.append(exchange(4), [slot("a", is_valid=False)])
         writer.append(exchange(5), [slot("b", is_valid=False)])
     assert best(ledger, "a", "b", "c") == {"a": "left", "b": "no answer"}
+
+
+def test_of_answers_of_which_none_is_valid_the_last_is_the_answer(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    with ledger.writer(DAY) as writer:
+        for number in (1, 3, 2):
+            writer.append(exchange(number), [slot("a", is_valid=False)])
+    with duckdb.connect() as con:
+        ledger.register_best(con, "best", [make_question("a").hash], KEY)
+        assert con.sql("SELECT request_id FROM best").fetchall() == [("request3",)]
+
+
+def test_the_weights_of_a_model_are_those_that_answered_last(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    with ledger.writer(DAY) as writer:
+        for number, digest in ((1, "sha256:aa"), (3, "sha256:cc"), (2, "sha256:dd")):
+            writer.append(exchange(number, model_digest=digest), [slot("a")])
+        writer.append(exchange(4, model="other", model_digest="sha256:ee"), [slot("a")])
+    with duckdb.connect() as con:
+        assert ledger.last_digest(con, KEY.model) == "sha256:cc"
+        assert ledger.last_digest(con, "none") is None
+
+
+def test_answers_are_on_disk_after_two_hundred_posts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of five posts a request, every fortieth request; then whatever is left when it is asked."""
+    fsync, on_disk = os.fsync, list[int]()
+
+    def told(descriptor: int) -> None:
+        on_disk.append(descriptor)
+        fsync(descriptor)
+
+    with Ledger(tmp_path).writer(DAY) as writer:
+        writer.append(exchange(0), [slot("text")] * 5)
+        monkeypatch.setattr("os.fsync", told)
+        after = []
+        for number in range(1, 100):
+            writer.append(exchange(number), [slot("text")] * 5)
+            after.append(len(on_disk))
+        assert (after[37], after[38], after[77], after[78], after[98]) == (0, 1, 1, 2, 2)
+        writer.sync()
+        writer.sync()
+        assert len(on_disk) == 3
+
+
+def test_a_ledger_that_cannot_be_written_is_told_by_name(tmp_path: Path) -> None:
+    (tmp_path / "ledger").write_text("a file where a folder should be")
+    with (
+        pytest.raises(UnusableDataDirectory, match="ledger"),
+        Ledger(tmp_path / "ledger").writer(DAY) as writer,
+    ):
+        writer.append(exchange(0), [slot("text")])
 
 
 @pytest.mark.parametrize(
