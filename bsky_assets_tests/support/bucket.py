@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from testbed.object_storage import bucket
-
 BUCKET = "posts-lake"
 
 
 @pytest.fixture(scope="session")
 def bucket_endpoint() -> Iterator[str]:
     """Who serves the bucket; each test has a prefix of its own in it."""
+    from testbed.object_storage import bucket
+
     with bucket(BUCKET) as url:
         yield url

@@ -8,20 +8,19 @@ changes, and no test waits for the disk: what survives a kill is tested with pro
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache, lru_cache
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from dagster._core.storage.event_log.sqlite import consolidated_sqlite_event_log, sqlite_event_log
-from dagster._core.storage.runs.sqlite import sqlite_run_storage
-from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
-from dagster._core.storage.sql import Config, ScriptDirectory
-from sqlalchemy import Engine, create_engine, event
+
+if TYPE_CHECKING:  # seconds that a process which only hands out tests should not wait for
+    from sqlalchemy import Engine
 
 MODULES = (
-    consolidated_sqlite_event_log,
-    sqlite_event_log,
-    sqlite_run_storage,
-    sqlite_schedule_storage,
+    "event_log.sqlite.consolidated_sqlite_event_log",
+    "event_log.sqlite.sqlite_event_log",
+    "runs.sqlite.sqlite_run_storage",
+    "schedules.sqlite.sqlite_schedule_storage",
 )
 ENGINES = 64
 """So many are kept, a database file each; they hold no connections."""
@@ -30,6 +29,8 @@ ENGINES = 64
 @contextmanager
 def quick_storage() -> Iterator[None]:
     """Within, engines and lists of migrations are kept in this process."""
+    from dagster._core.storage.sql import Config, ScriptDirectory
+
     from_config = ScriptDirectory.from_config
 
     @cache
@@ -44,17 +45,20 @@ def quick_storage() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ScriptDirectory, "from_config", kept_scripts)
         for module in MODULES:
-            patch.setattr(module, "create_engine", kept_engine)
+            stored = import_module(f"dagster._core.storage.{module}")
+            patch.setattr(stored, "create_engine", kept_engine)
         yield
 
 
-def kept_engine(url: str, poolclass: type, connect_args: dict[str, Any] | None = None) -> Engine:
+def kept_engine(url: str, poolclass: type, connect_args: dict[str, Any] | None = None) -> "Engine":
     """The engine of a database; Dagster names no other options."""
     return _engine(url, poolclass, tuple((connect_args or {}).items()))
 
 
 @lru_cache(maxsize=ENGINES)
-def _engine(url: str, poolclass: type, connect_args: tuple[tuple[str, Any], ...]) -> Engine:
+def _engine(url: str, poolclass: type, connect_args: tuple[tuple[str, Any], ...]) -> "Engine":
+    from sqlalchemy import create_engine, event
+
     engine = create_engine(url, poolclass=poolclass, connect_args=dict(connect_args))
     event.listen(engine, "connect", lambda con, _: con.execute("PRAGMA synchronous = OFF"))
     return engine

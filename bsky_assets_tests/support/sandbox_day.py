@@ -6,17 +6,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-import duckdb
 import pytest
 
-from bsky_assets.orchestration.publish import publish
 from bsky_assets.settings import Settings
-from bsky_assets_tests.support.command import Done, in_this_process
-from bsky_sandbox.server import Sandbox
-from bsky_sandbox.truth import read_truth, write_truth
+
+if TYPE_CHECKING:  # seconds that a process which only hands out tests should not wait for
+    from bsky_assets_tests.support.command import Done
+    from bsky_sandbox.server import Sandbox
 
 EVENTS = 4_000
 
@@ -25,7 +24,7 @@ EVENTS = 4_000
 class SandboxDay:
     """A sandbox, and a data directory that a day of it was materialised into."""
 
-    sandbox: Sandbox
+    sandbox: "Sandbox"
     data: Path
     truth: dict[str, list[dict[str, Any]]]
 
@@ -38,16 +37,22 @@ class SandboxDay:
         """The variables that point a command at both."""
         return {**self.sandbox.environment(), "BSKY_DATA_DIR": str(self.data)}
 
-    def command(self, *arguments: str, **environment: str) -> Done:
+    def command(self, *arguments: str, **environment: str) -> "Done":
+        from bsky_assets_tests.support.command import in_this_process
+
         return in_this_process(*arguments, **self.environment | environment)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """What a query of the catalogue finds."""
+        import duckdb
+
         with duckdb.connect(str(self.data / "bsky.duckdb"), read_only=True) as con:
             return con.sql(sql).fetchall()
 
     def copied(self, data: Path) -> "SandboxDay":
         """The same day in another data directory, for a test that changes it."""
+        from bsky_assets.orchestration.publish import publish
+
         shutil.copytree(self.data, data)
         publish(Settings(_env_file=None, data_dir=data))
         return replace(self, data=data)
@@ -56,6 +61,9 @@ class SandboxDay:
 @pytest.fixture(scope="session")
 def sandbox_day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxDay]:
     """Tests only read it, or make again what is there; those that change it take a copy."""
+    from bsky_sandbox.server import Sandbox
+    from bsky_sandbox.truth import read_truth, write_truth
+
     folder = tmp_path_factory.mktemp("sandbox_day")
     with Sandbox.start(seed=3, day=present_day(), events=EVENTS) as sandbox:
         write_truth(sandbox.world.truth(), folder / "truth.jsonl")
