@@ -97,6 +97,7 @@ def fill(lake: Lake) -> None:
         firehose_post(ANN, "3ka", record=secret),
         firehose_post(ANN, "3kb", record=record("stays")),
         firehose_post(ANN, "3kc", record=record("again"), **used_again),
+        firehose_post(ANN, "3kh", record=secret, **used_again),
         firehose_post(BOB, "3kd", record=secret),
         firehose_post(CAROL, "3ke", record=record("may come back")),
     ]
@@ -118,11 +119,13 @@ def fill(lake: Lake) -> None:
     lake.write_quarantine("raw_firehose_posts", DAY, table(Quarantined, aside))
     with duckdb.connect() as con:
         consolidate_day(con, lake, DAY)
-    noon = {"event_time": NOON + timedelta(hours=1), "received_at": NOON + timedelta(hours=1)}
+    at = {hours: NOON + timedelta(hours=hours) for hours in (0.5, 1, 3)}
     gone = [
-        post_deletion(ANN, rkey, 5, rev=tid(noon["event_time"]), **noon)
-        for rkey in ("3ka", "3kc", "3kf")
-    ]
+        post_deletion(ANN, rkey, 5, rev=tid(at[hours]), event_time=at[hours], received_at=at[hours])
+        for rkey, hours in [
+            ("3ka", 1), ("3kc", 1), ("3kf", 1), ("3kf", 0.5), ("3kh", 3), ("3kh", 1)
+        ]
+    ]  # fmt: skip
     gone += [account_status(BOB, "deleted", 6), account_status(CAROL, "deactivated", 7)]
     lake.write(RawPostDeletion, LATER, table(RawPostDeletion, gone))
 
@@ -302,6 +305,7 @@ def test_of_a_deleted_post_its_row_and_place_stay_and_its_words_go(data: Path) -
         "3ke": "may come back",
         "3kf": None,
         "3kg": "shown",
+        "3kh": None,
     }
     assert {uri[-3:] for (uri,) in uris} == {"3kb", "3kc", "3kg"}
     assert [post["author"]["handle"] for post in shown] == [None, "someone.test"]
@@ -357,4 +361,4 @@ def test_the_nightly_job_erases_too(data: Path) -> None:
     assert job.execute_in_process(resources=resources).success
     with duckdb.connect() as con:
         rows = lake.relation(con, RawFirehosePost, [DAY]).select("uri, record.text").fetchall()
-    assert {uri[-3:] for uri, text in rows if text is None} == {"3ka", "3kd"}
+    assert {uri[-3:] for uri, text in rows if text is None} == {"3ka", "3kd", "3kh"}

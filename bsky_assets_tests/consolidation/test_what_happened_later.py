@@ -217,6 +217,16 @@ def test_an_edit_in_the_firehose_takes_the_place_of_what_a_feed_showed_before(la
     assert post["metadata"]["source_feeds"] == ["firehose", "today"]
 
 
+def test_of_a_version_that_both_brought_the_feed_says_when_it_was_indexed(lake: Lake) -> None:
+    store(
+        lake,
+        posts=[firehose_post(ANN, "3ka", **at(NOON - timedelta(minutes=1)))],
+        feed=[feed_post(ANN, "3ka", received_at=EVENING, indexed_at=NOON)],
+    )
+    post = consolidated(lake)["3ka"]
+    assert (post["indexed_at"], post["earlier_versions"]) == (NOON, None)
+
+
 def test_a_version_that_a_feed_showed_later_takes_the_place_of_the_firehoses(lake: Lake) -> None:
     store(
         lake,
