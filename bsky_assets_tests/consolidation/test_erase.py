@@ -50,6 +50,7 @@ from testbed.rows import (
 DAY = date(2026, 3, 8)
 LATER = DAY + timedelta(days=9)
 SECRET = "words that nobody shall find again"
+SHOWN, AT_FIRST = "what only a feed has shown", "what stood there at first"
 ANN, BOB, CAROL = "did:plc:ann", "did:plc:bob", "did:plc:carol"
 
 
@@ -91,7 +92,7 @@ def fill(lake: Lake) -> None:
     used_again = {
         "rev": tid(NOON + timedelta(hours=2)),
         "received_at": NOON + timedelta(hours=2),
-        "earlier_versions": [{"cid": "x", "rev": tid(earlier), "text": SECRET}],
+        "earlier_versions": [{"cid": "x", "rev": tid(earlier), "text": AT_FIRST}],
     }
     posts = [
         firehose_post(ANN, "3ka", record=secret),
@@ -107,6 +108,7 @@ def fill(lake: Lake) -> None:
         feed_post(ANN, "3kf", record=secret, **at_once),
         feed_post(ANN, "3kg", record=record("shown")),
     ]
+    shown.append(feed_post(ANN, "3ki", record=record(SHOWN)))
     lake.write(RawFeedPost, DAY, table(RawFeedPost, shown))
     aside = [
         quarantined(1, f"a field is odd: {post_uri(ANN, '3ka')}", SECRET.encode()),
@@ -123,7 +125,7 @@ def fill(lake: Lake) -> None:
     gone = [
         post_deletion(ANN, rkey, 5, rev=tid(at[hours]), event_time=at[hours], received_at=at[hours])
         for rkey, hours in [
-            ("3ka", 1), ("3kc", 1), ("3kf", 1), ("3kf", 0.5), ("3kh", 3), ("3kh", 1)
+            ("3ka", 1), ("3kc", 1), ("3kf", 1), ("3kf", 0.5), ("3kh", 3), ("3kh", 1), ("3ki", 1)
         ]
     ]  # fmt: skip
     gone += [account_status(BOB, "deleted", 6), account_status(CAROL, "deactivated", 7)]
@@ -230,7 +232,8 @@ def test_no_byte_of_the_data_directory_holds_what_was_deleted_for_good(data: Pat
     fill(lake)
     assert len(holding(data, SECRET)) == 4
     told = maintain("--now")
-    assert holding(data, SECRET) == [], told
+    for words in (SECRET, SHOWN, AT_FIRST):
+        assert holding(data, words) == [], told
     for words in ("stays", "again", "may come back", "shown", "keep this"):
         assert holding(data, words), words
 
@@ -247,7 +250,8 @@ def test_words_of_a_post_leave_the_ledger_and_quarantine_though_its_day_was_made
     lake = Lake.of(get_settings())
     fill(lake)
     answered(1, SECRET)
-    answered(2, "stays")
+    for number, words in enumerate(("stays", SHOWN, AT_FIRST), start=2):
+        answered(number, words)
     asked = f"missing: p1; asked about {post_uri(ANN, '3kb')} {post_uri(ANN, '3ka')}"
     unread = {**quarantined(5, asked, SECRET.encode()), "source": "llm_labels"}
     lake.write_quarantine("llm_labels", DAY, table(Quarantined, [unread]))
@@ -255,7 +259,8 @@ def test_words_of_a_post_leave_the_ledger_and_quarantine_though_its_day_was_made
         consolidate_day(con, lake, DAY)  # the nightly job has nothing to remove any more
     assert len(holding(data, SECRET)) == 6
     told = maintain("--now")
-    assert holding(data, SECRET) == [], told
+    for words in (SECRET, SHOWN, AT_FIRST):
+        assert holding(data, words) == [], told
     assert len(holding(data, "about stays")) == 1
 
 
@@ -306,9 +311,10 @@ def test_of_a_deleted_post_its_row_and_place_stay_and_its_words_go(data: Path) -
         "3kf": None,
         "3kg": "shown",
         "3kh": None,
+        "3ki": None,
     }
     assert {uri[-3:] for (uri,) in uris} == {"3kb", "3kc", "3kg"}
-    assert [post["author"]["handle"] for post in shown] == [None, "someone.test"]
+    assert [post["author"]["handle"] for post in shown] == [None, "someone.test", None]
     for row, partition in before.items():
         after = lake.current(row, DAY)
         assert partition is not None

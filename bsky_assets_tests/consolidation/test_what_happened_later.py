@@ -217,14 +217,25 @@ def test_an_edit_in_the_firehose_takes_the_place_of_what_a_feed_showed_before(la
     assert post["metadata"]["source_feeds"] == ["firehose", "today"]
 
 
-def test_of_a_version_that_both_brought_the_feed_says_when_it_was_indexed(lake: Lake) -> None:
-    store(
-        lake,
-        posts=[firehose_post(ANN, "3ka", **at(NOON - timedelta(minutes=1)))],
-        feed=[feed_post(ANN, "3ka", received_at=EVENING, indexed_at=NOON)],
-    )
-    post = consolidated(lake)["3ka"]
-    assert (post["indexed_at"], post["earlier_versions"]) == (NOON, None)
+def test_a_post_was_indexed_when_a_feed_says_or_its_commit_or_else_when_it_came(lake: Lake) -> None:
+    soon, late = NOON + timedelta(minutes=1), {"received_at": EVENING}
+    committed = [
+        firehose_post(ANN, rkey, **at(soon, **late, commit_time=time))
+        for rkey, time in (("3ka", soon), ("3kb", soon), ("3kc", None))
+    ]
+    shown = [
+        feed_post(ANN, rkey, **late, indexed_at=time)
+        for rkey, time in (("3ka", NOON), ("3kd", None))
+    ]
+    store(lake, posts=committed, feed=shown)
+    posts = consolidated(lake)
+    assert {key: post["indexed_at"] for key, post in posts.items()} == {
+        "3ka": NOON,
+        "3kb": soon,
+        "3kc": EVENING,
+        "3kd": EVENING,
+    }
+    assert posts["3ka"]["earlier_versions"] is None
 
 
 def test_a_version_that_a_feed_showed_later_takes_the_place_of_the_firehoses(lake: Lake) -> None:

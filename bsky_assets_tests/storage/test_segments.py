@@ -38,6 +38,7 @@ from bsky_assets.storage.partition import Partition
 from bsky_assets.storage.row_groups import ROW_GROUP_BYTES
 from bsky_assets.storage.segments import Footer, Mark, Segments, StreamInUse
 from bsky_assets.storage.stretches import Strays
+from bsky_assets.storage.timezones import OtherTimezone
 from bsky_assets_tests.storage.collected import DAY, HOST, Collected
 from testbed import wire
 from testbed.rows import NOON, table
@@ -127,6 +128,14 @@ def test_one_process_collects_and_a_dead_one_does_not_keep_others_out(tmp_path: 
     assert not segments.is_being_collected()
     with segments.collecting():
         assert segments.is_being_collected()
+
+
+def test_segments_keep_to_the_timezone_of_their_days(tmp_path: Path) -> None:
+    for timezone in ("America/Chicago", None, "America/Chicago"):
+        with Segments(tmp_path, FIREHOSE, timezone).collecting():
+            pass
+    with pytest.raises(OtherTimezone), Segments(tmp_path, LABELS, "UTC").collecting():
+        pass
 
 
 def test_a_folder_that_cannot_be_written_to_is_told_of(tmp_path: Path) -> None:
