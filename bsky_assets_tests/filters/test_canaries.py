@@ -75,7 +75,8 @@ def test_a_list_that_lost_entries_is_told(
     holder[last] = " ".join(found.split()[kept]) if isinstance(found, str) else found[kept]
     one = registry.declaration(name)
     assert one is not None
-    assert [failure.canary for failure in canaries.check_lists(one)] == [f"list {place}"]
+    told = [failure.canary for failure in canaries.check_lists(one)]
+    assert told == [f"list {place}"], f"count {place} anew in [canaries.entries] of {name}.toml"
 
 
 @pytest.mark.parametrize("key", ["rules", "excuses"])
