@@ -1,7 +1,9 @@
 """The page of all days: made anew with each report, and of every day that has one."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import timedelta
+from shutil import copytree
 
 import pytest
 
@@ -26,13 +28,31 @@ def linked(page: Page) -> list[str]:
     return [link["href"] for link in page.all("a")]
 
 
-def test_every_day_that_has_a_report_is_linked_latest_first(lake: Lake, settings: Settings) -> None:
-    for day in (DAY, BEFORE):
+@dataclass(frozen=True)
+class Two:
+    """Two days that were reported on one after the other."""
+
+    settings: Settings
+    after_one: Page
+    """The page of all days when there was one."""
+    page: Page
+    """The page of the other day."""
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Two:
+    """Nobody changes them; a third day is stored, and without a report."""
+    own = Settings(_env_file=None, data_dir=tmp_path_factory.mktemp("two_days"))
+    lake = Lake(own.lake_dir)
+    for day in (BEFORE, DAY, DAY - timedelta(days=1)):
         store(lake, day)
-        write(lake, settings, day=day)
-    store(lake, DAY - timedelta(days=1))  # stored, and without a report
-    assert linked(index(settings)) == [f"{DAY}.html", f"{BEFORE}.html"]
-    assert "2 days." in index(settings).text
+    write(lake, own, day=BEFORE)
+    return Two(own, index(own), write(lake, own))
+
+
+def test_every_day_that_has_a_report_is_linked_latest_first(two: Two) -> None:
+    assert linked(index(two.settings)) == [f"{DAY}.html", f"{BEFORE}.html"]
+    assert "2 days." in index(two.settings).text
 
 
 def test_a_day_has_its_numbers_and_how_many_notices(lake: Lake, settings: Settings) -> None:
@@ -43,19 +63,15 @@ def test_a_day_has_its_numbers_and_how_many_notices(lake: Lake, settings: Settin
     assert line in index(settings).text
 
 
-def test_a_course_is_drawn_from_the_second_day_on(lake: Lake, settings: Settings) -> None:
-    store(lake, BEFORE)
-    write(lake, settings, day=BEFORE)
-    assert index(settings).elements["svg"] == 0
-    store(lake)
-    write(lake, settings)
-    assert index(settings).elements["svg"] == 5
+def test_a_course_is_drawn_from_the_second_day_on(two: Two) -> None:
+    assert two.after_one.elements["svg"] == 0
+    assert index(two.settings).elements["svg"] == 5
 
 
-def test_a_damaged_day_is_listed_and_costs_no_other(lake: Lake, settings: Settings) -> None:
-    for day in (BEFORE, DAY):
-        store(lake, day)
-        write(lake, settings, day=day)
+def test_a_damaged_day_is_listed_and_costs_no_other(
+    lake: Lake, settings: Settings, two: Two
+) -> None:
+    copytree(two.settings.data_dir, settings.data_dir, dirs_exist_ok=True)
     (settings.lake_dir / FilteredPost.asset / f"sync_day={BEFORE}" / POINTER).write_text("")
     write(lake, settings)
     assert linked(index(settings)) == [f"{DAY}.html", f"{BEFORE}.html"]
@@ -80,9 +96,5 @@ def test_of_days_reported_on_together_none_is_left_out(lake: Lake, settings: Set
     assert sorted(linked(index(settings))) == [f"{day}.html" for day in days]
 
 
-def test_a_page_leads_to_the_index_and_to_the_report_before(lake: Lake, settings: Settings) -> None:
-    store(lake, BEFORE)
-    store(lake)
-    write(lake, settings, day=BEFORE)
-    page = write(lake, settings)
-    assert {"index.html", f"{BEFORE}.html"} <= set(linked(page))
+def test_a_page_leads_to_the_index_and_to_the_report_before(two: Two) -> None:
+    assert {"index.html", f"{BEFORE}.html"} <= set(linked(two.page))
