@@ -3,7 +3,7 @@
 import re
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import stamina
@@ -19,6 +19,7 @@ from bsky_assets.launching import forwarding
 from bsky_assets.launching.work import ROWS
 from bsky_assets.settings import (
     InvalidSettings,
+    LauncherName,
     Settings,
     as_variable,
     get_settings,
@@ -246,6 +247,14 @@ def test_what_a_launcher_forwards_is_read_back_as_config_writes_it(
             written = dotenv_values(stream=StringIO(_line(name, value)))
             told = forwarded.get(variable_name(name), as_variable(name, value))
             assert written == {variable_name(name): told}
+
+
+def test_options_of_an_engine_do_not_go_with_its_jobs() -> None:
+    own = {
+        name for name in Settings.model_fields if name.startswith((*get_args(LauncherName), "k8s_"))
+    }
+    assert own >= {"slurm_args", "ray_options", "k8s_pod"}
+    assert own.isdisjoint(forwarding.needed(LlmLabel.asset))
 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1))

@@ -4,8 +4,10 @@ Engines differ in what they carry over by themselves: Slurm everything, Ray noth
 work needs is named here, and no engine decides it.
 """
 
+from typing import get_args
+
 from bsky_assets.contracts import LlmLabel
-from bsky_assets.settings import Settings, as_variable, is_secret, variable_name
+from bsky_assets.settings import LauncherName, Settings, as_variable, is_secret, variable_name
 
 _COLLECTING = {
     "relay_url",
@@ -22,7 +24,10 @@ _COLLECTING = {
     "app_password",
 }
 _HERE_ONLY = {"live", "llm_gold"}
-_HERE_ONLY_PREFIXES = ("launcher", "slurm_", "ray_", "k8s_", "sync_max_")
+_HERE_ONLY_PREFIXES = (
+    *("launcher", "k8s_", "sync_max_"),
+    *(f"{engine}_" for engine in get_args(LauncherName)),
+)
 
 
 def needed(asset: str) -> list[str]:
