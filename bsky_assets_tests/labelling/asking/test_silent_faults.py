@@ -5,11 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from aiohttp import web
 
 from bsky_assets.labelling.asking.breaker import NothingUsable
 from bsky_assets.labelling.asking.endpoint import EndpointRefuses, EndpointUnreachable
+from bsky_assets.labelling.ledger.store import ledger_of
 from bsky_assets_tests.labelling.asking.misbehaving import (
     POSTS,
     Always,
@@ -359,3 +361,22 @@ def test_the_effect_of_company_is_measured_each_day_and_asked_once(tmp_path: Pat
     assert {row["political_ideology"] for row in lab.rows()} == {"left"}, "no label of it"
     away = Lab(lab.folder, "http://127.0.0.1:9/v1", lab.options)
     assert away.label().details["company"] == company
+    with duckdb.connect() as con:
+        alone = ledger_of(lab.settings).relation(con).filter("batch_size = 1")
+        asked_by = alone.select("parameters").distinct().fetchall()
+    assert asked_by == [('{"temperature":0.0,"batch_size":1,"measurement":0}',)]
+
+
+def test_a_model_that_says_nothing_of_a_post_alone_has_its_labels_in_company(
+    tmp_path: Path,
+) -> None:
+    """Of so many posts asked alone that a run is ended, which the day's is not."""
+    endpoint = FakeEndpoint(
+        lambda _, question: dict.fromkeys(question, "left") if len(question) > 1 else {}
+    )
+    with served(endpoint.app()) as url:
+        lab = lab_of(tmp_path, url)
+        lab.options["llm_company_sample"] = 50
+        partition = lab.label()
+    assert partition.details["company"] is None
+    assert {row["political_ideology"] for row in lab.rows()} == {"left"}

@@ -231,6 +231,11 @@ def test_intervals_of_scores_are_those_of_posts_drawn_anew() -> None:
     assert (found.kappa.low, found.kappa.high) == pytest.approx((low, high), abs=0.06)
 
 
+def test_kappa_of_two_classes_is_cohens() -> None:
+    """Of 10 posts 7 the same, where 5 would be by chance: (0.7 - 0.5) / (1 - 0.5)."""
+    assert score([*"aaaaabbbbb"], [*"aaaabaabbb"]).kappa.value == pytest.approx(0.4)
+
+
 def test_where_there_is_one_class_alone_kappa_is_no_number() -> None:
     found = score(["a"] * 5, ["a"] * 5)
     assert np.isnan([found.kappa.value, found.kappa.low, found.kappa.high]).all()
