@@ -5,7 +5,7 @@ takes seconds to load. So the names, and the line of each, stand here; a test ho
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
 from importlib import import_module
 from typing import Annotated, Any
@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
-from bsky_assets.commands.completion import completing
+from bsky_assets.commands.completion import complete
 from bsky_assets.console import echo_err, one_line, tell_retries
 from bsky_assets.errors import BadUsage, UserError
 
@@ -58,33 +58,25 @@ def command_of(name: str) -> Any:
         alone = typer.Typer(add_completion=False)
         alone.command(name)(getattr(module, name))
         command = typer.main.get_command(alone)
-    return completing(_telling_retries(_flowing(command)))
+    for one in _with_those_below(command):
+        one.help = _flowing(one.help or "")
+        complete(one)
+        if not hasattr(one, "commands"):
+            # Once it runs: what tries again takes time to import, and help has nothing to try.
+            one.callback = _after(tell_retries, one.callback)
+    return command
 
 
-def _flowing(command: Any) -> Any:
-    """The command, and those below it, with help whose paragraphs have the terminal's width."""
+def _with_those_below(command: Any) -> Iterator[Any]:
+    yield command
     for below in getattr(command, "commands", {}).values():
-        _flowing(below)
-    if command.help:
-        command.help = "\n\n".join(
-            # What begins with \\b keeps its lines.
-            part if part.startswith("\b") else " ".join(part.split())
-            for part in command.help.split("\n\n")
-        )
-    return command
+        yield from _with_those_below(below)
 
 
-def _telling_retries(command: Any) -> Any:
-    """The command, or those below it; once one runs, it tells what is tried again.
-
-    Not before: what tries again takes time to import, and help has nothing to try.
-    """
-    if below := getattr(command, "commands", None):
-        for one in below.values():
-            _telling_retries(one)
-    else:
-        command.callback = _after(tell_retries, command.callback)
-    return command
+def _flowing(page: str) -> str:
+    """Help whose paragraphs have the terminal's width; what begins with \\b keeps its lines."""
+    parts = page.split("\n\n")
+    return "\n\n".join(part if part.startswith("\b") else " ".join(part.split()) for part in parts)
 
 
 def _after(before: Callable[[], None], function: Callable[..., Any]) -> Callable[..., Any]:

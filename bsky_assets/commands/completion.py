@@ -5,6 +5,7 @@ options, which typer completes.
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from bsky_assets.commands.choices import ASSETS
@@ -12,23 +13,17 @@ from bsky_assets.commands.choices import ASSETS
 Words = Callable[[], Iterable[str]]
 
 
-def completing(command: Any) -> Any:
-    """The command, and those below it, with completion of what they are about."""
-    for below in getattr(command, "commands", {}).values():
-        completing(below)
+def complete(command: Any) -> None:
+    """Let a shell complete what the parameters of the command are about."""
     for parameter in command.params:
         if words := _WORDS.get(parameter.name):
-            parameter._custom_shell_complete = _completer(words)
-    return command
+            parameter._custom_shell_complete = partial(_completed, words)
 
 
-def _completer(words: Words) -> Callable[[Any, Any, str], list[str]]:
-    def complete(context: Any, parameter: Any, incomplete: str) -> list[str]:
-        # Of names with commas between them, the last is not complete.
-        before, comma, begun = incomplete.rpartition(",")
-        return [f"{before}{comma}{word}" for word in words() if word.startswith(begun)]
-
-    return complete
+def _completed(words: Words, _context: Any, _parameter: Any, incomplete: str) -> list[str]:
+    # Of names with commas between them, the last is not complete.
+    before, comma, begun = incomplete.rpartition(",")
+    return [f"{before}{comma}{word}" for word in words() if word.startswith(begun)]
 
 
 def _days() -> Iterable[str]:

@@ -48,8 +48,8 @@ def ask_about_texts(
       bsky-assets labels eval labelled.csv
     """
     from bsky_assets.labelling.day import row_of
-    from bsky_assets.labelling.statistics.sampling import write_csv
-    from bsky_assets.labelling.texts import answer_names, label_texts
+    from bsky_assets.labelling.statistics.sampling import answer_names, write_csv
+    from bsky_assets.labelling.texts import label_texts
     from bsky_assets.storage.connection import connect
     from bsky_assets.storage.lake import Lake
 

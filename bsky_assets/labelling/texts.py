@@ -27,6 +27,7 @@ from bsky_assets.labelling.asking.questions import (
 from bsky_assets.labelling.asking.rounds import PARAMETERS, Asker
 from bsky_assets.labelling.day import codebook_of, prompt_of
 from bsky_assets.labelling.ledger.store import ANSWER, ledger_of
+from bsky_assets.labelling.statistics.sampling import answer_names
 from bsky_assets.settings import Settings
 from bsky_assets.sync_day import today
 
@@ -103,13 +104,6 @@ def _question(values: Values, wanted: Sequence[str]) -> Question:
     if "alt_texts" in context:
         context |= {"alt_texts": [*map(context_piece, given["alt_texts"].splitlines())]}
     return make_question(values.get("text", ""), context)
-
-
-def answer_names(row: type[Row]) -> tuple[str, ...]:
-    """What the answers to a codebook are called in files."""
-    if issubclass(row, CodebookLabel):
-        return (row.codebook.name,)
-    return ("is_sociopolitical", "political_ideology")
 
 
 def _answers(row: type[Row], answer: str | None) -> dict[str, str]:

@@ -3,14 +3,22 @@
 For a notebook as for the command: `estimate("political ~ has_link", days)`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from bsky_assets.analysis.estimating.correcting import Labelled, carried, correct, folds_of
+from bsky_assets.analysis.estimating.correcting import (
+    Corrected,
+    Floats,
+    Labelled,
+    carried,
+    correct,
+    folds_of,
+)
 from bsky_assets.analysis.estimating.formula import design_of, outcome_of
 from bsky_assets.analysis.estimating.outcomes import BUILT_IN, Outcomes, is_one_of, outcomes_of
 from bsky_assets.analysis.estimating.people import NotCorrected, People, people_of
@@ -153,20 +161,15 @@ def estimated(
     design, labelled = design_of(formula, posts, outcomes), labelled_of(posts)
     answers = outcomes.answers[design.outcome]
     check_drawn(people, labelled)
-    said = posts["uri"].map(people.labels).where(labelled.weight > 0)
-    is_coded = said.notna().to_numpy()
-    coded = np.asarray(is_one_of(answers, said), dtype=np.float64)
+    folds = folds_of(posts["author"])
+    predicted, coded, corrected = by_people(posts, people, answers, labelled, folds)
+    is_coded = corrected.is_coded
     if len({*coded[is_coded]}) < 2:
         raise NotCorrected(
             f"the {is_coded.sum()} posts of these days that people coded are all of one class of "
             f"{design.outcome!r}; have more coded"
         )
-    predicted = np.asarray(is_one_of(answers, posts["label"]), dtype=np.float64)
-    chance = np.asarray(posts["uri"].map(people.chances), dtype=np.float64)
     authors, names = pd.factorize(posts["author"])
-    folds = folds_of(posts["author"])
-    strata = posts[STRATUM] if STRATUM in posts else posts["label"]
-    corrected = correct(coded, chance, strata, predicted, folds, labelled)
     counts = labelled.counts_for
     right = fit_corrected(model, corrected, design.matrix, authors, counts)
     by_model = carried(predicted, predicted, labelled, folds)
@@ -193,6 +196,22 @@ def estimated(
             for number, name in enumerate(design.names)
         ),
     )
+
+
+def by_people(
+    posts: pd.DataFrame,
+    people: People,
+    answers: Collection[str],
+    labelled: Labelled,
+    folds: npt.NDArray[np.int_],
+) -> tuple[Floats, Floats, Corrected]:
+    """Whether each post has one of `answers`: as the model has it, as people who coded it do (not a
+    number elsewhere), and the first corrected by the second."""
+    said = posts["uri"].map(people.labels).where(labelled.weight > 0)
+    predicted, coded = is_one_of(answers, posts["label"]), is_one_of(answers, said)
+    chance = np.asarray(posts["uri"].map(people.chances), dtype=np.float64)
+    strata = posts[STRATUM] if STRATUM in posts else posts["label"]
+    return predicted, coded, correct(coded, chance, strata, predicted, folds, labelled)
 
 
 def check_drawn(people: People, labelled: Labelled) -> None:

@@ -8,6 +8,8 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from bsky_assets.contracts import LlmLabel, Row
@@ -62,6 +64,7 @@ def _named(codebook: str, value: str) -> str:
     return plain if plain.isidentifier() else f"{codebook}_{plain}"
 
 
-def is_one_of(answers: Collection[str], labels: pd.Series) -> pd.Series:
+def is_one_of(answers: Collection[str], labels: pd.Series) -> npt.NDArray[np.float64]:
     """Whether each label is one of `answers`, as 0 or 1; not a number where there is none."""
-    return labels.isin([*answers]).astype(float).where(labels.notna())
+    said = labels.isin([*answers]).astype(float).where(labels.notna())
+    return np.asarray(said, dtype=np.float64)

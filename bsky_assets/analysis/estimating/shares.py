@@ -19,13 +19,12 @@ from bsky_assets.analysis.estimating.correcting import (
     Corrected,
     Labelled,
     carried,
-    correct,
     folds_of,
 )
 from bsky_assets.analysis.estimating.estimates import (
     GROUP,
-    STRATUM,
     add_student,
+    by_people,
     check_drawn,
     labelled_of,
 )
@@ -218,15 +217,12 @@ def _outcome(
     labelled: Labelled,
     folds: npt.NDArray[np.int_],
 ) -> _Outcome:
-    predicted = np.asarray(is_one_of(BUILT_IN.answers[name], posts["label"]), dtype=np.float64)
+    answers = BUILT_IN.answers[name]
+    predicted = is_one_of(answers, posts["label"])
     by_model = carried(predicted, predicted, labelled, folds)
     if people is None:
         return _Outcome(by_model, None)
-    said = posts["uri"].map(people.labels).where(labelled.weight > 0)
-    coded = np.asarray(is_one_of(BUILT_IN.answers[name], said), dtype=np.float64)
-    chance = np.asarray(posts["uri"].map(people.chances), dtype=np.float64)
-    strata = posts[STRATUM] if STRATUM in posts else posts["label"]
-    corrected = correct(coded, chance, strata, predicted, folds, labelled)
+    _, coded, corrected = by_people(posts, people, answers, labelled, folds)
     return _Outcome(by_model, corrected, {True: coded == 1, False: coded == 0})
 
 

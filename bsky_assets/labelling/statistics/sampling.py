@@ -108,7 +108,7 @@ def export(
     random.Random(seed).shuffle(items)  # noqa: S311 -- so that order tells nothing of strata
     write_json(_design_file(ledger, design.sample), asdict(design))
     shown = {one.hash: shown_of(one) for one in ledger.questions(con, [key for _, key in items])}
-    to_fill_in = _to_fill_in(row)
+    to_fill_in = (*answer_names(row), "notes")
     rows = (
         [design.sample, number, uri, *(shown[key].get(name, "") for name in ("text", *CONTEXT))]
         + [""] * len(to_fill_in)
@@ -119,11 +119,11 @@ def export(
     return design
 
 
-def _to_fill_in(row: type[Row]) -> tuple[str, ...]:
-    """The columns for people."""
+def answer_names(row: type[Row]) -> tuple[str, ...]:
+    """What the answers to a codebook are called in files."""
     if issubclass(row, CodebookLabel):
-        return row.codebook.name, "notes"
-    return "is_sociopolitical", "political_ideology", "notes"
+        return (row.codebook.name,)
+    return "is_sociopolitical", "political_ideology"
 
 
 def load_design(ledger: Ledger, sample: str) -> Design | None:

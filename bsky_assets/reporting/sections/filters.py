@@ -37,15 +37,8 @@ def usual_rates(day: StoredDay) -> dict[str, Usual]:
 
 def _blocks(day: StoredDay, filtered: Partition) -> Iterator[Block]:
     stopped = filtered.rows - filtered.told(FilterDetails).passed
-    yield Text(
-        (
-            "The filters stopped ",
-            stopped,
-            " of ",
-            filtered.rows,
-            " posts. The shares above are of the posts that passed, not of all of Bluesky.",
-        )
-    )
+    rest = " posts. The shares above are of the posts that passed, not of all of Bluesky."
+    yield Text(("The filters stopped ", stopped, " of ", filtered.rows, rest))
     rates, usual_ones = stop_rates(filtered), usual_rates(day)
     if not rates:
         return

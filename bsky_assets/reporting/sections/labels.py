@@ -56,15 +56,9 @@ def _corrected(day: StoredDay) -> Iterator[Block]:
         Column("corrected", "Share of all labelled posts, with its 95% interval.", is_number=True),
         Column("by the model", "The same by the model's labels alone.", is_number=True),
     )
-    rows = tuple(
-        (
-            name,
-            as_share(one.corrected),
-            Share(one.naive.value),
-        )
-        for name, one in found.shares.items()
-    )
-    yield Table("Shares corrected by what people coded", columns, rows)
+    shares = found.shares.items()
+    rows = ((name, as_share(one.corrected), Share(one.naive.value)) for name, one in shares)
+    yield Table("Shares corrected by what people coded", columns, tuple(rows))
 
 
 def as_share(estimate: Estimate | None) -> Value:

@@ -11,9 +11,9 @@ from bsky_assets.labelling.statistics.evaluation import (
     evaluate,
 )
 from bsky_assets.labelling.statistics.gold import read_gold
-from bsky_assets.labelling.statistics.metrics import Estimate
 from bsky_assets.reporting.day import StoredDay
-from bsky_assets.reporting.page import Block, Code, Column, Section, Share, Table, Text, Value
+from bsky_assets.reporting.page import Block, Column, Section, Share, Table, Text, Value
+from bsky_assets.reporting.sections.labels import as_share
 
 _TITLE = "Is the model right?"
 
@@ -22,7 +22,7 @@ def section(day: StoredDay) -> Section:
     """The label of record against the labels by people that the settings name."""
     if day.settings.llm_gold is None:
         is_coded = isinstance(day.corrected, DayShares)
-        return Section("people", _TITLE, (_in_rooms() if is_coded else _unknown(),))
+        return Section("people", _TITLE, (Text((_IN_ROOMS if is_coded else _UNKNOWN,)),))
     try:
         scored = evaluate(
             day.con, day.lake, ledger_of(day.settings), read_gold(day.settings.llm_gold)
@@ -32,27 +32,14 @@ def section(day: StoredDay) -> Section:
     return Section("people", _TITLE, tuple(_blocks(scored)))
 
 
-def _unknown() -> Text:
-    return Text(
-        (
-            "Not known, and no share is corrected: there are no labels by people. "
-            "Let people label a sample (",
-            Code("bsky-assets labels export"),
-            ") and name the file in ",
-            Code("BSKY_LLM_GOLD"),
-            ".",
-        )
-    )
-
-
-def _in_rooms() -> Text:
-    return Text(
-        (
-            "The shares below are corrected by what people coded. How far they agree: ",
-            Code("bsky-assets labels agreement"),
-            ".",
-        )
-    )
+_UNKNOWN = (
+    "Not known, and no share is corrected: there are no labels by people. Let people label a sample"
+    " (`bsky-assets labels export`) and name the file in `BSKY_LLM_GOLD`."
+)
+_IN_ROOMS = (
+    "The shares below are corrected by what people coded. How far they agree: "
+    "`bsky-assets labels agreement`."
+)
 
 
 def _blocks(scored: Evaluation) -> Iterator[Block]:
@@ -85,7 +72,7 @@ def _blocks(scored: Evaluation) -> Iterator[Block]:
                 ),
             ),
             tuple(
-                (share.label, Share(share.naive), _as_share(share.corrected))
+                (share.label, Share(share.naive), as_share(share.corrected))
                 for share in scored.shares
             ),
         )
@@ -96,10 +83,6 @@ def _agreement(compared: Compared) -> tuple[Value, ...]:
     return (
         compared.name.replace("_", " "),
         scores.posts,
-        _as_share(scores.accuracy),
+        as_share(scores.accuracy),
         f"{scores.kappa.value:.2f} ({scores.kappa.low:.2f} to {scores.kappa.high:.2f})",
     )
-
-
-def _as_share(estimate: Estimate) -> Share:
-    return Share(estimate.value, estimate.low, estimate.high)

@@ -27,13 +27,8 @@ def section(day: StoredDay) -> Section:
         Column("made with", "Versions: of two days that have the same, the rows compare."),
     )
     rows = (
-        (
-            Code(asset),
-            partition.rows,
-            partition.written_at,
-            ", ".join(_versions(partition)),
-        )
-        for asset, partition in day.partitions.items()
+        (Code(asset), found.rows, found.written_at, ", ".join(_versions(found)))
+        for asset, found in day.partitions.items()
     )
     table = Table("What is stored of the day", columns, tuple(rows))
     return Section("versions", "What is stored, and how it was made", (table,))
