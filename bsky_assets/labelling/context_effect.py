@@ -23,7 +23,7 @@ from bsky_assets.labelling.asking.questions import Question, day_questions, with
 from bsky_assets.labelling.asking.rounds import Asker
 from bsky_assets.labelling.context_proof import is_gain, keep_proof
 from bsky_assets.labelling.day import NothingToLabel, prompt_of
-from bsky_assets.labelling.ledger.store import ANSWER, ledger_of
+from bsky_assets.labelling.ledger.store import answers_in, ledger_of
 from bsky_assets.labelling.news_texts import context_of
 from bsky_assets.labelling.optimising.coded import Coded, coded_posts
 from bsky_assets.labelling.statistics.gold import read_gold
@@ -137,12 +137,11 @@ def _ask(
     asker = Asker(con, settings, prompt, day, settings.llm_batch_size)
     each = {question.hash: question for question in questions}
     asker.ask(settings.label_of_record, by_chance(each.values(), str(day)), "effect_best")
-    said = con.sql(f"SELECT question_hash, {ANSWER} FROM effect_best WHERE is_valid").fetchall()
     ((tokens, seconds),) = con.sql(
         "SELECT avg((prompt_tokens + completion_tokens) / batch_size), "
         "avg(latency_seconds / batch_size) FROM effect_best WHERE is_valid"
     ).fetchall()
-    return _Arm(prompt, dict(said), tokens, seconds)
+    return _Arm(prompt, answers_in(con, "effect_best"), tokens, seconds)
 
 
 def _effect_on_coded(coded: Mapping[Coded, Pair], arms: Sequence[_Arm]) -> Effect | None:

@@ -16,7 +16,7 @@ from bsky_assets.labelling.asking.questions import Question, day_questions
 from bsky_assets.labelling.asking.rounds import PARAMETERS, Asker, Round
 from bsky_assets.labelling.batch_size import LEAST_ALONE
 from bsky_assets.labelling.day import asked_about, prompt_of
-from bsky_assets.labelling.ledger.store import ANSWER
+from bsky_assets.labelling.ledger.store import ANSWER, answers_in
 from bsky_assets.labelling.statistics.consistency import marked
 from bsky_assets.labelling.statistics.metrics import Estimate, rate
 from bsky_assets.settings import Settings
@@ -86,8 +86,7 @@ class Trial:
         alone: Mapping[str, str] = {}
         for size in sorted({1, *sizes}):
             done = self._ask(size, marked(size, 0))
-            said = f"SELECT question_hash, {ANSWER} FROM trial WHERE is_valid"
-            found = dict(self._con.sql(said).fetchall())
+            found = answers_in(self._con, "trial")
             alone = alone or found
             both = found.keys() & alone.keys()
             same = sum(found[key] == alone[key] for key in both)

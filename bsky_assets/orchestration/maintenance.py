@@ -1,5 +1,6 @@
 """Jobs that keep stored days as they should be: deletions honoured, old files removed."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pyarrow as pa
@@ -31,8 +32,29 @@ from bsky_assets.orchestration.resources import DataDirectory
 from bsky_assets.settings import Settings
 from bsky_assets.storage.compaction import vacuum_segments
 from bsky_assets.storage.files import remove_unfinished
-from bsky_assets.storage.lake import GRACE
+from bsky_assets.storage.lake import GRACE, Lake
 from bsky_assets.sync_day import now
+
+
+def erase_words(
+    con: DuckDBPyConnection, settings: Settings, forget: Forget
+) -> Iterator[tuple[str, int]]:
+    """Erase the words of posts that were deleted for good: where, and from how many rows."""
+    lake = Lake.of(settings)
+    for erased in erase_deleted(con, lake, forget):
+        yield f"{erased.partition.dataset} on {erased.partition.day}", erased.rows
+    for segments in all_segments(settings):
+        yield f"segments of {segments.stream}", erase_in_segments(con, lake, segments)
+    fetched = erase_in_fetched(con, lake, settings.data_dir, archive_segments(settings))
+    yield "what was fetched of an archive", fetched
+
+
+def remove_replaced(settings: Settings, grace: timedelta = GRACE) -> int:
+    """Remove files that were replaced so long ago, and what killed writers left; how many bytes."""
+    lake = Lake.of(settings)
+    freed = lake.vacuum(grace)
+    freed += sum(vacuum_segments(lake, segments) for segments in all_segments(settings))
+    return freed + remove_unfinished(settings.data_dir.rglob(".*"), now() - GRACE)
 
 
 def _forgetting(
@@ -83,15 +105,8 @@ def erase_deleted_words(
 ) -> None:
     """Erase the words of posts that were deleted for good, wherever they came in."""
     with data.published(), duckdb.get_connection() as con:
-        for erased in erase_deleted(con, data.lake, _forgetting(context, data, con)):
-            partition = erased.partition
-            context.log.info(f"{partition.dataset} on {partition.day}: {erased.rows:,} rows erased")
-        for segments in all_segments(data.settings):
-            rows = erase_in_segments(con, data.lake, segments)
-            context.log.info(f"segments of {segments.stream}: {rows:,} rows erased")
-        archive = archive_segments(data.settings)
-        rows = erase_in_fetched(con, data.lake, data.settings.data_dir, archive)
-        context.log.info(f"what was fetched of an archive: {rows:,} rows erased")
+        for where, rows in erase_words(con, data.settings, _forgetting(context, data, con)):
+            context.log.info(f"{where}: {rows:,} rows erased")
         again = len([*forget_again(con, data.settings)])
         context.log.info(f"{again:,} that are to be forgotten had come in again")
 
@@ -99,11 +114,7 @@ def erase_deleted_words(
 @op(ins={"after": In(Nothing)})
 def vacuum_lake(context: OpExecutionContext, data: DataDirectory) -> None:
     """Remove files that were replaced a while ago, and what killed writers left."""
-    freed = data.lake.vacuum()
-    for segments in all_segments(data.settings):
-        freed += vacuum_segments(data.lake, segments)
-    freed += remove_unfinished(data.settings.data_dir.rglob(".*"), now() - GRACE)
-    context.log.info(f"{freed:,} bytes freed")
+    context.log.info(f"{remove_replaced(data.settings):,} bytes freed")
 
 
 @op

@@ -348,3 +348,11 @@ def _whole_lines(journal: Path) -> Iterable[dict[str, Any]]:
 def ledger_of(settings: Settings) -> Ledger:
     """The ledger of the data directory."""
     return Ledger(settings.ledger_dir)
+
+
+def answers_in(
+    con: duckdb.DuckDBPyConnection, table: str, condition: str = "true"
+) -> dict[str, str]:
+    """The valid answers in a table that `register_best` made, as text, by hash of the question."""
+    rows = con.sql(f"SELECT question_hash, {ANSWER} FROM {table} WHERE is_valid AND {condition}")
+    return dict(rows.fetchall())

@@ -32,7 +32,7 @@ from bsky_assets.labelling.asking.policy import Policy
 from bsky_assets.labelling.asking.preflight import Preflight, identify, probe
 from bsky_assets.labelling.asking.prompt import Prompt, codebook_prompt
 from bsky_assets.labelling.asking.rounds import Asker
-from bsky_assets.labelling.ledger.store import ANSWER
+from bsky_assets.labelling.ledger.store import answers_in
 from bsky_assets.labelling.optimising.coded import Coded
 from bsky_assets.labelling.optimising.written import Written
 from bsky_assets.settings import Settings
@@ -95,8 +95,7 @@ class Asked:
                 self._policy, self._report, budget=self.budget,
             )  # fmt: skip
             asker.ask(settings.label_of_record, by_chance(fresh, str(self._day)), "optimising")
-            said = f"SELECT question_hash, {ANSWER} FROM optimising WHERE is_valid"
-            found = dict(self._con.sql(said).fetchall())
+            found = answers_in(self._con, "optimising")
             self._known |= {(prompt.version, one.hash): found.get(one.hash) for one in fresh}
         return [self._known[prompt.version, one.question.hash] for one in posts]
 

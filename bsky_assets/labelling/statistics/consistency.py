@@ -22,7 +22,7 @@ from bsky_assets.labelling.asking.endpoint import EndpointRefuses, EndpointUnrea
 from bsky_assets.labelling.asking.prompt import Prompt
 from bsky_assets.labelling.asking.questions import Question
 from bsky_assets.labelling.asking.rounds import Asker
-from bsky_assets.labelling.ledger.store import ANSWER, Ledger, ledger_of
+from bsky_assets.labelling.ledger.store import Ledger, answers_in, ledger_of
 from bsky_assets.labelling.statistics.metrics import Scores, rate, score
 from bsky_assets.settings import Settings
 from bsky_assets.storage.lake import Lake
@@ -77,7 +77,7 @@ def effect_of_company(asker: Asker, model: str, questions: Sequence[Question]) -
     every run, and what is known is not asked again. None if there is nothing to compare, or the
     model cannot be asked: the day's labels do not depend on it.
     """
-    in_company = _labels(asker.con, "labelling_best", "AND batch_size > 1")
+    in_company = answers_in(asker.con, "labelling_best", "batch_size > 1")
     chosen = sorted(in_company, key=lambda key: sha256(f"{asker.day}{key}".encode()).digest())
     sample = {*chosen[: asker.settings.llm_company_sample]}
     if not sample:
@@ -88,7 +88,7 @@ def effect_of_company(asker: Asker, model: str, questions: Sequence[Question]) -
         alone.ask(model, asked, "labelling_alone", marked(1, 0))
     except (EndpointUnreachable, EndpointRefuses, NothingUsable):
         return None
-    labels = _labels(asker.con, "labelling_alone")
+    labels = answers_in(asker.con, "labelling_alone")
     if not labels:
         return None
     same = sum(in_company[key] == label for key, label in labels.items())
@@ -106,11 +106,6 @@ def marked(batch_size: int, number: int) -> str:
     """The parameters of answers that are measurements, so that no label is made of them."""
     told = {"temperature": 0.0, "batch_size": batch_size, "measurement": number}
     return orjson.dumps(told).decode()
-
-
-def _labels(con: duckdb.DuckDBPyConnection, table: str, and_also: str = "") -> dict[str, str]:
-    rows = con.sql(f"SELECT question_hash, {ANSWER} FROM {table} WHERE is_valid {and_also}")
-    return dict(rows.fetchall())
 
 
 def _questions(
@@ -137,7 +132,7 @@ def _ask(asker: Asker, questions: Sequence[Question], number: int) -> dict[str, 
     shuffled = by_chance(questions, str(number))  # so that each round has other company
     parameters = marked(asker.batch_size, number)
     asker.ask(asker.settings.label_of_record, shuffled, "consistency_best", parameters)
-    return _labels(asker.con, "consistency_best")
+    return answers_in(asker.con, "consistency_best")
 
 
 def _score(first: dict[str, str], second: dict[str, str]) -> Scores | None:
