@@ -21,6 +21,7 @@ from bsky_assets_tests.support.dagster_storage import quick_storage
 from bsky_assets_tests.support.left_behind import nothing_left_behind
 from bsky_assets_tests.support.places import REAL_DATA
 from bsky_assets_tests.support.sandbox_day import sandbox_day
+from bsky_assets_tests.support.settings_source import quick_settings
 
 # Definitions are read when tests are collected: not of the data of whoever runs them.
 os.environ["BSKY_DATA_DIR"] = str(Path(tempfile.gettempdir(), "bsky_assets_tests", "nothing_here"))
@@ -87,7 +88,7 @@ def real_data() -> Path:
 def _quick_disk() -> Iterator[None]:
     """Nothing waits for the disk in this process: no kill or failure of power is of a process of
     tests, but of processes that it starts."""
-    with quick_storage(), pytest.MonkeyPatch.context() as patch:
+    with quick_storage(), quick_settings(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
         yield
 
