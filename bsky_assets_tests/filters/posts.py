@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,12 @@ def built_in(name: str) -> Filter:
     one = declaration(name)
     assert one is not None
     return make_filter(one, Sources(BUILT_IN_LANGUAGE_MODEL, {}))
+
+
+@cache
+def shipped(name: str) -> Filter:
+    """The same, read once for all tests that change no list of it."""
+    return built_in(name)
 
 
 def settings_in(folder: Path, **fields: Any) -> Settings:

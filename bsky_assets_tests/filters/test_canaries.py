@@ -19,17 +19,16 @@ NOTHING = "zzqqx"
 """No text has it."""
 
 
-def lists(name: str) -> Iterator[str]:
-    """The lists of words in a filter's file; rules, which have their own examples, aside."""
-    for place, _ in registry.list_sizes(name):
-        if place not in ("rules", "excuses", "signs", "weights"):
-            yield place
+def lists(least: int) -> Iterator[tuple[str, str]]:
+    """The lists of words in all filters' files that have so many entries; rules, which have their
+    own examples, aside."""
+    for name in declarations():
+        for place, size in registry.list_sizes(name):
+            if place not in ("rules", "excuses", "signs", "weights") and size >= least:
+                yield name, place
 
 
-EVERY_LIST = [(name, place) for name in declarations() for place in lists(name)]
-LONGER_LISTS = [
-    (name, place) for name, place in EVERY_LIST if dict(registry.list_sizes(name))[place] > 1
-]
+EVERY_LIST, LONGER_LISTS = list(lists(0)), list(lists(2))
 
 
 def _holder(file: dict[str, Any], place: str) -> tuple[Any, str]:

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from bsky_assets.filters.judging.hate_speech import NAME, HateSpeechFilter
+from bsky_assets.filters.judging.hate_speech import NAME
 from bsky_assets.filters.measuring import weights
 from bsky_assets.filters.posts import from_texts
 from bsky_assets.filters.registry import weights_path
 from bsky_assets.filters.words.evidence import read_weights
 from bsky_assets.filters.words.lexicon import lexicon
+from bsky_assets_tests.filters.posts import shipped
 from bsky_assets_tests.support.sandbox_day import plain_environment
 
-ONE = HateSpeechFilter()
+ONE = shipped(NAME)
 NAMES = (
     "Muslims",
     "Jews",

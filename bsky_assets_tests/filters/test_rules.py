@@ -15,13 +15,13 @@ from bsky_assets.filters.verdicts import Filter
 from bsky_assets.filters.words.lexicon import lexicon, words
 from bsky_assets.filters.words.normalise import fold
 from bsky_assets.filters.words.rules import Reader, Rule, written_out
-from bsky_assets_tests.filters.posts import built_in
+from bsky_assets_tests.filters.posts import shipped
 
 TEXTS = Path(__file__).parent / "texts"
-NSFW = built_in("nsfw")
-SPAM = built_in("spam")
-HATE_SPEECH = built_in("hate_speech")
-ENGLISH = built_in("english")
+NSFW = shipped("nsfw")
+SPAM = shipped("spam")
+HATE_SPEECH = shipped("hate_speech")
+ENGLISH = shipped("english")
 FILTERS: dict[str, Filter] = {one.name: one for one in (ENGLISH, NSFW, SPAM, HATE_SPEECH)}
 
 

@@ -5,15 +5,16 @@ import re
 import pyarrow as pa
 import pytest
 
-from bsky_assets.filters.judging.hate_speech import NAME, HateSpeechFilter
+from bsky_assets.filters.judging.hate_speech import NAME
 from bsky_assets.filters.posts import from_texts
 from bsky_assets.filters.words.lexicon import words
 from bsky_assets.filters.words.spelling import Speller
+from bsky_assets_tests.filters.posts import shipped
 
 SPELL = Speller(
     ["rats", "cats", "people", "hungry", "grey"], ["i", "like", "all", "are", "the"], ["cts"]
 )
-HATE_SPEECH = HateSpeechFilter()
+HATE_SPEECH = shipped(NAME)
 
 
 def spelt(text: str) -> str:
