@@ -6,9 +6,7 @@ a process of its own.
 Usage: python -m benchmarks.archive_memory [POSTS ...]
 """
 
-import json
 import pickle
-import resource
 import sys
 import tempfile
 import time
@@ -20,6 +18,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from benchmarks.measuring import peak_mb, report
 from bsky_assets.bluesky.archive.block_rows import Again, read_rows
 from bsky_assets.bluesky.archive.ingest import DayIngest
 from bsky_assets.bluesky.archive.sheets import Sheets
@@ -62,8 +61,7 @@ def land(path: Path, folder: Path, posts: int) -> tuple[int, float, int]:
             ingest.add(table for _, table in sheets.between([sheet], 0, 2**62))
         ingest.end()
     seconds = time.process_time() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return ingest.ingested.rows["post"], seconds, peak // 1024
+    return ingest.ingested.rows["post"], seconds, peak_mb()
 
 
 def main(*sizes: int) -> None:
@@ -77,17 +75,13 @@ def main(*sizes: int) -> None:
                 folder = Path(name) / str(size)
                 landed.append(pool.submit(land, path, folder, size).result())
     (fewest, _, least), (most, seconds, peak) = landed[0], landed[-1]
-    print(
-        json.dumps(
-            {
-                "name": "archive_memory",
-                "ratio": round(peak / least, 2),
-                "posts": [fewest, most],
-                "peak_mb": peak,
-                "peak_mb_of_fewest": least,
-                "us_a_post": round(seconds / most * 1e6, 1),
-            }
-        )
+    report(
+        "archive_memory",
+        ratio=round(peak / least, 2),
+        posts=[fewest, most],
+        peak_mb=peak,
+        peak_mb_of_fewest=least,
+        us_a_post=round(seconds / most * 1e6, 1),
     )
 
 

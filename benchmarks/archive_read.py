@@ -11,12 +11,11 @@ Usage: python -m benchmarks.archive_read [EVENTS]
 """
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
@@ -32,6 +31,7 @@ import pyarrow.parquet as pq
 from atproto import JetstreamClient
 from atproto_client.models.dot_dict import DotDict
 
+from benchmarks.measuring import cpu_seconds, peak_mb, report
 from bsky_assets.bluesky import compiled, post_columns
 from bsky_assets.bluesky.archive import block_rows
 from bsky_assets.bluesky.archive.blocks import unpacked
@@ -157,15 +157,8 @@ def floor(settings: Settings, path: Path) -> float:
         for segment in segments.of_day(day)
         if (footer := segment.footer()).rows.get("post")
     )
-    unpacking = cpu(lambda: [len(unpacked(frame)) for frame in frames])
-    return unpacking + cpu(lambda: pq.write_table(posts, path, compression="lz4"))
-
-
-def cpu(work: Callable[[], Any]) -> float:
-    """Seconds of CPU."""
-    began = time.process_time()
-    work()
-    return time.process_time() - began
+    unpacking = cpu_seconds(lambda: [len(unpacked(frame)) for frame in frames])[0]
+    return unpacking + cpu_seconds(lambda: pq.write_table(posts, path, compression="lz4"))[0]
 
 
 def consume(url: str) -> None:
@@ -180,9 +173,9 @@ def main(events: int = 60_000) -> None:
         best = dict.fromkeys(names, float("inf"))
         for turn in range(TURNS):
             path = Path(name) / f"{turn}.parquet"
-            best["sdk_messages"] = min(best["sdk_messages"], cpu(lambda: consume(url)))
+            best["sdk_messages"] = min(best["sdk_messages"], cpu_seconds(lambda: consume(url))[0])
             best["sdk_committed"] = min(
-                best["sdk_committed"], cpu(lambda path=path: by_sdk(url, path))
+                best["sdk_committed"], cpu_seconds(lambda path=path: by_sdk(url, path))[0]
             )
             columns = pq.read_table(path, columns=["uri", "cid", "text"]).to_pydict().values()
             there = set(zip(*columns, strict=True))
@@ -192,25 +185,21 @@ def main(events: int = 60_000) -> None:
                     _env_file=None, data_dir=folder, archive_url=url, sync_timezone="UTC"
                 )
                 with reader(is_used=way == "ours"):
-                    seconds = cpu(lambda settings=settings: ours(settings))
+                    seconds, _ = cpu_seconds(lambda settings=settings: ours(settings))
                 best[way] = min(best[way], seconds)
                 found, apart = committed(settings)
                 assert found <= there, "rows that the SDK does not have"
                 assert len(found) + apart == len(there), "rows are missing"
             best["floor"] = min(best["floor"], floor(settings, path))
     rows = len(there)
-    print(
-        json.dumps(
-            {
-                "name": "archive_read",
-                "ratio": round(best["sdk_messages"] / best["ours"], 1),
-                "ratio_committed": round(best["sdk_committed"] / best["ours"], 1),
-                "ratio_of_floor": round(best["sdk_messages"] / best["floor"], 1),
-                **{f"{way}_us_a_row": round(best[way] / rows * 1e6, 1) for way in best},
-                "rows": rows,
-                "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-            }
-        )
+    report(
+        "archive_read",
+        ratio=round(best["sdk_messages"] / best["ours"], 1),
+        ratio_committed=round(best["sdk_committed"] / best["ours"], 1),
+        ratio_of_floor=round(best["sdk_messages"] / best["floor"], 1),
+        **{f"{way}_us_a_row": round(best[way] / rows * 1e6, 1) for way in best},
+        rows=rows,
+        peak_mb=peak_mb(),
     )
 
 

@@ -5,13 +5,15 @@ Each is run several times and the least is taken: what else the machine does add
 Exit status 1 where one takes more than it may.
 """
 
-import json
 import os
 import resource
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
+
+from benchmarks.measuring import children_cpu_seconds, peak_mb, report
 
 RUNS = 5
 OURS = [sys.executable, "-c", "from bsky_assets.cli import main; main()"]
@@ -35,14 +37,8 @@ CASES = {
 
 def cpu_seconds(command: list[str], environment: dict[str, str]) -> float:
     """The least of several runs, of the process and its children."""
-
-    def once() -> float:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(command, env=environment, capture_output=True, check=False)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-    return min(once() for _ in range(RUNS))
+    run = partial(subprocess.run, command, env=environment, capture_output=True, check=False)
+    return min(children_cpu_seconds(run)[0] for _ in range(RUNS))
 
 
 def main() -> int:
@@ -53,15 +49,14 @@ def main() -> int:
         for name, (arguments, variables, reference, most) in CASES.items():
             ours = cpu_seconds([*OURS, *arguments], environment | variables)
             theirs = cpu_seconds(reference, environment)
-            figures = {
-                "name": f"command_line_{name}",
-                "ratio": round(ours / theirs, 2),
-                "cpu_seconds": round(ours, 3),
-                "reference_cpu_seconds": round(theirs, 3),
-                "at_most_cpu_seconds": most,
-                "peak_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
-            }
-            print(json.dumps(figures), flush=True)
+            report(
+                f"command_line_{name}",
+                ratio=round(ours / theirs, 2),
+                cpu_seconds=round(ours, 3),
+                reference_cpu_seconds=round(theirs, 3),
+                at_most_cpu_seconds=most,
+                peak_mb=peak_mb(resource.RUSAGE_CHILDREN),
+            )
             is_within &= ours <= most
     return 0 if is_within else 1
 

@@ -6,9 +6,7 @@ Usage: python -m benchmarks.day_backfill [--days 14] [--posts 200000] [--at-a-ti
 """
 
 import argparse
-import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -22,6 +20,7 @@ from dagster import DagsterInstance, DagsterRunStatus
 
 from benchmarks.day_posts import DAY, laid_down
 from benchmarks.day_scale import BOTH, CACHE, Watcher, compiled
+from benchmarks.measuring import of_children, report
 from bsky_assets.contracts import ConsolidatedPost, FilteredPost, Row
 from bsky_assets.storage.lake import Lake
 
@@ -49,7 +48,7 @@ def run(folder: Path, days: int, at_a_time: int, memory: str) -> dict[str, objec
         *(sys.executable, "-m", "bsky_assets", "materialize", "--select", BOTH),
         *("--day", str(DAY), "--to", str(last)),
     ]
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    before, began = of_children(), time.monotonic()
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     watcher = Watcher(process.pid, folder / "spill")
     _, said = process.communicate()
@@ -57,13 +56,10 @@ def run(folder: Path, days: int, at_a_time: int, memory: str) -> dict[str, objec
     watcher.stop()
     if process.returncode:
         raise SystemExit(f"{at_a_time} at a time: {said}")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {
         "at_a_time": at_a_time,
         "wall_seconds": round(wall, 1),
-        "cpu_seconds": round(
-            after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1
-        ),
+        "cpu_seconds": round(of_children() - before, 1),
         "peak_memory_mb": round(watcher.peak / 1e6),
         "lock_errors": said.lower().count("lock"),
         **_runs(folder),
@@ -117,19 +113,15 @@ def main() -> None:
     if len({one["checksum"] for one in found}) > 1:
         raise SystemExit("not the same rows")
     ratios = {kind: _ratios([float(str(one[kind])) for one in found]) for kind in KINDS}
-    print(
-        json.dumps(
-            {
-                "name": "day_backfill",
-                "ratio": max(ratios["wall_seconds"]),
-                "ratios_of_the_best": ratios,
-                "peak_memory_mb": max(int(str(one["peak_memory_mb"])) for one in found),
-                "days": given.days,
-                "posts_a_day": given.posts,
-                "memory_limit": given.memory,
-                "backfills": found,
-            }
-        )
+    report(
+        "day_backfill",
+        ratio=max(ratios["wall_seconds"]),
+        ratios_of_the_best=ratios,
+        peak_memory_mb=max(int(str(one["peak_memory_mb"])) for one in found),
+        days=given.days,
+        posts_a_day=given.posts,
+        memory_limit=given.memory,
+        backfills=found,
     )
 
 

@@ -8,9 +8,7 @@ Usage: python -m benchmarks.day_scale [POSTS …] [--memory 2GB]
 """
 
 import argparse
-import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -24,6 +22,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.day_posts import DAY, laid_down
+from benchmarks.measuring import of_children, report
 
 CACHE = Path(tempfile.gettempdir()) / "bsky_assets_benchmarks"
 BOTH = 'key:"consolidated_posts" or key:"filtered_posts"'
@@ -113,7 +112,7 @@ def measure(part: str, folder: Path, memory: str) -> Cost:
     }
     shutil.rmtree(folder / "spill", ignore_errors=True)
     command = [sys.executable, "-m", "benchmarks.day_scale", "--part", part, str(folder)]
-    before = _children()
+    before = of_children()
     began = time.monotonic()
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     watcher = Watcher(process.pid, folder / "spill")
@@ -122,12 +121,7 @@ def measure(part: str, folder: Path, memory: str) -> Cost:
     watcher.stop()
     if process.returncode:
         raise SystemExit(f"{part} failed: {errors}")
-    return Cost(wall, _children() - before, watcher.peak, watcher.spilled)
-
-
-def _children() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return Cost(wall, of_children() - before, watcher.peak, watcher.spilled)
 
 
 class Watcher(threading.Thread):
@@ -208,16 +202,12 @@ def main() -> None:
         PARTS[given.part[0]](Path(given.part[1]))
         return
     days = [one_day(posts, given.memory) for posts in given.posts]
-    print(
-        json.dumps(
-            {
-                "name": "day_scale",
-                "ratio": days[-1]["consolidated_and_filtered"],
-                "memory_limit": given.memory,
-                "peak_memory_mb": max(day["peak_memory_mb"] for day in days),
-                "days": days,
-            }
-        )
+    report(
+        "day_scale",
+        ratio=days[-1]["consolidated_and_filtered"],
+        memory_limit=given.memory,
+        peak_memory_mb=max(day["peak_memory_mb"] for day in days),
+        days=days,
     )
 
 

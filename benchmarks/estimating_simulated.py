@@ -12,7 +12,6 @@ alone. False findings are at a nominal 5%, of weeks in which neither links nor d
 weeks.
 """
 
-import json
 import sys
 import time
 from collections import defaultdict
@@ -21,6 +20,7 @@ from datetime import date
 import numpy as np
 from statsmodels.regression.linear_model import OLS
 
+from benchmarks.measuring import report
 from bsky_assets.analysis.estimating.estimates import Estimated, estimated
 from bsky_assets.analysis.estimating.regression import LINEAR, LOGISTIC
 from bsky_assets.labelling.statistics.metrics import Estimate
@@ -51,9 +51,8 @@ def main(repetitions: int = 1000, posts: int = 4000, coded: int = 400, first: in
         for name, value in shares.items():
             print(f"{name:60} {value:.3f} of {len(held[name])}")
         seconds = round(time.process_time() - started, 1)
-        told = {"name": "estimating_simulated", "repetitions": number, "posts": posts}
-        told |= {"coded": coded, "first": first, "cpu_seconds": seconds}
-        print(json.dumps({**told, **shares}), flush=True)
+        told = {"repetitions": number, "posts": posts, "coded": coded, "first": first}
+        report("estimating_simulated", **told, cpu_seconds=seconds, **shares)
 
 
 def weeks(

@@ -8,12 +8,12 @@ with --no-repeats the words of each text are shuffled, so that hardly any text c
 Usage: python -m benchmarks.filters_chain [POSTS [SHARE OF ENGLISH]] [--no-repeats]
 """
 
+import itertools
 import json
 import os
 import random
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -21,9 +21,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import psutil
 import pyarrow as pa
 
+from benchmarks.day_scale import Watcher, compiled
+from benchmarks.measuring import report
 from bsky_assets.contracts import ConsolidatedPost, arrow_schema
 from bsky_assets.storage.lake import Lake
 from bsky_assets.sync_day import synctimestamp
@@ -33,8 +34,6 @@ DAY = date(2026, 3, 8)
 CHUNK = 20_000
 LANGUAGES = ("ja", "pt", "de", "es", "fr", "ko", "nl", "tr", "id", "pl", "ru", "th", "zh", "it")
 WEIGHTS = (36, 16, 8, 8, 6, 5, 3, 3, 3, 2, 3, 3, 2, 2)
-
-_NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
 
 CHAIN = """
 import sys, resource, json, datetime, duckdb
@@ -139,35 +138,15 @@ def _written(writer: Writer, rng: random.Random, english: float) -> Any:
 
 def run(script: str, *arguments: str) -> tuple[dict[str, Any], float, float]:
     """What a script printed, its wall seconds, and the peak of memory of it and its children."""
-    peak = 0.0
     began = time.monotonic()
-    environment = {name: value for name, value in os.environ.items() if name != _NO_BYTECODE}
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, *arguments],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
-    done = threading.Event()
-
-    def watch() -> None:
-        nonlocal peak
-        whole = psutil.Process(process.pid)
-        while not done.wait(0.2):
-            try:
-                family = [whole, *whole.children(recursive=True)]
-                peak = max(peak, sum(one.memory_full_info().pss for one in family))
-            except psutil.Error:
-                continue
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
+    command = [sys.executable, "-c", script, *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=compiled())
+    watcher = Watcher(process.pid, Path(arguments[0]) / "spill")
     output, _ = process.communicate()
-    done.set()
-    watcher.join()
+    watcher.stop()
     if process.returncode:
         raise SystemExit(f"failed: {output}")
-    return json.loads(output.splitlines()[-1]), time.monotonic() - began, peak
+    return json.loads(output.splitlines()[-1]), time.monotonic() - began, watcher.peak
 
 
 def main() -> None:
@@ -180,7 +159,7 @@ def main() -> None:
         first = next(chunks)
         rest = pa.RecordBatchReader.from_batches(
             first.schema,
-            (batch for table in _chained(first, chunks) for batch in table.to_batches()),
+            (batch for table in itertools.chain([first], chunks) for batch in table.to_batches()),
         )
         path = Lake(Path(folder, "lake")).write(ConsolidatedPost, DAY, rest).path
         print(f"{count:,} posts, {english:.0%} English, {path.stat().st_size / 1e6:.0f} MB")
@@ -197,24 +176,15 @@ def main() -> None:
                 f"chain: {figures['cpu']:.1f} CPU s, {wall:.1f} s ({figures['cpu'] / wall:.2f} of "
                 f"{os.cpu_count()} cores), {used / 1e6:.0f} MB, {figures['passed']:,} passed"
             )
-    print(
-        json.dumps(
-            {
-                "name": "filters_chain",
-                "posts": count,
-                "repeats": repeats,
-                "ratio": round(min(chain) / min(alone), 2),
-                "chain_cpu_seconds": round(min(chain), 1),
-                "fasttext_cpu_seconds": round(min(alone), 1),
-                "peak_memory_mb": round(peak / 1e6),
-            }
-        )
+    report(
+        "filters_chain",
+        posts=count,
+        repeats=repeats,
+        ratio=round(min(chain) / min(alone), 2),
+        chain_cpu_seconds=round(min(chain), 1),
+        fasttext_cpu_seconds=round(min(alone), 1),
+        peak_memory_mb=round(peak / 1e6),
     )
-
-
-def _chained(first: pa.Table, rest: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    yield first
-    yield from rest
 
 
 if __name__ == "__main__":

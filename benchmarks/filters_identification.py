@@ -6,11 +6,8 @@ Both run in this process, in turns, and the least CPU time of each counts.
 Usage: python -m benchmarks.filters_identification [POSTS]
 """
 
-import json
-import resource
 import sys
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,6 +16,7 @@ import fasttext
 import pyarrow as pa
 
 from benchmarks.day_posts import DAY, laid_down
+from benchmarks.measuring import cpu_seconds, peak_mb, report
 from bsky_assets.contracts import RawFirehosePost
 from bsky_assets.filters.batches import BATCH_ROWS
 from bsky_assets.filters.config import BUILT_IN_LANGUAGE_MODEL
@@ -54,34 +52,24 @@ def predicted(batches: list[pa.RecordBatch]) -> int:
     return found
 
 
-def timed(work: Callable[[list[pa.RecordBatch]], int], batches: list[pa.RecordBatch]) -> float:
-    """CPU seconds of `work`."""
-    began = time.process_time()
-    work(batches)
-    return time.process_time() - began
-
-
 def main() -> None:
     posts = int(sys.argv[1]) if len(sys.argv) > 1 else 500_000
     pa.set_cpu_count(1)
     batches = text_inputs(posts)
-    turns = [(timed(filtered, batches), timed(predicted, batches)) for _ in range(TURNS)]
+    ways = partial(filtered, batches), partial(predicted, batches)
+    turns = [[cpu_seconds(way)[0] for way in ways] for _ in range(TURNS)]
     ours, bare = (min(figures) for figures in zip(*turns, strict=True))
     print(
         f"{posts:,} posts, {filtered(batches):,} of them English; fastText: {predicted(batches):,}"
     )
     print(f"filter {ours:.2f} CPU s, fastText alone {bare:.2f} CPU s: {ours / bare:.2f} times")
-    print(
-        json.dumps(
-            {
-                "name": "filters_identification",
-                "ratio": round(ours / bare, 2),
-                "microseconds_a_post": round(ours / posts * 1e6, 2),
-                "bare_microseconds_a_post": round(bare / posts * 1e6, 2),
-                "posts": posts,
-                "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-            }
-        )
+    report(
+        "filters_identification",
+        ratio=round(ours / bare, 2),
+        microseconds_a_post=round(ours / posts * 1e6, 2),
+        bare_microseconds_a_post=round(bare / posts * 1e6, 2),
+        posts=posts,
+        peak_memory_mb=peak_mb(),
     )
 
 

@@ -5,7 +5,6 @@ short. Precision is stated for as many sentences of each language, and as it wou
 in five were English. Usage: python -m benchmarks.filters_language [FOLDER OF SENTENCES]
 """
 
-import json
 import random
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from benchmarks.measuring import report
 from bsky_assets.filters.config import BUILT_IN_LANGUAGE_MODEL
 from bsky_assets.filters.posts import from_texts
 from bsky_assets.filters.registry import Sources, declared
@@ -87,7 +87,7 @@ def main() -> None:
                 + ", ".join(f"{value:.3f} ({kind})" for kind, value in precisions.items())
             )
             figures[f"{name} {low}-{high}"] = [recall, *precisions.values()]
-    print(json.dumps({"name": "filters_language", "figures": figures}))
+    report("filters_language", figures=figures)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ A filter is measured on the posts that reach it: what an earlier filter stops, i
 Usage: python -m benchmarks.filters_sandbox [SEED …]
 """
 
-import json
 import sys
 from collections import Counter, defaultdict
 from datetime import UTC, date, datetime, timedelta
@@ -15,6 +14,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from benchmarks.measuring import report
 from bsky_assets.bluesky.records import read_post_record
 from bsky_assets.contracts import ConsolidatedPost, RawModerationLabel, Row, arrow_schema
 from bsky_assets.filters.chain import filter_day
@@ -136,7 +136,7 @@ def main() -> None:
         for text in mistakes[kind][:SHOWN]:
             print(f"        {text[:110]!r}")
     figures = {name: one.figures() for name, one in measured.items()}
-    print(json.dumps({"name": "filters_sandbox", **figures}))
+    report("filters_sandbox", **figures)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ The rate is that of asking (answers over seconds from the first request to the l
 
 import asyncio
 import json
-import resource
 import sys
 import tempfile
 import time
@@ -19,6 +18,7 @@ import aiohttp
 import duckdb
 
 from benchmarks.labelling_simulated import MODEL, Capacity, running
+from benchmarks.measuring import peak_mb, report
 from bsky_assets.contracts import FilteredPost
 from bsky_assets.labelling.asking.answers import LABELS_ONLY, dump_message, response_format
 from bsky_assets.labelling.asking.prompt import load_prompt
@@ -125,14 +125,14 @@ def run(scenario: Scenario) -> dict:
         "given_up": labelled["failed"],
         "retries": labelled["retries"],
         "wall_seconds": round(labelled["wall"], 2),
-        "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "peak_memory_mb": peak_mb(),
     }
 
 
 def main() -> None:
     named = sys.argv[1] if len(sys.argv) > 1 else ""
     for scenario in (one for one in SCENARIOS if named in one.name):
-        print(json.dumps(run(scenario)), flush=True)
+        report(**run(scenario))
 
 
 if __name__ == "__main__":

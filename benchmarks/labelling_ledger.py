@@ -3,8 +3,6 @@
 The baseline is the same rows written by pyarrow to one Parquet file, and read back whole.
 """
 
-import json
-import resource
 import sys
 import tempfile
 import time
@@ -15,6 +13,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.measuring import peak_mb, report
 from bsky_assets.contracts import arrow_schema
 from bsky_assets.contracts.labels import LlmAnswer
 from bsky_assets.labelling.asking.answers import LABELS_ONLY
@@ -105,7 +104,7 @@ def run(posts: int) -> dict:
         "look_up_one_percent_seconds": round(one_percent, 3),
         "baseline_seconds": round(bare, 2),
         "megabytes": round(size / 1e6, 1),
-        "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "peak_memory_mb": peak_mb(),
     }
 
 
@@ -121,7 +120,7 @@ def baseline(ledger: Ledger, folder: Path) -> float:
 
 def main() -> None:
     for posts in map(int, sys.argv[1:] or ("10000", "200000")):
-        print(json.dumps(run(posts)), flush=True)
+        report(**run(posts))
 
 
 if __name__ == "__main__":

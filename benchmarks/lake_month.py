@@ -11,14 +11,13 @@ Usage: python -m benchmarks.lake_month [DAYS]; 30 by default.
 
 import json
 import os
-import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,6 +27,7 @@ import duckdb
 import orjson
 from dagster import DagsterInstance, SensorResult, build_sensor_context
 
+from benchmarks.measuring import children_cpu_seconds, cpu_seconds, peak_mb, report
 from bsky_assets.bluesky.collected import firehose_segments, label_segments
 from bsky_assets.bluesky.spool import COMMIT_SECONDS
 from bsky_assets.consolidation.consolidate import consolidate_day
@@ -239,13 +239,7 @@ def _mb(paths: Iterable[Path]) -> float:
 
 def _cpu_ms(act: Callable[[], object]) -> float:
     """The least of several runs."""
-
-    def once() -> float:
-        before = time.process_time()
-        act()
-        return time.process_time() - before
-
-    return round(min(once() for _ in range(RUNS)) * 1000, 1)
+    return round(min(cpu_seconds(act)[0] for _ in range(RUNS)) * 1000, 1)
 
 
 def status_seconds(settings: Settings) -> float:
@@ -256,14 +250,8 @@ def status_seconds(settings: Settings) -> float:
         "BSKY_SYNC_TIMEZONE": "UTC",
     }
     command = [sys.executable, "-c", "from bsky_assets.cli import main; main()", "status"]
-
-    def once() -> float:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-    return round(min(once() for _ in range(RUNS)), 2)
+    run = partial(subprocess.run, command, env=environment, check=True, stdout=subprocess.DEVNULL)
+    return round(min(children_cpu_seconds(run)[0] for _ in range(RUNS)), 2)
 
 
 def main() -> int:
@@ -282,17 +270,17 @@ def main() -> int:
         status = status_seconds(month.settings)
     steady = next((one for one in found if one.days >= STEADY), found[-1])
     growth = found[-1].sensor_ms / steady.sensor_ms
-    result = {
-        "name": "lake_month",
-        "ratio": round(growth, 2),
+    most_segments = max(one.segments for one in found)
+    report(
+        "lake_month",
+        ratio=round(growth, 2),
         **vars(found[-1]),
-        "sensor_ms_at_steady": steady.sensor_ms,
-        "most_segments": max(one.segments for one in found),
-        "status_cpu_seconds": status,
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-    }
-    print(json.dumps(result))
-    is_bounded = result["most_segments"] <= MOST_FILES_A_STREAM
+        sensor_ms_at_steady=steady.sensor_ms,
+        most_segments=most_segments,
+        status_cpu_seconds=status,
+        peak_memory_mb=peak_mb(),
+    )
+    is_bounded = most_segments <= MOST_FILES_A_STREAM
     return 0 if is_bounded and growth <= MOST_GROWTH and status <= 1 else 1
 
 

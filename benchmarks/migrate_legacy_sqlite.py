@@ -24,6 +24,7 @@ from typing import Any
 
 import duckdb
 
+from benchmarks.measuring import report
 from testbed.legacy import COLUMNS
 
 DAYS = 30
@@ -165,20 +166,16 @@ def main() -> None:
         print(f"migrate legacy-sqlite: {ours}; {found:,} rows stored or in quarantine")
         if found != count:
             raise SystemExit(f"{count - found:,} rows are missing")
-    print(
-        json.dumps(
-            {
-                "name": "migrate_legacy_sqlite",
-                "rows": count,
-                "ratio": round(theirs.cpu_seconds / ours.cpu_seconds, 2),
-                "reference_cpu_seconds": round(theirs.cpu_seconds, 1),
-                "migrate_cpu_seconds": round(ours.cpu_seconds, 1),
-                "reference_seconds": round(theirs.seconds, 1),
-                "migrate_seconds": round(ours.seconds, 1),
-                "reference_peak_memory_mb": round(theirs.peak_memory_mb),
-                "peak_memory_mb": round(ours.peak_memory_mb),
-            }
-        )
+    report(
+        "migrate_legacy_sqlite",
+        rows=count,
+        ratio=round(theirs.cpu_seconds / ours.cpu_seconds, 2),
+        reference_cpu_seconds=round(theirs.cpu_seconds, 1),
+        migrate_cpu_seconds=round(ours.cpu_seconds, 1),
+        reference_seconds=round(theirs.seconds, 1),
+        migrate_seconds=round(ours.seconds, 1),
+        reference_peak_memory_mb=round(theirs.peak_memory_mb),
+        peak_memory_mb=round(ours.peak_memory_mb),
     )
 
 

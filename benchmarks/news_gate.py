@@ -5,14 +5,13 @@ python -m benchmarks.news_gate [SEEDS [EVENTS [VECTORS [MODEL]]]]
 VECTORS are those of the sandbox, of the `package` of the extra, or of an endpoint at a URL.
 """
 
-import json
-import resource
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks.measuring import peak_mb, report
 from bsky_assets.labelling.embedding.packaged import Packaged
 from bsky_assets.news.calibrating import Pair, calibrate
 from bsky_assets.news.gate import USUAL, Gate
@@ -68,15 +67,14 @@ def main(arguments: Sequence[str] = ()) -> None:
     usual = USUAL[Packaged.name] if arguments[2:3] == [PACKAGE] else Gate()
     learnt = [pair for _, pairs in days(FIRST_TO_LEARN, seeds, events, options) for pair in pairs]
     others = [*days(FIRST_TO_MEASURE, seeds, events, options)]
-    told = {
-        "name": "news_gate",
-        "vectors": " ".join(arguments[2:]) or SANDBOX,
+    report(
+        "news_gate",
+        vectors=" ".join(arguments[2:]) or SANDBOX,
         **right_and_wrong(calibrate(learnt), others),
-        "uncalibrated": right_and_wrong(usual, others),
-        "seconds": round(time.monotonic() - started, 1),
-        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-    }
-    print(json.dumps(told))
+        uncalibrated=right_and_wrong(usual, others),
+        seconds=round(time.monotonic() - started, 1),
+        peak_mb=peak_mb(),
+    )
 
 
 if __name__ == "__main__":

@@ -3,18 +3,14 @@
 python -m benchmarks.news_search [ARTICLES [POSTS]]
 """
 
-import json
-import resource
 import sys
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TypeVar
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
+from benchmarks.measuring import cpu_seconds, peak_mb, report
 from bsky_assets.labelling.embedding.packaged import Vectors, of_length_one
 from bsky_assets.news.gate import NEAREST, Articles, nearest
 from bsky_assets.settings import Settings
@@ -47,16 +43,6 @@ def by_numpy(posts: Vectors, articles: Vectors) -> list[list[int]]:
     return places
 
 
-T = TypeVar("T")
-
-
-def cpu_seconds(work: Callable[[], T]) -> tuple[float, T]:
-    """CPU seconds that it takes, of all threads, and what it gives."""
-    started = time.process_time()
-    found = work()
-    return time.process_time() - started, found
-
-
 def measured(articles: int, posts: int) -> tuple[float, float]:
     """CPU seconds a post, by the gate's search and by numpy, which find the same."""
     dice = np.random.default_rng(5)
@@ -80,18 +66,17 @@ def main(articles: int = 50_000, posts: int = 40) -> None:
     sizes = (articles // 4, articles // 2, articles)
     costs = {size: measured(size, posts) for size in sizes}
     ours, theirs = costs[articles]
-    told = {
-        "name": "news_search",
-        "articles": articles,
-        "width": WIDTH,
-        "posts": posts,
-        "cpu_seconds_a_post": round(ours, 4),
-        "numpy_cpu_seconds_a_post": round(theirs, 4),
-        "ratio": round(ours / theirs, 2),
-        "growth": {str(size): round(cost / ours, 3) for size, (cost, _) in costs.items()},
-        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-    }
-    print(json.dumps(told))
+    report(
+        "news_search",
+        articles=articles,
+        width=WIDTH,
+        posts=posts,
+        cpu_seconds_a_post=round(ours, 4),
+        numpy_cpu_seconds_a_post=round(theirs, 4),
+        ratio=round(ours / theirs, 2),
+        growth={str(size): round(cost / ours, 3) for size, (cost, _) in costs.items()},
+        peak_mb=peak_mb(),
+    )
 
 
 if __name__ == "__main__":

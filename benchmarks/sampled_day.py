@@ -7,9 +7,7 @@ politics in others rather than missing it; people make no mistakes. Time and mem
 scoring the stored day (`student_scores`) and of the day's corrected share.
 """
 
-import json
 import random
-import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -23,6 +21,7 @@ import pandas as pd
 import pyarrow as pa
 from statsmodels.api import OLS
 
+from benchmarks.measuring import peak_mb, report
 from bsky_assets.analysis.estimating.estimates import add_student, estimated
 from bsky_assets.analysis.estimating.people import People
 from bsky_assets.analysis.estimating.population import population
@@ -70,34 +69,29 @@ def main(posts: int = 400_000, labelled: int = 2_000, coded: int = 200) -> None:
         estimating = time.monotonic() - started
     drawn = truth[np.random.default_rng(3).choice(posts, coded, replace=False)].astype(float)
     low, high = OLS(drawn, np.ones(coded)).fit().conf_int()[0]
-    told = {
-        "name": "sampled_day",
-        "posts": posts,
-        "scored": scored.rows,
-        "scoring_seconds": round(seconds, 1),
-        "posts_a_second": round(posts / seconds),
-        "scoring_peak_mb": scored_mb,
-        "student_accuracy": round(taught, 3),
-        "labelled": labelled,
-        "coded": coded,
-        "true_share": round(float(truth.mean()), 4),
-        "naive": [round(v, 4) for v in (alone.naive.value, alone.naive.low, alone.naive.high)],
-        "corrected": rounded(share.corrected),
-        "width_without_student": round(alone.corrected.high - alone.corrected.low, 4),
-        "width_with_student": round(share.corrected.high - share.corrected.low, 4),
-        "width_of_people_alone": round(float(high - low), 4),
-        "estimating_seconds": round(estimating, 1),
-        "peak_mb": peak_mb(),
-    }
-    print(json.dumps(told))
+    report(
+        "sampled_day",
+        posts=posts,
+        scored=scored.rows,
+        scoring_seconds=round(seconds, 1),
+        posts_a_second=round(posts / seconds),
+        scoring_peak_mb=scored_mb,
+        student_accuracy=round(taught, 3),
+        labelled=labelled,
+        coded=coded,
+        true_share=round(float(truth.mean()), 4),
+        naive=[round(v, 4) for v in (alone.naive.value, alone.naive.low, alone.naive.high)],
+        corrected=rounded(share.corrected),
+        width_without_student=round(alone.corrected.high - alone.corrected.low, 4),
+        width_with_student=round(share.corrected.high - share.corrected.low, 4),
+        width_of_people_alone=round(float(high - low), 4),
+        estimating_seconds=round(estimating, 1),
+        peak_mb=peak_mb(),
+    )
 
 
 def rounded(estimate: object) -> list[float]:
     return [round(getattr(estimate, name), 4) for name in ("value", "low", "high")]
-
-
-def peak_mb() -> int:
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def text_of(number: int) -> tuple[str, bool]:

@@ -3,12 +3,11 @@
 python -m benchmarks.student_scoring [POSTS]
 """
 
-import json
 import random
-import resource
 import sys
 import time
 
+from benchmarks.measuring import peak_mb, report
 from bsky_assets.analysis.students.training import teach
 from bsky_assets.labelling.embedding.packaged import Packaged
 
@@ -31,16 +30,15 @@ def main(posts: int = 400_000) -> None:
         scores = student.scores(Packaged().embed(texts[first : first + 20_000]))
         political += float(scores[:, student.classes.index("True")].sum())
     seconds = time.monotonic() - started
-    told = {
-        "name": "student_scoring",
-        "posts": posts,
-        "seconds": round(seconds, 1),
-        "posts_a_second": round(posts / seconds),
-        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-        "share": round(political / posts, 3),
-        "accuracy": round(student.figures.accuracy, 3),
-    }
-    print(json.dumps(told))
+    report(
+        "student_scoring",
+        posts=posts,
+        seconds=round(seconds, 1),
+        posts_a_second=round(posts / seconds),
+        peak_mb=peak_mb(),
+        share=round(political / posts, 3),
+        accuracy=round(student.figures.accuracy, 3),
+    )
 
 
 if __name__ == "__main__":

@@ -9,8 +9,6 @@ All read the same frames in one process, in turns; the best turn of each counts,
 Usage: python -m benchmarks.wire_decode [FRAMES]
 """
 
-import json
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +20,7 @@ from atproto_firehose import parse_subscribe_repos_message
 from atproto_subscription.frames import MessageFrame
 from libipld import decode_dag_cbor_multi
 
+from benchmarks.measuring import peak_mb, report
 from benchmarks.wire_frames import frames
 from bsky_assets.bluesky.firehose import FirehoseReader
 from bsky_assets.bluesky.kinds.posts import KIND as POSTS
@@ -129,19 +128,15 @@ def main() -> None:
                 best[way.__name__] = min(best[way.__name__], spent)
     for name, spent in best.items():
         print(f"{name:8} {spent:7.2f} us a frame, {1e6 / spent:9,.0f} frames/s")
-    print(
-        json.dumps(
-            {
-                "name": "wire_decode",
-                "ratio": round(best["seeds"] / best["ours"], 1),
-                "ratio_to_columns": round(best["seeds"] / best["columns"], 1),
-                "ratio_to_sdk": round(best["sdk"] / best["ours"], 1),
-                "cost_over_floor": round(best["ours"] / best["floor"], 2),
-                "cost_over_floor_to_columns": round(best["columns"] / best["floor"], 2),
-                **{f"{name}_us": round(spent, 2) for name, spent in best.items()},
-                "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-            }
-        )
+    report(
+        "wire_decode",
+        ratio=round(best["seeds"] / best["ours"], 1),
+        ratio_to_columns=round(best["seeds"] / best["columns"], 1),
+        ratio_to_sdk=round(best["sdk"] / best["ours"], 1),
+        cost_over_floor=round(best["ours"] / best["floor"], 2),
+        cost_over_floor_to_columns=round(best["columns"] / best["floor"], 2),
+        **{f"{name}_us": round(spent, 2) for name, spent in best.items()},
+        peak_memory_mb=peak_mb(),
     )
 
 

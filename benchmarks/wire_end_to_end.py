@@ -10,7 +10,6 @@ each way the best turn. All turns must store the same posts.
 Usage: python -m benchmarks.wire_end_to_end [EVENTS]
 """
 
-import json
 import os
 import resource
 import sqlite3
@@ -26,6 +25,7 @@ import pyarrow.parquet as pq
 from atproto import FirehoseSubscribeReposClient
 from atproto_subscription.frames import MessageFrame
 
+from benchmarks.measuring import peak_mb, report
 from benchmarks.wire_decode import posts_of_seeds
 from benchmarks.wire_server import serving
 from bsky_assets.bluesky.collected import firehose_segments
@@ -146,14 +146,13 @@ def main() -> None:
     print(f"{events:,} events, {len(posts):,} posts, the same stored by both")
     for name, spent in best.items():
         print(f"{name:16} {spent:7.2f}")
-    result = {
-        "name": "wire_end_to_end",
-        "ratio": round(best["seeds_us"] / best["ours_us"], 1),
-        "ratio_by_the_clock": round(best["seeds_clock_us"] / best["ours_clock_us"], 1),
+    report(
+        "wire_end_to_end",
+        ratio=round(best["seeds_us"] / best["ours_us"], 1),
+        ratio_by_the_clock=round(best["seeds_clock_us"] / best["ours_clock_us"], 1),
         **{name: round(spent, 2) for name, spent in best.items()},
-        "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024),
-    }
-    print(json.dumps(result))
+        peak_memory_mb=peak_mb(resource.RUSAGE_CHILDREN),
+    )
 
 
 if __name__ == "__main__":

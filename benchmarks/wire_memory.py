@@ -5,7 +5,6 @@ held at most is asked for at each mark, and its peak may rise by a tenth at most
 Usage: python -m benchmarks.wire_memory [EVENTS…]; by default at 100,000, 500,000 and 2,000,000.
 """
 
-import json
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks.measuring import report
 from benchmarks.wire_server import serving
 from bsky_assets.bluesky.collector import sync_firehose
 from bsky_assets.bluesky.streaming import Limits
@@ -64,14 +64,13 @@ def main() -> None:
         print(f"{mark:9,} events: {peak} MB at most")
     print(f"{posts:,} posts in {segments:,} segments, {events / seconds:,.0f} events/s")
     growth = peaks[marks[-1]] / peaks[marks[0]]
-    result = {
-        "name": "wire_memory",
-        "ratio": round(growth, 3),
+    report(
+        "wire_memory",
+        ratio=round(growth, 3),
         **{f"peak_mb_at_{mark}": peak for mark, peak in peaks.items()},
-        "seconds": round(seconds, 1),
-        "peak_memory_mb": peaks[marks[-1]],
-    }
-    print(json.dumps(result))
+        seconds=round(seconds, 1),
+        peak_memory_mb=peaks[marks[-1]],
+    )
     sys.exit(0 if growth <= MOST_GROWTH and peaks[marks[-1]] < MOST_MB else 1)
 
 

@@ -7,7 +7,6 @@ Usage: python -m benchmarks.wire_quarantine [COMMITS]; by default 1,000, of 1.93
 """
 
 import asyncio
-import json
 import os
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from tempfile import TemporaryDirectory
 
 from aiohttp import web
 
+from benchmarks.measuring import report
 from benchmarks.wire_memory import peak_mb
 from testbed.wire import POST, Commit, Op, post
 
@@ -184,20 +184,19 @@ def main(commits: int) -> int:
     peaks = [peak for _, peak in done]
     good, odd, megabytes = done[4][0]
     is_whole = (good, odd) == (commits, commits * (OPERATIONS - 1))
-    result = {
-        "name": "wire_quarantine",
-        "ratio": round(max(peaks) / MOST_MB, 3),
-        "commits": commits,
-        "good_posts": good,
-        "quarantined": odd,
-        "quarantined_mb": megabytes,
-        "peak_mb_landing": max(peaks[0], peaks[2]),
-        "peak_mb_compacting": max(peaks[1], peaks[3]),
-        "peak_mb_reading": peaks[4],
-        "peak_mb_erasing": peaks[5],
-        "peak_memory_mb": max(peaks),
-    }
-    print(json.dumps(result))
+    report(
+        "wire_quarantine",
+        ratio=round(max(peaks) / MOST_MB, 3),
+        commits=commits,
+        good_posts=good,
+        quarantined=odd,
+        quarantined_mb=megabytes,
+        peak_mb_landing=max(peaks[0], peaks[2]),
+        peak_mb_compacting=max(peaks[1], peaks[3]),
+        peak_mb_reading=peaks[4],
+        peak_mb_erasing=peaks[5],
+        peak_memory_mb=max(peaks),
+    )
     return 0 if is_whole and max(peaks) < MOST_MB and peaks[5] < MOST_MB_ERASING else 1
 
 

@@ -8,7 +8,6 @@ Usage: python -m benchmarks.wire_receive [EVENTS]
 """
 
 import asyncio
-import json
 import os
 import resource
 import ssl
@@ -22,6 +21,7 @@ import aiohttp
 import picows
 import websockets
 
+from benchmarks.measuring import peak_mb, report
 from benchmarks.wire_server import Server, serving
 from bsky_assets.bluesky.firehose import FirehoseReader
 from bsky_assets.bluesky.spool import few_collections
@@ -125,9 +125,8 @@ def main() -> None:
         ratio = round(median(more / less for less, more in turns), 2)
         print(f"{client:10} bare {bare:6.2f}, with decoding {decode:6.2f} us: {ratio:.2f} times")
         figures |= {f"{client}_ratio": ratio, f"{client}_us": bare, f"{client}_decode_us": decode}
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    result = {"name": "wire_receive", "ratio": figures["aiohttp_ratio"], **figures}
-    print(json.dumps({**result, "peak_memory_mb": round(peak)}))
+    figures["peak_memory_mb"] = peak_mb(resource.RUSAGE_CHILDREN)
+    report("wire_receive", ratio=figures["aiohttp_ratio"], **figures)
 
 
 if __name__ == "__main__":
