@@ -5,7 +5,7 @@ with them travels what only the whole day could tell (`facts`): for each filter 
 the post, or null. What does not belong here: any judgement.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -128,11 +128,7 @@ def inputs(posts: pa.RecordBatch) -> pa.RecordBatch:
     )
 
 
-def from_texts(
-    texts: Sequence[str],
-    langs: Sequence[Sequence[str] | None] | None = None,
-    facts: Mapping[str, Sequence[str | None]] | None = None,
-) -> Posts:
+def from_texts(texts: Sequence[str], langs: Sequence[Sequence[str] | None] | None = None) -> Posts:
     """Posts that are nothing but their text: for evaluation, training and canaries."""
     count = len(texts)
     empty = pa.nulls(count, _STRINGS)
@@ -144,11 +140,7 @@ def from_texts(
         pa.nulls(count, pa.string()),
         empty,
     ]
-    schema = INPUTS
-    for name, reasons in (facts or {}).items():
-        columns.append(pa.array(reasons, pa.string()))
-        schema = schema.append(pa.field(fact_column(name), pa.string()))
-    return Posts(pa.RecordBatch.from_arrays(columns, schema=schema))
+    return Posts(pa.RecordBatch.from_arrays(columns, schema=INPUTS))
 
 
 def _facet_values(facets: pa.ListArray, kind: str) -> pa.ListArray:

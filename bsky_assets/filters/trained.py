@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bsky_assets.filters.posts import Posts
-from bsky_assets.filters.verdicts import Filter, Verdicts, first_reason
+from bsky_assets.filters.verdicts import Filter, Verdicts
 from bsky_assets.filters.words.normalise import fold
 
 STOP = "__label__stop"
@@ -60,6 +60,6 @@ class WithModel:
             if share >= self._threshold:
                 reasons[place] = f"model:{self.name} p={share:.2f}"
         return Verdicts(
-            first_reason(verdicts.reasons, pa.array(reasons, pa.string())),
+            pc.coalesce(verdicts.reasons, pa.array(reasons, pa.string())),
             verdicts.columns,
         )

@@ -35,8 +35,3 @@ class Filter(Protocol):
     def judge(self, posts: Posts) -> Verdicts:
         """The verdict on each of `posts`, by content and by the day's facts."""
         ...
-
-
-def first_reason(*reasons: pa.StringArray) -> pa.StringArray:
-    """For each post the first of several reasons that is not null."""
-    return pc.coalesce(*reasons) if len(reasons) > 1 else reasons[0]

@@ -226,9 +226,7 @@ class _Load:
     def _stage(self, batch: Batch) -> None:
         self.con.register("legacy_rows", batch.rows)
         try:
-            self.con.execute(
-                f"CREATE OR REPLACE TEMP TABLE legacy_batch AS {self._assigned('legacy_rows')}"
-            )
+            self.con.execute(f"CREATE OR REPLACE TEMP TABLE legacy_batch AS {self._assigned()}")
         finally:
             self.con.unregister("legacy_rows")
         odd = self.con.sql(
@@ -259,8 +257,8 @@ class _Load:
     def _named(self, kind: str, batch: Batch) -> Path:
         return self.folder / f"{kind}-{batch.last + _ORDINAL_OFFSET:020d}.parquet"
 
-    def _assigned(self, rows: str) -> str:
-        """SQL for the shaped rows with their day, and the faults that a day can have."""
+    def _assigned(self) -> str:
+        """SQL for the shaped `legacy_rows` with their day, and the faults that a day can have."""
         first, last = f"DATE {literal(FIRST_DAY)}", f"DATE {literal(self.today)}"
         return f"""
             SELECT * EXCLUDE (day, fault),
@@ -281,7 +279,7 @@ class _Load:
                 END) AS fault
             FROM (
                 SELECT *, CAST(timezone({literal(self.timezone.key)}, received_at) AS DATE) AS day
-                FROM ({self.source.shaped(rows)})
+                FROM ({self.source.shaped("legacy_rows")})
             )
         """
 

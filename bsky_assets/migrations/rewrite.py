@@ -26,8 +26,6 @@ from bsky_assets.storage.places import read_schema
 from bsky_assets.storage.sql import identifier
 from bsky_assets.sync_day import now
 
-"""Told what was rewritten, how many partitions are done, and of how many."""
-
 
 class RewriteDiffers(UserError):
     """A rewritten partition is not the old one; the old one stays."""

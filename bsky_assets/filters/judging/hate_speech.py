@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from bsky_assets.filters.posts import Posts
 from bsky_assets.filters.registry import Sources, weights_path
-from bsky_assets.filters.verdicts import Verdicts, first_reason
+from bsky_assets.filters.verdicts import Verdicts
 from bsky_assets.filters.words.disguises import Unmasker
 from bsky_assets.filters.words.evidence import Evidence, read_weights
 from bsky_assets.filters.words.lexicon import any_of, lexicon, words
@@ -107,7 +107,7 @@ class HateSpeechFilter:
         chosen = texts.take(pa.array(suspects)).to_pylist()
         for place, text in zip(suspects.tolist(), chosen, strict=True):
             reasons[place] = self._reason(text)
-        return Verdicts(first_reason(posts.facts(self.name), pa.array(reasons, pa.string())))
+        return Verdicts(pc.coalesce(posts.facts(self.name), pa.array(reasons, pa.string())))
 
     def _suspects(self, texts: pa.StringArray) -> np.ndarray:
         """The rows of texts that name people: by a group's name, or loosely and with an insult."""

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from bsky_assets.filters.posts import Posts
 from bsky_assets.filters.registry import Section, Sources
-from bsky_assets.filters.verdicts import Verdicts, first_reason
+from bsky_assets.filters.verdicts import Verdicts
 from bsky_assets.filters.words.disguises import Unmasker
 from bsky_assets.filters.words.lexicon import any_of, words
 
@@ -62,7 +62,7 @@ class NsfwFilter:
         for place, text in zip(suspects.tolist(), chosen, strict=True):
             found = (self._reason(part) for part in text.split(_PART))
             reasons[place] = next(filter(None, found), None)
-        return Verdicts(first_reason(posts.facts(self.name), pa.array(reasons, pa.string())))
+        return Verdicts(pc.coalesce(posts.facts(self.name), pa.array(reasons, pa.string())))
 
     def _suspects(self, content: pa.StringArray) -> np.ndarray:
         """Which texts have a plain term, or more than one suggestive one."""

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from bsky_assets.filters.posts import CAMPAIGN, Posts
 from bsky_assets.filters.registry import Section, Sources
-from bsky_assets.filters.verdicts import Verdicts, first_reason
+from bsky_assets.filters.verdicts import Verdicts
 from bsky_assets.filters.words.lexicon import EmptyWordList, lexicon, words
 from bsky_assets.filters.words.normalise import without
 
@@ -82,7 +82,7 @@ class SpamFilter:
         reasons[suspects[scams]] = names[scams]
         stuffing = stuffed[suspects] & (bait | (score >= _HEAVY) | beyond_doubt[suspects])
         reasons[suspects[stuffing]] = "rule:stuffing"
-        return Verdicts(first_reason(posts.facts(self.name), pa.array(reasons, pa.string())))
+        return Verdicts(pc.coalesce(posts.facts(self.name), pa.array(reasons, pa.string())))
 
     def _stuffed(self, posts: Posts) -> tuple[np.ndarray, np.ndarray]:
         """Which posts have many tags or names, and which more than anybody honest."""

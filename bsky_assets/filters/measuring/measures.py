@@ -1,7 +1,7 @@
 """Precision, recall and their kin of verdicts against what should have been stopped."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,7 @@ class Confusion:
     @property
     def texts(self) -> int:
         """How many there were."""
-        return sum(
-            (self.true_positives, self.false_positives, self.false_negatives, self.true_negatives)
-        )
+        return sum(asdict(self).values())
 
     @property
     def precision(self) -> float | None:
@@ -58,10 +56,7 @@ class Confusion:
         """Everything by name, for a report that is stored."""
         return {
             "texts": self.texts,
-            "true_positives": self.true_positives,
-            "false_positives": self.false_positives,
-            "false_negatives": self.false_negatives,
-            "true_negatives": self.true_negatives,
+            **asdict(self),
             "precision": self.precision,
             "recall": self.recall,
             "f1": self.f1,
