@@ -28,17 +28,12 @@ class ApiError(Exception):
     """An error in OpenAI's form."""
 
     def __init__(
-        self,
-        status: int,
-        message: str,
-        *,
-        kind: str = "invalid_request_error",
-        param: str | None = None,
-        code: str | None = None,
+        self, status: int, message: str, *, param: str | None = None, code: str | None = None
     ) -> None:
         """Take the HTTP status and the fields of the body's error object."""
         super().__init__(message)
         self.status = status
+        kind = "invalid_request_error"
         self.body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 

@@ -21,7 +21,7 @@ from bsky_sandbox.frames import FrameLog, message
 from bsky_sandbox.http_faults import HttpFaults
 from bsky_sandbox.moderation import SandboxLabel
 from bsky_sandbox.posts import Json
-from bsky_sandbox.xrpc import RateLimit, XrpcError, XrpcServer, bounded, required
+from bsky_sandbox.xrpc import XrpcError, XrpcServer, bounded, required
 
 SUBSCRIBE = "com.atproto.label.subscribeLabels"
 QUERY = "com.atproto.label.queryLabels"
@@ -42,13 +42,11 @@ class Labeler:
         self,
         labels: Sequence[SandboxLabel],
         *,
-        rate: float | None = None,
         backlog: int | None = None,
         faults: StreamFaults | None = None,
         http_faults: HttpFaults | None = None,
-        limit: RateLimit | None = None,
     ) -> None:
-        """Serve `labels`, in the order in which they were made, `rate` messages a second.
+        """Serve `labels`, in the order in which they were made.
 
         `backlog`: how many of the messages that happened the stream keeps; None is all.
         """
@@ -56,13 +54,12 @@ class Labeler:
         self.stream = EventStream(
             FrameLog(batches, _frame),
             [batch[0].seq for batch in batches],
-            rate=rate,
             backlog=backlog,
             faults=faults,
             http_faults=http_faults,
         )
         self._standing = _standing(labels)
-        self.server = XrpcServer(http_faults, limit)
+        self.server = XrpcServer(http_faults)
         self.server.query(QUERY, self._query)
 
     def app(self) -> web.Application:

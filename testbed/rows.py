@@ -16,9 +16,9 @@ NOON = datetime(2026, 3, 8, 18, tzinfo=UTC)
 _TID_DIGITS = "234567abcdefghijklmnopqrstuvwxyz"
 
 
-def tid(instant: datetime, clock: int = 0) -> str:
+def tid(instant: datetime) -> str:
     """The TID of an instant, as repositories number their revisions."""
-    number = (int(instant.timestamp() * 1_000_000) << 10) | clock
+    number = int(instant.timestamp() * 1_000_000) << 10
     return "".join(_TID_DIGITS[(number >> 5 * place) & 31] for place in range(12, -1, -1))
 
 
@@ -134,12 +134,12 @@ def account_status(did: str, status: str, seq: int, **fields: Any) -> dict[str, 
     }
 
 
-def moderation_label(uri: str, val: str = "spam", **fields: Any) -> dict[str, Any]:
+def moderation_label(uri: str, **fields: Any) -> dict[str, Any]:
     return {
         "src": "did:plc:labeler",
         "uri": uri,
         "cid": None,
-        "val": val,
+        "val": "spam",
         "neg": False,
         "cts": NOON,
         "exp": None,
