@@ -5,7 +5,7 @@ The stream of labels tells what happens from now on; this tells what stands alre
 Source: lexicon com.atproto.label.queryLabels.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -90,10 +90,10 @@ def query_labels(
     )
 
 
-def _ask(host: XrpcHost, subjects: Sequence[str]) -> Iterator[tuple[Any, str]]:
+def _ask(host: XrpcHost, subjects: list[str]) -> Iterator[tuple[Any, str]]:
     """Each label on `subjects` as it came, with its page and place in it."""
     cursors: set[str] = set()
-    params: dict[str, str | int | Sequence[str]] = {"uriPatterns": subjects, "limit": _PAGE_LABELS}
+    params: dict[str, str | int | list[str]] = {"uriPatterns": subjects, "limit": _PAGE_LABELS}
     for number in range(MOST_PAGES):
         page = host.query(METHOD, params, holding="labels")
         for place, label in enumerate(page["labels"]):

@@ -8,6 +8,7 @@ Source: lexicon com.atproto.label.defs#label.
 from collections.abc import Callable
 from typing import Any
 
+from bsky_assets.bluesky.json_text import is_unicode
 from bsky_assets.bluesky.records import Unreadable
 from bsky_assets.bluesky.rows import instant
 from bsky_assets.bluesky.syntax import is_at_uri, is_did
@@ -25,7 +26,7 @@ def read_label(label: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         raise Unreadable("not_an_object", "the label is not an object")
     _require(label, "src", is_did)
     _require(label, "uri", lambda uri: is_did(uri) or is_at_uri(uri))
-    _require(label, "val", lambda val: type(val) is str and val != "" and _is_unicode(val))
+    _require(label, "val", lambda val: type(val) is str and val != "" and is_unicode(val))
     neg = label.get("neg")
     if not (neg is None or type(neg) is bool):
         raise Unreadable("bad_field", "the label's neg is not a boolean")
@@ -33,7 +34,7 @@ def read_label(label: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     row = {
         "src": label["src"],
         "uri": label["uri"],
-        "cid": cid if type(cid) is str and _is_unicode(cid) else None,
+        "cid": cid if type(cid) is str and is_unicode(cid) else None,
         "val": label["val"],
         "neg": neg is True,
         "cts": instant(made),
@@ -55,11 +56,3 @@ def _require(label: dict[str, Any], name: str, is_good: Callable[[Any], bool]) -
         raise Unreadable("missing_field", f"the label's {name} is missing")
     if not is_good(label[name]):
         raise Unreadable("bad_field", f"the label's {name} is not what it should be")
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

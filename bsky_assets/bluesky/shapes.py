@@ -3,7 +3,7 @@
 For use in pydantic models of answers, whose fields are checked one by one.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import (
@@ -16,15 +16,15 @@ from pydantic import (
     ValidationError,
 )
 
+from bsky_assets.bluesky.rows import instant
 from bsky_assets.bluesky.syntax import is_did
 
 
 def _instant(value: Any) -> datetime:
-    try:
-        read = datetime.fromisoformat(value)
-        return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
-    except (TypeError, ValueError, OverflowError):
-        raise ValueError("expected a datetime") from None
+    read = instant(value)
+    if read is None:
+        raise ValueError("expected a datetime")
+    return read
 
 
 def _did(value: str) -> str:

@@ -11,7 +11,7 @@ import math
 import os
 import ssl
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any, Self, TypeVar
@@ -24,7 +24,7 @@ from bsky_assets.bluesky.json_text import deep_json
 from bsky_assets.errors import UserError
 from bsky_assets.settings import host_of, without_credentials
 
-Params = Mapping[str, str | int | Sequence[str]]
+Params = Mapping[str, str | int | list[str]]
 Answer = TypeVar("Answer")
 
 _TIMEOUT = httpx.Timeout(30, connect=10)
@@ -107,7 +107,7 @@ class XrpcHost:
             Refused: the host answers with a 4xx error.
             Unanswered: after several attempts there is still no such object.
         """
-        asked = self._client.build_request("GET", self._address(method), params=_repeated(params))
+        asked = self._client.build_request("GET", self._address(method), params=dict(params))
         return self._patiently(method, lambda: _listing(self._send(method, asked), holding))
 
     def procedure(self, method: str, body: Mapping[str, Any], *, holding: str) -> dict[str, Any]:
@@ -128,7 +128,7 @@ class XrpcHost:
             Refused, Unanswered: as of `query`; an answer that is cut off or too long is none.
         """
         asked = self._client.build_request(
-            "GET", self._address(method), params=_repeated(params), headers=dict(headers)
+            "GET", self._address(method), params=dict(params), headers=dict(headers)
         )
         return self._patiently(method, lambda: self._send(method, asked, most))
 
@@ -235,16 +235,6 @@ def as_bytes(value: Any) -> bytes:
         return json.dumps(value).encode()
     except RecursionError:
         return deep_json(value).encode()
-
-
-def _repeated(params: Params) -> httpx.QueryParams:
-    return httpx.QueryParams(
-        [
-            (name, str(item))
-            for name, value in params.items()
-            for item in ([value] if isinstance(value, str | int) else value)
-        ]
-    )
 
 
 def _how_long_to_wait(error: Exception) -> bool | float:

@@ -7,7 +7,7 @@ Source: lexicon app.bsky.feed.getPosts.
 """
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -152,7 +152,7 @@ def _fetched(host: XrpcHost, batch: pa.RecordBatch) -> Iterator[Row]:
         yield from (_row(post["uri"], post["cid"], views, there) for post in asked)
 
 
-def _views(host: XrpcHost, uris: Sequence[str]) -> dict[str, Any]:
+def _views(host: XrpcHost, uris: list[str]) -> dict[str, Any]:
     if not uris:
         return {}
     shown = host.query(METHOD, {"uris": uris}, holding="posts")["posts"]

@@ -12,6 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from bsky_assets.bluesky.archive.dating import LIVE, NOT_DATED, clocks
+from bsky_assets.bluesky.archive.healing import NEXT_TO, meeting
 from bsky_assets.bluesky.archive.reading import instant_of, micros_of
 from bsky_assets.contracts import RawFirehosePost, RawPostDeletion
 from bsky_assets.settings import Settings
@@ -22,9 +23,6 @@ from bsky_assets.storage.partition_sql import select_rows
 from bsky_assets.storage.stretches import Jump
 from bsky_assets.sync_day import bounds
 
-NEXT_TO = 5
-"""Posts of an account next to what did not come of it, on each side, that an archive is held
-against."""
 _LATER = timedelta(days=7)
 """How long after a day deletions of it are looked at."""
 
@@ -121,14 +119,7 @@ class Had:
 
     def groups(self, holes: Sequence[Hole]) -> Iterator[list[Hole]]:
         """Holes whose spans meet."""
-        group: list[Hole] = []
-        for hole in sorted(holes, key=lambda one: self.span([one])):
-            if group and self.span([hole])[0] > self.span(group)[1]:
-                yield group
-                group = []
-            group.append(hole)
-        if group:
-            yield group
+        return meeting(holes, lambda one: self.span([one]))
 
 
 def _clock(rev: str | None, otherwise: int) -> int:

@@ -9,7 +9,7 @@ Source: docs/README.md of bluesky-social/jetstream, section 3.2.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -57,6 +57,14 @@ _FED_AT_ONCE = 1024
 class UnreadableArchive(UserError):
     """What an archive sent is not what it should be: bytes, numbers or versions."""
 
+    @classmethod
+    def of(cls, name: str, problem: str) -> Self:
+        """What is called `name` has the problem."""
+        return cls(
+            f"{name} of the archive cannot be read: {problem}; fetch it again, and where that "
+            "does not help ask whoever runs the archive"
+        )
+
 
 def read_block(frame: bytes, name: str) -> pa.RecordBatch:
     """The rows of a block, in the order of their numbers, as `SCHEMA` has them.
@@ -81,10 +89,7 @@ def unreadable(name: str) -> Iterator[None]:
         yield
     except (zstandard.ZstdError, pa.ArrowException, ValueError, MemoryError) as error:
         problem = str(error).splitlines()[0] if str(error) else "it does not fit into memory"
-        raise UnreadableArchive(
-            f"{name} of the archive cannot be read: {problem}; fetch it again, and where that "
-            "does not help ask whoever runs the archive"
-        ) from None
+        raise UnreadableArchive.of(name, problem) from None
 
 
 def unpacked(frame: bytes) -> bytes:

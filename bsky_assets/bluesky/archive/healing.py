@@ -9,11 +9,11 @@ What does not belong here: which gaps there are (`storage.completeness`), and wh
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import numpy as np
@@ -44,6 +44,7 @@ from bsky_assets.sync_day import now
 
 NEXT_TO = 5
 """Posts next to a gap, on each side, that the archive is held against."""
+_Spanning = TypeVar("_Spanning")
 _SLACK = 5 * 60 * 10**6
 """Microseconds by which a key's clock may miss the relay's."""
 _MARGIN = timedelta(minutes=1)
@@ -107,7 +108,9 @@ def heal_day(
         # A post is of the day on which it would have come: that of the gap.
         ingest = DayIngest(settings, writer, host.name, day)
         healer = _Healer(ingest, host.name, reading, live)
-        found = [one for group in _groups(placed) for one in healer.heal(group)]
+        found = [
+            one for group in meeting(placed, lambda one: one.span) for one in healer.heal(group)
+        ]
         found += [healer.open(gap, "the host's clock at its ends is not known") for gap in lost]
         ingest.end(healing=found)
     return found
@@ -152,14 +155,14 @@ class _Live:
         return found
 
     def placed(self, gaps: Sequence[ListedGap]) -> tuple[list[_Gap], list[ListedGap]]:
-        """The gaps in the order of time, and those that no time is known of."""
+        """The gaps whose time is known, and those of which it is not."""
         placed, lost = [], []
         for gap in gaps:
             if gap.after_time and gap.before_time:
                 placed.append(self._placed(gap))
             else:
                 lost.append(gap)
-        return sorted(placed, key=lambda one: one.span), lost
+        return placed, lost
 
     def _placed(self, gap: ListedGap) -> _Gap:
         since, until = sorted(
@@ -300,15 +303,18 @@ def _counted(gaps: Sequence[_Gap], times: Sequence[int]) -> list[int]:
     return counts
 
 
-def _groups(gaps: Sequence[_Gap]) -> Iterator[list[_Gap]]:
-    """Gaps, ordered by time, whose spans meet."""
-    group: list[_Gap] = []
+def meeting(
+    things: Iterable[_Spanning], span: Callable[[_Spanning], tuple[int, int]]
+) -> Iterator[list[_Spanning]]:
+    """Groups of things whose spans meet, by time."""
+    group: list[_Spanning] = []
     reached = 0
-    for gap in gaps:
-        if group and gap.span[0] > reached:
+    for thing in sorted(things, key=span):
+        since, until = span(thing)
+        if group and since > reached:
             yield group
             group = []
-        group.append(gap)
-        reached = max(reached, gap.span[1])
+        group.append(thing)
+        reached = max(reached, until)
     if group:
         yield group

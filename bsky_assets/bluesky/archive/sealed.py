@@ -46,12 +46,14 @@ class Header:
             UnreadableArchive: it is no sealed segment, or of a version that is not known here.
         """
         if len(start) < _HEADER_BYTES or start[: len(_MAGIC)] != _MAGIC:
-            raise _unreadable(name, "it does not begin as a segment does")
+            raise UnreadableArchive.of(name, "it does not begin as a segment does")
         checksum, version, *numbers = _FIELDS.unpack_from(start, 4)
         if checksum == 0:
-            raise _unreadable(name, "it is not sealed yet")
+            raise UnreadableArchive.of(name, "it is not sealed yet")
         if version != _VERSION:
-            raise _unreadable(name, f"it is of version {version}, and only {_VERSION} is known")
+            raise UnreadableArchive.of(
+                name, f"it is of version {version}, and only {_VERSION} is known"
+            )
         return cls(f"{checksum:016x}", *numbers)
 
 
@@ -64,24 +66,17 @@ def read_frames(segment: bytes | memoryview, name: str) -> Iterator[bytes]:
     view = memoryview(segment)
     header = Header.read(bytes(view[:_HEADER_BYTES]), name)
     if not _HEADER_BYTES <= header.footer_at <= len(view):
-        raise _unreadable(name, "it is cut off")
+        raise UnreadableArchive.of(name, "it is cut off")
     digest = xxhash.xxh3_64(view[_CHECKED_FROM:_HEADER_BYTES])
     digest.update(view[header.footer_at :])
     if digest.hexdigest() != header.checksum:
-        raise _unreadable(name, "its checksum does not hold")
+        raise UnreadableArchive.of(name, "its checksum does not hold")
     at = _HEADER_BYTES
     for block in range(header.blocks):
         start = at + _LENGTH_BYTES
         at = start + int.from_bytes(view[at:start], "little")
         if start > header.footer_at or at > header.footer_at:
-            raise _unreadable(name, f"block {block} reaches into its footer")
+            raise UnreadableArchive.of(name, f"block {block} reaches into its footer")
         yield bytes(view[start:at])
     if at != header.footer_at:
-        raise _unreadable(name, "there are bytes between its last block and its footer")
-
-
-def _unreadable(name: str, problem: str) -> UnreadableArchive:
-    return UnreadableArchive(
-        f"{name} of the archive cannot be read: {problem}; fetch it again, and where that does "
-        "not help ask whoever runs the archive"
-    )
+        raise UnreadableArchive.of(name, "there are bytes between its last block and its footer")
