@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 def report(name: str, **figures: object) -> None:
@@ -19,7 +19,7 @@ def peak_mb(who: int = resource.RUSAGE_SELF) -> int:
     return round(resource.getrusage(who).ru_maxrss / 1024)
 
 
-def cpu_seconds(work: Callable[[], T]) -> tuple[float, T]:
+def cpu_seconds(work: Callable[[], _T]) -> tuple[float, _T]:
     """CPU seconds that it takes, of all threads, and what it gives."""
     started = time.process_time()
     found = work()
@@ -32,7 +32,7 @@ def of_children() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def children_cpu_seconds(work: Callable[[], T]) -> tuple[float, T]:
+def children_cpu_seconds(work: Callable[[], _T]) -> tuple[float, _T]:
     """CPU seconds of the processes that it starts and waits for, and what it gives."""
     started = of_children()
     found = work()

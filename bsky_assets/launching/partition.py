@@ -24,7 +24,7 @@ from bsky_assets.storage.lake import Lake
 from bsky_assets.storage.partition import Partition
 from bsky_assets.sync_day import parse_day
 
-Outcome = Mapping[str, Any]
+_Outcome = Mapping[str, Any]
 """What came of the work: `file` and `rows`, or `error`."""
 
 
@@ -32,13 +32,13 @@ def _print_progress(progress: Progress) -> None:
     print(progress, file=sys.stderr, flush=True)
 
 
-def _print_outcome(outcome: Outcome) -> None:
+def _print_outcome(outcome: _Outcome) -> None:
     if "error" not in outcome:
         print(f"{outcome['rows']:,} rows in {outcome['file']}")
 
 
 @contextmanager
-def _tellers() -> Iterator[tuple[Reporter, Callable[[Outcome], None]]]:
+def _tellers() -> Iterator[tuple[Reporter, Callable[[_Outcome], None]]]:
     """How to tell how far the work is, and its outcome: the run that launched this, or a person."""
     if DAGSTER_PIPES_CONTEXT_ENV_VAR not in os.environ:
         yield _print_progress, _print_outcome
@@ -62,7 +62,7 @@ def partition(
 
 
 def _make(
-    asset: str, day: str, tell_progress: Reporter, tell_outcome: Callable[[Outcome], None]
+    asset: str, day: str, tell_progress: Reporter, tell_outcome: Callable[[_Outcome], None]
 ) -> str | None:
     """Make the partition and tell what came of it; returns why it could not be made."""
     try:
