@@ -1,6 +1,7 @@
 """Runs an aiohttp application of the sandbox in a thread, and makes posts for it to know."""
 
 import asyncio
+import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,21 +19,21 @@ _POST_FIELDS = {field.name for field in fields_of(SandboxPost)}
 
 
 @contextmanager
-def served(app: web.Application) -> Iterator[str]:
-    """The URL at which `app` is served meanwhile."""
+def served(app: web.Application, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """The URL at which `app` is served meanwhile, over TLS where there is a certificate."""
     loop = asyncio.new_event_loop()
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
 
     async def start() -> int:
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
         return int(runner.addresses[0][1])
 
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
         port = asyncio.run_coroutine_threadsafe(start(), loop).result(60)
-        yield f"http://127.0.0.1:{port}"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{port}"
     finally:
         asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)

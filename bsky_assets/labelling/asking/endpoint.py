@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import ssl
 import time
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx2
@@ -213,6 +216,12 @@ class Service:
         )
 
 
+@cache
+def _tls(file: str | None, folder: str | None) -> ssl.SSLContext:
+    """The certificates that are trusted, read once for each place where they may be."""
+    return httpx2.create_ssl_context()
+
+
 class Endpoint:
     """An endpoint; use it as an async context manager."""
 
@@ -227,7 +236,8 @@ class Endpoint:
         self.http = DefaultAioHttpClient(
             limits=httpx2.Limits(
                 max_connections=connections + 4, max_keepalive_connections=connections + 4
-            )
+            ),
+            verify=_tls(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")),
         )
         self.client = AsyncOpenAI(
             base_url=self.url,
