@@ -72,7 +72,7 @@ def _counts(coded: Mapping[str, Answers]) -> Floats:
     return np.asarray(counts[counts.sum(axis=1) > 1])
 
 
-def _krippendorff_alpha(counts: Floats, *, seed: int = 0, resamples: int = RESAMPLES) -> Estimate:
+def _krippendorff_alpha(counts: Floats) -> Estimate:
     """Alpha from how many coders gave each answer (columns) to each item (rows, each two or more).
 
     It is not a number where all gave one and the same answer: there is nothing to agree on.
@@ -81,8 +81,8 @@ def _krippendorff_alpha(counts: Floats, *, seed: int = 0, resamples: int = RESAM
         return Estimate(float("nan"), float("nan"), float("nan"))
     coincidences = _coincidences(counts)
     value = float(_alphas(coincidences.sum(axis=0)[None])[0])
-    drawn = np.random.default_rng(seed).multinomial(
-        len(counts), np.full(len(counts), 1 / len(counts)), size=resamples
+    drawn = np.random.default_rng(0).multinomial(
+        len(counts), np.full(len(counts), 1 / len(counts)), size=RESAMPLES
     )
     found = _alphas(np.einsum("ri,icd->rcd", drawn.astype(float), coincidences, optimize=True))
     found = found[~np.isnan(found)]

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 
+_LEAST = 5
+"""Posts of a stratum that has as many, while there are any left to draw."""
+
 
 def allocate(
     sizes: Mapping[str, int],
     sample: int,
-    least: int = 5,
     weights: Mapping[str, float] | None = None,
 ) -> dict[str, int]:
     """How many posts to draw from each stratum: by its weight, or the square root of its size.
@@ -23,6 +25,6 @@ def allocate(
         total = sum(weights[name] for name in remaining)
         name = remaining.pop(0)
         fair = round(left * weights[name] / total) if remaining else left
-        drawn[name] = min(sizes[name], max(fair, min(least, left)))
+        drawn[name] = min(sizes[name], max(fair, min(_LEAST, left)))
         left -= drawn[name]
     return drawn
