@@ -25,9 +25,17 @@ ENGLISH = shipped("english")
 FILTERS: dict[str, Filter] = {one.name: one for one in (ENGLISH, NSFW, SPAM, HATE_SPEECH)}
 
 
-def reason(one: Filter, text: str) -> str | None:
-    found: str | None = one.judge(from_texts([text])).reasons.to_pylist()[0]
+def reasons(one: Filter, texts: list[str]) -> list[str | None]:
+    found: list[str | None] = one.judge(from_texts(texts)).reasons.to_pylist()
     return found
+
+
+def reason(one: Filter, text: str) -> str | None:
+    return reasons(one, [text])[0]
+
+
+def let_through(one: Filter, texts: list[str]) -> list[str]:
+    return [text for text, why in zip(texts, reasons(one, texts), strict=True) if why is None]
 
 
 def cases(name: str) -> list[dict[str, str | bool]]:
@@ -40,30 +48,24 @@ def stopped(one: Filter, name: str) -> list[tuple[dict[str, str | bool], bool]]:
     return [(row, not let_through) for row, let_through in zip(rows, passed, strict=True)]
 
 
-def _sentences() -> list[tuple[str, bool, str]]:
-    listed = tomllib.loads((TEXTS / "filters.toml").read_text())
-    return [
-        (name, verdict == "stops", text)
-        for name, verdicts in listed.items()
-        for verdict, texts in verdicts.items()
-        for text in texts
-    ]
+SENTENCES = tomllib.loads((TEXTS / "filters.toml").read_text())
+"""What was judged wrongly once: by filter and by what it must do, `stops` or `passes`."""
 
 
-@pytest.mark.parametrize(("name", "should", "text"), _sentences())
-def test_what_was_judged_wrongly_once(name: str, should: bool, text: str) -> None:
-    assert (reason(FILTERS[name], text) is not None) == should
+@pytest.mark.parametrize("name", SENTENCES)
+def test_what_was_judged_wrongly_once(name: str) -> None:
+    for verdict, texts in SENTENCES[name].items():
+        assert let_through(FILTERS[name], texts) == ([] if verdict == "stops" else texts)
 
 
-@pytest.mark.parametrize(
-    "rule",
-    lexicon("hate_speech")["rules"] + lexicon("hate_speech")["excuses"],
-    ids=lambda rule: rule["pattern"],
-)
-def test_each_rule_stops_its_example_and_not_its_look_alike(rule: dict[str, str]) -> None:
-    found = reason(HATE_SPEECH, rule["stops"])
-    assert found == f"rule:{rule['reason']}" if "reason" in rule else found is not None
-    assert reason(HATE_SPEECH, rule["passes"]) is None
+def test_each_rule_stops_its_example_and_not_its_look_alike() -> None:
+    rules = lexicon("hate_speech")["rules"] + lexicon("hate_speech")["excuses"]
+    found = reasons(HATE_SPEECH, [rule["stops"] for rule in rules])
+    for rule, why in zip(rules, found, strict=True):
+        told = why == f"rule:{rule['reason']}" if "reason" in rule else why is not None
+        assert told, (rule["pattern"], why)
+    alike = [rule["passes"] for rule in rules]
+    assert let_through(HATE_SPEECH, alike) == alike
 
 
 @pytest.mark.parametrize(
@@ -74,9 +76,9 @@ def test_texts_by_another_hand(name: str, least_found: float, least_let_through:
     """Written by a person who did not know the rules, and seen while the rules were written."""
     rows = stopped(FILTERS[name], name)
     found = [did for row, did in rows if row["expected"]]
-    let_through = [not did for row, did in rows if not row["expected"]]
+    passed = [not did for row, did in rows if not row["expected"]]
     assert sum(found) / len(found) >= least_found
-    assert sum(let_through) / len(let_through) >= least_let_through
+    assert sum(passed) / len(passed) >= least_let_through
 
 
 @pytest.mark.parametrize(("name", "most"), [("nsfw", 0.015), ("spam", 0.01), ("hate_speech", 0)])
@@ -112,14 +114,15 @@ NAMED = ("Republicans", "Democrats", "Hamas", "The Taliban", "Texas", "My uncle"
 )
 def test_what_a_named_third_party_does_is_a_report(template: str) -> None:
     texts = [template.format(who=who, group=group) for who in NAMED for group in GROUPS]
-    found = HATE_SPEECH.judge(from_texts(texts)).passed.to_pylist()
-    assert [text for text, passed in zip(texts, found, strict=True) if not passed] == []
+    assert let_through(HATE_SPEECH, texts) == texts
 
 
 ATTACK = "I hate all Muslims"
 
 
-@pytest.mark.parametrize("end", ["", " https://news.test/1", " @bob.test", " http://short.test/x!"])
+ENDS = ("", " https://news.test/1", " @bob.test", " http://short.test/x!")
+
+
 @pytest.mark.parametrize(
     ("before", "quoted", "after"),
     [
@@ -131,24 +134,22 @@ ATTACK = "I hate all Muslims"
         ("somebody shouted ", "«{}»", " across the street"),
     ],
 )
-def test_what_a_text_quotes_is_not_its_authors(
-    before: str, quoted: str, after: str, end: str
-) -> None:
+def test_what_a_text_quotes_is_not_its_authors(before: str, quoted: str, after: str) -> None:
     """Quotations within one another too, and such as end in an address or in nothing."""
-    assert reason(HATE_SPEECH, before + quoted.format(ATTACK + end) + after) is None
-    outside = before + quoted.format("good morning" + end) + after + ". " + ATTACK
+    inside = [before + quoted.format(ATTACK + end) + after for end in ENDS]
+    assert let_through(HATE_SPEECH, inside) == inside
+    outside = [f"{before}{quoted.format('good morning' + end)}{after}. {ATTACK}" for end in ENDS]
     if quoted.count("“") == quoted.count("”"):
-        assert reason(HATE_SPEECH, outside) is not None
+        assert let_through(HATE_SPEECH, outside) == []
 
 
-@pytest.mark.parametrize("group", GROUPS)
 @pytest.mark.parametrize(
     "template",
     ["I hate {}", "We should kill all {}", "{} are vermin", "honestly {} are all scum",
      "{} don't deserve rights", "I hope all {} die", "Why are {} so stupid?"],
 )  # fmt: skip
-def test_every_group_is_protected_alike(template: str, group: str) -> None:
-    assert reason(HATE_SPEECH, template.format(group)) is not None
+def test_every_group_is_protected_alike(template: str) -> None:
+    assert let_through(HATE_SPEECH, [template.format(group) for group in GROUPS]) == []
 
 
 CAMPS = (
@@ -157,10 +158,10 @@ CAMPS = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("camp", CAMPS)
-def test_no_political_camp_is_a_protected_group(camp: str) -> None:
-    texts = [f"{camp} are scum", f"I hate {camp}", f"all {camp} are idiots", f"you {camp}"]
-    assert HATE_SPEECH.judge(from_texts(texts)).passed.to_pylist() == [True] * len(texts)
+@pytest.mark.parametrize("template", ["{} are scum", "I hate {}", "all {} are idiots", "you {}"])
+def test_no_political_camp_is_a_protected_group(template: str) -> None:
+    texts = [template.format(camp) for camp in CAMPS]
+    assert let_through(HATE_SPEECH, texts) == texts
 
 
 WITH_CONTEXT = (
@@ -172,9 +173,8 @@ WITH_CONTEXT = (
 )
 
 
-@pytest.mark.parametrize("text", WITH_CONTEXT)
-def test_health_news_and_harmless_words_pass(text: str) -> None:
-    assert reason(NSFW, text) is None
+def test_health_news_and_harmless_words_pass() -> None:
+    assert let_through(NSFW, [*WITH_CONTEXT]) == [*WITH_CONTEXT]
 
 
 @given(st.integers(1, 3), st.sampled_from(["\u200b", "\u200d", "\u2060", "\ufe0f", "\u00ad"]))

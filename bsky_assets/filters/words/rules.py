@@ -79,15 +79,12 @@ class Reader:
         Raises:
             ValueError: a term has syntax that cannot be written out.
         """
-        found: dict[str, set[str]] = {}
-        for name, terms in lists.items():
-            for term in terms:
-                for phrase in _tokenised(term):
-                    found.setdefault(phrase, set()).add(name)
-        self._lists = {
-            phrase: (tuple(names), "".join(f"{name}+" for name in sorted(names)))
-            for phrase, names in found.items()
-        }
+        found: dict[str, tuple[str, ...]] = {}
+        for name in sorted(lists):
+            for phrase in {phrase for term in lists[name] for phrase in _tokenised(term)}:
+                found[phrase] = (*found.get(phrase, ()), name)
+        marks = {names: "".join(f"{name}+" for name in names) for names in {*found.values()}}
+        self._lists = {phrase: (names, marks[names]) for phrase, names in found.items()}
         lengths: dict[str, set[int]] = {}
         for phrase in found:
             lengths.setdefault(phrase.split(" ")[0], set()).add(phrase.count(" ") + 1)
@@ -213,6 +210,7 @@ def _in_lists(*names: str) -> str:
     return rf"[^\s/]+(?=/)\S*[/+](?:{'|'.join(names)})\+\S* "
 
 
+@cache
 @cache
 def _tokenised(term: str) -> tuple[str, ...]:
     """Every phrase that a term stands for, as texts are read."""
