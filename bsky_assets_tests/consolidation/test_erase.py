@@ -104,9 +104,10 @@ def fill(lake: Lake) -> None:
     ]
     lake.write(RawFirehosePost, DAY, table(RawFirehosePost, posts))
     at_once = {"indexed_at": NOON + timedelta(hours=1)}
+    put_again = dict.fromkeys(("indexed_at", "received_at"), NOON + timedelta(hours=2))
     shown = [
         feed_post(ANN, "3kf", record=secret, **at_once),
-        feed_post(ANN, "3kg", record=record("shown")),
+        feed_post(ANN, "3kg", record=record("shown"), **put_again),
     ]
     shown.append(feed_post(ANN, "3ki", record=record(SHOWN)))
     lake.write(RawFeedPost, DAY, table(RawFeedPost, shown))
@@ -125,7 +126,8 @@ def fill(lake: Lake) -> None:
     gone = [
         post_deletion(ANN, rkey, 5, rev=tid(at[hours]), event_time=at[hours], received_at=at[hours])
         for rkey, hours in [
-            ("3ka", 1), ("3kc", 1), ("3kf", 1), ("3kf", 0.5), ("3kh", 3), ("3kh", 1), ("3ki", 1)
+            ("3ka", 1), ("3kc", 1), ("3kf", 1), ("3kf", 0.5), ("3kg", 1), ("3kh", 3), ("3kh", 1),
+            ("3ki", 1),
         ]
     ]  # fmt: skip
     gone += [account_status(BOB, "deleted", 6), account_status(CAROL, "deactivated", 7)]
