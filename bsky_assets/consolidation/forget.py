@@ -5,6 +5,7 @@ here: partitions, quarantine, segments and what they say of themselves; the ledg
 same form. What does not: reports, and what Dagster keeps of runs.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +39,10 @@ MARK = "[forgotten]"
 """Stands where others named what is forgotten."""
 PIECE = 20
 """Characters: so much of a text is as good as the text."""
+_AS_A_WHOLE = (
+    r"(?:(?<![A-Za-z0-9.\-])|(?<=%[0-9A-Fa-f]{{2}})){}(?![A-Za-z0-9\-]|(?:[.:]|%3A)[A-Za-z0-9])"
+)
+"""A name that is no part of another one, as `ann.test` is of `joann.test` and `ann.test.au`."""
 _WITH_WORDS: tuple[type[Row], ...] = (
     RawFirehosePost, RawFeedPost, ConsolidatedPost, FilteredPost,
 )  # fmt: skip
@@ -78,7 +83,7 @@ class Subject:
             return [self.without(part) for part in value]
         if isinstance(value, str):
             for name in self.names:
-                value = value.replace(name, MARK)
+                value = re.sub(_AS_A_WHOLE.format(re.escape(name)), MARK, value)
         return value
 
 
@@ -150,8 +155,11 @@ def _left(
         for place, row in found.items()
         if drop or any(subject.is_of(row.get(column)) for column in _OWN)
     }
-    named = [place for place in sorted(found) if place not in own]
-    changed = pa.Table.from_pylist([subject.without(found[at]) for at in named], table.schema)
+    silent = {at: subject.without(row) for at, row in found.items() if at not in own}
+    named = [at for at in sorted(silent) if silent[at] != found[at]]
+    if not own and not named:
+        return None
+    changed = pa.Table.from_pylist([silent[at] for at in named], table.schema)
     order = np.arange(table.num_rows)
     order[named] = table.num_rows + np.arange(len(named))
     return pa.concat_tables([table, changed]).take(np.delete(order, sorted(own)))

@@ -127,6 +127,26 @@ def test_what_tells_of_an_account_is_what_it_wrote_and_is_called(
     assert post.words == {SAID, BEFORE}
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "left"),
+    [
+        ("ann.test", "(@ann.test) and _ann.test_. So ann.test.", None),
+        ("ann.test", "https://x.test/?of=%40ann.test%2Fpost&by=ann.test", None),
+        ("ann.test", "joann.test, x-ann.test, sub.ann.test, ann.test.au, ann.tests", "the same"),
+        ("did:web:ann.test", "did:web:ann.test: at://did:web:ann.test/x", None),
+        (
+            "did:web:ann.test",
+            "did:web:ann.test.au did:web:ann.test:bob did:web:ann.test%3A80",
+            "the same",
+        ),
+    ],
+)
+def test_who_is_called_alike_keeps_the_name(name: str, text: str, left: str | None) -> None:
+    said = Subject(name).without(text)
+    assert (said == text) == (left is not None)
+    assert left or name not in said
+
+
 def test_rows_of_an_account_go_and_where_others_name_it_the_name_goes(
     con: duckdb.DuckDBPyConnection, lake: Lake
 ) -> None:
