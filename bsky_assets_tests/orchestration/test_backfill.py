@@ -116,7 +116,7 @@ def test_work_that_takes_no_notice_of_an_interrupt_is_the_last_of_its_process(
 ) -> None:
     monkeypatch.setattr(process_pool, "STOP_SECONDS", 20)
     with suppress(KeyboardInterrupt), ProcessPool(1, partial(takes_no_notice, tmp_path)) as one:
-        days = {"days": DAYS, "assets": ["one"], "tell": str, "one_at_a_time": False}
+        days = {"days": DAYS, "assets": ["one"], "log": str, "one_at_a_time": False}
         threading.Thread(target=one.run, kwargs=days, daemon=True).start()
         while not (tmp_path / "begun").exists():
             time.sleep(0.01)

@@ -22,6 +22,7 @@ import duckdb
 import pytest
 
 from bsky_assets.contracts.progress import Progress
+from bsky_assets.labelling.asking import rounds
 from bsky_assets.labelling.asking.answers import LABELS
 from bsky_assets.labelling.asking.endpoint import EndpointUnreachable
 from bsky_assets.labelling.asking.policy import Policy
@@ -54,6 +55,12 @@ NAME = "random-weights"
 POSTS = 32
 """More than are under way at once when a server is killed."""
 SHORT_PROMPT = "For each post: is it about politics, and if so, which side does it take?"
+
+
+@pytest.fixture(autouse=True)
+def _told_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Progress is told of so often that no server has answered all before it is killed."""
+    monkeypatch.setattr(rounds, "SYNC_SECONDS", 0.01)
 
 
 @pytest.fixture(scope="module")
