@@ -1,7 +1,7 @@
 # make run    the whole way of a day's posts on a sandbox, then the UI   (ARGS=--no-ui: no UI)
 # make live   the same on the real network, with your LLM
 # make test   the tests of every part, in two processes
-# make test-scenarios  those that take a browser, servers, kills or days of processes, in two processes
+# make test-scenarios  those that take a browser, servers, kills, days of processes or many samples
 # make test-real-llm  300 posts labelled by a real language model; some six minutes of a core
 # make bench  the benchmarks; each ends with one line of JSON
 # make chaos  a collector killed 200 times while its hosts commit every fault; four minutes

@@ -93,6 +93,7 @@ def test_the_weights_are_those_that_the_stored_texts_make(
     assert max(abs(made[sign] - stored[sign]) for sign in stored) < 0.02
 
 
+@pytest.mark.scenario
 def test_writers_who_were_left_out(written: dict[str, list[weights.Text]]) -> None:
     """The rules aside: weights learnt from the others let nearly all that is harmless through.
 

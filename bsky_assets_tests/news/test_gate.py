@@ -32,6 +32,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> NewsDay:
     return make_news_day(tmp_path_factory.mktemp("news"), SEED, 40_000, news_articles=2)
 
 
+@pytest.mark.scenario
 def test_most_posts_that_are_told_of_an_article_are_about_it(day: NewsDay) -> None:
     precision, recall = day.precision_and_recall()
     assert precision >= 0.75  # of a day's few posts; `benchmarks/news_gate.py` has more

@@ -70,6 +70,7 @@ def test_kappa_is_scikit_learns_of_the_items_that_both_coded() -> None:
     assert kappa.value == pytest.approx(cohen_kappa_score(*zip(*both, strict=True)))
 
 
+@pytest.mark.scenario
 def test_the_interval_of_alpha_holds_the_truth_about_as_often_as_it_says() -> None:
     """Two coders of 120 items who each err in a fifth; the truth is alpha of very many items."""
     dice = np.random.default_rng(5)

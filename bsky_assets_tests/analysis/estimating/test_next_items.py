@@ -78,6 +78,7 @@ class World:
         return fit_corrected(LINEAR, corrected, ones, authors.to_numpy()).estimate(0)
 
 
+@pytest.mark.scenario
 def test_what_is_coded_next_is_right_on_average_and_narrower_than_more_by_chance() -> None:
     """120 populations; 100 posts first, then 200 by what these showed, or of each stratum alike."""
     off: dict[str, list[float]] = {"next": [], "alike": []}

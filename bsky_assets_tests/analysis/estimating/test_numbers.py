@@ -123,6 +123,7 @@ def test_errors_are_clustered_by_author_as_the_textbook_has_it(kind: str, is_cou
         assert (found.low, found.high) == pytest.approx((value - margin, value + margin), abs=1e-4)
 
 
+@pytest.mark.scenario
 def test_a_corrected_outcome_has_the_truth_for_its_mean_however_wrong_the_model_is() -> None:
     """Over 400 samples of the same posts, of which the model has half wrong."""
     dice = np.random.default_rng(4)
@@ -223,6 +224,7 @@ def test_what_the_design_does_not_carry_is_no_number() -> None:
         estimated("political ~ has_link + day", week.posts, People("s", labels, few), DAYS)
 
 
+@pytest.mark.scenario
 def test_where_a_sample_is_labelled_people_correct_it_for_all_and_intervals_hold() -> None:
     """80 weeks of 3,000 posts, 600 of them labelled by the model, 200 of these by people too."""
     world, true = World(), World().truth(LINEAR)[1]

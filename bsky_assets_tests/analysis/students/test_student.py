@@ -91,6 +91,7 @@ def test_what_only_the_author_gives_away_is_not_taken_for_skill() -> None:
     assert not unseen.figures.is_useful
 
 
+@pytest.mark.scenario
 def test_chance_among_few_authors_of_many_posts_each_is_seldom_taken_for_skill() -> None:
     """60 worlds of 24 authors with ten like posts each, and labels that are left to chance."""
     useful = 0

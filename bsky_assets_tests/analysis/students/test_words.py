@@ -61,6 +61,7 @@ def test_it_tells_what_it_learnt_is_kept_as_it_is_and_has_no_word_of_a_post(tmp_
         load(settings, POLITICS)
 
 
+@pytest.mark.scenario
 def test_what_has_nothing_to_do_with_the_words_or_only_with_the_author_is_no_skill() -> None:
     labels = LABELS.copy()
     np.random.default_rng(1).shuffle(labels)

@@ -63,6 +63,7 @@ def test_the_resampled_metrics_are_scikit_learns(pairs: list[tuple[str, str]]) -
         assert 0 <= estimate.low <= estimate.high <= 1
 
 
+@pytest.mark.scenario
 def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
     """300 samples of 150 posts from a population whose accuracy and kappa are known."""
     dice = np.random.default_rng(0)
