@@ -8,6 +8,7 @@ same form. What does not: reports, and what Dagster keeps of runs.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,6 @@ MARK = "[forgotten]"
 """Stands where others named what is forgotten."""
 PIECE = 20
 """Characters: so much of a text is as good as the text."""
-_AS_A_WHOLE = (
-    r"(?:(?<![A-Za-z0-9.\-])|(?<=%[0-9A-Fa-f]{{2}})){}(?![A-Za-z0-9\-]|(?:[.:]|%3A)[A-Za-z0-9])"
-)
-"""A name that is no part of another one, as `ann.test` is of `joann.test` and `ann.test.au`."""
 _WITH_WORDS: tuple[type[Row], ...] = (
     RawFirehosePost, RawFeedPost, ConsolidatedPost, FilteredPost,
 )  # fmt: skip
@@ -82,9 +79,16 @@ class Subject:
         if isinstance(value, list):
             return [self.without(part) for part in value]
         if isinstance(value, str):
-            for name in self.names:
-                value = re.sub(_AS_A_WHOLE.format(re.escape(name)), MARK, value)
+            value = _as_wholes(*self.names).sub(MARK, value)
         return value
+
+
+@cache
+def _as_wholes(*names: str) -> re.Pattern[str]:
+    """Names that are no part of another one, as `ann.test` is of `joann.test` and `ann.test.au`."""
+    before = r"(?:(?<![A-Za-z0-9.\-])|(?<=%[0-9A-Fa-f]{2}))"
+    after = r"(?![A-Za-z0-9\-]|(?:[.:]|%3A)[A-Za-z0-9])"
+    return re.compile(f"{before}(?:{'|'.join(map(re.escape, names))}){after}")
 
 
 _OWN = ("uri", "author", "did")
