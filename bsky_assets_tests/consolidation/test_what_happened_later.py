@@ -311,6 +311,20 @@ def test_a_post_is_of_the_day_of_the_look_back_window_on_which_it_came_with_its_
     assert set(consolidated(lake)) == taken_up
 
 
+def test_a_post_that_never_came_with_its_account_is_of_the_first_day_once_the_account_is_back(
+    lake: Lake,
+) -> None:
+    again, back = NOON + timedelta(days=1), NOON + timedelta(days=2)
+    store(lake, posts=[firehose_post(ANN, "3ka", **at(NOON))])
+    delete(lake, account_status(ANN, "deactivated", 1, event_time=EVENING, received_at=EVENING))
+    store(lake, again.date(), feed=[feed_post(ANN, "3ka", received_at=again)])
+    assert set(consolidated(lake)) == set(consolidated(lake, again.date())) == set()
+    coming = account_status(ANN, "active", 2, event_time=back, received_at=back)
+    delete(lake, coming, day=back.date())
+    assert set(consolidated(lake)) == {"3ka"}
+    assert set(consolidated(lake, again.date())) == set(), "it is of one day only"
+
+
 WEEK = [DAY + timedelta(days=ahead) for ahead in range(4)]
 AUTHORS = [f"did:plc:writer{number}" for number in range(20)]
 KEYS = ("3ka", "3kb")
